@@ -1,0 +1,82 @@
+using NativeAlloc.Mapping;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc;
+
+/// <summary>Where the allocator's memory is, and what it has done, at one moment. All sizes are in bytes.</summary>
+public readonly unsafe record struct AllocatorStatistics
+{
+    /// <summary>Address space reserved for pages and huge blocks; it costs no memory.</summary>
+    public nuint ReservedBytes { get; init; }
+
+    /// <summary>The part of it that may be touched.</summary>
+    public nuint CommittedBytes { get; init; }
+
+    /// <summary>The most that can be resident: every page that was handed out and not purged since. Pages that were touched in part count whole.</summary>
+    public nuint ResidentEstimateBytes { get; init; }
+
+    /// <summary>What users hold, in the sizes the allocator keeps for it.</summary>
+    public nuint LiveBytes { get; init; }
+
+    /// <summary>Blocks that users hold.</summary>
+    public long LiveBlocks { get; init; }
+
+    /// <summary>Free objects in the magazines of threads and of depots, and free pages in the hot lists of threads.</summary>
+    public nuint CachedBytes { get; init; }
+
+    /// <summary>Free objects in slabs.</summary>
+    public nuint SlabFreeBytes { get; init; }
+
+    /// <summary>Free pages, with memory behind them or not.</summary>
+    public nuint FreePageBytes { get; init; }
+
+    /// <summary>Bytes given back to the system so far.</summary>
+    public nuint PurgedBytes { get; init; }
+
+    /// <summary>System calls made so far.</summary>
+    public long OsCalls { get; init; }
+
+    /// <summary>Locks taken so far; the counter of each lock wraps at 2^32.</summary>
+    public long LockAcquisitions { get; init; }
+
+    /// <summary>Threads that took over the caches of a thread that had ended.</summary>
+    public long Adoptions { get; init; }
+
+    /// <summary>Reads all figures. Threads go on meanwhile.</summary>
+    internal static AllocatorStatistics Read()
+    {
+        nuint live = LargeBlocks.Bytes + HugeBlocks.Bytes, cached = 0, slabFree = 0;
+        long blocks = LargeBlocks.Count + HugeBlocks.Count;
+        long locks = ThreadRegistry.LockAcquisitions + HugeBlocks.LockAcquisitions + (PageLayer.Zone == null ? 0 : PageLayer.Zone->Lock.Acquisitions);
+        for (int index = 1; index < SlabLayer.CacheCount; index++)
+        {
+            SlabLayer.CacheFigures figures = SlabLayer.Count(index);
+            nuint bytes = SlabLayer.CacheAt(index)->ObjectBytes;
+            cached += (nuint)figures.InMagazines * bytes;
+            slabFree += (nuint)figures.InSlabs * bytes;
+            locks += SlabLayer.CacheAt(index)->Lock.Acquisitions;
+            if (index >= SizeClasses.Count) continue; // the allocator's own
+            live += (nuint)figures.Live * bytes;
+            blocks += figures.Live;
+        }
+        cached += SlabLayer.CountHotPages() * LinearRegion.PageBytes;
+        return new AllocatorStatistics
+        {
+            ReservedBytes = LinearRegion.Bytes + HugeBlocks.Bytes,
+            CommittedBytes = ((nuint)LinearRegion.OnlinePages << LinearRegion.PageShift) + HugeBlocks.Bytes,
+            ResidentEstimateBytes = LinearRegion.CountDirty() * LinearRegion.PageBytes + HugeBlocks.Bytes,
+            LiveBytes = live,
+            LiveBlocks = blocks,
+            CachedBytes = cached,
+            SlabFreeBytes = slabFree,
+            FreePageBytes = PageLayer.Zone == null ? 0 : PageLayer.Zone->FreePages * LinearRegion.PageBytes,
+            PurgedBytes = (nuint)PageLayer.PurgedBytes,
+            OsCalls = VirtualMemory.Calls,
+            LockAcquisitions = locks,
+            Adoptions = ThreadRegistry.Adoptions,
+        };
+    }
+}

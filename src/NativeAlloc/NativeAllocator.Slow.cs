@@ -1,0 +1,274 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using NativeAlloc.Common;
+using NativeAlloc.Mapping;
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc;
+
+/// <content>What the fast paths fall back on, and what is never fast.</content>
+public static unsafe partial class NativeAllocator
+{
+    /// <summary>Bytes that can be used at a pointer: the size asked for, rounded up to what the allocator keeps for it.</summary>
+    /// <param name="ptr">A block of this library; null has 0 bytes.</param>
+    /// <returns>At least the size asked for; all of it may be used.</returns>
+    /// <exception cref="ArgumentException">The pointer is not a block of this library.</exception>
+    public static nuint UsableSize(void* ptr)
+    {
+        if (ptr == null) return 0;
+        if (!TryFindBlock(ptr, out void* block, out nuint bytes)) ThrowHelper.ThrowForeign(ptr);
+        if (block != ptr) ThrowHelper.ThrowInterior(ptr, block, bytes);
+        return bytes;
+    }
+
+    /// <summary>Whether an address lies in memory that this library keeps blocks in: for a pointer that it gave out and that is not freed yet, always true.</summary>
+    /// <param name="ptr">Any address at all.</param>
+    /// <returns>
+    /// False for addresses of anybody else. A small block that was freed may still answer true, as its slab holds others.
+    /// </returns>
+    public static bool Owns(void* ptr) => TryFindBlock(ptr, out _, out _);
+
+    /// <summary>
+    /// Gives back to the system all memory that nobody uses: the calling thread's caches, those of threads that have ended, what is kept for all
+    /// threads, and free pages. The next allocations are slower, as they ask for it again.
+    /// </summary>
+    /// <returns>Bytes returned to the operating system.</returns>
+    public static nuint Trim()
+    {
+        void* block = CurrentThread.t_block;
+        if (block != null) SlabLayer.Drain(block);
+        byte* dead;
+        while ((dead = ThreadRegistry.TakeDead()) != null)
+        {
+            SlabLayer.Drain(dead);
+            ThreadRegistry.Release(dead);
+        }
+        SlabLayer.Trim(null);
+        return PageLayer.Purge();
+    }
+
+    /// <summary>
+    /// Gives the calling thread's caches back for others to use. Not needed for correctness: the caches of a thread that has ended are taken over by
+    /// the next thread that needs some. A thread that goes on allocating gets new ones.
+    /// </summary>
+    public static void ReleaseThreadCache()
+    {
+        byte* block = (byte*)CurrentThread.t_block;
+        if (block == null) return;
+        CurrentThread.t_block = null;
+        SlabLayer.Drain(block);
+        ThreadRegistry.Release(block);
+    }
+
+    /// <summary>Where memory is at this moment. Threads go on meanwhile, so the figures need not fit each other to the byte.</summary>
+    /// <returns>The figures.</returns>
+    public static AllocatorStatistics GetStatistics() => AllocatorStatistics.Read();
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* AllocSlow(nuint byteCount)
+    {
+        void* pointer = TryAllocSlow(byteCount);
+        if (pointer == null) ThrowHelper.ThrowOutOfMemory(byteCount);
+        return pointer;
+    }
+
+    private static void* TryAllocSlow(nuint byteCount)
+    {
+        void* pointer = TryAllocOnce(byteCount, SizeClasses.Granule, out _);
+        // What other caches hold may be just what is missing; the address space of a huge block is not.
+        if (pointer == null && byteCount <= LargeBlocks.LargestBytes)
+        {
+            Trim();
+            pointer = TryAllocOnce(byteCount, SizeClasses.Granule, out _);
+        }
+        return pointer;
+    }
+
+    /// <param name="byteCount">A multiple of the alignment where that is more than 16 and the size has a class.</param>
+    /// <param name="alignment">A power of two.</param>
+    /// <param name="zeroed">The block reads as zero.</param>
+    private static void* TryAllocOnce(nuint byteCount, nuint alignment, out bool zeroed)
+    {
+        zeroed = false;
+        if (byteCount <= SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes)
+            return SlabLayer.AllocMiss(GetBlock(), SizeClasses.Of(byteCount));
+        if (byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes)
+        {
+            void* pointer = LargeBlocks.Alloc(byteCount, alignment, out zeroed);
+            if (pointer != null) return pointer;
+        }
+        zeroed = true;
+        return HugeBlocks.Alloc(Math.Max(byteCount, 1), alignment);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* AllocZeroedSlow(nuint byteCount)
+    {
+        void* pointer = TryAllocOnce(byteCount, SizeClasses.Granule, out bool zeroed);
+        if (pointer == null)
+        {
+            pointer = AllocSlow(byteCount);
+            zeroed = false;
+        }
+        if (!zeroed) NativeMemory.Clear(pointer, byteCount);
+        return pointer;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* AlignedAllocSlow(nuint byteCount, nuint alignment)
+    {
+        nuint atLeastOne = Math.Max(byteCount, 1);
+        nuint rounded = unchecked((atLeastOne + (alignment - 1)) & ~(alignment - 1));
+        if (rounded < atLeastOne) ThrowHelper.ThrowOutOfMemory(byteCount);
+        // Rounding is for the classes of the slabs; pages and mappings are aligned without it.
+        nuint wanted = rounded <= SizeClasses.LargestBytes ? rounded : atLeastOne;
+        void* pointer = TryAllocOnce(wanted, alignment, out _);
+        if (pointer == null)
+        {
+            Trim();
+            pointer = TryAllocOnce(wanted, alignment, out _);
+        }
+        if (pointer == null) ThrowHelper.ThrowOutOfMemory(byteCount);
+        return pointer;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void FreeSlow(void* ptr)
+    {
+        if (ptr == null) return;
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        if (page < LinearRegion.OnlinePages)
+        {
+            int sizeClass = LinearRegion.ClassOf(page);
+            if (sizeClass is > 0 and < SizeClasses.Count)
+            {
+                ObjectCache* cache = SlabLayer.CacheAt(sizeClass);
+                void* beginning = cache->ObjectAt(ptr);
+                if (beginning != ptr) ThrowNotABlock(ptr, beginning, cache->ObjectBytes);
+                SlabLayer.FreeMiss(GetBlock(), sizeClass, ptr);
+                return;
+            }
+            if (sizeClass == 0 && (nuint)ptr % LinearRegion.PageBytes == 0 && LargeBlocks.TryFree((uint)page)) return;
+        }
+        else if (HugeBlocks.TryFree(ptr))
+        {
+            return;
+        }
+        TryFindBlock(ptr, out void* block, out nuint bytes);
+        ThrowNotABlock(ptr, block, bytes);
+    }
+
+    private static void ThrowNotABlock(void* ptr, void* block, nuint bytes)
+    {
+        if (block == null || block == ptr) ThrowHelper.ThrowForeign(ptr);
+        ThrowHelper.ThrowInterior(ptr, block, bytes);
+    }
+
+    private static void* ReallocCore(void* ptr, nuint byteCount, nuint alignment)
+    {
+        byteCount = Math.Max(byteCount, 1);
+        if (ptr == null) return AlignedAlloc(byteCount, alignment);
+        nuint oldBytes = UsableSize(ptr);
+        bool aligned = ((nuint)ptr & (alignment - 1)) == 0;
+        // A block that has room stays, unless that would keep more than half of it for nothing.
+        if (aligned && byteCount <= oldBytes && (byteCount > oldBytes / 2 || oldBytes <= SmallestWorthMoving)) return ptr;
+        if (aligned && oldBytes > SizeClasses.LargestBytes && byteCount > SizeClasses.LargestBytes)
+        {
+            void* resized = TryResizeLarge(ptr, byteCount, alignment);
+            if (resized != null) return resized;
+        }
+        void* pointer = AlignedAlloc(byteCount, alignment);
+        Buffer.MemoryCopy(ptr, pointer, byteCount, Math.Min(oldBytes, byteCount));
+        Free(ptr);
+        return pointer;
+    }
+
+    // Copying this much costs more than the memory is worth for as long as a block usually lives.
+    private const nuint SmallestWorthMoving = 64;
+
+    // Without copying: more or fewer pages for a large block where it stands, or another mapping for a huge one's pages.
+    private static void* TryResizeLarge(void* ptr, nuint byteCount, nuint alignment)
+    {
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        if (page < LinearRegion.OnlinePages)
+            return byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount) ? ptr : null;
+        bool staysHuge = byteCount > LargeBlocks.LargestBytes && alignment <= Os.VirtualMemory.PageBytes;
+        return staysHuge ? HugeBlocks.Realloc(ptr, byteCount) : null;
+    }
+
+    /// <summary>Finds the block of this library that an address lies in.</summary>
+    private static bool TryFindBlock(void* ptr, out void* block, out nuint bytes)
+    {
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        if (page >= LinearRegion.OnlinePages) return HugeBlocks.TryFind(ptr, out block, out bytes);
+        int sizeClass = LinearRegion.ClassOf(page);
+        block = null;
+        bytes = 0;
+        if (sizeClass is > 0 and < SizeClasses.Count)
+        {
+            ObjectCache* cache = SlabLayer.CacheAt(sizeClass);
+            block = cache->ObjectAt(ptr);
+            bytes = cache->ObjectBytes;
+        }
+        else if (sizeClass == 0 && LargeBlocks.TryFind((uint)page, out uint head, out uint count))
+        {
+            block = (void*)LinearRegion.AddressOf(head);
+            bytes = (nuint)count << LinearRegion.PageShift;
+        }
+        return block != null;
+    }
+
+    /// <summary>The calling thread's block, made or adopted on its first slow path; null where there can be none.</summary>
+    private static void* GetBlock()
+    {
+        void* block = CurrentThread.t_block;
+        return block != null ? block : AttachThread();
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* AttachThread()
+    {
+        void* block = ThreadRegistry.Attach(out bool isNew);
+        if (block != null && isNew) SlabLayer.Initialize(block);
+        CurrentThread.t_block = (nint*)block;
+        return block;
+    }
+
+    /// <summary>Clears a small block in whole granules of 16 bytes, which every size class is made of: a handful of stores, no call.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ClearGranules(void* pointer, nuint byteCount)
+    {
+        if (byteCount > LargestInlineClear)
+        {
+            NativeMemory.Clear(pointer, byteCount);
+            return;
+        }
+        byte* at = (byte*)pointer;
+        byte* end = at + byteCount;
+        do
+        {
+            Vector128<byte>.Zero.Store(at);
+            at += SizeClasses.Granule;
+        }
+        while (at < end);
+    }
+
+    private const nuint LargestInlineClear = 256;
+
+    private static nuint Product(nuint elementCount, nuint elementSize)
+    {
+        UInt128 product = (UInt128)elementCount * elementSize;
+        if (product > nuint.MaxValue) ThrowHelper.ThrowSizeOverflow(elementCount, elementSize);
+        return (nuint)product;
+    }
+
+    /// <summary>Checks every layer. Throws where something is wrong; other threads may go on meanwhile.</summary>
+    internal static void Verify()
+    {
+        SlabLayer.Verify();
+        PageLayer.Zone->Verify();
+    }
+}

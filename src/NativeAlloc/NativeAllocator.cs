@@ -1,0 +1,174 @@
+using System.Runtime.CompilerServices;
+using NativeAlloc.Common;
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc;
+
+/// <summary>
+/// Unmanaged memory of any size, with the names and contracts of <see cref="System.Runtime.InteropServices.NativeMemory"/> and one
+/// <see cref="Free"/> for every pointer, aligned or not.
+/// </summary>
+/// <remarks>
+/// <para>All members may be called from any thread, and a block may be freed on another thread than the one that allocated it. No member
+/// allocates on the managed heap once a thread has made its first call.</para>
+/// <para>Where a request goes, by size: up to 32 KiB to the calling thread's magazine of the size class (a few instructions, no lock); up to 512 KiB
+/// to the slabs of its class; up to 64 MiB to the page allocator; beyond to the operating system.</para>
+/// <code>
+/// Alloc ─ the loaded magazine has an object: pop it
+///       └ AllocSlow ─ up to 512 KiB: SlabLayer.AllocMiss
+///                   ├ up to 64 MiB:  LargeBlocks.Alloc
+///                   └ beyond:        HugeBlocks.Alloc
+/// Free  ─ the page has a size class and the loaded magazine has room: push
+///       └ FreeSlow ─ SlabLayer.FreeMiss, LargeBlocks.TryFree, HugeBlocks.TryFree, or an exception that says what is wrong
+/// </code>
+/// </remarks>
+public static unsafe partial class NativeAllocator
+{
+    /// <summary>Allocates a block of memory; what it holds is undefined.</summary>
+    /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
+    /// <returns>The block, at a multiple of 16.</returns>
+    /// <exception cref="OutOfMemoryException">Neither the allocator nor the system has that much.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void* Alloc(nuint byteCount)
+    {
+        if (byteCount <= SizeClasses.TableBytes)
+        {
+            nint* loaded = CurrentThread.t_block;
+            if (loaded != null)
+            {
+                loaded += SizeClasses.OfSmall(byteCount);
+                void** top = (void**)*loaded;
+                void* pointer = top[-1]; // 0 in an empty magazine
+                if (pointer != null)
+                {
+                    *loaded = (nint)(top - 1);
+                    return pointer;
+                }
+            }
+        }
+        return AllocSlow(byteCount);
+    }
+
+    /// <summary>Allocates an array of elements; what it holds is undefined.</summary>
+    /// <param name="elementCount">Number of elements.</param>
+    /// <param name="elementSize">Bytes of an element.</param>
+    /// <returns>The block, at a multiple of 16.</returns>
+    /// <exception cref="OutOfMemoryException">The product overflows, or there is not that much memory.</exception>
+    public static void* Alloc(nuint elementCount, nuint elementSize) => Alloc(Product(elementCount, elementSize));
+
+    /// <summary>Allocates an array of <typeparamref name="T"/>; what it holds is undefined.</summary>
+    /// <param name="count">Number of elements.</param>
+    /// <returns>The block, at a multiple of 16.</returns>
+    /// <exception cref="OutOfMemoryException">The size overflows, or there is not that much memory.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T* Alloc<T>(nuint count = 1) where T : unmanaged => (T*)Alloc(count == 1 ? (nuint)sizeof(T) : Product(count, (nuint)sizeof(T)));
+
+    /// <summary>Allocates a block of zero bytes.</summary>
+    /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
+    /// <returns>The block, at a multiple of 16.</returns>
+    /// <exception cref="OutOfMemoryException">Neither the allocator nor the system has that much.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void* AllocZeroed(nuint byteCount)
+    {
+        if (byteCount > SizeClasses.TableBytes) return AllocZeroedSlow(byteCount);
+        void* pointer = Alloc(byteCount);
+        ClearGranules(pointer, byteCount);
+        return pointer;
+    }
+
+    /// <summary>Allocates an array of zero bytes.</summary>
+    /// <param name="elementCount">Number of elements.</param>
+    /// <param name="elementSize">Bytes of an element.</param>
+    /// <returns>The block, at a multiple of 16.</returns>
+    /// <exception cref="OutOfMemoryException">The product overflows, or there is not that much memory.</exception>
+    public static void* AllocZeroed(nuint elementCount, nuint elementSize) => AllocZeroed(Product(elementCount, elementSize));
+
+    /// <summary>Allocates an array of <typeparamref name="T"/>, all zero bytes.</summary>
+    /// <param name="count">Number of elements.</param>
+    /// <returns>The block, at a multiple of 16.</returns>
+    /// <exception cref="OutOfMemoryException">The size overflows, or there is not that much memory.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T* AllocZeroed<T>(nuint count = 1) where T : unmanaged => (T*)AllocZeroed(count == 1 ? (nuint)sizeof(T) : Product(count, (nuint)sizeof(T)));
+
+    /// <summary>Allocates a block at a multiple of <paramref name="alignment"/>; what it holds is undefined.</summary>
+    /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
+    /// <param name="alignment">Any power of two.</param>
+    /// <returns>The block. <see cref="Free"/> takes it like any other.</returns>
+    /// <exception cref="ArgumentException">The alignment is no power of two.</exception>
+    /// <exception cref="OutOfMemoryException">Neither the allocator nor the system has that much.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void* AlignedAlloc(nuint byteCount, nuint alignment)
+    {
+        if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
+        // The class of a multiple of the alignment is itself one: see SizeClasses.
+        nuint rounded = unchecked((byteCount + (alignment - 1)) & ~(alignment - 1));
+        return unchecked(rounded - 1) < SizeClasses.TableBytes ? Alloc(rounded) : AlignedAllocSlow(byteCount, alignment);
+    }
+
+    /// <summary>Changes the size of a block, in place where that is possible. What it held is kept, up to the smaller of the two sizes.</summary>
+    /// <param name="ptr">The block; null allocates a new one.</param>
+    /// <param name="byteCount">Bytes; 0 is treated as 1.</param>
+    /// <returns>The block, which may have moved; the old pointer must not be used any more.</returns>
+    /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands as it was.</exception>
+    /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library.</exception>
+    public static void* Realloc(void* ptr, nuint byteCount) => ReallocCore(ptr, byteCount, SizeClasses.Granule);
+
+    /// <summary>The same as <see cref="Realloc"/>, for a block that is to be at a multiple of <paramref name="alignment"/> afterwards.</summary>
+    /// <param name="ptr">The block; null allocates a new one.</param>
+    /// <param name="byteCount">Bytes; 0 is treated as 1.</param>
+    /// <param name="alignment">Any power of two.</param>
+    /// <returns>The block, which may have moved; the old pointer must not be used any more.</returns>
+    /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands as it was.</exception>
+    /// <exception cref="ArgumentException">The alignment is no power of two, or <paramref name="ptr"/> is not a block of this library.</exception>
+    public static void* AlignedRealloc(void* ptr, nuint byteCount, nuint alignment)
+    {
+        if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
+        return ReallocCore(ptr, byteCount, alignment);
+    }
+
+    /// <summary>Frees a block, whichever member of this library made it, on any thread.</summary>
+    /// <param name="ptr">The block; null does nothing.</param>
+    /// <exception cref="ArgumentException">
+    /// The pointer was never allocated here, or lies inside a block, where that can be seen at the call. What shows only later (a double free of
+    /// a small block) ends the process with a message that names the pointer and its size class.
+    /// </exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Free(void* ptr)
+    {
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        if (page < LinearRegion.PageCount) // null and foreign pointers are not
+        {
+            nint* loaded = CurrentThread.t_block;
+            if (loaded != null)
+            {
+                loaded += LinearRegion.ClassOf(page);
+                nint top = *loaded;
+                if (!Magazine.IsFull(top)) // that of class 0, no slab, is always full
+                {
+                    *(void**)top = ptr;
+                    *loaded = top + sizeof(nint);
+                    return;
+                }
+            }
+        }
+        FreeSlow(ptr);
+    }
+
+    /// <summary>The same as <see cref="Free"/>.</summary>
+    /// <param name="ptr">The block; null does nothing.</param>
+    /// <exception cref="ArgumentException">As <see cref="Free"/>.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AlignedFree(void* ptr) => Free(ptr);
+
+    /// <summary>Allocates a block, or says that it cannot.</summary>
+    /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
+    /// <param name="ptr">The block, at a multiple of 16; null when there is not that much memory.</param>
+    /// <returns>False instead of an <see cref="OutOfMemoryException"/>.</returns>
+    public static bool TryAlloc(nuint byteCount, out void* ptr)
+    {
+        ptr = TryAllocSlow(byteCount);
+        return ptr != null;
+    }
+}

@@ -1,0 +1,95 @@
+using System.Runtime.InteropServices;
+
+namespace NativeAlloc.Os;
+
+/// <summary>Linux behind <see cref="VirtualMemory"/>: mmap, mprotect, madvise, mremap and memfd. The contracts stand there.</summary>
+internal static unsafe partial class LinuxMemory
+{
+    // The values of the system's headers, common to x86-64 and arm64 (asm-generic/mman-common.h, linux/mman.h, linux/memfd.h).
+    private const int ProtNone = 0, ProtReadWrite = 1 | 2;
+    private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, MapNoReserve = 0x4000;
+    private const int MadviseDontNeed = 4;
+    private const int RemapMayMove = 1;
+    private const uint MemfdCloseOnExec = 1;
+    private static readonly nuint s_failed = nuint.MaxValue;
+
+    internal static bool TryReserve(nuint bytes, nuint alignment, out nuint address) => TryMapAligned(bytes, alignment, ProtNone, out address);
+
+    internal static bool TryMap(nuint bytes, nuint alignment, out nuint address) => TryMapAligned(bytes, alignment, ProtReadWrite, out address);
+
+    /// <summary>Puts inaccessible addresses in place of whatever is mapped there.</summary>
+    internal static bool TryReserveAt(nuint address, nuint bytes) =>
+        MMap(address, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | MapFixed, -1, 0) == address;
+
+    internal static bool TryProtect(nuint address, nuint bytes, bool accessible) =>
+        MProtect(address, bytes, accessible ? ProtReadWrite : ProtNone) == 0;
+
+    internal static bool TryPurge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseDontNeed) == 0;
+
+    internal static bool TryRemap(nuint address, nuint oldBytes, nuint newBytes, out nuint newAddress)
+    {
+        newAddress = MRemap(address, oldBytes, newBytes, RemapMayMove);
+        return newAddress != s_failed;
+    }
+
+    internal static void Release(nuint address, nuint bytes) => MUnmap(address, bytes);
+
+    internal static bool TryCreateSection(nuint bytes, out nint section)
+    {
+        ReadOnlySpan<byte> name = "nativealloc\0"u8;
+        int file;
+        fixed (byte* namePointer = name)
+            file = MemfdCreate(namePointer, MemfdCloseOnExec);
+        section = file;
+        if (file < 0) return false;
+        if (FTruncate(file, (nint)bytes) == 0) return true;
+        Close(file);
+        section = -1;
+        return false;
+    }
+
+    internal static bool TryMapSection(nint section, nuint offset, nuint address, nuint bytes) =>
+        MMap(address, bytes, ProtReadWrite, MapShared | MapFixed, (int)section, (nint)offset) == address;
+
+    internal static void CloseSection(nint section) => Close((int)section);
+
+    internal static void Sleep(int microseconds)
+    {
+        TimeSpec time = new() { Seconds = 0, Nanoseconds = microseconds * 1000 };
+        NanoSleep(&time, null);
+    }
+
+    // The system aligns to its own page only: ask for more and give the edges back.
+    private static bool TryMapAligned(nuint bytes, nuint alignment, int protection, out nuint address)
+    {
+        address = 0;
+        nuint slack = alignment > VirtualMemory.PageBytes ? alignment - VirtualMemory.PageBytes : 0;
+        if (bytes > nuint.MaxValue - slack) return false;
+        nuint whole = MMap(0, bytes + slack, protection, MapPrivate | MapAnonymous | MapNoReserve, -1, 0);
+        if (whole == s_failed) return false;
+        address = (whole + slack) & ~(alignment - 1);
+        if (slack == 0) { address = whole; return true; }
+        nuint front = address - whole, back = slack - front;
+        if (front != 0) MUnmap(whole, front);
+        if (back != 0) MUnmap(address + bytes, back);
+        return true;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct TimeSpec
+    {
+        public nint Seconds;
+        public nint Nanoseconds;
+    }
+
+    // Each of these can block or fault: none may suppress the GC transition.
+    [LibraryImport("libc", EntryPoint = "mmap")] private static partial nuint MMap(nuint address, nuint length, int protection, int flags, int file, nint offset);
+    [LibraryImport("libc", EntryPoint = "munmap")] private static partial int MUnmap(nuint address, nuint length);
+    [LibraryImport("libc", EntryPoint = "mprotect")] private static partial int MProtect(nuint address, nuint length, int protection);
+    [LibraryImport("libc", EntryPoint = "madvise")] private static partial int MAdvise(nuint address, nuint length, int advice);
+    [LibraryImport("libc", EntryPoint = "mremap")] private static partial nuint MRemap(nuint address, nuint oldLength, nuint newLength, int flags);
+    [LibraryImport("libc", EntryPoint = "memfd_create")] private static partial int MemfdCreate(byte* name, uint flags);
+    [LibraryImport("libc", EntryPoint = "ftruncate")] private static partial int FTruncate(int file, nint length);
+    [LibraryImport("libc", EntryPoint = "close")] private static partial int Close(int file);
+    [LibraryImport("libc", EntryPoint = "nanosleep")] private static partial int NanoSleep(TimeSpec* request, TimeSpec* remaining);
+}

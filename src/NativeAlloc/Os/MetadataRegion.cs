@@ -1,0 +1,51 @@
+using System.Diagnostics;
+
+namespace NativeAlloc.Os;
+
+/// <summary>
+/// Address space for the allocator's own tables, reserved at once and committed from its start in steps, so that an array in it grows
+/// without ever moving. Memory comes with the first touch and reads as zero.
+/// </summary>
+internal unsafe struct MetadataRegion
+{
+    /// <summary>First address; 0 where even the reservation was refused.</summary>
+    internal nuint Address;
+
+    /// <summary>Bytes reserved.</summary>
+    internal nuint Bytes;
+
+    /// <summary>Bytes from the start that may be touched. Grown under the owner's lock, read by any thread.</summary>
+    private nuint _committedBytes;
+
+    // Committing in larger steps than asked keeps the number of system calls small; it costs no memory before the touch.
+    private const nuint StepBytes = 1 << 20;
+
+    internal readonly nuint CommittedBytes => Volatile.Read(in _committedBytes);
+
+    internal static MetadataRegion Reserve(nuint bytes)
+    {
+        MetadataRegion region = default;
+        nuint rounded = (bytes + (StepBytes - 1)) & ~(StepBytes - 1);
+        if (VirtualMemory.TryReserve(rounded, VirtualMemory.PageBytes, out region.Address)) region.Bytes = rounded;
+        return region;
+    }
+
+    /// <summary>Makes the first <paramref name="bytes"/> usable. False where the system refuses or the region ends before.</summary>
+    internal bool TryCommitTo(nuint bytes)
+    {
+        nuint committed = CommittedBytes;
+        if (bytes <= committed) return true;
+        if (bytes > Bytes) return false;
+        nuint target = Math.Min(Bytes, (bytes + (StepBytes - 1)) & ~(StepBytes - 1));
+        if (!VirtualMemory.TryCommit(Address + committed, target - committed)) return false;
+        Volatile.Write(ref _committedBytes, target);
+        return true;
+    }
+
+    internal void Release()
+    {
+        Debug.Assert(Address != 0, "released twice");
+        VirtualMemory.Release(Address, Bytes);
+        this = default;
+    }
+}

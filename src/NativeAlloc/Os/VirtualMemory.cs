@@ -1,0 +1,122 @@
+using System.Diagnostics;
+
+namespace NativeAlloc.Os;
+
+/// <summary>
+/// Address space and the memory behind it: the whole of what the layers above ask of an operating system. Each member states what
+/// must hold before and what holds afterwards; one file per system (<see cref="LinuxMemory"/>) does the work, so that another can
+/// stand beside it. A <c>Try…</c> member answers false where the system says no, and then nothing has changed.
+/// </summary>
+/// <remarks>
+/// Words: <b>reserve</b> takes addresses without memory; <b>commit</b> makes reserved addresses usable (memory comes with the first
+/// touch and reads as zero); <b>purge</b> gives the memory back and keeps the addresses usable, zero again; <b>release</b> gives the
+/// addresses back. A <b>section</b> is memory that has no address of its own and may be mapped at several.
+/// </remarks>
+internal static unsafe class VirtualMemory
+{
+    private static long s_calls;
+
+    /// <summary>System calls made so far, for the statistics. They are rare, so one shared counter does no harm.</summary>
+    internal static long Calls => Volatile.Read(ref s_calls);
+
+    /// <summary>Bytes of the system's own page, the unit of <see cref="TryCommit"/> and the others.</summary>
+    internal static nuint PageBytes => (nuint)Environment.SystemPageSize;
+
+    /// <summary>Reserves <paramref name="bytes"/> of address space at a multiple of <paramref name="alignment"/> (a power of two, at least a system page). Touching it before a commit is an access violation.</summary>
+    internal static bool TryReserve(nuint bytes, nuint alignment, out nuint address)
+    {
+        Debug.Assert(bytes != 0 && bytes % PageBytes == 0, "reserve takes whole system pages");
+        Debug.Assert(nuint.IsPow2(alignment) && alignment >= PageBytes, "alignment is a power of two of at least a system page");
+        address = 0;
+        return Enter(OsCall.Reserve) && LinuxMemory.TryReserve(bytes, alignment, out address);
+    }
+
+    /// <summary>Makes reserved addresses readable and writable; fresh ones read as zero. Committing twice is harmless.</summary>
+    internal static bool TryCommit(nuint address, nuint bytes)
+    {
+        AssertRange(address, bytes);
+        return Enter(OsCall.Commit) && LinuxMemory.TryProtect(address, bytes, accessible: true);
+    }
+
+    /// <summary>Gives back the memory behind committed addresses, which stay committed and read as zero.</summary>
+    internal static bool TryPurge(nuint address, nuint bytes)
+    {
+        AssertRange(address, bytes);
+        return Enter(OsCall.Purge) && LinuxMemory.TryPurge(address, bytes);
+    }
+
+    /// <summary>Makes committed addresses inaccessible (any touch is an access violation) or accessible again; the contents stay.</summary>
+    internal static bool TryProtect(nuint address, nuint bytes, bool accessible)
+    {
+        AssertRange(address, bytes);
+        return Enter(OsCall.Protect) && LinuxMemory.TryProtect(address, bytes, accessible);
+    }
+
+    /// <summary>Reserves and commits in one go, at a multiple of <paramref name="alignment"/>.</summary>
+    internal static bool TryMap(nuint bytes, nuint alignment, out nuint address)
+    {
+        Debug.Assert(bytes != 0 && bytes % PageBytes == 0, "map takes whole system pages");
+        address = 0;
+        return Enter(OsCall.Map) && LinuxMemory.TryMap(bytes, alignment, out address);
+    }
+
+    /// <summary>
+    /// Changes the length of a mapping made by <see cref="TryMap"/>, moving its pages (not their bytes) to other addresses where it
+    /// cannot grow in place. What is new reads as zero. False also where the system cannot do this.
+    /// </summary>
+    internal static bool TryRemap(nuint address, nuint oldBytes, nuint newBytes, out nuint newAddress)
+    {
+        AssertRange(address, oldBytes);
+        newAddress = 0;
+        return Enter(OsCall.Remap) && LinuxMemory.TryRemap(address, oldBytes, newBytes, out newAddress);
+    }
+
+    /// <summary>Gives back addresses and the memory behind them, whether reserved, committed or mapped. It cannot fail for a range that is ours.</summary>
+    internal static void Release(nuint address, nuint bytes)
+    {
+        AssertRange(address, bytes);
+        Interlocked.Increment(ref s_calls);
+        LinuxMemory.Release(address, bytes);
+    }
+
+    /// <summary>Makes a section of <paramref name="bytes"/> zero bytes. The handle is for the other section members only.</summary>
+    internal static bool TryCreateSection(nuint bytes, out nint section)
+    {
+        section = -1;
+        return Enter(OsCall.CreateSection) && LinuxMemory.TryCreateSection(bytes, out section);
+    }
+
+    /// <summary>Maps <paramref name="bytes"/> of a section from <paramref name="offset"/> over reserved addresses; whatever was there is replaced at once.</summary>
+    internal static bool TryMapSection(nint section, nuint offset, nuint address, nuint bytes)
+    {
+        AssertRange(address, bytes);
+        return Enter(OsCall.MapSection) && LinuxMemory.TryMapSection(section, offset, address, bytes);
+    }
+
+    /// <summary>Turns a mapped part of a section back into reserved addresses; the section keeps its contents.</summary>
+    internal static bool TryUnmapSection(nuint address, nuint bytes)
+    {
+        AssertRange(address, bytes);
+        return Enter(OsCall.MapSection) && LinuxMemory.TryReserveAt(address, bytes);
+    }
+
+    /// <summary>Gives a section back. Parts that are still mapped stay alive until they are unmapped.</summary>
+    internal static void CloseSection(nint section)
+    {
+        Interlocked.Increment(ref s_calls);
+        LinuxMemory.CloseSection(section);
+    }
+
+    private static bool Enter(OsCall call)
+    {
+        Interlocked.Increment(ref s_calls);
+        return !OsFaults.Inject(call);
+    }
+
+    [Conditional("DEBUG")]
+    private static void AssertRange(nuint address, nuint bytes)
+    {
+        Debug.Assert(address != 0 && address % PageBytes == 0, "the range begins at a system page");
+        Debug.Assert(bytes != 0 && bytes % PageBytes == 0, "the range is whole system pages");
+    }
+}

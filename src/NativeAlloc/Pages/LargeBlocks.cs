@@ -1,0 +1,80 @@
+using NativeAlloc.Os;
+
+namespace NativeAlloc.Pages;
+
+/// <summary>
+/// Blocks of whole pages, any number up to a section, that users get directly: beyond the largest size class, up to what the page layer has
+/// in one piece. The head's frame says how many pages there are; that it says <see cref="PageState.Large"/> is what makes a pointer freeable.
+/// </summary>
+internal static unsafe class LargeBlocks
+{
+    /// <summary>The largest of these blocks: beyond, the system is asked.</summary>
+    internal const nuint LargestBytes = LinearRegion.SectionBytes;
+
+    private static long s_pages, s_count;
+
+    /// <summary>Bytes in large blocks.</summary>
+    internal static nuint Bytes => (nuint)Volatile.Read(ref s_pages) << LinearRegion.PageShift;
+
+    /// <summary>Large blocks.</summary>
+    internal static long Count => Volatile.Read(ref s_count);
+
+    /// <summary>Takes a block; null when there is none.</summary>
+    /// <param name="alignment">A power of two up to a section.</param>
+    /// <param name="zeroed">The block reads as zero.</param>
+    internal static void* Alloc(nuint byteCount, nuint alignment, out bool zeroed)
+    {
+        uint count = PagesOf(byteCount);
+        int order = Math.Max(OrderOf(count), OrderOf(PagesOf(alignment)));
+        if (!PageLayer.TryTakeAligned(order, count, out uint page, out zeroed)) return null;
+        LinearRegion.Frames[page].PageCount = count;
+        LinearRegion.Frames[page].SetState(PageState.Large);
+        Interlocked.Add(ref s_pages, count);
+        Interlocked.Increment(ref s_count);
+        return (void*)LinearRegion.AddressOf(page);
+    }
+
+    /// <summary>Frees a block. False, and nothing done, if no large block begins at this page: of two threads that free the same block one gets false.</summary>
+    internal static bool TryFree(uint page)
+    {
+        ref PageFrame frame = ref LinearRegion.Frames[page];
+        if (Interlocked.CompareExchange(ref frame.State, PageState.Taken, PageState.Large) != PageState.Large) return false;
+        uint count = frame.PageCount;
+        Interlocked.Add(ref s_pages, -(long)count);
+        Interlocked.Decrement(ref s_count);
+        PageLayer.GivePages(page, count);
+        return true;
+    }
+
+    /// <summary>Makes a block larger or smaller where it stands; false if the pages behind it are not free.</summary>
+    internal static bool TryResize(uint page, nuint byteCount)
+    {
+        ref PageFrame frame = ref LinearRegion.Frames[page];
+        uint oldCount = frame.PageCount, newCount = PagesOf(byteCount);
+        if (newCount > oldCount && !PageLayer.TryExtend(page, oldCount, newCount)) return false;
+        Volatile.Write(ref frame.PageCount, newCount);
+        Interlocked.Add(ref s_pages, (long)newCount - oldCount);
+        if (newCount < oldCount) PageLayer.GivePages(page + newCount, oldCount - newCount);
+        return true;
+    }
+
+    /// <summary>Finds the block that a page lies in, if it is a large one.</summary>
+    internal static bool TryFind(uint page, out uint head, out uint count)
+    {
+        // A block begins at a multiple of the order it was cut from, so its head is one of the page's aligned ancestors.
+        for (int order = 0; order <= LinearRegion.MaxOrder; order++)
+        {
+            head = page & ~((1u << order) - 1);
+            ref PageFrame frame = ref LinearRegion.Frames[head];
+            count = Volatile.Read(ref frame.PageCount);
+            if (frame.GetState() == PageState.Large && page - head < count) return true;
+        }
+        head = PageFrame.None;
+        count = 0;
+        return false;
+    }
+
+    private static uint PagesOf(nuint bytes) => Math.Max(1, (uint)((bytes + (LinearRegion.PageBytes - 1)) >> LinearRegion.PageShift));
+
+    private static int OrderOf(uint count) => count <= 1 ? 0 : System.Numerics.BitOperations.Log2(count - 1) + 1;
+}

@@ -1,0 +1,79 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace NativeAlloc.Pages;
+
+/// <summary>
+/// What is known about one 64 KiB page (<c>struct page</c>). Frames stand in an array outside the memory that is handed out, at the
+/// page's index. Of a block of several pages only the first, the <b>head</b>, says anything; the others are
+/// <see cref="PageState.Inner"/>.
+/// </summary>
+/// <remarks>
+/// A frame belongs to whoever holds its page: while the page is free or in a hot list, to the page layer (under the zone's lock, or
+/// the thread that owns the list); while it is a slab, to the slab's cache, under that cache's lock; while it is a large block, to nobody,
+/// as nothing changes then but by the block's owner.
+/// </remarks>
+[StructLayout(LayoutKind.Explicit, Size = Bytes)]
+internal struct PageFrame
+{
+    /// <summary>Bytes of a frame: two to a cache line.</summary>
+    internal const int Bytes = 32;
+
+    /// <summary>No page: the end of a list.</summary>
+    internal const uint None = uint.MaxValue;
+
+    /// <summary>Next page of the list the head is in.</summary>
+    [FieldOffset(0)] public uint Next;
+
+    /// <summary>Previous page of that list.</summary>
+    [FieldOffset(4)] public uint Previous;
+
+    /// <summary>What the page is used for.</summary>
+    [FieldOffset(8)] public PageState State;
+
+    /// <summary>The block is 2^Order pages (free blocks, slabs, blocks of the page allocator).</summary>
+    [FieldOffset(9)] public byte Order;
+
+    /// <summary>Slabs: the <see cref="PageState.Slab"/> page's list in its cache (a <c>SlabList</c>).</summary>
+    [FieldOffset(10)] public byte List;
+
+    /// <summary>Slabs: index of the cache.</summary>
+    [FieldOffset(12)] public ushort Cache;
+
+    /// <summary>Slabs: objects that are in the slab, not with a thread, a magazine or the user.</summary>
+    [FieldOffset(14)] public ushort FreeObjects;
+
+    /// <summary>Slabs: no word of the bitmap before this one has a free object.</summary>
+    [FieldOffset(16)] public ushort FirstWord;
+
+    /// <summary>Large blocks: how many pages they have, any number.</summary>
+    [FieldOffset(20)] public uint PageCount;
+
+    /// <summary>Reads the state of a page that may be somebody else's.</summary>
+    internal PageState GetState() => (PageState)Volatile.Read(ref Unsafe.As<PageState, byte>(ref State));
+
+    /// <summary>Sets the state after all that it stands for.</summary>
+    internal void SetState(PageState state) => Volatile.Write(ref Unsafe.As<PageState, byte>(ref State), (byte)state);
+}
+
+/// <summary>What a page is used for.</summary>
+internal enum PageState : byte
+{
+    /// <summary>Not the head of anything: inside a block, or not brought online yet. The value of zeroed memory.</summary>
+    Inner = 0,
+
+    /// <summary>Head of a free block in a zone's free list.</summary>
+    Free,
+
+    /// <summary>In a thread's hot list.</summary>
+    Hot,
+
+    /// <summary>Head of a block taken from the page layer and not further described.</summary>
+    Taken,
+
+    /// <summary>Head of a slab.</summary>
+    Slab,
+
+    /// <summary>Head of a large block of any number of pages.</summary>
+    Large,
+}

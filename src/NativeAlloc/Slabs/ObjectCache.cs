@@ -1,0 +1,314 @@
+using System.Diagnostics;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using NativeAlloc.Common;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc.Slabs;
+
+/// <summary>
+/// Objects of one size (<c>kmem_cache</c>): the slabs they are cut from and the depot of magazines before them. A slab is a block of pages
+/// whose frame counts its free objects and whose bitmap, beside the frame and not in the slab, has a bit per object: 1 for free.
+/// </summary>
+/// <remarks>
+/// <code>
+/// TakeObjects ─ partial slabs, then free ones    (cache_alloc_refill)
+///             └ none: the caller grows the cache by MakeSlab ─ PageLayer.TryTakeBlock  (cache_grow, kmem_getpages)
+/// PutObjects  ─ each object's bit; slabs beyond the kept free ones go back to the page layer
+/// </code>
+/// </remarks>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct ObjectCache
+{
+    /// <summary>Guards the depot, the slab lists, and the frames and bitmaps of the slabs.</summary>
+    public NativeLock Lock;
+
+    /// <summary>Bytes from one object to the next. This and the next fields are immutable.</summary>
+    public uint ObjectBytes;
+
+    /// <summary>Objects a slab holds.</summary>
+    public uint ObjectsPerSlab;
+
+    /// <summary>2^<see cref="ReciprocalShift"/> / ObjectBytes, rounded up: division by multiplication.</summary>
+    private ulong _reciprocal;
+
+    /// <summary>A slab has 2^SlabOrder pages.</summary>
+    public int SlabOrder;
+
+    /// <summary>Objects a magazine holds; 0: threads keep none of these.</summary>
+    public int MagazineCapacity;
+
+    /// <summary>Full magazines that the depot keeps; beyond, objects go back to their slabs.</summary>
+    public int DepotLimit;
+
+    /// <summary>Index of this cache, which is also its size class.</summary>
+    public ushort Index;
+
+    /// <summary>Free slabs that are kept for the next growth.</summary>
+    public uint FreeSlabLimit;
+
+    /// <summary>Magazines for threads to exchange.</summary>
+    public Depot Depot;
+
+    /// <summary>Full, partial and free slabs. One node's: there is one set of zones so far.</summary>
+    public NodeSlabs Slabs;
+
+    /// <summary>Times that objects were taken out of slabs and put back into them, one per batch.</summary>
+    public ulong Refills, Drains;
+
+    // An offset in a slab (below 2^26) times 2^40 (the reciprocal of 16) stays within 64 bits up to 2^24; and the quotient is exact
+    // while offset × ObjectBytes < 2^44: the largest slab of the largest class has 2^21 × 2^19 = 2^40.
+    private const int ReciprocalShift = 44;
+
+    // What may stay behind in free slabs, in bytes: little, as the page layer hands pages out nearly as fast.
+    private const uint KeptFreeSlabBytes = 256 * 1024;
+
+    internal void Initialize(int index, nuint objectBytes, int magazineCapacity, int depotLimit)
+    {
+        this = default;
+        Index = (ushort)index;
+        ObjectBytes = (uint)objectBytes;
+        SlabOrder = SizeClasses.SlabOrderOf(objectBytes);
+        ObjectsPerSlab = (uint)((LinearRegion.PageBytes << SlabOrder) / objectBytes);
+        _reciprocal = ((1UL << ReciprocalShift) + ObjectBytes - 1) / ObjectBytes;
+        MagazineCapacity = magazineCapacity;
+        DepotLimit = depotLimit;
+        FreeSlabLimit = Math.Max(1, KeptFreeSlabBytes / (uint)(LinearRegion.PageBytes << SlabOrder));
+        Slabs.Initialize();
+    }
+
+    internal readonly uint SlabPages => 1u << SlabOrder;
+
+    /// <summary>First page of the slab that a page belongs to: slabs are blocks of the buddy and begin at a multiple of their size.</summary>
+    internal readonly uint SlabOf(uint page) => page & ~(SlabPages - 1);
+
+    /// <summary>Which object of its slab an offset lies in.</summary>
+    internal readonly uint ObjectIndexOf(nuint offset) => (uint)(offset * _reciprocal >> ReciprocalShift);
+
+    /// <summary>The beginning of the object that an address inside a slab lies in; null in what is left over at the slab's end.</summary>
+    internal readonly void* ObjectAt(void* address)
+    {
+        nuint slabAddress = LinearRegion.AddressOf(SlabOf((uint)LinearRegion.PageIndexOf(address)));
+        uint index = ObjectIndexOf((nuint)address - slabAddress);
+        return index < ObjectsPerSlab ? (void*)(slabAddress + index * (nuint)ObjectBytes) : null;
+    }
+
+    /// <summary>
+    /// Takes up to <paramref name="wanted"/> objects out of slabs that have some, and writes their addresses so that the last slot, which
+    /// a magazine hands out first, has the lowest: memory is then used in ascending order. Returns how many; the lock is held.
+    /// </summary>
+    internal int TakeObjects(nint* slots, int wanted)
+    {
+        PageFrame* frames = LinearRegion.Frames;
+        nint* next = slots + wanted;
+        while (next != slots)
+        {
+            uint slab = Slabs.First(SlabFill.Partial);
+            if (slab == PageFrame.None) slab = Slabs.First(SlabFill.Free);
+            if (slab == PageFrame.None) break;
+            next = TakeFromSlab(frames + slab, slab, slots, next);
+            Slabs.Place(frames, slab, ObjectsPerSlab);
+        }
+        int taken = wanted - (int)(next - slots);
+        Slabs.FreeObjects -= (uint)taken;
+        if (taken != 0 && next != slots) new Span<nint>(next, taken).CopyTo(new Span<nint>(slots, taken));
+        Refills++;
+        return taken;
+    }
+
+    // Works on whole words of the bitmap: one load and one store for up to 64 objects.
+    private readonly nint* TakeFromSlab(PageFrame* frame, uint slab, nint* slots, nint* next)
+    {
+        ulong* words = LinearRegion.BitmapOf(slab);
+        nint slabAddress = (nint)LinearRegion.AddressOf(slab);
+        uint word = frame->FirstWord, free = frame->FreeObjects;
+        while (free != 0 && next != slots)
+        {
+            ulong bits = words[word];
+            nint wordAddress = slabAddress + (nint)word * 64 * (nint)ObjectBytes;
+            while (bits != 0 && next != slots)
+            {
+                *--next = wordAddress + BitOperations.TrailingZeroCount(bits) * (nint)ObjectBytes;
+                bits &= bits - 1;
+                free--;
+            }
+            words[word] = bits;
+            if (bits == 0) word++;
+        }
+        frame->FirstWord = (ushort)word;
+        frame->FreeObjects = (ushort)free;
+        return next;
+    }
+
+    /// <summary>
+    /// Puts objects back into their slabs; the lock is held. Slabs that are free and not kept come out as a list through their frames,
+    /// for the caller to give back to the page layer after it has released the lock.
+    /// </summary>
+    internal uint PutObjects(nint* slots, int count)
+    {
+        PageFrame* frames = LinearRegion.Frames;
+        uint slab = PageFrame.None, surplus = PageFrame.None;
+        for (int i = 0; i < count; i++)
+        {
+            nint pointer = slots[i];
+            uint owner = SlabOf((uint)LinearRegion.PageIndexOf((void*)pointer));
+            if (owner != slab)
+            {
+                if (slab != PageFrame.None) Settle(frames, slab, ref surplus);
+                slab = owner;
+            }
+            nuint offset = (nuint)pointer - LinearRegion.AddressOf(slab);
+            uint index = ObjectIndexOf(offset);
+            ref ulong word = ref LinearRegion.BitmapOf(slab)[index >> 6];
+            ulong bit = 1UL << (int)(index & 63);
+            bool isObject = index * (nuint)ObjectBytes == offset && index < ObjectsPerSlab;
+            if (!isObject || (word & bit) != 0) StopOnBadFree(pointer, isObject);
+            word |= bit;
+            frames[slab].FreeObjects++;
+            frames[slab].FirstWord = (ushort)Math.Min(frames[slab].FirstWord, index >> 6);
+        }
+        if (slab != PageFrame.None) Settle(frames, slab, ref surplus);
+        Slabs.FreeObjects += (uint)count;
+        Drains++;
+        return surplus;
+    }
+
+    // A slab has got objects back: move it to the list it belongs in now, or out, when it is free and enough are kept.
+    private void Settle(PageFrame* frames, uint slab, ref uint surplus)
+    {
+        Slabs.Place(frames, slab, ObjectsPerSlab);
+        if (frames[slab].FreeObjects != ObjectsPerSlab || Slabs.Count(SlabFill.Free) <= FreeSlabLimit) return;
+        RemoveFreeSlab(frames, slab, ref surplus);
+    }
+
+    private void RemoveFreeSlab(PageFrame* frames, uint slab, ref uint surplus)
+    {
+        Slabs.Remove(frames, slab);
+        Slabs.FreeObjects -= ObjectsPerSlab;
+        frames[slab].Next = surplus;
+        surplus = slab;
+    }
+
+    /// <summary>Takes all free slabs out; the lock is held. The list goes to <see cref="GiveSlabs"/> after its release.</summary>
+    internal uint TakeFreeSlabs()
+    {
+        uint surplus = PageFrame.None;
+        while (Slabs.First(SlabFill.Free) is var slab && slab != PageFrame.None) RemoveFreeSlab(LinearRegion.Frames, slab, ref surplus);
+        return surplus;
+    }
+
+    /// <summary>Makes a new slab, with every object free, that no list knows yet (<c>cache_grow</c>); without the lock. False when there is no memory.</summary>
+    internal readonly bool TryMakeSlab(HotPages* hot, out uint slab)
+    {
+        if (!PageLayer.TryTakeBlock(hot, SlabOrder, out slab)) return false;
+        ulong* words = LinearRegion.BitmapOf(slab);
+        uint wholeWords = ObjectsPerSlab / 64, rest = ObjectsPerSlab % 64;
+        new Span<ulong>(words, (int)wholeWords).Fill(ulong.MaxValue);
+        if (rest != 0) words[wholeWords] = (1UL << (int)rest) - 1;
+        PageFrame* frame = LinearRegion.Frames + slab;
+        frame->State = PageState.Slab;
+        frame->Order = (byte)SlabOrder;
+        frame->Cache = Index;
+        frame->FreeObjects = (ushort)ObjectsPerSlab;
+        frame->FirstWord = 0;
+        LinearRegion.SetClass(slab, SlabPages, (byte)Index);
+        return true;
+    }
+
+    /// <summary>Puts a new slab on the list of free ones; the lock is held.</summary>
+    internal void AddSlab(uint slab)
+    {
+        Slabs.Add(LinearRegion.Frames, slab, SlabFill.Free);
+        Slabs.FreeObjects += ObjectsPerSlab;
+    }
+
+    /// <summary>Gives slabs that were taken out back to the page layer; without the lock. Returns the pages.</summary>
+    internal readonly uint GiveSlabs(HotPages* hot, uint surplus)
+    {
+        uint pages = 0;
+        while (surplus != PageFrame.None)
+        {
+            uint slab = surplus;
+            surplus = LinearRegion.Frames[slab].Next;
+            LinearRegion.SetClass(slab, SlabPages, 0);
+            PageLayer.GiveBlock(hot, slab, SlabOrder);
+            pages += SlabPages;
+        }
+        return pages;
+    }
+
+    /// <summary>One object straight from the slabs, without a magazine; null when there is no memory.</summary>
+    internal void* AllocDirect(HotPages* hot)
+    {
+        nint pointer;
+        Lock.Acquire();
+        bool taken = TakeObjects(&pointer, 1) == 1;
+        Lock.Release();
+        if (!taken)
+        {
+            if (!TryMakeSlab(hot, out uint slab)) return null;
+            Lock.Acquire();
+            AddSlab(slab);
+            TakeObjects(&pointer, 1); // there is at least the slab just added
+            Lock.Release();
+        }
+        return (void*)pointer;
+    }
+
+    /// <summary>One object straight back to its slab.</summary>
+    internal void FreeDirect(HotPages* hot, void* pointer)
+    {
+        nint slot = (nint)pointer;
+        Lock.Acquire();
+        uint surplus = PutObjects(&slot, 1);
+        Lock.Release();
+        GiveSlabs(hot, surplus);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private readonly void StopOnBadFree(nint pointer, bool isObject) =>
+        ThrowHelper.StopOnBadFree((void*)pointer, ObjectBytes, isObject ? null : ObjectAt((void*)pointer));
+
+    /// <summary>Walks the lists and bitmaps and checks them against the counters. Throws where something is wrong; takes the lock.</summary>
+    internal void Verify()
+    {
+        Lock.Acquire();
+        string? error = FindError();
+        Lock.Release();
+        if (error != null) throw new InvalidOperationException($"cache {Index} of {ObjectBytes} B: {error}");
+    }
+
+    private readonly string? FindError()
+    {
+        PageFrame* frames = LinearRegion.Frames;
+        ulong freeObjects = 0;
+        for (SlabFill fill = SlabFill.Full; fill <= SlabFill.Free; fill++)
+        {
+            uint count = 0;
+            for (uint slab = Slabs.First(fill); slab != PageFrame.None; slab = frames[slab].Next, count++)
+            {
+                PageFrame frame = frames[slab];
+                if (frame.State != PageState.Slab || frame.Cache != Index) return $"page {slab} is {frame.State} of cache {frame.Cache}";
+                if (frame.List != (byte)fill) return $"slab {slab} of list {(SlabFill)frame.List} is on list {fill}";
+                uint bits = 0;
+                for (int word = 0; word < LinearRegion.BitmapWords && word * 64 < ObjectsPerSlab; word++)
+                {
+                    ulong free = LinearRegion.BitmapOf(slab)[word];
+                    if (free != 0 && word < frame.FirstWord) return $"slab {slab} has free objects before word {frame.FirstWord}";
+                    if (ObjectsPerSlab - word * 64 < 64 && free >> (int)(ObjectsPerSlab - word * 64) != 0) return $"slab {slab} has bits beyond its last object";
+                    bits += (uint)BitOperations.PopCount(free);
+                }
+                if (bits != frame.FreeObjects) return $"slab {slab} has {bits} free objects and says {frame.FreeObjects}";
+                bool fits = fill switch { SlabFill.Full => bits == 0, SlabFill.Free => bits == ObjectsPerSlab, _ => bits != 0 && bits != ObjectsPerSlab };
+                if (!fits) return $"slab {slab} with {bits} free objects is on list {fill}";
+                for (uint page = slab; page < slab + SlabPages; page++)
+                    if (LinearRegion.ClassOf(page) != Index) return $"page {page} of slab {slab} has class {LinearRegion.ClassOf(page)}";
+                freeObjects += bits;
+            }
+            if (count != Slabs.Count(fill)) return $"list {fill} has {count} slabs and says {Slabs.Count(fill)}";
+        }
+        return freeObjects == Slabs.FreeObjects ? null : $"the slabs have {freeObjects} free objects and the cache says {Slabs.FreeObjects}";
+    }
+}

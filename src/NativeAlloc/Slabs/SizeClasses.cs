@@ -1,0 +1,94 @@
+using System.Diagnostics;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc.Slabs;
+
+/// <summary>
+/// The sizes that slabs serve. Up to 128 B every multiple of 16; above, eight to a doubling, which wastes at most a ninth of the request; the
+/// largest is 512 KiB, from where whole pages waste no more. Classes are numbered from 1; 0 stands for "no class".
+/// </summary>
+/// <remarks>
+/// Every class is a multiple of any power of two up to its distance from the next, so a size that was rounded up to a multiple of an
+/// alignment has a class that is one too: <c>AlignedAlloc</c> needs no classes of its own.
+/// </remarks>
+internal static unsafe class SizeClasses
+{
+    internal const int Granule = 16, GranuleShift = 4;
+
+    /// <summary>Up to here classes are multiples of <see cref="Granule"/>.</summary>
+    private const int LinearBytes = 128;
+
+    private const int LinearCount = LinearBytes / Granule;
+
+    private const int StepsPerDoublingShift = 3, StepsPerDoubling = 1 << StepsPerDoublingShift;
+
+    private const int LinearLog2 = 7, LargestLog2 = 19;
+
+    /// <summary>The largest size served from slabs.</summary>
+    internal const nuint LargestBytes = (nuint)1 << LargestLog2;
+
+    /// <summary>Classes, with the one that is none: valid numbers are 1..Count-1.</summary>
+    internal const int Count = 1 + LinearCount + (LargestLog2 - LinearLog2) * StepsPerDoubling;
+
+    /// <summary>
+    /// Sizes that the lookup table covers, and that threads keep in magazines; 32 KiB by steps of 16 B make a table of 2 KiB, of which a
+    /// program touches the few lines of the sizes it uses.
+    /// </summary>
+    internal const nuint TableBytes = 32768;
+
+    private static readonly byte[] s_tableArray = MakeTable();
+    private static readonly nuint s_table = (nuint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_tableArray));
+
+    /// <summary>The class of a size up to <see cref="TableBytes"/>; the class of 1 byte for 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static nuint OfSmall(nuint bytes) => *(byte*)(s_table + ((bytes + (Granule - 1)) >> GranuleShift));
+
+    /// <summary>The class of a size up to <see cref="LargestBytes"/>, by arithmetic; the class of 1 byte for 0.</summary>
+    internal static int Of(nuint bytes)
+    {
+        Debug.Assert(bytes <= LargestBytes, "the size has a class");
+        if (bytes <= LinearBytes) return bytes == 0 ? 1 : (int)((bytes + (Granule - 1)) >> GranuleShift);
+        // The eight steps between 2^log2 and 2^(log2 + 1), the size rounded up to the next.
+        int log2 = BitOperations.Log2(bytes - 1);
+        int shift = log2 - StepsPerDoublingShift;
+        int step = (int)((bytes - 1) >> shift) & (StepsPerDoubling - 1);
+        return LinearCount + (log2 - LinearLog2) * StepsPerDoubling + step + 1;
+    }
+
+    /// <summary>Bytes of a class.</summary>
+    internal static nuint BytesOf(int sizeClass)
+    {
+        Debug.Assert(sizeClass is > 0 and < Count, "the class exists");
+        if (sizeClass <= LinearCount) return (nuint)(sizeClass * Granule);
+        int index = sizeClass - LinearCount - 1;
+        int log2 = LinearLog2 + index / StepsPerDoubling, step = index % StepsPerDoubling + 1;
+        return ((nuint)1 << log2) + ((nuint)step << (log2 - StepsPerDoublingShift));
+    }
+
+    /// <summary>
+    /// The smallest order of a slab that holds at least <see cref="FewestObjects"/> and loses at most an eighth to its end, which is not
+    /// even touched.
+    /// </summary>
+    internal static int SlabOrderOf(nuint objectBytes)
+    {
+        for (int order = 0; ; order++)
+        {
+            nuint slabBytes = LinearRegion.PageBytes << order;
+            nuint objects = slabBytes / objectBytes;
+            if (order == LinearRegion.MaxOrder || (objects >= FewestObjects && (slabBytes - objects * objectBytes) * 8 <= slabBytes)) return order;
+        }
+    }
+
+    private const int FewestObjects = 4;
+
+    private static byte[] MakeTable()
+    {
+        // Pinned, so that its address is a constant to the JIT.
+        byte[] table = GC.AllocateArray<byte>((int)(TableBytes / Granule) + 1, pinned: true);
+        for (int i = 0; i < table.Length; i++) table[i] = (byte)Of((nuint)(i * Granule));
+        return table;
+    }
+}

@@ -1,0 +1,304 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc.Slabs;
+
+/// <summary>
+/// All caches, and the way between a thread's magazines and them. What is inlined into callers is in <c>NativeAllocator</c>; here is what it
+/// falls back on.
+/// </summary>
+/// <remarks>
+/// <code>
+/// Alloc (fast) pops the loaded magazine
+///   AllocMiss ─ the previous magazine is full: swap                        (no lock)
+///             ├ the depot has a full magazine: exchange                    (one lock)
+///             ├ slabs have objects: ObjectCache.TakeObjects                (the same lock)
+///             └ ObjectCache.TryMakeSlab, then as before
+/// Free (fast) pushes onto the loaded magazine
+///   FreeMiss  ─ the previous magazine is empty: swap                       (no lock)
+///             ├ the depot has room: exchange for an empty magazine         (one lock)
+///             └ ObjectCache.PutObjects of the previous magazine            (the same lock)
+/// </code>
+/// </remarks>
+internal static unsafe class SlabLayer
+{
+    /// <summary>Caches there can be: a page's class is one byte.</summary>
+    internal const int MaxCaches = 256;
+
+    /// <summary>The cache that magazines come from.</summary>
+    internal const int MagazineCache = SizeClasses.Count;
+
+    /// <summary>Caches in use: the size classes and the one of magazines.</summary>
+    internal const int CacheCount = SizeClasses.Count + 1;
+
+    // A magazine holds at most 32 KiB, or 255 objects: what a thread can keep from others is bounded in bytes, class by class.
+    private const nuint MagazineBytes = 32 * 1024;
+
+    // Beyond this size an object goes straight to its slab: a lock is little against touching it.
+    private const nuint LargestMagazineObject = SizeClasses.TableBytes;
+
+    // What a depot keeps in full magazines.
+    private const nuint DepotBytes = 1024 * 1024;
+
+    private const int SmallestMagazine = 2;
+
+    private static readonly nint s_noMagazine;
+    private static readonly nuint s_caches;
+
+    static SlabLayer()
+    {
+        MetadataRegion none = MetadataRegion.Reserve(2 * (nuint)Magazine.Bytes);
+        MetadataRegion caches = MetadataRegion.Reserve(MaxCaches * (nuint)sizeof(ObjectCache));
+        if (!none.TryCommitTo(2 * (nuint)Magazine.Bytes) || !caches.TryCommitTo(MaxCaches * (nuint)sizeof(ObjectCache)))
+            throw new OutOfMemoryException("NativeAlloc could not get the first few KiB for its tables from the system.");
+        s_noMagazine = (nint)none.Address + Magazine.Bytes;
+        s_caches = caches.Address;
+        for (int index = 1; index < SizeClasses.Count; index++)
+        {
+            nuint bytes = SizeClasses.BytesOf(index);
+            int capacity = bytes > LargestMagazineObject ? 0 : (int)Math.Clamp(MagazineBytes / bytes, SmallestMagazine, Magazine.LargestCapacity);
+            int depotLimit = capacity == 0 ? 0 : (int)(DepotBytes / ((nuint)capacity * bytes));
+            CacheAt(index)->Initialize(index, bytes, capacity, depotLimit);
+        }
+        CacheAt(MagazineCache)->Initialize(MagazineCache, (nuint)Magazine.Bytes, 0, 0);
+    }
+
+    /// <summary>The top of a magazine that is full and empty: the address of zeroed memory at a multiple of a magazine's size, with a 0 below.</summary>
+    internal static nint NoMagazine => s_noMagazine;
+
+    internal static ObjectCache* CacheAt(int index) => (ObjectCache*)s_caches + index;
+
+    /// <summary>Sets a new thread block's part up.</summary>
+    internal static void Initialize(void* block) => ThreadMagazines.Of(block)->Initialize();
+
+    /// <summary>An object of a cache for a thread whose loaded magazine is empty, or that has no block. Null when there is no memory.</summary>
+    internal static void* AllocMiss(void* block, int index)
+    {
+        ObjectCache* cache = CacheAt(index);
+        HotPages* hot = HotPages.Of(block);
+        if (block == null || cache->MagazineCapacity == 0) return cache->AllocDirect(hot);
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
+        if (!Magazine.IsEmpty(loaded)) return Pop(magazines, index, loaded); // the fast path was not taken for another reason
+        if (!Magazine.IsEmpty(previous))
+        {
+            magazines->PreviousHits++;
+            magazines->SetPrevious(index, loaded);
+            return Pop(magazines, index, previous);
+        }
+
+        cache->Lock.Acquire();
+        nint full = cache->Depot.PopFull();
+        if (full != 0)
+        {
+            if (previous != s_noMagazine) cache->Depot.PushEmpty(Magazine.BlockOf(previous));
+            cache->Lock.Release();
+            magazines->DepotExchanges++;
+            magazines->SetPrevious(index, loaded);
+            return Pop(magazines, index, Magazine.FullTop(full));
+        }
+        if (loaded == s_noMagazine)
+        {
+            nint empty = cache->Depot.PopEmpty();
+            cache->Lock.Release();
+            if (empty == 0) empty = (nint)CacheAt(MagazineCache)->AllocDirect(hot);
+            if (empty == 0) return cache->AllocDirect(hot);
+            loaded = Magazine.MakeEmpty(empty, cache->MagazineCapacity);
+            magazines->SetLoaded(index, loaded);
+            cache->Lock.Acquire();
+        }
+        magazines->SlabExchanges++;
+        int wanted = magazines->NextRefill(index, cache->MagazineCapacity);
+        int taken = cache->TakeObjects((nint*)loaded, wanted);
+        cache->Lock.Release();
+        if (taken == 0)
+        {
+            if (!cache->TryMakeSlab(hot, out uint slab)) return null;
+            cache->Lock.Acquire();
+            cache->AddSlab(slab);
+            taken = cache->TakeObjects((nint*)loaded, wanted);
+            cache->Lock.Release();
+        }
+        return Pop(magazines, index, loaded + taken * sizeof(nint));
+    }
+
+    /// <summary>Takes an object back from a thread whose loaded magazine is full, or that has no block.</summary>
+    internal static void FreeMiss(void* block, int index, void* pointer)
+    {
+        ObjectCache* cache = CacheAt(index);
+        HotPages* hot = HotPages.Of(block);
+        if (block == null || cache->MagazineCapacity == 0)
+        {
+            cache->FreeDirect(hot, pointer);
+            return;
+        }
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
+        if (!Magazine.IsFull(loaded))
+        {
+            Push(magazines, index, loaded, pointer);
+            return;
+        }
+        if (previous != s_noMagazine && Magazine.IsEmpty(previous))
+        {
+            magazines->PreviousHits++;
+            magazines->SetPrevious(index, loaded);
+            Push(magazines, index, previous, pointer);
+            return;
+        }
+
+        nint empty;
+        uint surplus = PageFrame.None;
+        cache->Lock.Acquire();
+        if (previous == s_noMagazine || cache->Depot.FullCount < cache->DepotLimit)
+        {
+            if (previous != s_noMagazine)
+            {
+                cache->Depot.PushFull(Magazine.BlockOf(previous));
+                magazines->SetPrevious(index, s_noMagazine);
+                magazines->DepotExchanges++;
+            }
+            empty = cache->Depot.PopEmpty();
+        }
+        else
+        {
+            // The objects of the previous magazine are the colder ones.
+            empty = Magazine.BlockOf(previous);
+            surplus = cache->PutObjects((nint*)Magazine.EmptyTop(empty, cache->MagazineCapacity), cache->MagazineCapacity);
+            magazines->SetPrevious(index, s_noMagazine);
+            magazines->SlabExchanges++;
+        }
+        cache->Lock.Release();
+        cache->GiveSlabs(hot, surplus);
+        if (empty == 0) empty = (nint)CacheAt(MagazineCache)->AllocDirect(hot);
+        if (empty == 0)
+        {
+            cache->FreeDirect(hot, pointer); // no memory for a magazine: slower, and nothing is lost
+            return;
+        }
+        if (loaded != s_noMagazine) magazines->SetPrevious(index, loaded);
+        Push(magazines, index, Magazine.MakeEmpty(empty, cache->MagazineCapacity), pointer);
+    }
+
+    /// <summary>Puts all that a thread's block holds back into slabs and free pages. The caller owns the block.</summary>
+    internal static void Drain(void* block)
+    {
+        HotPages* hot = HotPages.Of(block);
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        for (int index = 1; index < CacheCount; index++)
+        {
+            nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
+            magazines->SetLoaded(index, s_noMagazine);
+            magazines->SetPrevious(index, s_noMagazine);
+            Empty(CacheAt(index), hot, loaded);
+            Empty(CacheAt(index), hot, previous);
+        }
+        PageLayer.Drain(hot);
+    }
+
+    /// <summary>Gives every depot's magazines and every free slab back to the page layer.</summary>
+    internal static void Trim(HotPages* hot)
+    {
+        for (int index = 1; index < CacheCount; index++)
+        {
+            ObjectCache* cache = CacheAt(index);
+            while (TryTakeMagazine(cache, out nint block, out bool full))
+            {
+                if (full) Empty(cache, hot, Magazine.FullTop(block));
+                else CacheAt(MagazineCache)->FreeDirect(hot, (void*)block);
+            }
+        }
+        for (int index = 1; index < CacheCount; index++)
+        {
+            ObjectCache* cache = CacheAt(index);
+            cache->Lock.Acquire();
+            uint surplus = cache->TakeFreeSlabs();
+            cache->Lock.Release();
+            cache->GiveSlabs(hot, surplus);
+        }
+    }
+
+    private static bool TryTakeMagazine(ObjectCache* cache, out nint block, out bool full)
+    {
+        cache->Lock.Acquire();
+        block = cache->Depot.PopFull();
+        full = block != 0;
+        if (!full) block = cache->Depot.PopEmpty();
+        cache->Lock.Release();
+        return block != 0;
+    }
+
+    // Puts a magazine's objects into their slabs, then the magazine into its own.
+    private static void Empty(ObjectCache* cache, HotPages* hot, nint top)
+    {
+        if (top == s_noMagazine) return;
+        nint block = Magazine.BlockOf(top);
+        nint bottom = Magazine.EmptyTop(block, cache->MagazineCapacity);
+        if (top != bottom)
+        {
+            cache->Lock.Acquire();
+            uint surplus = cache->PutObjects((nint*)bottom, (int)((top - bottom) / sizeof(nint)));
+            cache->Lock.Release();
+            cache->GiveSlabs(hot, surplus);
+        }
+        CacheAt(MagazineCache)->FreeDirect(hot, (void*)block);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void* Pop(ThreadMagazines* magazines, int index, nint top)
+    {
+        Debug.Assert(!Magazine.IsEmpty(top), "there is an object to pop");
+        top -= sizeof(nint);
+        magazines->SetLoaded(index, top);
+        return *(void**)top;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Push(ThreadMagazines* magazines, int index, nint top, void* pointer)
+    {
+        Debug.Assert(!Magazine.IsFull(top), "there is room to push");
+        *(void**)top = pointer;
+        magazines->SetLoaded(index, top + sizeof(nint));
+    }
+
+    /// <summary>Where a cache's objects are. The threads' magazines are read while they are in use, so the figures are estimates then.</summary>
+    internal static CacheFigures Count(int index)
+    {
+        ObjectCache* cache = CacheAt(index);
+        long inMagazines = 0;
+        for (int i = 0; i < ThreadRegistry.Count; i++)
+        {
+            ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
+            inMagazines += CountIn(magazines->Loaded(index), cache->MagazineCapacity) + CountIn(magazines->Previous(index), cache->MagazineCapacity);
+        }
+        cache->Lock.Acquire();
+        long inSlabs = (long)cache->Slabs.FreeObjects;
+        long objects = (long)cache->Slabs.SlabCount * cache->ObjectsPerSlab;
+        inMagazines += (long)cache->Depot.FullCount * cache->MagazineCapacity;
+        cache->Lock.Release();
+        return new CacheFigures(inMagazines, inSlabs, Math.Max(0, objects - inSlabs - inMagazines));
+    }
+
+    /// <summary>Pages in the hot lists of all threads.</summary>
+    internal static nuint CountHotPages()
+    {
+        nuint pages = 0;
+        for (int i = 0; i < ThreadRegistry.Count; i++) pages += (nuint)HotPages.Of(ThreadRegistry.At(i))->Count;
+        return pages;
+    }
+
+    // A block that is being set up has tops of 0.
+    private static int CountIn(nint top, int capacity) => top == 0 || top == s_noMagazine ? 0 : Magazine.CountOf(top, capacity);
+
+    /// <summary>Objects of a cache by where they are.</summary>
+    internal readonly record struct CacheFigures(long InMagazines, long InSlabs, long Live);
+
+    /// <summary>Checks every cache. Throws where something is wrong.</summary>
+    internal static void Verify()
+    {
+        for (int index = 1; index < CacheCount; index++) CacheAt(index)->Verify();
+    }
+}

@@ -1,0 +1,50 @@
+using System.Runtime.InteropServices;
+
+namespace NativeAlloc.Threads;
+
+/// <summary>
+/// What a thread has of its own, in one piece of native memory. The layers above own a part each and know it by its offset; this
+/// layer knows only who owns the whole. The slab layer comes first, so that its hottest array begins at the block's address.
+/// </summary>
+internal static unsafe class ThreadBlock
+{
+    /// <summary>Bytes of a block: two system pages of 4 KiB.</summary>
+    internal const int Bytes = 8192;
+
+    /// <summary>The slab layer's part: loaded magazines first (2 KiB), then previous ones (2 KiB), then what only slow paths touch.</summary>
+    internal const int SlabsOffset = 0, SlabsBytes = 6144;
+
+    /// <summary>The page layer's part.</summary>
+    internal const int PagesOffset = SlabsOffset + SlabsBytes, PagesBytes = 1024;
+
+    /// <summary>This layer's own part, a <see cref="ThreadHeader"/>.</summary>
+    internal const int HeaderOffset = PagesOffset + PagesBytes;
+
+    internal static ThreadHeader* HeaderOf(byte* block) => (ThreadHeader*)(block + HeaderOffset);
+}
+
+/// <summary>Who owns a thread block. Every field is written under the registry's lock.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct ThreadHeader
+{
+    /// <summary>A weak GC handle on the owner's <see cref="Thread"/> object; 0 before the block's first use.</summary>
+    public nint Owner;
+
+    /// <summary>What the block is used for at present.</summary>
+    public ThreadBlockState State;
+
+    /// <summary>1 once the layers above have set their parts up; they stay valid from then on.</summary>
+    public int Initialized;
+}
+
+internal enum ThreadBlockState
+{
+    /// <summary>Nobody's, and its caches are empty.</summary>
+    Unused = 0,
+
+    /// <summary>A thread's own. Where that thread is dead, whoever needs a block adopts it with its contents.</summary>
+    Owned = 1,
+
+    /// <summary>Taken from a dead thread by one that empties it.</summary>
+    Draining = 2,
+}

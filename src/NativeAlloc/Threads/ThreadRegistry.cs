@@ -1,0 +1,131 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using NativeAlloc.Os;
+
+namespace NativeAlloc.Threads;
+
+/// <summary>
+/// All thread blocks. .NET tells nobody that a thread has ended, so a block is not given back at that point: the next thread that
+/// needs one looks for a block whose owner is dead and <b>adopts</b> it, cached memory and all. The number of blocks is therefore
+/// bounded by the largest number of threads that were alive at one time, whatever the churn, without any garbage collection.
+/// </summary>
+/// <remarks>
+/// A thread counts as dead when its <see cref="Thread"/> object says so, or when that object is gone: the runtime keeps the object of a
+/// running thread alive. Managed code of a thread has returned before either can be seen, so nobody uses the block any more.
+/// </remarks>
+internal static unsafe class ThreadRegistry
+{
+    /// <summary>Threads that can own a block at one time; those beyond it work without a cache, slower and correctly.</summary>
+    internal const int MaxBlocks = 65_536;
+
+    private static NativeLock s_lock;
+    private static MetadataRegion s_region = MetadataRegion.Reserve((nuint)MaxBlocks * ThreadBlock.Bytes);
+
+    /// <summary>Blocks ever made. Grown under the lock, read by any thread.</summary>
+    private static int s_count;
+
+    /// <summary>Where the search for a dead owner goes on, so that it does not ask the same live threads each time.</summary>
+    private static int s_cursor;
+
+    private static long s_adoptions;
+
+    /// <summary>Blocks made so far, at most the largest number of threads that were alive together.</summary>
+    internal static int Count => Volatile.Read(ref s_count);
+
+    /// <summary>How often a thread took over a dead thread's block.</summary>
+    internal static long Adoptions => Volatile.Read(ref s_adoptions);
+
+    internal static uint LockAcquisitions => s_lock.Acquisitions;
+
+    internal static byte* At(int index) => (byte*)s_region.Address + (nuint)index * ThreadBlock.Bytes;
+
+    /// <summary>Gives the calling thread a block: a dead thread's, an unused one, or a new one. Null where none can be had.</summary>
+    /// <param name="isNew">The layers above have never set this block up.</param>
+    internal static byte* Attach(out bool isNew)
+    {
+        Debug.Assert(CurrentThread.t_block == null, "the thread has a block already");
+        isNew = false;
+        Thread thread = Thread.CurrentThread; // made before the lock: it may allocate on the managed heap, once per thread
+        s_lock.Acquire();
+        byte* block = FindAbandoned(includeUnused: true);
+        if (block == null) block = Make();
+        bool attached = block != null && TrySetOwner(block, thread);
+        if (attached)
+        {
+            ThreadHeader* header = ThreadBlock.HeaderOf(block);
+            header->State = ThreadBlockState.Owned;
+            isNew = header->Initialized == 0;
+            header->Initialized = 1;
+        }
+        s_lock.Release();
+        return attached ? block : null;
+    }
+
+    /// <summary>Takes a dead thread's block in order to empty it; <see cref="Release"/> must follow. Null when there is none.</summary>
+    internal static byte* TakeDead()
+    {
+        s_lock.Acquire();
+        byte* block = FindAbandoned(includeUnused: false);
+        if (block != null) ThreadBlock.HeaderOf(block)->State = ThreadBlockState.Draining;
+        s_lock.Release();
+        return block;
+    }
+
+    /// <summary>Makes an emptied block available to any thread.</summary>
+    internal static void Release(byte* block)
+    {
+        s_lock.Acquire();
+        ThreadHeader* header = ThreadBlock.HeaderOf(block);
+        Debug.Assert(header->State != ThreadBlockState.Unused, "released twice");
+        SetOwner(header, null);
+        header->State = ThreadBlockState.Unused;
+        s_lock.Release();
+    }
+
+    private static byte* FindAbandoned(bool includeUnused)
+    {
+        int count = s_count;
+        for (int step = 0; step < count; step++)
+        {
+            int index = s_cursor + step;
+            if (index >= count) index -= count;
+            byte* block = At(index);
+            ThreadHeader* header = ThreadBlock.HeaderOf(block);
+            bool dead = header->State == ThreadBlockState.Owned && GCHandle.FromIntPtr(header->Owner).Target is not Thread { IsAlive: true };
+            if (!dead && !(includeUnused && header->State == ThreadBlockState.Unused)) continue;
+            s_cursor = index;
+            if (dead) Volatile.Write(ref s_adoptions, s_adoptions + 1);
+            return block;
+        }
+        return null;
+    }
+
+    private static byte* Make()
+    {
+        int count = s_count;
+        if (count == MaxBlocks || !s_region.TryCommitTo((nuint)(count + 1) * ThreadBlock.Bytes)) return null;
+        Volatile.Write(ref s_count, count + 1);
+        return At(count);
+    }
+
+    private static void SetOwner(ThreadHeader* header, Thread? thread)
+    {
+        GCHandle owner = GCHandle.FromIntPtr(header->Owner);
+        owner.Target = thread;
+    }
+
+    private static bool TrySetOwner(byte* block, Thread thread)
+    {
+        ThreadHeader* header = ThreadBlock.HeaderOf(block);
+        try
+        {
+            if (header->Owner == 0) header->Owner = GCHandle.ToIntPtr(GCHandle.Alloc(thread, GCHandleType.Weak));
+            else SetOwner(header, thread);
+            return true;
+        }
+        catch (OutOfMemoryException)
+        {
+            return false; // the runtime's handle table is full: the thread goes on without a cache
+        }
+    }
+}
