@@ -137,11 +137,11 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Free(void* ptr)
     {
-        nuint page = LinearRegion.PageIndexOf(ptr);
-        if (page < LinearRegion.PageCount) // null and foreign pointers are not
+        nint* loaded = CurrentThread.t_block; // first, so that nothing has to be kept across the lookup
+        if (loaded != null)
         {
-            nint* loaded = CurrentThread.t_block;
-            if (loaded != null)
+            nuint page = LinearRegion.PageIndexOf(ptr);
+            if (page < LinearRegion.PageCount) // null and foreign pointers are not
             {
                 loaded += LinearRegion.ClassOf(page);
                 nint top = *loaded;
