@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using NativeAlloc.Common;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
@@ -175,9 +176,9 @@ public static unsafe partial class NativeAllocator
         bool aligned = ((nuint)ptr & (alignment - 1)) == 0;
         // A block that has room stays, unless that would keep more than half of it for nothing.
         if (aligned && byteCount <= oldBytes && (byteCount > oldBytes / 2 || oldBytes <= SmallestWorthMoving)) return ptr;
-        if (aligned && oldBytes > SizeClasses.LargestBytes && byteCount > SizeClasses.LargestBytes)
+        if (aligned && Math.Max(oldBytes, byteCount) >= SmallestPageMove)
         {
-            void* resized = TryResizeLarge(ptr, byteCount, alignment);
+            void* resized = TryResizePages(ptr, oldBytes, byteCount, alignment);
             if (resized != null) return resized;
         }
         void* pointer = AlignedAlloc(byteCount, alignment);
@@ -189,14 +190,24 @@ public static unsafe partial class NativeAllocator
     // Copying this much costs more than the memory is worth for as long as a block usually lives.
     private const nuint SmallestWorthMoving = 64;
 
-    // Without copying: more or fewer pages for a large block where it stands, or another mapping for a huge one's pages.
-    private static void* TryResizeLarge(void* ptr, nuint byteCount, nuint alignment)
+    // From here on a block that grows gets its pages moved: two system calls against copying 128 KiB and more, touching as much again.
+    private const nuint SmallestPageMove = 256 * 1024;
+
+    // Without copying a byte: more or fewer pages where the block stands, or its pages at another address. Null where that cannot be done.
+    private static void* TryResizePages(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment)
     {
         nuint page = LinearRegion.PageIndexOf(ptr);
-        if (page < LinearRegion.OnlinePages)
-            return byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount) ? ptr : null;
-        bool staysHuge = byteCount > LargeBlocks.LargestBytes && alignment <= Os.VirtualMemory.PageBytes;
-        return staysHuge ? HugeBlocks.Realloc(ptr, byteCount) : null;
+        if (page >= LinearRegion.OnlinePages)
+            return byteCount >= SmallestPageMove && alignment <= VirtualMemory.PageBytes ? HugeBlocks.Realloc(ptr, byteCount) : null;
+        bool isLarge = LinearRegion.ClassOf(page) == 0;
+        if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
+        bool wholePages = ((nuint)ptr | oldBytes) % VirtualMemory.PageBytes == 0;
+        if (byteCount < oldBytes || !wholePages || alignment > VirtualMemory.PageBytes) return null;
+        void* moved = HugeBlocks.AllocFrom(ptr, oldBytes, byteCount);
+        if (moved == null) return null;
+        if (isLarge) LargeBlocks.TryFree((uint)page, clean: true);
+        else Free(ptr);
+        return moved;
     }
 
     /// <summary>Finds the block of this library that an address lies in.</summary>

@@ -145,7 +145,7 @@ public static unsafe partial class NativeAllocator
             {
                 loaded += LinearRegion.ClassOf(page);
                 nint top = *loaded;
-                if (!Magazine.IsFull(top)) // that of class 0, no slab, is always full
+                if (!Magazine.MayBeFull(top)) // that of class 0, no slab, is always full
                 {
                     *(void**)top = ptr;
                     *loaded = top + sizeof(nint);

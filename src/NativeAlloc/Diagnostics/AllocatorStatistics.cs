@@ -67,7 +67,7 @@ public readonly unsafe record struct AllocatorStatistics
         {
             ReservedBytes = LinearRegion.Bytes + HugeBlocks.Bytes,
             CommittedBytes = ((nuint)LinearRegion.OnlinePages << LinearRegion.PageShift) + HugeBlocks.Bytes,
-            ResidentEstimateBytes = LinearRegion.CountDirty() * LinearRegion.PageBytes + HugeBlocks.Bytes,
+            ResidentEstimateBytes = (PageLayer.Zone == null ? 0 : PageLayer.Zone->DirtyPages * LinearRegion.PageBytes) + HugeBlocks.Bytes,
             LiveBytes = live,
             LiveBlocks = blocks,
             CachedBytes = cached,

@@ -5,8 +5,9 @@ using NativeAlloc.Os;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// Blocks beyond the top order of the page layer, each a mapping of its own from the system. They are few and large: a table sorted by
-/// address finds them, and a system call per operation is little against touching 64 MiB.
+/// Blocks that are a mapping of their own: those beyond the top order of the page layer, and those that have grown by realloc, as what
+/// grows tends to go on growing and a mapping grows without copying. They are few and large: a table sorted by address finds them, and a
+/// system call per operation is little against touching them.
 /// </summary>
 internal static unsafe class HugeBlocks
 {
@@ -37,24 +38,26 @@ internal static unsafe class HugeBlocks
     internal static void* Alloc(nuint byteCount, nuint alignment)
     {
         if (!TryRound(byteCount, out nuint bytes) || !TryPromise()) return null;
-        if (!VirtualMemory.TryMap(bytes, Math.Max(alignment, VirtualMemory.PageBytes), out nuint address))
-        {
-            s_lock.Acquire();
-            s_promised--;
-            s_lock.Release();
-            return null;
-        }
-        Add(address, bytes);
-        return (void*)address;
+        bool mapped = VirtualMemory.TryMap(bytes, Math.Max(alignment, VirtualMemory.PageBytes), out nuint address);
+        return Enter(mapped, address, bytes);
+    }
+
+    /// <summary>
+    /// Maps a new block whose first <paramref name="sourceBytes"/> are the memory that is behind <paramref name="source"/> now; no byte is copied,
+    /// and what was not touched there is not touched here. The source reads as zero afterwards. Null, and nothing changed, where that fails.
+    /// </summary>
+    internal static void* AllocFrom(void* source, nuint sourceBytes, nuint byteCount)
+    {
+        if (!TryRound(byteCount, out nuint bytes) || !TryPromise()) return null;
+        bool moved = VirtualMemory.TryMove((nuint)source, sourceBytes, bytes, out nuint address);
+        return Enter(moved, address, bytes);
     }
 
     /// <summary>Unmaps a block; false, and nothing done, if none begins at this address.</summary>
     internal static bool TryFree(void* pointer)
     {
         if (!TryRemove(pointer, out nuint bytes)) return false;
-        s_lock.Acquire();
-        s_promised--;
-        s_lock.Release();
+        Unpromise();
         VirtualMemory.Release((nuint)pointer, bytes);
         return true;
     }
@@ -98,6 +101,21 @@ internal static unsafe class HugeBlocks
         if (room) s_promised++;
         s_lock.Release();
         return room;
+    }
+
+    private static void Unpromise()
+    {
+        s_lock.Acquire();
+        s_promised--;
+        s_lock.Release();
+    }
+
+    // Makes a block of what the system has given, or takes the promise back.
+    private static void* Enter(bool given, nuint address, nuint bytes)
+    {
+        if (given) Add(address, bytes);
+        else Unpromise();
+        return given ? (void*)address : null;
     }
 
     private static void Add(nuint address, nuint bytes)

@@ -9,7 +9,7 @@ internal static unsafe partial class LinuxMemory
     private const int ProtNone = 0, ProtReadWrite = 1 | 2;
     private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, MapNoReserve = 0x4000;
     private const int MadviseDontNeed = 4;
-    private const int RemapMayMove = 1;
+    private const int RemapMayMove = 1, RemapDontUnmap = 4; // the last since Linux 5.7
     private const uint MemfdCloseOnExec = 1;
     private static readonly nuint s_failed = nuint.MaxValue;
 
@@ -28,8 +28,24 @@ internal static unsafe partial class LinuxMemory
 
     internal static bool TryRemap(nuint address, nuint oldBytes, nuint newBytes, out nuint newAddress)
     {
-        newAddress = MRemap(address, oldBytes, newBytes, RemapMayMove);
+        newAddress = MRemap(address, oldBytes, newBytes, RemapMayMove, 0);
         return newAddress != s_failed;
+    }
+
+    internal static bool TryMove(nuint source, nuint bytes, nuint newBytes, out nuint address)
+    {
+        // In two steps, as a mapping that keeps its source cannot change its length; and only what is one mapping can grow by mremap later.
+        address = MRemap(source, bytes, bytes, RemapMayMove | RemapDontUnmap, 0);
+        if (address == s_failed) return false;
+        nuint grown = MRemap(address, bytes, newBytes, RemapMayMove, 0);
+        if (grown != s_failed)
+        {
+            address = grown;
+            return true;
+        }
+        Buffer.MemoryCopy((void*)address, (void*)source, bytes, bytes);
+        MUnmap(address, bytes);
+        return false;
     }
 
     internal static void Release(nuint address, nuint bytes) => MUnmap(address, bytes);
@@ -87,7 +103,7 @@ internal static unsafe partial class LinuxMemory
     [LibraryImport("libc", EntryPoint = "munmap")] private static partial int MUnmap(nuint address, nuint length);
     [LibraryImport("libc", EntryPoint = "mprotect")] private static partial int MProtect(nuint address, nuint length, int protection);
     [LibraryImport("libc", EntryPoint = "madvise")] private static partial int MAdvise(nuint address, nuint length, int advice);
-    [LibraryImport("libc", EntryPoint = "mremap")] private static partial nuint MRemap(nuint address, nuint oldLength, nuint newLength, int flags);
+    [LibraryImport("libc", EntryPoint = "mremap")] private static partial nuint MRemap(nuint address, nuint oldLength, nuint newLength, int flags, nuint newAddress);
     [LibraryImport("libc", EntryPoint = "memfd_create")] private static partial int MemfdCreate(byte* name, uint flags);
     [LibraryImport("libc", EntryPoint = "ftruncate")] private static partial int FTruncate(int file, nint length);
     [LibraryImport("libc", EntryPoint = "close")] private static partial int Close(int file);

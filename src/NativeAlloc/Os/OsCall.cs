@@ -9,6 +9,7 @@ internal enum OsCall
     Protect,
     Map,
     Remap,
+    Move,
     CreateSection,
     MapSection,
 }

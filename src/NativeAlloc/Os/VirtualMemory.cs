@@ -71,6 +71,18 @@ internal static unsafe class VirtualMemory
         return Enter(OsCall.Remap) && LinuxMemory.TryRemap(address, oldBytes, newBytes, out newAddress);
     }
 
+    /// <summary>
+    /// Moves the memory behind <paramref name="bytes"/> committed bytes, as it is, into a new mapping of <paramref name="newBytes"/>, at least as many,
+    /// whose rest reads as zero. The source stays committed and reads as zero. False also where the system cannot do this.
+    /// </summary>
+    internal static bool TryMove(nuint source, nuint bytes, nuint newBytes, out nuint address)
+    {
+        AssertRange(source, bytes);
+        Debug.Assert(newBytes >= bytes && newBytes % PageBytes == 0, "the new mapping holds all that is moved");
+        address = 0;
+        return Enter(OsCall.Move) && LinuxMemory.TryMove(source, bytes, newBytes, out address);
+    }
+
     /// <summary>Gives back addresses and the memory behind them, whether reserved, committed or mapped. It cannot fail for a range that is ours.</summary>
     internal static void Release(nuint address, nuint bytes)
     {

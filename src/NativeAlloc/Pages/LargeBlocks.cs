@@ -25,8 +25,8 @@ internal static unsafe class LargeBlocks
     internal static void* Alloc(nuint byteCount, nuint alignment, out bool zeroed)
     {
         uint count = PagesOf(byteCount);
-        int order = Math.Max(OrderOf(count), OrderOf(PagesOf(alignment)));
-        if (!PageLayer.TryTakeAligned(order, count, out uint page, out zeroed)) return null;
+        int order = Math.Max(LinearRegion.OrderOf(count), LinearRegion.OrderOf(PagesOf(alignment)));
+        if (!PageLayer.TryTakeAligned(order, count, MemoryChoice.UsedFirst, out uint page, out zeroed)) return null;
         LinearRegion.Frames[page].PageCount = count;
         LinearRegion.Frames[page].SetState(PageState.Large);
         Interlocked.Add(ref s_pages, count);
@@ -35,14 +35,15 @@ internal static unsafe class LargeBlocks
     }
 
     /// <summary>Frees a block. False, and nothing done, if no large block begins at this page: of two threads that free the same block one gets false.</summary>
-    internal static bool TryFree(uint page)
+    /// <param name="clean">The caller has moved the memory away.</param>
+    internal static bool TryFree(uint page, bool clean = false)
     {
         ref PageFrame frame = ref LinearRegion.Frames[page];
         if (Interlocked.CompareExchange(ref frame.State, PageState.Taken, PageState.Large) != PageState.Large) return false;
         uint count = frame.PageCount;
         Interlocked.Add(ref s_pages, -(long)count);
         Interlocked.Decrement(ref s_count);
-        PageLayer.GivePages(page, count);
+        PageLayer.GivePages(page, count, clean);
         return true;
     }
 
@@ -75,6 +76,4 @@ internal static unsafe class LargeBlocks
     }
 
     private static uint PagesOf(nuint bytes) => Math.Max(1, (uint)((bytes + (LinearRegion.PageBytes - 1)) >> LinearRegion.PageShift));
-
-    private static int OrderOf(uint count) => count <= 1 ? 0 : System.Numerics.BitOperations.Log2(count - 1) + 1;
 }

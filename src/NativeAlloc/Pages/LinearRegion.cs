@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Os;
 
@@ -56,7 +57,7 @@ internal static unsafe class LinearRegion
     {
         ulong wanted = Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestReserveBytes, LargestReserveBytes);
         // Where address space is limited (ulimit -v) take what there is, down to one section.
-        for (nuint bytes = (nuint)System.Numerics.BitOperations.RoundUpToPowerOf2(wanted); bytes >= SectionBytes; bytes /= 2)
+        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= SectionBytes; bytes /= 2)
         {
             if (!VirtualMemory.TryReserve(bytes, SectionBytes, out nuint address)) continue;
             uint pages = (uint)(bytes >> PageShift);
@@ -93,6 +94,9 @@ internal static unsafe class LinearRegion
     /// <summary>Index of the page an address lies in; at least <see cref="PageCount"/> for an address outside the region.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static nuint PageIndexOf(void* address) => unchecked((nuint)address - Base) >> PageShift;
+
+    /// <summary>The smallest order whose blocks hold so many pages.</summary>
+    internal static int OrderOf(uint pages) => pages <= 1 ? 0 : BitOperations.Log2(pages - 1) + 1;
 
     internal static nuint AddressOf(uint page) => Base + ((nuint)page << PageShift);
 
@@ -137,12 +141,13 @@ internal static unsafe class LinearRegion
     /// <summary>Whether a page may have memory behind it. Of a block that the caller holds, also without the lock: the bit is then nobody else's.</summary>
     internal static bool IsDirty(uint page) => (Volatile.Read(ref DirtyWord(page)) >> (int)(page & 63) & 1) != 0;
 
-    /// <summary>Pages that may have memory behind them, in all.</summary>
-    internal static nuint CountDirty()
+    /// <summary>How many pages of the range may have memory behind them. Under the zone's lock.</summary>
+    internal static uint CountDirty(uint page, uint count)
     {
-        nuint count = 0;
-        for (uint page = 0; page < OnlinePages; page += 64) count += (nuint)System.Numerics.BitOperations.PopCount(Volatile.Read(ref DirtyWord(page)));
-        return count;
+        uint dirty = 0;
+        for (uint index = page, end = page + count; index < end; index = (index | 63) + 1)
+            dirty += (uint)BitOperations.PopCount(DirtyWord(index) & RangeMask(index, end));
+        return dirty;
     }
 
     // The bits of index's word that lie in [index, end). A section is a multiple of 64 pages, so no word is shared between zones.

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Numerics;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Os;
 
@@ -11,10 +10,10 @@ namespace NativeAlloc.Pages;
 /// </summary>
 /// <remarks>
 /// <code>
-/// TryTakeBlock ─ order 0: HotPages.TryTake ─ empty: a batch under one lock
+/// TryTakePages ─ one page: HotPages.TryTake ─ empty: a batch under one lock
 ///              └ else: Zone.TryTake ─ nothing large enough: LinearRegion.TryBringSectionOnline, again
-/// GiveBlock    ─ order 0: HotPages.Add ─ full: the coldest batch under one lock
-///              └ else: Zone.Give, which merges
+/// GivePages    ─ one page: HotPages.Add ─ full: the coldest batch under one lock
+///              └ else: Zone.GiveRange, which merges
 /// </code>
 /// </remarks>
 internal static unsafe class PageLayer
@@ -38,20 +37,20 @@ internal static unsafe class PageLayer
         return zone;
     }
 
-    /// <summary>Takes a block of 2^order pages. False when neither the zone nor the system has one.</summary>
-    internal static bool TryTakeBlock(HotPages* hot, int order, out uint page)
+    /// <summary>Takes any number of pages up to a section, side by side, from the smallest block that holds them. False when neither the zone nor the system has them.</summary>
+    internal static bool TryTakePages(HotPages* hot, uint count, MemoryChoice choice, out uint page)
     {
-        if (order != 0 || hot == null) return TryTakePages(1u << order, out page, out _);
-        if (hot->TryTake(out page)) return true;
-        return TryRefill(hot) ? hot->TryTake(out page) : TryTakePages(1, out page, out _);
+        Debug.Assert(count is > 0 and <= LinearRegion.SectionPages, "a block of the top order is the most there is");
+        if (count == 1 && hot != null && choice != MemoryChoice.FreshFirst && (hot->TryTake(out page) || (TryRefill(hot) && hot->TryTake(out page)))) return true;
+        return TryTakeAligned(LinearRegion.OrderOf(count), count, choice, out page, out _);
     }
 
-    /// <summary>Gives a block of 2^order pages back.</summary>
-    internal static void GiveBlock(HotPages* hot, uint page, int order)
+    /// <summary>Gives pages back that were taken together.</summary>
+    internal static void GivePages(HotPages* hot, uint page, uint count)
     {
-        if (order != 0 || hot == null)
+        if (count != 1 || hot == null)
         {
-            GivePages(page, 1u << order);
+            GivePages(page, count);
             return;
         }
         if (hot->IsFull) Drain(hot, HotPages.Batch);
@@ -59,23 +58,15 @@ internal static unsafe class PageLayer
         hot->Add(page);
     }
 
-    /// <summary>Takes any number of pages up to a section, side by side, from the smallest block that holds them; the rest goes back.</summary>
+    /// <summary>Takes pages from a block of the given order, whose alignment the first page has; what they do not use of it goes back at once.</summary>
     /// <param name="zeroed">All of them read as zero.</param>
-    internal static bool TryTakePages(uint count, out uint page, out bool zeroed)
-    {
-        Debug.Assert(count is > 0 and <= LinearRegion.SectionPages, "a block of the top order is the most there is");
-        int order = BitOperations.Log2(count) + (BitOperations.IsPow2(count) ? 0 : 1);
-        return TryTakeAligned(order, count, out page, out zeroed);
-    }
-
-    /// <summary>The same, from a block of the given order, whose alignment the first page has.</summary>
-    internal static bool TryTakeAligned(int order, uint count, out uint page, out bool zeroed)
+    internal static bool TryTakeAligned(int order, uint count, MemoryChoice choice, out uint page, out bool zeroed)
     {
         page = PageFrame.None;
         zeroed = false;
         if (s_zone == null) return false;
         s_zone->Lock.Acquire();
-        bool taken = s_zone->TryTake(order, count, PageState.Taken, out page, out zeroed);
+        bool taken = s_zone->TryTake(order, count, PageState.Taken, choice, out page, out zeroed);
         while (!taken)
         {
             s_zone->Lock.Release();
@@ -83,16 +74,18 @@ internal static unsafe class PageLayer
             s_zone->Lock.Acquire();
             s_zone->AddSection(firstPage);
             // Another thread may have been faster and used the new section up: then once more.
-            taken = s_zone->TryTake(order, count, PageState.Taken, out page, out zeroed);
+            taken = s_zone->TryTake(order, count, PageState.Taken, choice, out page, out zeroed);
         }
         s_zone->Lock.Release();
         return true;
     }
 
     /// <summary>Gives any run of pages back that was taken as one or grown.</summary>
-    internal static void GivePages(uint page, uint count)
+    /// <param name="clean">The caller knows that there is no memory behind them any more.</param>
+    internal static void GivePages(uint page, uint count, bool clean = false)
     {
         s_zone->Lock.Acquire();
+        if (clean) s_zone->SetClean(page, count);
         LinearRegion.Frames[page].State = PageState.Inner;
         s_zone->GiveRange(page, count);
         s_zone->Lock.Release();
@@ -107,6 +100,29 @@ internal static unsafe class PageLayer
         s_zone->Lock.Release();
         return extended;
     }
+
+    /// <summary>
+    /// Whether a block of this order would have to be fresh memory and it is time to look for used memory in caches first: resident memory has
+    /// grown by <see cref="ReapGrowthShift"/> since the last time this was true. At most one thread is told so.
+    /// </summary>
+    internal static bool ShouldReap(HotPages* hot, int order)
+    {
+        if (s_zone == null || (order == 0 && hot != null && hot->Count != 0)) return false;
+        uint dirty = s_zone->DirtyPages, reapAt = Volatile.Read(ref s_reapAt);
+        if (dirty < reapAt) return false;
+        s_zone->Lock.Acquire();
+        bool has = s_zone->HasDirty(order);
+        s_zone->Lock.Release();
+        uint next = dirty + Math.Max(SmallestReapGrowth, dirty >> ReapGrowthShift);
+        return !has && Interlocked.CompareExchange(ref s_reapAt, next, reapAt) == reapAt;
+    }
+
+    // Caches are emptied each time that resident memory has grown by a sixteenth: about 12 times for each doubling, whatever the size.
+    private const int ReapGrowthShift = 4;
+    private const uint SmallestReapGrowth = 4;
+
+    /// <summary>Dirty pages from which the next reap is due. Any thread, by Interlocked.</summary>
+    private static uint s_reapAt = SmallestReapGrowth;
 
     /// <summary>Gives all of a thread's hot pages back to the zone.</summary>
     internal static void Drain(HotPages* hot) => Drain(hot, hot->Count);
@@ -160,23 +176,23 @@ internal static unsafe class PageLayer
                 continue;
             }
             s_zone->Lock.Acquire(); // a word of the dirty bits may belong to other blocks too
-            LinearRegion.MarkClean(first, at - first);
+            s_zone->SetClean(first, at - first);
             s_zone->Lock.Release();
             bytes += run;
         }
         return bytes;
     }
 
+    // A batch of pages that have memory behind them; or a single fresh one, whose first touch costs a thousand times what the lock does, so that
+    // no thread holds fresh pages back while others have used ones to give.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryRefill(HotPages* hot)
     {
-        if (!TryTakeAligned(0, 1, out uint page, out _)) return false;
-        LinearRegion.Frames[page].State = PageState.Hot;
-        hot->Add(page);
+        if (s_zone == null) return false;
         s_zone->Lock.Acquire();
-        for (int i = 1; i < HotPages.Batch && s_zone->TryTake(0, 1, PageState.Hot, out page, out _); i++) hot->Add(page);
+        while (hot->Count < HotPages.Batch && s_zone->TryTake(0, 1, PageState.Hot, MemoryChoice.UsedOnly, out uint page, out _)) hot->Add(page);
         s_zone->Lock.Release();
-        return true;
+        return hot->Count != 0;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

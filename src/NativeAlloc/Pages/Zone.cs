@@ -5,13 +5,26 @@ using NativeAlloc.Os;
 
 namespace NativeAlloc.Pages;
 
+/// <summary>What a taker of pages would like to have behind them.</summary>
+internal enum MemoryChoice
+{
+    /// <summary>Used memory, even from a larger block than necessary: resident memory grows only when there is none.</summary>
+    UsedFirst,
+
+    /// <summary>Used memory or nothing.</summary>
+    UsedOnly,
+
+    /// <summary>Fresh memory: for what will touch little of it, and would keep the rest of used pages from others.</summary>
+    FreshFirst,
+}
+
 /// <summary>
 /// A set of pages that one buddy allocator manages (<c>struct zone</c>): free blocks of 2^order pages, split to serve a smaller request and
 /// merged with their buddy when freed. It works on frames alone and never touches the pages themselves.
 /// </summary>
 /// <remarks>
 /// <code>
-/// TryTake ─ RemoveSmallest ─ Expand              (__rmqueue_smallest, expand)
+/// TryTake ─ RemoveSmallest ─ Expand              (__rmqueue_smallest, expand, rmv_page_order)
 ///         └ after the caller added a section: again
 /// Give ─ FreeOneBlock                            (__free_one_page: merges up to the top order)
 /// </code>
@@ -31,6 +44,9 @@ internal unsafe struct Zone
 
     /// <summary>Pages in the free lists.</summary>
     private uint _freePages;
+
+    /// <summary>Pages with the dirty bit.</summary>
+    private uint _dirtyPages;
 
     /// <summary>Free blocks by order.</summary>
     private FreeAreas _areas;
@@ -58,15 +74,16 @@ internal unsafe struct Zone
     /// <summary>Takes a block of 2^order pages; false when no free block is large enough.</summary>
     /// <param name="zeroed">Nothing was ever written to the first <paramref name="usedPages"/> pages since the system made them.</param>
     /// <param name="usedPages">How many pages the caller keeps: the rest of the block is given back at once.</param>
-    internal bool TryTake(int order, uint usedPages, PageState state, out uint page, out bool zeroed)
+    /// <param name="choice">Whether the block should have memory behind it.</param>
+    internal bool TryTake(int order, uint usedPages, PageState state, MemoryChoice choice, out uint page, out bool zeroed)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
-        Debug.Assert(usedPages <= 1u << order && usedPages > (1u << order) / 2, "the order fits the pages");
+        Debug.Assert(usedPages > 0 && usedPages <= 1u << order, "the order fits the pages");
         zeroed = false;
-        if (!RemoveSmallest(order, out page)) return false;
+        if (!RemoveSmallest(order, choice, out page)) return false;
         GiveRange(page + usedPages, (1u << order) - usedPages);
         zeroed = !LinearRegion.AnyDirty(page, usedPages);
-        LinearRegion.MarkDirty(page, usedPages);
+        SetDirty(page, usedPages);
         PageFrame* frame = Frames + page;
         frame->State = state;
         frame->Order = (byte)order;
@@ -108,8 +125,38 @@ internal unsafe struct Zone
             at = head + (1u << order);
             if (at > end) GiveRange(end, at - end);
         }
-        LinearRegion.MarkDirty(page, count);
+        SetDirty(page, count);
         return true;
+    }
+
+    /// <summary>Pages of this zone that may have memory behind them, taken or free: its part of resident memory, at most.</summary>
+    internal readonly uint DirtyPages => Volatile.Read(in _dirtyPages);
+
+    /// <summary>True if a block of this order can be had without resident memory growing.</summary>
+    internal readonly bool HasDirty(int order)
+    {
+        for (int current = order; current < LinearRegion.OrderCount; current++)
+        {
+            uint page = _areas[current].First;
+            if (page != PageFrame.None && LinearRegion.AnyDirty(page, 1u << current)) return true;
+        }
+        return false;
+    }
+
+    private void SetDirty(uint page, uint count)
+    {
+        uint dirty = LinearRegion.CountDirty(page, count);
+        if (dirty == count) return;
+        LinearRegion.MarkDirty(page, count);
+        Volatile.Write(ref _dirtyPages, _dirtyPages + (count - dirty));
+    }
+
+    /// <summary>Notes that pages in the caller's hands have no memory behind them any more.</summary>
+    internal void SetClean(uint page, uint count)
+    {
+        Debug.Assert(Lock.IsHeld, "the zone's lock is held");
+        Volatile.Write(ref _dirtyPages, _dirtyPages - LinearRegion.CountDirty(page, count));
+        LinearRegion.MarkClean(page, count);
     }
 
     /// <summary>Takes a free block that may have memory behind it, to be purged; false when there is none of this order.</summary>
@@ -123,29 +170,39 @@ internal unsafe struct Zone
         return true;
     }
 
-    /// <summary>The smallest free block of at least 2^order pages, cut down to size (<c>__rmqueue_smallest</c>).</summary>
-    private bool RemoveSmallest(int order, out uint page)
+    /// <summary>The smallest free block of at least 2^order pages and of the kind asked for, cut down to size (<c>__rmqueue_smallest</c>).</summary>
+    private bool RemoveSmallest(int order, MemoryChoice choice, out uint page)
+    {
+        bool usedFirst = choice != MemoryChoice.FreshFirst;
+        return RemoveSmallest(order, usedFirst, out page) || (choice != MemoryChoice.UsedOnly && RemoveSmallest(order, !usedFirst, out page));
+    }
+
+    // Used blocks stand first in each list and fresh ones last, so one look at an end tells whether there is one.
+    private bool RemoveSmallest(int order, bool used, out uint page)
     {
         for (int current = order; current < LinearRegion.OrderCount; current++)
         {
-            page = _areas[current].First;
-            if (page == PageFrame.None) continue;
+            page = used ? _areas[current].First : _areas[current].Last;
+            if (page == PageFrame.None || LinearRegion.AnyDirty(page, 1u << current) != used) continue;
             RemoveFree(page, current);
-            Expand(page, order, current);
+            page = Expand(page, order, current);
             return true;
         }
         page = PageFrame.None;
         return false;
     }
 
-    /// <summary>Puts the upper halves of a block that is larger than asked back on the lists (<c>expand</c>).</summary>
-    private void Expand(uint page, int low, int high)
+    /// <summary>Halves a block until it has the order asked for, keeps a half that has memory behind it, and puts the others on the lists (<c>expand</c>).</summary>
+    private uint Expand(uint page, int low, int high)
     {
         while (high > low)
         {
             high--;
-            AddFree(page + (1u << high), high);
+            uint half = 1u << high, other = page + half;
+            if (!LinearRegion.AnyDirty(page, half) && LinearRegion.AnyDirty(other, half)) (page, other) = (other, page);
+            AddFree(other, high);
         }
+        return page;
     }
 
     /// <summary>Merges a block with its buddy as long as that is free too, and puts the result on its list (<c>__free_one_page</c>).</summary>

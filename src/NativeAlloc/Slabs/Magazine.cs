@@ -1,55 +1,65 @@
 using System.Diagnostics;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// A stack of object addresses (Bonwick and Adams' magazine, the kernel's <c>array_cache</c>): 256 slots of 8 bytes, at a multiple of their
-/// 2 KiB. It is known by its <b>top</b>, the address of the next slot to fill, and both ends can be told from the top alone:
+/// A stack of object addresses (Bonwick and Adams' magazine, the kernel's <c>array_cache</c>) in a block of 512, 1024 or 2048 bytes, at a multiple of
+/// that. It is known by its <b>top</b>, the address of the next slot to fill, and both ends can be told from the top alone:
 /// <list type="bullet">
-/// <item>full: the top has run into the end of the block, so it is a multiple of 2 KiB;</item>
-/// <item>empty: the slot below the top holds 0, the <b>floor</b>. A magazine of a smaller capacity has its floor higher up and uses the
-/// last slots only.</item>
+/// <item>full: the top has run into the end of the block, so it is a multiple of the block's size. The fast path does not know that size; it
+/// takes every multiple of 512 for full and lets the slow path find out, once in 64 times;</item>
+/// <item>empty: the slot below the top holds 0, the <b>floor</b>. A magazine of a capacity that does not fill its block has its floor higher up.</item>
 /// </list>
-/// So the fast paths read one word per class and thread, compare with nothing else in memory, and each capacity costs the same.
+/// So the fast paths read one word per class and thread and compare with nothing else in memory.
 /// </summary>
-internal static unsafe class Magazine
+/// <param name="Capacity">Objects that it holds.</param>
+/// <param name="BlockBytes">Bytes of the block, a power of two that holds the capacity and the floor.</param>
+internal readonly unsafe record struct Magazine(int Capacity, int BlockBytes)
 {
-    internal const int Slots = 256;
-    internal const nint Bytes = Slots * sizeof(long);
+    internal const int SmallestBlockBytes = 512, LargestBlockBytes = 2048;
 
     /// <summary>The floor takes one slot.</summary>
-    internal const int LargestCapacity = Slots - 1;
+    internal const int LargestCapacity = LargestBlockBytes / sizeof(long) - 1;
 
-    private const nint Mask = Bytes - 1;
+    /// <summary>The magazine of a capacity.</summary>
+    internal static Magazine Of(int capacity)
+    {
+        Debug.Assert(capacity is > 0 and <= LargestCapacity, "the largest block holds the capacity");
+        return new Magazine(capacity, (int)Math.Max(SmallestBlockBytes, BitOperations.RoundUpToPowerOf2((uint)(capacity + 1) * sizeof(long))));
+    }
 
     /// <summary>Sets an unused block up as an empty magazine and returns its top.</summary>
-    internal static nint MakeEmpty(nint block, int capacity)
+    internal nint MakeEmpty(nint block)
     {
-        Debug.Assert((block & Mask) == 0, "a magazine is aligned to its size");
-        nint top = EmptyTop(block, capacity);
+        Debug.Assert(block % BlockBytes == 0, "a magazine is aligned to its size");
+        nint top = EmptyTop(block);
         ((nint*)top)[-1] = 0;
         return top;
     }
 
     /// <summary>The top of a magazine that holds nothing: just above its floor.</summary>
-    internal static nint EmptyTop(nint block, int capacity) => block + (Slots - capacity) * sizeof(long);
+    internal nint EmptyTop(nint block) => block + BlockBytes - Capacity * sizeof(long);
 
     /// <summary>The top of a magazine that holds all it can.</summary>
-    internal static nint FullTop(nint block) => block + Bytes;
+    internal nint FullTop(nint block) => block + BlockBytes;
 
+    /// <summary>True in a full magazine, and in others where the top is at a multiple of 512.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static bool IsFull(nint top) => (top & Mask) == 0;
+    internal static bool MayBeFull(nint top) => (top & (SmallestBlockBytes - 1)) == 0;
+
+    internal bool IsFull(nint top) => (top & (BlockBytes - 1)) == 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool IsEmpty(nint top) => ((nint*)top)[-1] == 0;
 
     /// <summary>The block that a top points into; one past its end belongs to it as well.</summary>
-    internal static nint BlockOf(nint top) => (top - 1) & ~Mask;
+    internal nint BlockOf(nint top) => (top - 1) & ~(nint)(BlockBytes - 1);
 
     /// <summary>Objects in the magazine.</summary>
-    internal static int CountOf(nint top, int capacity) => (int)((top - EmptyTop(BlockOf(top), capacity)) / sizeof(long));
+    internal int CountOf(nint top) => (int)((top - EmptyTop(BlockOf(top))) / sizeof(long));
 
-    /// <summary>The first slot of a block links it into a depot's list. With the largest capacity that is the floor: it is 0 again when the magazine comes out.</summary>
+    /// <summary>The first slot of a block links it into a depot's list. It may be the floor: it is 0 again when the magazine comes out.</summary>
     internal static ref nint Link(nint block) => ref *(nint*)block;
 }

@@ -15,8 +15,8 @@ namespace NativeAlloc.Slabs;
 /// <remarks>
 /// <code>
 /// TakeObjects ─ partial slabs, then free ones    (cache_alloc_refill)
-///             └ none: the caller grows the cache by MakeSlab ─ PageLayer.TryTakeBlock  (cache_grow, kmem_getpages)
-/// PutObjects  ─ each object's bit; slabs beyond the kept free ones go back to the page layer
+///             └ none: the caller grows the cache by MakeSlab ─ PageLayer.TryTakePages  (cache_grow, kmem_getpages)
+/// PutObjects  ─ each object's bit; slabs that are free then go back to the page layer
 /// </code>
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
@@ -34,20 +34,20 @@ internal unsafe struct ObjectCache
     /// <summary>2^<see cref="ReciprocalShift"/> / ObjectBytes, rounded up: division by multiplication.</summary>
     private ulong _reciprocal;
 
-    /// <summary>A slab has 2^SlabOrder pages.</summary>
+    /// <summary>Pages of a slab.</summary>
+    public uint SlabPages;
+
+    /// <summary>A slab is cut from a block of this order and begins at a multiple of it.</summary>
     public int SlabOrder;
 
-    /// <summary>Objects a magazine holds; 0: threads keep none of these.</summary>
-    public int MagazineCapacity;
+    /// <summary>The magazines of this cache; of capacity 0 where threads keep none of its objects.</summary>
+    public Magazine Magazine;
 
     /// <summary>Full magazines that the depot keeps; beyond, objects go back to their slabs.</summary>
     public int DepotLimit;
 
     /// <summary>Index of this cache, which is also its size class.</summary>
     public ushort Index;
-
-    /// <summary>Free slabs that are kept for the next growth.</summary>
-    public uint FreeSlabLimit;
 
     /// <summary>Magazines for threads to exchange.</summary>
     public Depot Depot;
@@ -58,31 +58,26 @@ internal unsafe struct ObjectCache
     /// <summary>Times that objects were taken out of slabs and put back into them, one per batch.</summary>
     public ulong Refills, Drains;
 
-    // An offset in a slab (below 2^26) times 2^40 (the reciprocal of 16) stays within 64 bits up to 2^24; and the quotient is exact
-    // while offset × ObjectBytes < 2^44: the largest slab of the largest class has 2^21 × 2^19 = 2^40.
+    // An offset in a slab (below 2^20) times 2^40 (the reciprocal of 16) stays within 64 bits up to 2^24; and the quotient is exact
+    // while offset × ObjectBytes < 2^44: slabs have less than 2^20 bytes and objects at most 2^19.
     private const int ReciprocalShift = 44;
-
-    // What may stay behind in free slabs, in bytes: little, as the page layer hands pages out nearly as fast.
-    private const uint KeptFreeSlabBytes = 256 * 1024;
 
     internal void Initialize(int index, nuint objectBytes, int magazineCapacity, int depotLimit)
     {
         this = default;
         Index = (ushort)index;
         ObjectBytes = (uint)objectBytes;
-        SlabOrder = SizeClasses.SlabOrderOf(objectBytes);
-        ObjectsPerSlab = (uint)((LinearRegion.PageBytes << SlabOrder) / objectBytes);
+        SlabPages = SizeClasses.SlabPagesOf(objectBytes);
+        SlabOrder = LinearRegion.OrderOf(SlabPages);
+        ObjectsPerSlab = (uint)(SlabPages * LinearRegion.PageBytes / objectBytes);
         _reciprocal = ((1UL << ReciprocalShift) + ObjectBytes - 1) / ObjectBytes;
-        MagazineCapacity = magazineCapacity;
+        Magazine = magazineCapacity == 0 ? default : Magazine.Of(magazineCapacity);
         DepotLimit = depotLimit;
-        FreeSlabLimit = Math.Max(1, KeptFreeSlabBytes / (uint)(LinearRegion.PageBytes << SlabOrder));
         Slabs.Initialize();
     }
 
-    internal readonly uint SlabPages => 1u << SlabOrder;
-
-    /// <summary>First page of the slab that a page belongs to: slabs are blocks of the buddy and begin at a multiple of their size.</summary>
-    internal readonly uint SlabOf(uint page) => page & ~(SlabPages - 1);
+    /// <summary>First page of the slab that a page belongs to.</summary>
+    internal readonly uint SlabOf(uint page) => page & ~((1u << SlabOrder) - 1);
 
     /// <summary>Which object of its slab an offset lies in.</summary>
     internal readonly uint ObjectIndexOf(nuint offset) => (uint)(offset * _reciprocal >> ReciprocalShift);
@@ -143,7 +138,7 @@ internal unsafe struct ObjectCache
     }
 
     /// <summary>
-    /// Puts objects back into their slabs; the lock is held. Slabs that are free and not kept come out as a list through their frames,
+    /// Puts objects back into their slabs; the lock is held. Slabs that are free then come out as a list through their frames,
     /// for the caller to give back to the page layer after it has released the lock.
     /// </summary>
     internal uint PutObjects(nint* slots, int count)
@@ -175,12 +170,12 @@ internal unsafe struct ObjectCache
         return surplus;
     }
 
-    // A slab has got objects back: move it to the list it belongs in now, or out, when it is free and enough are kept.
+    // A slab has got objects back: move it to the list it belongs in now, or out, when it is free. Other sizes may need its pages, and the page
+    // layer hands them out nearly as fast as a list of free slabs would; that list holds only slabs that are not used yet.
     private void Settle(PageFrame* frames, uint slab, ref uint surplus)
     {
         Slabs.Place(frames, slab, ObjectsPerSlab);
-        if (frames[slab].FreeObjects != ObjectsPerSlab || Slabs.Count(SlabFill.Free) <= FreeSlabLimit) return;
-        RemoveFreeSlab(frames, slab, ref surplus);
+        if (frames[slab].FreeObjects == ObjectsPerSlab) RemoveFreeSlab(frames, slab, ref surplus);
     }
 
     private void RemoveFreeSlab(PageFrame* frames, uint slab, ref uint surplus)
@@ -202,7 +197,11 @@ internal unsafe struct ObjectCache
     /// <summary>Makes a new slab, with every object free, that no list knows yet (<c>cache_grow</c>); without the lock. False when there is no memory.</summary>
     internal readonly bool TryMakeSlab(HotPages* hot, out uint slab)
     {
-        if (!PageLayer.TryTakeBlock(hot, SlabOrder, out slab)) return false;
+        // A cache that never had two slabs may well leave this one nearly empty. On fresh pages it then costs the few system pages that are touched; on
+        // used ones it would hold all of their memory back.
+        bool sparse = Slabs.SlabCount == 0 && Slabs.PeakSlabCount <= 1 && ObjectBytes < VirtualMemory.PageBytes;
+        MemoryChoice choice = sparse ? MemoryChoice.FreshFirst : MemoryChoice.UsedFirst;
+        if (!PageLayer.TryTakePages(hot, SlabPages, choice, out slab)) return false;
         ulong* words = LinearRegion.BitmapOf(slab);
         uint wholeWords = ObjectsPerSlab / 64, rest = ObjectsPerSlab % 64;
         new Span<ulong>(words, (int)wholeWords).Fill(ulong.MaxValue);
@@ -233,7 +232,7 @@ internal unsafe struct ObjectCache
             uint slab = surplus;
             surplus = LinearRegion.Frames[slab].Next;
             LinearRegion.SetClass(slab, SlabPages, 0);
-            PageLayer.GiveBlock(hot, slab, SlabOrder);
+            PageLayer.GivePages(hot, slab, SlabPages);
             pages += SlabPages;
         }
         return pages;

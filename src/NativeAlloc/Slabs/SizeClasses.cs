@@ -69,20 +69,17 @@ internal static unsafe class SizeClasses
     }
 
     /// <summary>
-    /// The smallest order of a slab that holds at least <see cref="FewestObjects"/> and loses at most an eighth to its end, which is not
-    /// even touched.
+    /// Pages of a slab: the fewest that lose at most an eighth to the slab's end. Few objects to a slab mean that few keep its other memory from
+    /// going elsewhere; sizes of whole pages get slabs of a single object.
     /// </summary>
-    internal static int SlabOrderOf(nuint objectBytes)
+    internal static uint SlabPagesOf(nuint objectBytes)
     {
-        for (int order = 0; ; order++)
+        for (uint pages = 1; ; pages++)
         {
-            nuint slabBytes = LinearRegion.PageBytes << order;
-            nuint objects = slabBytes / objectBytes;
-            if (order == LinearRegion.MaxOrder || (objects >= FewestObjects && (slabBytes - objects * objectBytes) * 8 <= slabBytes)) return order;
+            nuint slabBytes = pages * LinearRegion.PageBytes;
+            if (slabBytes >= objectBytes && slabBytes % objectBytes * 8 <= slabBytes) return pages;
         }
     }
-
-    private const int FewestObjects = 4;
 
     private static byte[] MakeTable()
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
@@ -28,20 +29,20 @@ internal static unsafe class SlabLayer
     /// <summary>Caches there can be: a page's class is one byte.</summary>
     internal const int MaxCaches = 256;
 
-    /// <summary>The cache that magazines come from.</summary>
-    internal const int MagazineCache = SizeClasses.Count;
+    /// <summary>The caches that magazines come from, of 512, 1024 and 2048 bytes.</summary>
+    private const int FirstMagazineCache = SizeClasses.Count, MagazineCaches = 3;
 
-    /// <summary>Caches in use: the size classes and the one of magazines.</summary>
-    internal const int CacheCount = SizeClasses.Count + 1;
+    /// <summary>Caches in use: the size classes and those of magazines.</summary>
+    internal const int CacheCount = FirstMagazineCache + MagazineCaches;
 
-    // A magazine holds at most 32 KiB, or 255 objects: what a thread can keep from others is bounded in bytes, class by class.
-    private const nuint MagazineBytes = 32 * 1024;
+    // A magazine holds at most 16 KiB, or 255 objects: what a thread can keep from others is bounded in bytes, class by class.
+    private const nuint MagazineBytes = 16 * 1024;
 
     // Beyond this size an object goes straight to its slab: a lock is little against touching it.
     private const nuint LargestMagazineObject = SizeClasses.TableBytes;
 
     // What a depot keeps in full magazines.
-    private const nuint DepotBytes = 1024 * 1024;
+    private const nuint DepotBytes = 256 * 1024;
 
     private const int SmallestMagazine = 2;
 
@@ -50,11 +51,12 @@ internal static unsafe class SlabLayer
 
     static SlabLayer()
     {
-        MetadataRegion none = MetadataRegion.Reserve(2 * (nuint)Magazine.Bytes);
+        const nuint NoneBytes = 2 * Magazine.LargestBlockBytes;
+        MetadataRegion none = MetadataRegion.Reserve(NoneBytes);
         MetadataRegion caches = MetadataRegion.Reserve(MaxCaches * (nuint)sizeof(ObjectCache));
-        if (!none.TryCommitTo(2 * (nuint)Magazine.Bytes) || !caches.TryCommitTo(MaxCaches * (nuint)sizeof(ObjectCache)))
+        if (!none.TryCommitTo(NoneBytes) || !caches.TryCommitTo(MaxCaches * (nuint)sizeof(ObjectCache)))
             throw new OutOfMemoryException("NativeAlloc could not get the first few KiB for its tables from the system.");
-        s_noMagazine = (nint)none.Address + Magazine.Bytes;
+        s_noMagazine = (nint)none.Address + Magazine.LargestBlockBytes;
         s_caches = caches.Address;
         for (int index = 1; index < SizeClasses.Count; index++)
         {
@@ -63,10 +65,10 @@ internal static unsafe class SlabLayer
             int depotLimit = capacity == 0 ? 0 : (int)(DepotBytes / ((nuint)capacity * bytes));
             CacheAt(index)->Initialize(index, bytes, capacity, depotLimit);
         }
-        CacheAt(MagazineCache)->Initialize(MagazineCache, (nuint)Magazine.Bytes, 0, 0);
+        for (int i = 0; i < MagazineCaches; i++) CacheAt(FirstMagazineCache + i)->Initialize(FirstMagazineCache + i, (nuint)(Magazine.SmallestBlockBytes << i), 0, 0);
     }
 
-    /// <summary>The top of a magazine that is full and empty: the address of zeroed memory at a multiple of a magazine's size, with a 0 below.</summary>
+    /// <summary>The top of a magazine that is full and empty: an address at a multiple of the largest block, with a 0 below.</summary>
     internal static nint NoMagazine => s_noMagazine;
 
     internal static ObjectCache* CacheAt(int index) => (ObjectCache*)s_caches + index;
@@ -79,7 +81,7 @@ internal static unsafe class SlabLayer
     {
         ObjectCache* cache = CacheAt(index);
         HotPages* hot = HotPages.Of(block);
-        if (block == null || cache->MagazineCapacity == 0) return cache->AllocDirect(hot);
+        if (block == null || cache->Magazine.Capacity == 0) return cache->AllocDirect(hot);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
         if (!Magazine.IsEmpty(loaded)) return Pop(magazines, index, loaded); // the fast path was not taken for another reason
@@ -94,28 +96,29 @@ internal static unsafe class SlabLayer
         nint full = cache->Depot.PopFull();
         if (full != 0)
         {
-            if (previous != s_noMagazine) cache->Depot.PushEmpty(Magazine.BlockOf(previous));
+            if (previous != s_noMagazine) cache->Depot.PushEmpty(cache->Magazine.BlockOf(previous));
             cache->Lock.Release();
             magazines->DepotExchanges++;
             magazines->SetPrevious(index, loaded);
-            return Pop(magazines, index, Magazine.FullTop(full));
+            return Pop(magazines, index, cache->Magazine.FullTop(full));
         }
         if (loaded == s_noMagazine)
         {
             nint empty = cache->Depot.PopEmpty();
             cache->Lock.Release();
-            if (empty == 0) empty = (nint)CacheAt(MagazineCache)->AllocDirect(hot);
+            if (empty == 0) empty = AllocMagazine(cache, hot);
             if (empty == 0) return cache->AllocDirect(hot);
-            loaded = Magazine.MakeEmpty(empty, cache->MagazineCapacity);
+            loaded = cache->Magazine.MakeEmpty(empty);
             magazines->SetLoaded(index, loaded);
             cache->Lock.Acquire();
         }
         magazines->SlabExchanges++;
-        int wanted = magazines->NextRefill(index, cache->MagazineCapacity);
+        int wanted = magazines->NextRefill(index, cache->Magazine.Capacity);
         int taken = cache->TakeObjects((nint*)loaded, wanted);
         cache->Lock.Release();
         if (taken == 0)
         {
+            if (PageLayer.ShouldReap(hot, cache->SlabOrder)) Reap(block, index);
             if (!cache->TryMakeSlab(hot, out uint slab)) return null;
             cache->Lock.Acquire();
             cache->AddSlab(slab);
@@ -130,14 +133,14 @@ internal static unsafe class SlabLayer
     {
         ObjectCache* cache = CacheAt(index);
         HotPages* hot = HotPages.Of(block);
-        if (block == null || cache->MagazineCapacity == 0)
+        if (block == null || cache->Magazine.Capacity == 0)
         {
             cache->FreeDirect(hot, pointer);
             return;
         }
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
-        if (!Magazine.IsFull(loaded))
+        if (loaded != s_noMagazine && !cache->Magazine.IsFull(loaded))
         {
             Push(magazines, index, loaded, pointer);
             return;
@@ -157,7 +160,7 @@ internal static unsafe class SlabLayer
         {
             if (previous != s_noMagazine)
             {
-                cache->Depot.PushFull(Magazine.BlockOf(previous));
+                cache->Depot.PushFull(cache->Magazine.BlockOf(previous));
                 magazines->SetPrevious(index, s_noMagazine);
                 magazines->DepotExchanges++;
             }
@@ -166,51 +169,54 @@ internal static unsafe class SlabLayer
         else
         {
             // The objects of the previous magazine are the colder ones.
-            empty = Magazine.BlockOf(previous);
-            surplus = cache->PutObjects((nint*)Magazine.EmptyTop(empty, cache->MagazineCapacity), cache->MagazineCapacity);
+            empty = cache->Magazine.BlockOf(previous);
+            surplus = cache->PutObjects((nint*)cache->Magazine.EmptyTop(empty), cache->Magazine.Capacity);
             magazines->SetPrevious(index, s_noMagazine);
             magazines->SlabExchanges++;
         }
         cache->Lock.Release();
         cache->GiveSlabs(hot, surplus);
-        if (empty == 0) empty = (nint)CacheAt(MagazineCache)->AllocDirect(hot);
+        if (empty == 0) empty = AllocMagazine(cache, hot);
         if (empty == 0)
         {
             cache->FreeDirect(hot, pointer); // no memory for a magazine: slower, and nothing is lost
             return;
         }
         if (loaded != s_noMagazine) magazines->SetPrevious(index, loaded);
-        Push(magazines, index, Magazine.MakeEmpty(empty, cache->MagazineCapacity), pointer);
+        Push(magazines, index, cache->Magazine.MakeEmpty(empty), pointer);
+    }
+
+    /// <summary>
+    /// Puts what the depots and the calling thread's magazines hold back into slabs (<c>cache_reap</c>), before resident memory grows: objects of
+    /// sizes that are out of use give up their pages for those that are in use now.
+    /// </summary>
+    /// <param name="block">The calling thread's.</param>
+    /// <param name="exceptIndex">The cache that the caller is about to refill, left as it is.</param>
+    private static void Reap(void* block, int exceptIndex)
+    {
+        HotPages* hot = HotPages.Of(block);
+        for (int index = 1; index < SizeClasses.Count; index++)
+        {
+            // A cache of one slab has little to give, and would take a fresh page for its next object.
+            if (index == exceptIndex || CacheAt(index)->Slabs.SlabCount <= 1) continue;
+            DrainMagazines(block, hot, index);
+            DrainDepot(CacheAt(index), hot);
+        }
+        if (CacheAt(exceptIndex)->SlabOrder != 0) PageLayer.Drain(hot); // single pages may merge to what is needed
     }
 
     /// <summary>Puts all that a thread's block holds back into slabs and free pages. The caller owns the block.</summary>
     internal static void Drain(void* block)
     {
         HotPages* hot = HotPages.Of(block);
-        ThreadMagazines* magazines = ThreadMagazines.Of(block);
-        for (int index = 1; index < CacheCount; index++)
-        {
-            nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
-            magazines->SetLoaded(index, s_noMagazine);
-            magazines->SetPrevious(index, s_noMagazine);
-            Empty(CacheAt(index), hot, loaded);
-            Empty(CacheAt(index), hot, previous);
-        }
+        for (int index = 1; index < CacheCount; index++) DrainMagazines(block, hot, index);
         PageLayer.Drain(hot);
     }
 
     /// <summary>Gives every depot's magazines and every free slab back to the page layer.</summary>
     internal static void Trim(HotPages* hot)
     {
-        for (int index = 1; index < CacheCount; index++)
-        {
-            ObjectCache* cache = CacheAt(index);
-            while (TryTakeMagazine(cache, out nint block, out bool full))
-            {
-                if (full) Empty(cache, hot, Magazine.FullTop(block));
-                else CacheAt(MagazineCache)->FreeDirect(hot, (void*)block);
-            }
-        }
+        for (int index = 1; index < CacheCount; index++) DrainDepot(CacheAt(index), hot);
         for (int index = 1; index < CacheCount; index++)
         {
             ObjectCache* cache = CacheAt(index);
@@ -220,6 +226,32 @@ internal static unsafe class SlabLayer
             cache->GiveSlabs(hot, surplus);
         }
     }
+
+    private static void DrainMagazines(void* block, HotPages* hot, int index)
+    {
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
+        magazines->SetLoaded(index, s_noMagazine);
+        magazines->SetPrevious(index, s_noMagazine);
+        Empty(CacheAt(index), hot, loaded);
+        Empty(CacheAt(index), hot, previous);
+    }
+
+    private static void DrainDepot(ObjectCache* cache, HotPages* hot)
+    {
+        while (TryTakeMagazine(cache, out nint block, out bool full))
+        {
+            if (full) Empty(cache, hot, cache->Magazine.FullTop(block));
+            else FreeMagazine(cache, hot, block);
+        }
+    }
+
+    private static nint AllocMagazine(ObjectCache* cache, HotPages* hot) => (nint)MagazineCacheOf(cache)->AllocDirect(hot);
+
+    private static void FreeMagazine(ObjectCache* cache, HotPages* hot, nint block) => MagazineCacheOf(cache)->FreeDirect(hot, (void*)block);
+
+    private static ObjectCache* MagazineCacheOf(ObjectCache* cache) =>
+        CacheAt(FirstMagazineCache + BitOperations.Log2((uint)(cache->Magazine.BlockBytes / Magazine.SmallestBlockBytes)));
 
     private static bool TryTakeMagazine(ObjectCache* cache, out nint block, out bool full)
     {
@@ -235,8 +267,8 @@ internal static unsafe class SlabLayer
     private static void Empty(ObjectCache* cache, HotPages* hot, nint top)
     {
         if (top == s_noMagazine) return;
-        nint block = Magazine.BlockOf(top);
-        nint bottom = Magazine.EmptyTop(block, cache->MagazineCapacity);
+        nint block = cache->Magazine.BlockOf(top);
+        nint bottom = cache->Magazine.EmptyTop(block);
         if (top != bottom)
         {
             cache->Lock.Acquire();
@@ -244,7 +276,7 @@ internal static unsafe class SlabLayer
             cache->Lock.Release();
             cache->GiveSlabs(hot, surplus);
         }
-        CacheAt(MagazineCache)->FreeDirect(hot, (void*)block);
+        FreeMagazine(cache, hot, block);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -259,7 +291,7 @@ internal static unsafe class SlabLayer
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Push(ThreadMagazines* magazines, int index, nint top, void* pointer)
     {
-        Debug.Assert(!Magazine.IsFull(top), "there is room to push");
+        Debug.Assert(!CacheAt(index)->Magazine.IsFull(top), "there is room to push");
         *(void**)top = pointer;
         magazines->SetLoaded(index, top + sizeof(nint));
     }
@@ -272,12 +304,12 @@ internal static unsafe class SlabLayer
         for (int i = 0; i < ThreadRegistry.Count; i++)
         {
             ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
-            inMagazines += CountIn(magazines->Loaded(index), cache->MagazineCapacity) + CountIn(magazines->Previous(index), cache->MagazineCapacity);
+            inMagazines += CountIn(cache, magazines->Loaded(index)) + CountIn(cache, magazines->Previous(index));
         }
         cache->Lock.Acquire();
         long inSlabs = (long)cache->Slabs.FreeObjects;
         long objects = (long)cache->Slabs.SlabCount * cache->ObjectsPerSlab;
-        inMagazines += (long)cache->Depot.FullCount * cache->MagazineCapacity;
+        inMagazines += (long)cache->Depot.FullCount * cache->Magazine.Capacity;
         cache->Lock.Release();
         return new CacheFigures(inMagazines, inSlabs, Math.Max(0, objects - inSlabs - inMagazines));
     }
@@ -291,7 +323,7 @@ internal static unsafe class SlabLayer
     }
 
     // A block that is being set up has tops of 0.
-    private static int CountIn(nint top, int capacity) => top == 0 || top == s_noMagazine ? 0 : Magazine.CountOf(top, capacity);
+    private static int CountIn(ObjectCache* cache, nint top) => top == 0 || top == s_noMagazine ? 0 : cache->Magazine.CountOf(top);
 
     /// <summary>Objects of a cache by where they are.</summary>
     internal readonly record struct CacheFigures(long InMagazines, long InSlabs, long Live);

@@ -27,6 +27,10 @@ internal unsafe struct NodeSlabs
     /// <summary>Objects that are in slabs, whatever their list.</summary>
     public ulong FreeObjects;
 
+    private uint _slabCount;
+
+    private uint _peakSlabCount;
+
     internal void Initialize()
     {
         this = default;
@@ -35,7 +39,11 @@ internal unsafe struct NodeSlabs
 
     internal readonly uint Count(SlabFill fill) => _lists[(int)fill].Count;
 
-    internal readonly uint SlabCount => Count(SlabFill.Full) + Count(SlabFill.Partial) + Count(SlabFill.Free);
+    /// <summary>Slabs in all lists. Also without the lock, as an estimate.</summary>
+    internal readonly uint SlabCount => Volatile.Read(in _slabCount);
+
+    /// <summary>The most slabs there ever were. Also without the lock.</summary>
+    internal readonly uint PeakSlabCount => Volatile.Read(in _peakSlabCount);
 
     internal readonly uint First(SlabFill fill) => _lists[(int)fill].First;
 
@@ -43,9 +51,15 @@ internal unsafe struct NodeSlabs
     {
         frames[slab].List = (byte)fill;
         _lists[(int)fill].AddFirst(frames, slab);
+        Volatile.Write(ref _slabCount, _slabCount + 1);
+        if (_slabCount > _peakSlabCount) Volatile.Write(ref _peakSlabCount, _slabCount);
     }
 
-    internal void Remove(PageFrame* frames, uint slab) => _lists[frames[slab].List].Remove(frames, slab);
+    internal void Remove(PageFrame* frames, uint slab)
+    {
+        _lists[frames[slab].List].Remove(frames, slab);
+        Volatile.Write(ref _slabCount, _slabCount - 1);
+    }
 
     /// <summary>Puts a slab on the list that its free objects call for.</summary>
     internal void Place(PageFrame* frames, uint slab, uint objectsPerSlab)
