@@ -34,7 +34,7 @@ internal struct PageFrame
     /// <summary>The block is 2^Order pages (free blocks, slabs, blocks of the page allocator).</summary>
     [FieldOffset(9)] public byte Order;
 
-    /// <summary>Slabs: the <see cref="PageState.Slab"/> page's list in its cache (a <c>SlabList</c>).</summary>
+    /// <summary>Slabs: the <see cref="PageState.Slab"/> page's list in its cache (see <c>NodeSlabs</c>).</summary>
     [FieldOffset(10)] public byte List;
 
     /// <summary>Slabs: index of the cache.</summary>

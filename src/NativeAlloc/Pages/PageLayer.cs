@@ -41,8 +41,18 @@ internal static unsafe class PageLayer
     internal static bool TryTakePages(HotPages* hot, uint count, MemoryChoice choice, out uint page)
     {
         Debug.Assert(count is > 0 and <= LinearRegion.SectionPages, "a block of the top order is the most there is");
-        if (count == 1 && hot != null && choice != MemoryChoice.FreshFirst && (hot->TryTake(out page) || (TryRefill(hot) && hot->TryTake(out page)))) return true;
-        return TryTakeAligned(LinearRegion.OrderOf(count), count, choice, out page, out _);
+        int order = LinearRegion.OrderOf(count);
+        if (hot != null && choice != MemoryChoice.FreshFirst)
+        {
+            if (count == 1 && (hot->TryTake(out page) || (TryRefill(hot) && hot->TryTake(out page)))) return true;
+            if (count != 1 && hot->Count != 0)
+            {
+                // Single pages that are used may merge to what is asked for: better than fresh ones.
+                if (TryTakeAligned(order, count, MemoryChoice.UsedOnly, out page, out _)) return true;
+                Drain(hot);
+            }
+        }
+        return TryTakeAligned(order, count, choice, out page, out _);
     }
 
     /// <summary>Gives pages back that were taken together.</summary>
@@ -70,6 +80,7 @@ internal static unsafe class PageLayer
         while (!taken)
         {
             s_zone->Lock.Release();
+            if (choice == MemoryChoice.UsedOnly) return false;
             if (!LinearRegion.TryBringSectionOnline(out uint firstPage)) return false;
             s_zone->Lock.Acquire();
             s_zone->AddSection(firstPage);

@@ -14,7 +14,7 @@ namespace NativeAlloc.Slabs;
 /// </summary>
 /// <remarks>
 /// <code>
-/// TakeObjects ─ partial slabs, then free ones    (cache_alloc_refill)
+/// TakeObjects ─ partial slabs, the fullest first, then free ones    (cache_alloc_refill)
 ///             └ none: the caller grows the cache by MakeSlab ─ PageLayer.TryTakePages  (cache_grow, kmem_getpages)
 /// PutObjects  ─ each object's bit; slabs that are free then go back to the page layer
 /// </code>
@@ -43,8 +43,17 @@ internal unsafe struct ObjectCache
     /// <summary>The magazines of this cache; of capacity 0 where threads keep none of its objects.</summary>
     public Magazine Magazine;
 
-    /// <summary>Full magazines that the depot keeps; beyond, objects go back to their slabs.</summary>
-    public int DepotLimit;
+    /// <summary>The most full magazines that the depot may keep; immutable.</summary>
+    private int _largestDepot;
+
+    /// <summary>Full magazines that the depot keeps at present; beyond, objects go back to their slabs.</summary>
+    private int _depotLimit;
+
+    /// <summary>Exchanges since the limit last changed that the same thread made one after the other.</summary>
+    private int _calmExchanges;
+
+    /// <summary>The thread block that made the last exchange.</summary>
+    private nint _lastUser;
 
     /// <summary>Index of this cache, which is also its size class.</summary>
     public ushort Index;
@@ -62,6 +71,9 @@ internal unsafe struct ObjectCache
     // while offset × ObjectBytes < 2^44: slabs have less than 2^20 bytes and objects at most 2^19.
     private const int ReciprocalShift = 44;
 
+    // So many exchanges of one thread in a row halve the depot.
+    private const int CalmExchanges = 64;
+
     internal void Initialize(int index, nuint objectBytes, int magazineCapacity, int depotLimit)
     {
         this = default;
@@ -72,8 +84,31 @@ internal unsafe struct ObjectCache
         ObjectsPerSlab = (uint)(SlabPages * LinearRegion.PageBytes / objectBytes);
         _reciprocal = ((1UL << ReciprocalShift) + ObjectBytes - 1) / ObjectBytes;
         Magazine = magazineCapacity == 0 ? default : Magazine.Of(magazineCapacity);
-        DepotLimit = depotLimit;
+        _largestDepot = depotLimit;
         Slabs.Initialize();
+    }
+
+    /// <summary>Whether the depot has room for a full magazine.</summary>
+    internal readonly bool DepotHasRoom => Depot.FullCount < _depotLimit;
+
+    /// <summary>
+    /// Notes who exchanges a magazine, or objects for the lack of one, and sets the depot's limit by that; the lock is held. Magazines are kept for
+    /// threads to pass on to each other, so the limit doubles when the lock comes from another thread, and a thread that is alone with a cache
+    /// soon finds none: what it frees goes to the slabs, where it can become whole pages again.
+    /// </summary>
+    internal void NoteExchange(void* block)
+    {
+        if (_lastUser != (nint)block)
+        {
+            _lastUser = (nint)block;
+            _calmExchanges = 0;
+            _depotLimit = Math.Min(_largestDepot, _depotLimit * 2 + 1);
+        }
+        else if (++_calmExchanges == CalmExchanges)
+        {
+            _calmExchanges = 0;
+            _depotLimit /= 2;
+        }
     }
 
     /// <summary>First page of the slab that a page belongs to.</summary>
@@ -100,8 +135,7 @@ internal unsafe struct ObjectCache
         nint* next = slots + wanted;
         while (next != slots)
         {
-            uint slab = Slabs.First(SlabFill.Partial);
-            if (slab == PageFrame.None) slab = Slabs.First(SlabFill.Free);
+            uint slab = Slabs.Fullest();
             if (slab == PageFrame.None) break;
             next = TakeFromSlab(frames + slab, slab, slots, next);
             Slabs.Place(frames, slab, ObjectsPerSlab);
@@ -190,7 +224,7 @@ internal unsafe struct ObjectCache
     internal uint TakeFreeSlabs()
     {
         uint surplus = PageFrame.None;
-        while (Slabs.First(SlabFill.Free) is var slab && slab != PageFrame.None) RemoveFreeSlab(LinearRegion.Frames, slab, ref surplus);
+        while (Slabs.First(NodeSlabs.Free) is var slab && slab != PageFrame.None) RemoveFreeSlab(LinearRegion.Frames, slab, ref surplus);
         return surplus;
     }
 
@@ -219,7 +253,7 @@ internal unsafe struct ObjectCache
     /// <summary>Puts a new slab on the list of free ones; the lock is held.</summary>
     internal void AddSlab(uint slab)
     {
-        Slabs.Add(LinearRegion.Frames, slab, SlabFill.Free);
+        Slabs.Add(LinearRegion.Frames, slab, NodeSlabs.Free);
         Slabs.FreeObjects += ObjectsPerSlab;
     }
 
@@ -283,14 +317,14 @@ internal unsafe struct ObjectCache
     {
         PageFrame* frames = LinearRegion.Frames;
         ulong freeObjects = 0;
-        for (SlabFill fill = SlabFill.Full; fill <= SlabFill.Free; fill++)
+        for (int list = 0; list < NodeSlabs.ListCount; list++)
         {
             uint count = 0;
-            for (uint slab = Slabs.First(fill); slab != PageFrame.None; slab = frames[slab].Next, count++)
+            for (uint slab = Slabs.First(list); slab != PageFrame.None; slab = frames[slab].Next, count++)
             {
                 PageFrame frame = frames[slab];
                 if (frame.State != PageState.Slab || frame.Cache != Index) return $"page {slab} is {frame.State} of cache {frame.Cache}";
-                if (frame.List != (byte)fill) return $"slab {slab} of list {(SlabFill)frame.List} is on list {fill}";
+                if (frame.List != list) return $"slab {slab} of list {frame.List} is on list {list}";
                 uint bits = 0;
                 for (int word = 0; word < LinearRegion.BitmapWords && word * 64 < ObjectsPerSlab; word++)
                 {
@@ -300,13 +334,12 @@ internal unsafe struct ObjectCache
                     bits += (uint)BitOperations.PopCount(free);
                 }
                 if (bits != frame.FreeObjects) return $"slab {slab} has {bits} free objects and says {frame.FreeObjects}";
-                bool fits = fill switch { SlabFill.Full => bits == 0, SlabFill.Free => bits == ObjectsPerSlab, _ => bits != 0 && bits != ObjectsPerSlab };
-                if (!fits) return $"slab {slab} with {bits} free objects is on list {fill}";
+                if (NodeSlabs.ListOf(bits, ObjectsPerSlab) != list) return $"slab {slab} with {bits} free objects is on list {list}";
                 for (uint page = slab; page < slab + SlabPages; page++)
                     if (LinearRegion.ClassOf(page) != Index) return $"page {page} of slab {slab} has class {LinearRegion.ClassOf(page)}";
                 freeObjects += bits;
             }
-            if (count != Slabs.Count(fill)) return $"list {fill} has {count} slabs and says {Slabs.Count(fill)}";
+            if (count != Slabs.Count(list)) return $"list {list} has {count} slabs and says {Slabs.Count(list)}";
         }
         return freeObjects == Slabs.FreeObjects ? null : $"the slabs have {freeObjects} free objects and the cache says {Slabs.FreeObjects}";
     }

@@ -41,8 +41,8 @@ internal static unsafe class SlabLayer
     // Beyond this size an object goes straight to its slab: a lock is little against touching it.
     private const nuint LargestMagazineObject = SizeClasses.TableBytes;
 
-    // What a depot keeps in full magazines.
-    private const nuint DepotBytes = 256 * 1024;
+    // The most that a depot keeps in full magazines, where threads pass many to each other.
+    private const nuint DepotBytes = 1024 * 1024;
 
     private const int SmallestMagazine = 2;
 
@@ -93,6 +93,7 @@ internal static unsafe class SlabLayer
         }
 
         cache->Lock.Acquire();
+        cache->NoteExchange(block);
         nint full = cache->Depot.PopFull();
         if (full != 0)
         {
@@ -156,7 +157,8 @@ internal static unsafe class SlabLayer
         nint empty;
         uint surplus = PageFrame.None;
         cache->Lock.Acquire();
-        if (previous == s_noMagazine || cache->Depot.FullCount < cache->DepotLimit)
+        cache->NoteExchange(block);
+        if (previous == s_noMagazine || cache->DepotHasRoom)
         {
             if (previous != s_noMagazine)
             {
@@ -202,7 +204,6 @@ internal static unsafe class SlabLayer
             DrainMagazines(block, hot, index);
             DrainDepot(CacheAt(index), hot);
         }
-        if (CacheAt(exceptIndex)->SlabOrder != 0) PageLayer.Drain(hot); // single pages may merge to what is needed
     }
 
     /// <summary>Puts all that a thread's block holds back into slabs and free pages. The caller owns the block.</summary>
