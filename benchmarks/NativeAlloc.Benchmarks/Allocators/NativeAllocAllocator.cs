@@ -1,0 +1,17 @@
+namespace NativeAlloc.Benchmarks.Allocators;
+
+/// <summary>The library itself.</summary>
+internal readonly unsafe struct NativeAllocAllocator : IAllocator
+{
+    public static void* Alloc(nuint size) => NativeAllocator.Alloc(size);
+
+    public static void* AllocZeroed(nuint size) => NativeAllocator.AllocZeroed(size);
+
+    public static void* AlignedAlloc(nuint size, nuint alignment) => NativeAllocator.AlignedAlloc(size, alignment);
+
+    public static void* Realloc(void* block, nuint size) => NativeAllocator.Realloc(block, size);
+
+    public static void Free(void* block) => NativeAllocator.Free(block);
+
+    public static void AlignedFree(void* block) => NativeAllocator.AlignedFree(block);
+}

@@ -1,0 +1,40 @@
+namespace NativeAlloc.Benchmarks.Allocators;
+
+/// <summary>
+/// tcmalloc (the minimal build of gperftools), called through function pointers.
+/// <para>
+/// Static read-only function pointers become constants in optimised code, and a call that suppresses the GC transition
+/// is a plain call: no library written in C can be reached from .NET any cheaper, which makes this the bar to clear.
+/// </para>
+/// </summary>
+internal readonly unsafe struct TcmallocAllocator : IAllocator
+{
+    private static readonly CLibrary.Exports s_exports = CLibrary.Tcmalloc.Load();
+
+    private static readonly delegate* unmanaged[SuppressGCTransition]<nuint, void*> s_malloc =
+        (delegate* unmanaged[SuppressGCTransition]<nuint, void*>)s_exports["tc_malloc"];
+
+    private static readonly delegate* unmanaged[SuppressGCTransition]<nuint, nuint, void*> s_calloc =
+        (delegate* unmanaged[SuppressGCTransition]<nuint, nuint, void*>)s_exports["tc_calloc"];
+
+    private static readonly delegate* unmanaged[SuppressGCTransition]<nuint, nuint, void*> s_aligned =
+        (delegate* unmanaged[SuppressGCTransition]<nuint, nuint, void*>)s_exports["tc_memalign"];
+
+    private static readonly delegate* unmanaged[SuppressGCTransition]<void*, nuint, void*> s_realloc =
+        (delegate* unmanaged[SuppressGCTransition]<void*, nuint, void*>)s_exports["tc_realloc"];
+
+    private static readonly delegate* unmanaged[SuppressGCTransition]<void*, void> s_free =
+        (delegate* unmanaged[SuppressGCTransition]<void*, void>)s_exports["tc_free"];
+
+    public static void* Alloc(nuint size) => s_malloc(size);
+
+    public static void* AllocZeroed(nuint size) => s_calloc(1, size);
+
+    public static void* AlignedAlloc(nuint size, nuint alignment) => s_aligned(alignment, size);
+
+    public static void* Realloc(void* block, nuint size) => s_realloc(block, size);
+
+    public static void Free(void* block) => s_free(block);
+
+    public static void AlignedFree(void* block) => s_free(block);
+}

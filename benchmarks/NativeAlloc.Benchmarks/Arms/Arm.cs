@@ -1,0 +1,22 @@
+using System.Diagnostics;
+
+namespace NativeAlloc.Benchmarks.Arms;
+
+/// <summary>One column of a comparison: an allocator together with the way it is called.</summary>
+internal abstract class Arm(string name, string description)
+{
+    public string Name => name;
+
+    public string Description => description;
+
+    /// <summary>Null if the arm can be measured on this machine, else the reason and the remedy.</summary>
+    public abstract string? Missing { get; }
+
+    /// <summary>Whether the arm can run a workload with this staged file, or with none.</summary>
+    public abstract bool Supports(string? stagedFile);
+
+    /// <summary>
+    /// The process that measures this arm and prints a <see cref="Measuring.RunResult"/>.
+    /// </summary>
+    public abstract ProcessStartInfo CreateChild(RunRequest request);
+}

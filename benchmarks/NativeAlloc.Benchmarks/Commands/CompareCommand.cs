@@ -1,0 +1,125 @@
+using NativeAlloc.Benchmarks.Arms;
+using NativeAlloc.Benchmarks.Comparing;
+using NativeAlloc.Benchmarks.Measuring;
+using NativeAlloc.Benchmarks.Traces;
+using NativeAlloc.Benchmarks.Workloads;
+
+namespace NativeAlloc.Benchmarks.Commands;
+
+/// <summary>Measures workloads on allocators, and shows the outcome side by side.</summary>
+internal static class CompareCommand
+{
+    public static int Run(ReadOnlySpan<string> arguments)
+    {
+        CompareOptions options = CompareOptions.Parse(arguments);
+        if (!OperatingSystem.IsLinux())
+            throw new UsageException("compare reads its memory figures from /proc and so runs on Linux only; try micro");
+#if DEBUG
+        Console.Error.WriteLine("warning: this is a debug build, its figures mean nothing; build with -c Release");
+#endif
+        CheckJsonFile(options.JsonFile);
+        List<IWorkload> workloads = ChooseWorkloads(options);
+        List<Arm> arms = ChooseArms(options);
+
+        using Staging staging = new();
+        foreach (IWorkload workload in workloads)
+            Stage(staging, workload);
+        if (arms.Any(arm => arm is NativeArm) && staging.BuildReplayer() is { } problem)
+            arms.RemoveAll(arm => arm is NativeArm && Skip(arm, problem));
+        if (arms.Count == 0)
+            throw new UsageException("none of the allocators asked for is available; 'list' tells which are");
+
+        Comparison comparison = new(workloads, arms, staging)
+        {
+            Threads = options.Threads,
+            Runs = options.Runs,
+            Policy = options.Quick ? PassPolicy.Quick : PassPolicy.Thorough,
+        };
+        List<Outcome> outcomes = ProgressDisplay.Show(comparison.TotalRuns, comparison.Run);
+
+        new ComparisonReport(outcomes, options.Threads).Print();
+        if (options.JsonFile is not null)
+            JsonReport.Write(options.JsonFile, outcomes, options.Threads);
+        return outcomes.Any(outcome => outcome.Failure is not null) ? 1 : 0;
+    }
+
+    private static List<IWorkload> ChooseWorkloads(CompareOptions options)
+    {
+        List<IWorkload> chosen = [];
+        foreach (string path in options.Traces)
+        {
+            if (!TraceFile.HasKnownExtension(path))
+            {
+                throw new UsageException(
+                    $"'{path}' is not a trace by its name: {TraceFile.PlainExtension} and {TraceFile.PackedExtension} are");
+            }
+
+            if (!File.Exists(path))
+                throw new UsageException($"there is no trace '{path}'");
+            chosen.Add(new TraceWorkload(path));
+        }
+
+        foreach (string name in options.Workloads.Distinct())
+        {
+            chosen.Add(WorkloadRegistry.Find(name) ?? throw new UsageException(
+                $"unknown workload '{name}'; there are: {string.Join(", ", WorkloadRegistry.All.Select(w => w.Name))}"));
+        }
+
+        if (chosen.Count == 0)
+            chosen.AddRange(WorkloadRegistry.All);
+
+        // Results are told apart by name alone.
+        if (chosen.CountBy(workload => workload.Name).FirstOrDefault(pair => pair.Value > 1) is { Value: > 1 } twice)
+            throw new UsageException($"{twice.Value} of the workloads are named '{twice.Key}'; give one of them another name");
+        return chosen;
+    }
+
+    private static List<Arm> ChooseArms(CompareOptions options)
+    {
+        List<Arm> chosen = [];
+        foreach (string name in options.Allocators.Distinct())
+        {
+            chosen.Add(ArmRegistry.All.FirstOrDefault(arm => arm.Name == name) ?? throw new UsageException(
+                $"unknown allocator '{name}'; there are: {string.Join(", ", ArmRegistry.All.Select(arm => arm.Name))}"));
+        }
+
+        if (chosen.Count == 0)
+            chosen.AddRange(ArmRegistry.Managed);
+        if (options.Native)
+            chosen.AddRange(ArmRegistry.Native.Except(chosen));
+        chosen.RemoveAll(arm => arm.Missing is { } reason && Skip(arm, reason));
+        return chosen;
+    }
+
+    private static bool Skip(Arm arm, string reason)
+    {
+        Console.Error.WriteLine($"skipping {arm.Name}: {reason}");
+        return true;
+    }
+
+    private static void Stage(Staging staging, IWorkload workload)
+    {
+        try
+        {
+            staging.Add(workload);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new UsageException($"trace '{workload.Name}' is corrupt: {e.Message}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException(e.Message);
+        }
+    }
+
+    /// <summary>Finds out before the measurement, rather than after it, that its results cannot be written.</summary>
+    private static void CheckJsonFile(string? path)
+    {
+        if (path is null)
+            return;
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
+        if (!Directory.Exists(folder) || Directory.Exists(path))
+            throw new UsageException($"--json: '{path}' cannot be written; it has to be a file in an existing folder");
+    }
+}

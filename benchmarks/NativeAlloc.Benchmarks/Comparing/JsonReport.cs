@@ -1,0 +1,37 @@
+using System.Text.Json;
+
+namespace NativeAlloc.Benchmarks.Comparing;
+
+/// <summary>The results as a JSON array, for other programs. Pairs that failed are left out.</summary>
+internal static class JsonReport
+{
+    private static readonly JsonSerializerOptions s_format = new(JsonSerializerOptions.Web) { WriteIndented = true };
+
+    public static void Write(string path, IEnumerable<Outcome> outcomes, int threads)
+    {
+        IEnumerable<Entry> entries = outcomes.Where(outcome => outcome.Failure is null).Select(outcome => new Entry(
+            outcome.Workload,
+            outcome.Allocator,
+            threads,
+            outcome.Runs,
+            Math.Round(outcome.NsPerOp, 4),
+            Math.Round(outcome.NsPerOpBest, 4),
+            Math.Round(1e9 / outcome.NsPerOp),
+            outcome.PeakKiB,
+            outcome.LiveKiB,
+            outcome.Operations));
+        File.WriteAllText(path, JsonSerializer.Serialize(entries, s_format) + "\n");
+    }
+
+    private sealed record Entry(
+        string Workload,
+        string Allocator,
+        int Threads,
+        int Runs,
+        double NsPerOp,
+        double NsPerOpBest,
+        double OpsPerSecond,
+        long PeakKiB,
+        long LiveKiB,
+        long Operations);
+}

@@ -1,0 +1,34 @@
+using NativeAlloc.Benchmarks.Measuring;
+
+namespace NativeAlloc.Benchmarks.Comparing;
+
+/// <summary>What the runs of one workload on one allocator came to.</summary>
+internal sealed class Outcome(string workload, string allocator)
+{
+    private readonly List<RunResult> _runs = [];
+
+    public string Workload => workload;
+
+    public string Allocator => allocator;
+
+    /// <summary>Why there is no result, if so. One run that fails spoils the others: they are not to be trusted.</summary>
+    public string? Failure { get; private set; }
+
+    public int Runs => _runs.Count;
+
+    /// <summary>The median over the runs, each of which is the median over its passes.</summary>
+    public double NsPerOp => Statistics.Median(_runs.Select(run => run.NsPerOp));
+
+    /// <summary>The fastest pass of all runs.</summary>
+    public double NsPerOpBest => _runs.Min(run => run.NsPerOpBest);
+
+    public long PeakKiB => (long)Statistics.Median(_runs.Select(run => (double)run.PeakKiB));
+
+    public long LiveKiB => _runs[0].LiveKiB;
+
+    public long Operations => _runs[0].Operations;
+
+    public void Add(RunResult run) => _runs.Add(run);
+
+    public void Fail(string reason) => Failure = reason;
+}

@@ -1,0 +1,22 @@
+using System.Text.Json;
+
+namespace NativeAlloc.Benchmarks.Measuring;
+
+/// <summary>
+/// What one run (one child process) reports, as a line of JSON on its standard output. The C replayer prints the same.
+/// </summary>
+/// <param name="NsPerOp">The median of the timed passes.</param>
+/// <param name="NsPerOpBest">The fastest timed pass.</param>
+/// <param name="PeakKiB">The resident peak over all passes, less what was resident before the first.</param>
+/// <param name="LiveKiB">The bytes that the workload itself has alive at its peak.</param>
+/// <param name="Operations">Operations per pass, over all threads.</param>
+/// <param name="Passes">How many passes were timed.</param>
+internal sealed record RunResult(
+    double NsPerOp, double NsPerOpBest, long PeakKiB, long LiveKiB, long Operations, int Passes)
+{
+    public string ToJson() => JsonSerializer.Serialize(this, JsonSerializerOptions.Web);
+
+    /// <exception cref="JsonException">The text is no result.</exception>
+    public static RunResult Parse(string json) =>
+        JsonSerializer.Deserialize<RunResult>(json, JsonSerializerOptions.Web) ?? throw new JsonException("no result");
+}

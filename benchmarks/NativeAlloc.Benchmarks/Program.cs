@@ -1,0 +1,42 @@
+using NativeAlloc.Benchmarks.Commands;
+
+// The benchmarks' command line: chooses the command, and turns a mistake of the user's into one line and exit code 2.
+const string Help =
+    $"""
+    usage:
+      {CompareOptions.Usage}
+      list      workloads and allocators, and whether they are available
+      micro     microbenchmarks; the other arguments go to BenchmarkDotNet (try: micro --list flat)
+    Without arguments: a quick comparison of all bundled traces on all available allocators.
+    """;
+
+try
+{
+    switch (args.FirstOrDefault() ?? "compare")
+    {
+        case "compare" when args.Contains("--help"):
+        case "--help" or "-h" or "help":
+            Console.WriteLine(Help);
+            return 0;
+        case "compare":
+            return CompareCommand.Run(args.AsSpan(Math.Min(1, args.Length)));
+        case "list":
+            return ListCommand.Run();
+        case "micro":
+            return MicroCommand.Run(args[1..]);
+        case MeasureCommand.Verb:
+            return MeasureCommand.Run(args.AsSpan(1));
+        default:
+            throw new UsageException($"unknown command '{args[0]}'; there are: compare, list, micro");
+    }
+}
+catch (UsageException e)
+{
+    Console.Error.WriteLine($"error: {e.Message}");
+    return 2;
+}
+catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+{
+    Console.Error.WriteLine($"error: {e.Message}");
+    return 1;
+}

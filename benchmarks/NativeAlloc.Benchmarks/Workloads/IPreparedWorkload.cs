@@ -1,0 +1,27 @@
+using NativeAlloc.Benchmarks.Allocators;
+
+namespace NativeAlloc.Benchmarks.Workloads;
+
+/// <summary>
+/// A workload inside the process that measures it. Its generic methods are called once per pass, so what matters is only
+/// that the loops below them are compiled for the allocator's type, and that they allocate nothing managed.
+/// </summary>
+internal interface IPreparedWorkload : IDisposable
+{
+    /// <summary>Operations per pass, over all threads.</summary>
+    long Operations { get; }
+
+    /// <summary>What the workload itself has alive at its peak, over all threads.</summary>
+    long LiveKiB { get; }
+
+    /// <summary>
+    /// Runs the code of a pass, calling everything at least 64 times so that the runtime optimises it, on all threads,
+    /// but with few and small blocks, of which none remains.
+    /// </summary>
+    void WarmUp<TAllocator>()
+        where TAllocator : struct, IAllocator;
+
+    /// <summary>One pass, which leaves nothing allocated; returns the time it took in stopwatch ticks.</summary>
+    long RunPass<TAllocator>()
+        where TAllocator : struct, IAllocator;
+}
