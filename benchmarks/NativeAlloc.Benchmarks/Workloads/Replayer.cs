@@ -31,28 +31,32 @@ internal static unsafe class Replayer<TAllocator>
         for (; op < end; op++)
         {
             void** slot = slots + op->Slot;
-            switch (op->Kind)
+            // The two common kinds first, by plain comparisons: they cost less than a jump through a table.
+            if (op->Kind == ReplayKind.Malloc)
             {
-                case ReplayKind.Malloc:
-                    *slot = Touch(TAllocator.Alloc(op->Size), op->Size);
-                    break;
-                case ReplayKind.Free:
-                    TAllocator.Free(*slot);
-                    *slot = null;
-                    break;
-                case ReplayKind.Calloc:
-                    *slot = Touch(TAllocator.AllocZeroed(op->Size), op->Size);
-                    break;
-                case ReplayKind.Realloc:
-                    *slot = Touch(TAllocator.Realloc(*slot, op->Size), op->Size);
-                    break;
-                case ReplayKind.Aligned:
-                    *slot = Touch(TAllocator.AlignedAlloc(op->Size, op->Alignment), op->Size);
-                    break;
-                case ReplayKind.AlignedFree:
-                    TAllocator.AlignedFree(*slot);
-                    *slot = null;
-                    break;
+                *slot = Touch(TAllocator.Alloc(op->Size), op->Size);
+            }
+            else if (op->Kind == ReplayKind.Free)
+            {
+                TAllocator.Free(*slot);
+                *slot = null;
+            }
+            else if (op->Kind == ReplayKind.Realloc)
+            {
+                *slot = Touch(TAllocator.Realloc(*slot, op->Size), op->Size);
+            }
+            else if (op->Kind == ReplayKind.Calloc)
+            {
+                *slot = Touch(TAllocator.AllocZeroed(op->Size), op->Size);
+            }
+            else if (op->Kind == ReplayKind.Aligned)
+            {
+                *slot = Touch(TAllocator.AlignedAlloc(op->Size, op->Alignment), op->Size);
+            }
+            else
+            {
+                TAllocator.AlignedFree(*slot);
+                *slot = null;
             }
         }
     }
