@@ -170,7 +170,6 @@ public static unsafe partial class NativeAllocator
 
     private static void* ReallocCore(void* ptr, nuint byteCount, nuint alignment)
     {
-        byteCount = Math.Max(byteCount, 1);
         if (ptr == null) return AlignedAlloc(byteCount, alignment);
         nuint oldBytes = UsableSize(ptr);
         bool aligned = ((nuint)ptr & (alignment - 1)) == 0;

@@ -113,7 +113,7 @@ public static unsafe partial class NativeAllocator
     /// <returns>The block, which may have moved; the old pointer must not be used any more.</returns>
     /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands as it was.</exception>
     /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library.</exception>
-    public static void* Realloc(void* ptr, nuint byteCount) => ReallocCore(ptr, byteCount, SizeClasses.Granule);
+    public static void* Realloc(void* ptr, nuint byteCount) => ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule);
 
     /// <summary>The same as <see cref="Realloc"/>, for a block that is to be at a multiple of <paramref name="alignment"/> afterwards.</summary>
     /// <param name="ptr">The block; null allocates a new one.</param>
@@ -125,7 +125,7 @@ public static unsafe partial class NativeAllocator
     public static void* AlignedRealloc(void* ptr, nuint byteCount, nuint alignment)
     {
         if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
-        return ReallocCore(ptr, byteCount, alignment);
+        return ReallocCore(ptr, Math.Max(byteCount, 1), alignment);
     }
 
     /// <summary>Frees a block, whichever member of this library made it, on any thread.</summary>
@@ -141,7 +141,8 @@ public static unsafe partial class NativeAllocator
         if (loaded != null)
         {
             nuint page = LinearRegion.PageIndexOf(ptr);
-            if (page < LinearRegion.PageCount) // null and foreign pointers are not
+            // Null and foreign pointers are outside the region. Of interior pointers those between two multiples of 16 cost one test to see.
+            if (page < LinearRegion.PageCount && ((nuint)ptr & (SizeClasses.Granule - 1)) == 0)
             {
                 loaded += LinearRegion.ClassOf(page);
                 nint top = *loaded;

@@ -121,6 +121,7 @@ internal static unsafe class VirtualMemory
 
     private static bool Enter(OsCall call)
     {
+        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException("NativeAlloc runs on Linux so far. Other systems need a file of their own beside LinuxMemory.");
         Interlocked.Increment(ref s_calls);
         return !OsFaults.Inject(call);
     }
