@@ -279,6 +279,6 @@ public static unsafe partial class NativeAllocator
     internal static void Verify()
     {
         SlabLayer.Verify();
-        PageLayer.Zone->Verify();
+        if (PageLayer.Zone != null) PageLayer.Zone->Verify();
     }
 }

@@ -8,10 +8,10 @@ namespace NativeAlloc.Os;
 /// </summary>
 internal unsafe struct MetadataRegion
 {
-    /// <summary>First address; 0 where even the reservation was refused.</summary>
+    /// <summary>First address; 0 as long as even the reservation is refused.</summary>
     internal nuint Address;
 
-    /// <summary>Bytes reserved.</summary>
+    /// <summary>Bytes reserved, or to be.</summary>
     internal nuint Bytes;
 
     /// <summary>Bytes from the start that may be touched. Grown under the owner's lock, read by any thread.</summary>
@@ -25,17 +25,20 @@ internal unsafe struct MetadataRegion
     internal static MetadataRegion Reserve(nuint bytes)
     {
         MetadataRegion region = default;
-        nuint rounded = (bytes + (StepBytes - 1)) & ~(StepBytes - 1);
-        if (VirtualMemory.TryReserve(rounded, VirtualMemory.PageBytes, out region.Address)) region.Bytes = rounded;
+        region.Bytes = (bytes + (StepBytes - 1)) & ~(StepBytes - 1);
+        region.TryReserve();
         return region;
     }
+
+    // Where the system refused the reservation it is asked again at the next commit, so that a bad moment at start does not last.
+    private bool TryReserve() => Address != 0 || VirtualMemory.TryReserve(Bytes, VirtualMemory.PageBytes, out Address);
 
     /// <summary>Makes the first <paramref name="bytes"/> usable. False where the system refuses or the region ends before.</summary>
     internal bool TryCommitTo(nuint bytes)
     {
         nuint committed = CommittedBytes;
         if (bytes <= committed) return true;
-        if (bytes > Bytes) return false;
+        if (bytes > Bytes || !TryReserve()) return false;
         nuint target = Math.Min(Bytes, (bytes + (StepBytes - 1)) & ~(StepBytes - 1));
         if (!VirtualMemory.TryCommit(Address + committed, target - committed)) return false;
         Volatile.Write(ref _committedBytes, target);

@@ -62,17 +62,12 @@ internal static unsafe class LargeBlocks
     /// <summary>Finds the block that a page lies in, if it is a large one.</summary>
     internal static bool TryFind(uint page, out uint head, out uint count)
     {
-        // A block begins at a multiple of the order it was cut from, so its head is one of the page's aligned ancestors.
-        for (int order = 0; order <= LinearRegion.MaxOrder; order++)
-        {
-            head = page & ~((1u << order) - 1);
-            ref PageFrame frame = ref LinearRegion.Frames[head];
-            count = Volatile.Read(ref frame.PageCount);
-            if (frame.GetState() == PageState.Large && page - head < count) return true;
-        }
-        head = PageFrame.None;
-        count = 0;
-        return false;
+        // Of a block only the first page says anything: the head is the next page back that does. A block that has grown in place may begin
+        // anywhere, also in the section before.
+        for (head = page; head != 0 && page - head < LinearRegion.SectionPages && LinearRegion.Frames[head].GetState() == PageState.Inner;) head--;
+        ref PageFrame frame = ref LinearRegion.Frames[head];
+        count = Volatile.Read(ref frame.PageCount);
+        return frame.GetState() == PageState.Large && page - head < count;
     }
 
     private static uint PagesOf(nuint bytes) => Math.Max(1, (uint)((bytes + (LinearRegion.PageBytes - 1)) >> LinearRegion.PageShift));

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 
 namespace NativeAlloc.Pages;
@@ -18,6 +19,8 @@ namespace NativeAlloc.Pages;
 /// </remarks>
 internal static unsafe class PageLayer
 {
+    // A pinned array: a few hundred bytes are not worth a mapping, which the system might refuse.
+    private static readonly byte[] s_zoneArray = GC.AllocateArray<byte>(sizeof(Zone), pinned: true);
     private static readonly Zone* s_zone = MakeZone();
 
     private static long s_purgedBytes;
@@ -30,9 +33,8 @@ internal static unsafe class PageLayer
 
     private static Zone* MakeZone()
     {
-        MetadataRegion region = MetadataRegion.Reserve((nuint)sizeof(Zone));
-        if (LinearRegion.PageCount == 0 || !region.TryCommitTo((nuint)sizeof(Zone))) return null;
-        Zone* zone = (Zone*)region.Address;
+        if (LinearRegion.PageCount == 0) return null;
+        Zone* zone = (Zone*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_zoneArray));
         zone->Initialize(LinearRegion.Frames);
         return zone;
     }

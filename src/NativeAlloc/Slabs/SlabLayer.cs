@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Threads;
@@ -46,18 +47,18 @@ internal static unsafe class SlabLayer
 
     private const int SmallestMagazine = 2;
 
+    private static readonly byte[] s_tables; // keeps what the next two point into
     private static readonly nint s_noMagazine;
     private static readonly nuint s_caches;
 
     static SlabLayer()
     {
-        const nuint NoneBytes = 2 * Magazine.LargestBlockBytes;
-        MetadataRegion none = MetadataRegion.Reserve(NoneBytes);
-        MetadataRegion caches = MetadataRegion.Reserve(MaxCaches * (nuint)sizeof(ObjectCache));
-        if (!none.TryCommitTo(NoneBytes) || !caches.TryCommitTo(MaxCaches * (nuint)sizeof(ObjectCache)))
-            throw new OutOfMemoryException("NativeAlloc could not get the first few KiB for its tables from the system.");
-        s_noMagazine = (nint)none.Address + Magazine.LargestBlockBytes;
-        s_caches = caches.Address;
+        // A pinned array, as no call can do without these tables: the system may refuse a mapping at this very moment.
+        const int NoneBytes = 3 * Magazine.LargestBlockBytes; // holds a multiple of the block's size with zeroes below, wherever it begins
+        s_tables = GC.AllocateArray<byte>(NoneBytes + MaxCaches * sizeof(ObjectCache), pinned: true);
+        nint tables = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_tables));
+        s_noMagazine = (tables + 2 * Magazine.LargestBlockBytes) & ~(nint)(Magazine.LargestBlockBytes - 1);
+        s_caches = (nuint)(tables + NoneBytes);
         for (int index = 1; index < SizeClasses.Count; index++)
         {
             nuint bytes = SizeClasses.BytesOf(index);
