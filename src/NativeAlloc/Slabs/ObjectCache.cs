@@ -181,6 +181,7 @@ internal unsafe struct ObjectCache
     {
         PageFrame* frames = LinearRegion.Frames;
         uint slab = PageFrame.None, surplus = PageFrame.None;
+        Slabs.FreeObjects += (uint)count; // before any slab that becomes free takes its objects out of the count
         for (int i = 0; i < count; i++)
         {
             nint pointer = slots[i];
@@ -194,7 +195,7 @@ internal unsafe struct ObjectCache
             uint index = ObjectIndexOf(offset);
             bool isObject = index * (nuint)ObjectBytes == offset && index < ObjectsPerSlab;
             index = unchecked(index - frames[slab].FirstObject);
-            if ((int)index < 0) index = unchecked(index + ObjectsPerSlab);
+            if (index >= ObjectsPerSlab) index = unchecked(index + ObjectsPerSlab); // it wrapped below 0
             ref ulong word = ref LinearRegion.BitmapOf(slab)[index >> 6];
             ulong bit = 1UL << (int)(index & 63);
             if (!isObject || (word & bit) != 0) StopOnBadFree(pointer, isObject);
@@ -203,7 +204,6 @@ internal unsafe struct ObjectCache
             frames[slab].FirstWord = (ushort)Math.Min(frames[slab].FirstWord, index >> 6);
         }
         if (slab != PageFrame.None) Settle(frames, slab, ref surplus);
-        Slabs.FreeObjects += (uint)count;
         Drains++;
         return surplus;
     }

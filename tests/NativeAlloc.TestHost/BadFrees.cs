@@ -1,0 +1,92 @@
+namespace NativeAlloc.TestHost;
+
+/// <summary>
+/// Frees small blocks wrongly, in the ways that can be seen only later. Prints the pointer that is at fault; if the process reaches its end,
+/// nobody has noticed.
+/// </summary>
+internal static unsafe class BadFrees
+{
+    internal const string Name = "bad-free";
+
+    /// <summary>The same steps without a mistake.</summary>
+    internal const string Clean = "clean";
+
+    /// <summary>Freed twice, found when the thread trims.</summary>
+    internal const string TwiceThenTrim = "twice-then-trim";
+
+    /// <summary>Freed twice, found when the thread gives its cache back.</summary>
+    internal const string TwiceThenRelease = "twice-then-release";
+
+    /// <summary>Freed twice, found when frees of other blocks push the object out of the thread's magazines.</summary>
+    internal const string TwiceThenMoreFrees = "twice-then-more-frees";
+
+    /// <summary>Freed by two threads that are both gone, found when a third one trims.</summary>
+    internal const string OnTwoThreads = "on-two-threads";
+
+    /// <summary>A pointer into the middle of a block.</summary>
+    internal const string Interior = "interior";
+
+    /// <summary>Bytes of the block; a size class of its own.</summary>
+    internal const int BlockBytes = 80;
+
+    internal static int Run(string[] args)
+    {
+        byte* block = (byte*)NativeAllocator.Alloc(BlockBytes);
+        byte* wrong = args[0] == Interior ? block + 16 : block;
+        Console.WriteLine($"0x{(nuint)wrong:x}");
+        switch (args[0])
+        {
+            case Clean:
+                NativeAllocator.Free(block);
+                NativeAllocator.Trim();
+                break;
+            case TwiceThenTrim:
+                NativeAllocator.Free(block);
+                NativeAllocator.Free(block);
+                NativeAllocator.Trim();
+                break;
+            case TwiceThenRelease:
+                NativeAllocator.Free(block);
+                NativeAllocator.Free(block);
+                NativeAllocator.ReleaseThreadCache();
+                break;
+            case TwiceThenMoreFrees:
+                FreeTwiceThenMore(block);
+                break;
+            case OnTwoThreads:
+                FreeOnNewThread(block);
+                FreeOnNewThread(block);
+                NativeAllocator.Trim();
+                break;
+            case Interior:
+                NativeAllocator.Free(wrong);
+                NativeAllocator.Trim();
+                break;
+            default:
+                Console.Error.WriteLine($"no such mistake: {args[0]}");
+                return 2;
+        }
+        return 0;
+    }
+
+    // More than the magazines of a thread and the depot of the class hold together.
+    private static void FreeTwiceThenMore(void* block)
+    {
+        const int Count = 100_000;
+        void** others = (void**)NativeAllocator.Alloc(Count, (nuint)sizeof(void*));
+        for (int i = 0; i < Count; i++) others[i] = NativeAllocator.Alloc(BlockBytes);
+        NativeAllocator.Free(block);
+        NativeAllocator.Free(block);
+        for (int i = 0; i < Count; i++) NativeAllocator.Free(others[i]);
+        for (int i = 0; i < Count; i++) others[i] = NativeAllocator.Alloc(BlockBytes);
+        for (int i = 0; i < Count; i++) NativeAllocator.Free(others[i]);
+        NativeAllocator.Free(others);
+    }
+
+    private static void FreeOnNewThread(void* block)
+    {
+        Thread thread = new(() => NativeAllocator.Free(block));
+        thread.Start();
+        thread.Join();
+    }
+}

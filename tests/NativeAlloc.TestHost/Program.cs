@@ -1,0 +1,24 @@
+namespace NativeAlloc.TestHost;
+
+/// <summary>Runs the scenario that the first argument names. Exit code 0: it went as it should; anything else comes with a reason on standard error.</summary>
+internal static class Program
+{
+    private static int Main(string[] args)
+    {
+        if (args.Length == 0) return Complain("no scenario given");
+        string[] rest = args[1..];
+        switch (args[0])
+        {
+            case BadFrees.Name: return BadFrees.Run(rest);
+            case StartupFaults.Name: return StartupFaults.Run(rest);
+            case ThreadChurn.Name: return ThreadChurn.Run(rest);
+            default: return Complain($"no scenario is called {args[0]}");
+        }
+    }
+
+    private static int Complain(string reason)
+    {
+        Console.Error.WriteLine(reason);
+        return 2;
+    }
+}

@@ -1,0 +1,49 @@
+using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Api;
+
+/// <summary>
+/// Proves that a wrong free of a small block, which cannot be seen at the call, ends the process with a message that says which, and that
+/// the same steps without the mistake do not.
+/// </summary>
+public sealed class FatalTests
+{
+    [Fact]
+    public void A_process_that_frees_rightly_ends_well()
+    {
+        ChildProcess child = ChildProcess.RunHost(BadFrees.Name, BadFrees.Clean).ShouldSucceed();
+        Assert.Equal("", child.Errors);
+    }
+
+    [Theory]
+    [InlineData(BadFrees.TwiceThenTrim)]
+    [InlineData(BadFrees.TwiceThenRelease)]
+    [InlineData(BadFrees.TwiceThenMoreFrees)]
+    [InlineData(BadFrees.OnTwoThreads)]
+    public void A_small_block_that_is_freed_twice_ends_the_process(string mistake)
+    {
+        ChildProcess child = ChildProcess.RunHost(BadFrees.Name, mistake);
+        Assert.NotEqual(0, child.ExitCode);
+        Assert.Contains("double free", child.Errors, StringComparison.Ordinal);
+        ShouldNameThePointer(child);
+    }
+
+    [Fact]
+    public void A_pointer_into_a_small_block_ends_the_process()
+    {
+        ChildProcess child = ChildProcess.RunHost(BadFrees.Name, BadFrees.Interior);
+        Assert.NotEqual(0, child.ExitCode);
+        Assert.Contains("not the beginning", child.Errors, StringComparison.Ordinal);
+        ShouldNameThePointer(child);
+    }
+
+    private static void ShouldNameThePointer(ChildProcess child)
+    {
+        string pointer = child.Output.Trim();
+        Assert.StartsWith("0x", pointer, StringComparison.Ordinal);
+        Assert.Contains($" {pointer} ", child.Errors, StringComparison.Ordinal);
+        Assert.Contains($"size class {BadFrees.BlockBytes} B", child.Errors, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,144 @@
+using System.Globalization;
+using NativeAlloc.Os;
+using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Api;
+
+/// <summary>
+/// Proves that any system call may fail, at any time: each call ends as documented, no block is harmed, and when the system is well again all
+/// is in order and everything can be freed. One test per kind of call makes the first of them fail, then the second, and so on, until the
+/// scenario does not make so many; each alone, and each with all that follow.
+/// </summary>
+public sealed unsafe class FaultTests : LeakCheckedTests
+{
+    // More calls of a kind than the scenario makes by far; a scenario that makes one more each time must not go on for ever.
+    private const int MostCalls = 1_000;
+
+    /// <summary>Every kind of call and both ways of failing.</summary>
+    public static MatrixTheoryData<string, bool> Faults => new(Enum.GetNames<OsCall>(), [false, true]);
+
+    [Theory]
+    [MemberData(nameof(Faults))]
+    public void A_system_call_that_fails_does_no_harm(string kindName, bool andAllLater)
+    {
+        OsCall kind = Enum.Parse<OsCall>(kindName);
+        int first = 0, failures = 0;
+        for (; ; first++)
+        {
+            Assert.True(first < MostCalls, "the scenario does not come to an end");
+            FaultScenario scenario = new();
+            NativeAllocator.Trim(); // so that what other tests left does not count
+            if (kind == OsCall.Commit) scenario.TakeFreePages();
+            FaultPlan plan = new(kind, first, andAllLater);
+            plan.Run(scenario.Run);
+            NativeAllocator.Verify();
+            scenario.CheckAll();
+            scenario.FreeAll();
+            failures += scenario.Failures;
+            if (plan.Injected != 0) continue;
+            Assert.Equal(0, scenario.Failures); // no call failed, so no step may
+            break;
+        }
+        TestContext.Current.SendDiagnosticMessage($"{kind}: {first} calls, {failures} steps out of memory");
+        bool reached = first > 0, outOfMemory = failures > 0;
+        // Otherwise this would prove nothing: these the scenario must come by, and those must be felt.
+        if (kind is OsCall.Commit or OsCall.Map or OsCall.Remap or OsCall.Purge) Assert.True(reached, $"the scenario makes no {kind}");
+        if (kind is OsCall.Map || (kind is OsCall.Commit && andAllLater)) Assert.True(outOfMemory, $"no step felt that {kind} failed");
+    }
+
+    [Theory]
+    [InlineData(nameof(OsCall.Reserve), StartupFaults.Once)]
+    [InlineData(nameof(OsCall.Reserve), StartupFaults.FromThenOn)]
+    [InlineData(nameof(OsCall.Commit), StartupFaults.Once)]
+    [InlineData(nameof(OsCall.Commit), StartupFaults.FromThenOn)]
+    [InlineData(nameof(OsCall.Map), StartupFaults.FromThenOn)]
+    public void A_system_call_that_fails_while_the_process_starts_does_no_harm(string kind, string which)
+    {
+        int first = 0;
+        for (; ; first++)
+        {
+            Assert.True(first < MostCalls, "the scenario does not come to an end");
+            ChildProcess child = ChildProcess.RunHost(StartupFaults.Name, kind, first.ToString(CultureInfo.InvariantCulture), which);
+            Assert.True(child.ExitCode == 0, $"with call {first} of {kind} failing, {which}:\n{child.Output}{child.Errors}");
+            int[] figures = [.. child.Output.Split().Where(word => word.Length != 0).Select(word => int.Parse(word, CultureInfo.InvariantCulture))];
+            Assert.Equal(2, figures.Length);
+            if (figures[0] != 0) continue;
+            Assert.Equal(0, figures[1]); // no call failed, so no step may
+            break;
+        }
+        Assert.True(first > 0, $"the process makes no {kind}");
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData(nameof(OsCall.Commit))]
+    [InlineData(nameof(OsCall.Map))]
+    [InlineData(nameof(OsCall.Remap))]
+    public void A_block_that_cannot_grow_stands_as_it_was(string? kindName)
+    {
+        OsCall? kind = kindName == null ? null : Enum.Parse<OsCall>(kindName);
+        FaultScenario ballast = new();
+        ballast.TakeFreePages();
+        int failures = 0;
+        nuint[] sizes = [100, 5000, 100_000, 3 * Sizes.MiB, 70 * Sizes.MiB];
+        foreach (nuint bytes in sizes)
+        {
+            void* block = NativeAllocator.Alloc(bytes);
+            nuint usable = NativeAllocator.UsableSize(block);
+            Pattern.Fill(block, bytes, 6);
+            foreach (nuint to in new nuint[] { Sizes.LargestPages, 90 * Sizes.MiB })
+            {
+                nint resized = (nint)block;
+                bool failed = false;
+                new FaultPlan(kind, 0, andAllLater: true).Run(() =>
+                {
+                    try
+                    {
+                        resized = (nint)NativeAllocator.Realloc(block, to);
+                    }
+                    catch (OutOfMemoryException)
+                    {
+                        failed = true;
+                    }
+                });
+                if (failed)
+                {
+                    failures++;
+                    Assert.Equal((nint)block, resized);
+                    Assert.Equal(usable, NativeAllocator.UsableSize(block));
+                }
+                Pattern.Check((void*)resized, Math.Min(bytes, to), 6);
+                block = NativeAllocator.Realloc((void*)resized, bytes);
+                Pattern.Check(block, Math.Min(bytes, to), 6);
+                usable = NativeAllocator.UsableSize(block);
+                Pattern.Fill(block, bytes, 6);
+            }
+            NativeAllocator.Free(block);
+        }
+        ballast.FreeAll();
+        // Where one kind fails there is often another way: a mapping for pages, a copy for a remap. Where all fail there is none.
+        if (kind is null or OsCall.Map) Assert.True(failures > 0, "no block felt it");
+    }
+
+    [Fact]
+    public void Where_the_system_has_nothing_left_what_the_caches_hold_is_used()
+    {
+        // Some pages of the smallest blocks, which are freed later into magazines and depots, where they are no free pages.
+        nint[] small = new nint[30_000];
+        for (int i = 0; i < small.Length; i++) small[i] = (nint)NativeAllocator.Alloc(1);
+        List<nint> taken = [];
+        new FaultPlan(null, 0, andAllLater: true).Run(() =>
+        {
+            for (nuint bytes = Sizes.LargestPages; bytes >= 16; bytes /= 2)
+                while (NativeAllocator.TryAlloc(bytes, out void* block)) taken.Add((nint)block);
+            Assert.False(NativeAllocator.TryAlloc(1, out _));
+
+            foreach (nint block in small) NativeAllocator.Free((void*)block);
+            void* found = NativeAllocator.Alloc(4096);
+            taken.Add((nint)found);
+        });
+        foreach (nint block in taken) NativeAllocator.Free((void*)block);
+    }
+}

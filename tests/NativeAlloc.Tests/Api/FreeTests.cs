@@ -1,0 +1,158 @@
+using System.Runtime.InteropServices;
+using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Api;
+
+/// <summary>Proves that <c>Free</c> takes every pointer that was given out and, where it can be seen at the call, no other.</summary>
+public sealed unsafe class FreeTests : LeakCheckedTests
+{
+    [Fact]
+    public void Null_is_nothing_to_free()
+    {
+        NativeAllocator.Free(null);
+        NativeAllocator.AlignedFree(null);
+        TestThread.RunOnNew(() => NativeAllocator.Free(null)); // also on a thread that has no cache yet
+    }
+
+    [Fact]
+    public void Free_and_AlignedFree_take_each_others_blocks()
+    {
+        foreach (nuint bytes in Sizes.AcrossLayers)
+        {
+            NativeAllocator.AlignedFree(NativeAllocator.Alloc(bytes));
+            NativeAllocator.Free(NativeAllocator.AlignedAlloc(bytes, 256));
+        }
+    }
+
+    [Fact]
+    public void The_stack_the_managed_heap_and_other_allocators_memory_is_refused()
+    {
+        long* local = stackalloc long[4];
+        ShouldRefuse(local);
+        ShouldRefuse((byte*)local + 1);
+        byte[] managed = GC.AllocateArray<byte>(100_000, pinned: true);
+        fixed (byte* pointer = managed) ShouldRefuse(pointer);
+        foreach (nuint bytes in new nuint[] { 8, 5000, 10 * Sizes.MiB, 100 * Sizes.MiB })
+        {
+            void* foreign = NativeMemory.AlignedAlloc(bytes, 65_536);
+            ShouldRefuse(foreign);
+            NativeMemory.AlignedFree(foreign);
+        }
+        ShouldRefuse((void*)8);
+        ShouldRefuse((void*)nuint.MaxValue);
+        ShouldRefuse((void*)0x8000_0000_0000_0000);
+    }
+
+    [Fact]
+    public void A_pointer_into_the_middle_of_a_large_or_huge_block_is_refused_and_the_block_stands()
+    {
+        foreach (nuint bytes in Sizes.AcrossLayers)
+        {
+            if (bytes <= Sizes.LargestSlab) continue;
+            byte* block = (byte*)NativeAllocator.Alloc(bytes);
+            Pattern.Fill(block, bytes, 2);
+            foreach (nuint offset in new nuint[] { 1, 16, 4096, 65_536, bytes / 2, bytes - 1 })
+            {
+                ShouldRefuse(block + offset, inside: block);
+                ArgumentException error = Assert.Throws<ArgumentException>(() => { NativeAllocator.UsableSize(block + offset); });
+                Assert.Contains($"0x{(nuint)(block + offset):x}", error.Message, StringComparison.Ordinal);
+            }
+            Pattern.Check(block, bytes, 2);
+            NativeAllocator.Free(block);
+        }
+    }
+
+    [Fact]
+    public void A_pointer_into_the_middle_of_a_block_that_grew_in_place_is_refused_with_the_block_it_is_in()
+    {
+        NativeAllocator.Trim();
+        for (int pages = 9; pages < 30; pages += 2)
+        {
+            byte* block = (byte*)NativeAllocator.Alloc((nuint)pages * 64 * Sizes.KiB);
+            for (int step = 0; step < 4; step++) block = (byte*)NativeAllocator.Realloc(block, NativeAllocator.UsableSize(block) * 3 / 2);
+            nuint usable = NativeAllocator.UsableSize(block);
+            for (nuint offset = 64 * Sizes.KiB; offset < usable; offset += 64 * Sizes.KiB) ShouldRefuse(block + offset, inside: block);
+            NativeAllocator.Free(block);
+        }
+    }
+
+    [Fact]
+    public void A_large_or_huge_block_that_is_freed_twice_is_refused_the_second_time()
+    {
+        foreach (nuint bytes in Sizes.AcrossLayers)
+        {
+            if (bytes <= Sizes.LargestSlab) continue;
+            void* block = NativeAllocator.Alloc(bytes);
+            NativeAllocator.Free(block);
+            ShouldRefuse(block);
+            ShouldRefuse(block);
+            Assert.Throws<ArgumentException>(() => { NativeAllocator.UsableSize(block); });
+            Assert.Throws<ArgumentException>(() => { NativeAllocator.Realloc(block, 100); });
+        }
+    }
+
+    [Theory]
+    [InlineData(5_000, 512 * 1024 + 1)]
+    [InlineData(1_000, 64 * 1024 * 1024 + 1)]
+    public void Of_two_threads_that_free_the_same_block_one_is_refused(int rounds, int bytes)
+    {
+        using TestThread other = new();
+        nint block = 0;
+        int begun = 0, ended = 0, refused = 0;
+        other.Begin(() =>
+        {
+            for (int round = 1; round <= rounds; round++)
+            {
+                SpinUntil(ref begun, round);
+                FreeIt();
+                Volatile.Write(ref ended, round);
+            }
+        });
+        for (int round = 1; round <= rounds; round++)
+        {
+            block = (nint)NativeAllocator.Alloc((nuint)bytes);
+            Volatile.Write(ref begun, round);
+            FreeIt();
+            SpinUntil(ref ended, round);
+            Assert.Equal(round, refused);
+        }
+        other.Finish();
+
+        void FreeIt()
+        {
+            try
+            {
+                NativeAllocator.Free((void*)block);
+            }
+            catch (ArgumentException)
+            {
+                Interlocked.Increment(ref refused);
+            }
+        }
+
+        static void SpinUntil(ref int at, int round)
+        {
+            SpinWait spin = default;
+            while (Volatile.Read(ref at) < round) spin.SpinOnce(sleep1Threshold: -1);
+        }
+    }
+
+    [Fact]
+    public void An_address_of_the_allocators_own_that_no_block_ever_began_at_is_refused()
+    {
+        byte* block = (byte*)NativeAllocator.Alloc(10 * Sizes.MiB);
+        NativeAllocator.Free(block);
+        for (nuint offset = 0; offset < 10 * Sizes.MiB; offset += 256 * Sizes.KiB)
+            if (!NativeAllocator.Owns(block + offset)) ShouldRefuse(block + offset);
+        ShouldRefuse((void*)(NativeAlloc.Pages.LinearRegion.Base + NativeAlloc.Pages.LinearRegion.Bytes - 65_536)); // reserved, and not in use yet
+    }
+
+    private static void ShouldRefuse(void* pointer, void* inside = null)
+    {
+        ArgumentException error = Assert.Throws<ArgumentException>(() => { NativeAllocator.Free(pointer); });
+        Assert.Contains($"0x{(nuint)pointer:x} ", error.Message, StringComparison.Ordinal);
+        if (inside != null) Assert.Contains($"at 0x{(nuint)inside:x}.", error.Message, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,157 @@
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Api;
+
+/// <summary>Proves that <c>GetStatistics</c> tells where memory is: to the byte what is live, and without contradiction all else.</summary>
+public sealed unsafe class StatisticsTests : LeakCheckedTests
+{
+    [Fact]
+    public void Live_bytes_and_blocks_go_up_and_down_by_exactly_what_is_allocated_and_freed()
+    {
+        foreach (nuint bytes in Sizes.AcrossLayers)
+        {
+            AllocatorStatistics before = NativeAllocator.GetStatistics();
+            void* block = NativeAllocator.Alloc(bytes);
+            AllocatorStatistics during = NativeAllocator.GetStatistics();
+            Assert.Equal(before.LiveBytes + NativeAllocator.UsableSize(block), during.LiveBytes);
+            Assert.Equal(before.LiveBlocks + 1, during.LiveBlocks);
+            NativeAllocator.Free(block);
+            AllocatorStatistics after = NativeAllocator.GetStatistics();
+            Assert.Equal(before.LiveBytes, after.LiveBytes);
+            Assert.Equal(before.LiveBlocks, after.LiveBlocks);
+        }
+    }
+
+    [Fact]
+    public void Live_bytes_follow_a_block_that_is_resized()
+    {
+        nuint before = NativeAllocator.GetStatistics().LiveBytes;
+        void* block = NativeAllocator.Alloc(1);
+        foreach (nuint bytes in new nuint[] { 100, 5000, 100_000, Sizes.MiB, 20 * Sizes.MiB, 3 * Sizes.MiB, 70 * Sizes.MiB, 120 * Sizes.MiB, 66 * Sizes.MiB, 50, 7 })
+        {
+            block = NativeAllocator.Realloc(block, bytes);
+            Assert.Equal(before + NativeAllocator.UsableSize(block), NativeAllocator.GetStatistics().LiveBytes);
+        }
+        NativeAllocator.Free(block);
+        Assert.Equal(before, NativeAllocator.GetStatistics().LiveBytes);
+    }
+
+    [Fact]
+    public void Live_bytes_count_what_one_thread_allocated_and_another_freed()
+    {
+        AllocatorStatistics before = NativeAllocator.GetStatistics();
+        nint[] blocks = new nint[10_000];
+        TestThread.RunOnNew(() =>
+        {
+            for (int i = 0; i < blocks.Length; i++) blocks[i] = (nint)NativeAllocator.Alloc((nuint)(i % 700));
+        });
+        AllocatorStatistics during = NativeAllocator.GetStatistics();
+        nuint sum = 0;
+        foreach (nint block in blocks) sum += NativeAllocator.UsableSize((void*)block);
+        Assert.Equal(before.LiveBytes + sum, during.LiveBytes);
+        Assert.Equal(before.LiveBlocks + blocks.Length, during.LiveBlocks);
+        TestThread.RunOnNew(() =>
+        {
+            foreach (nint block in blocks) NativeAllocator.Free((void*)block);
+        });
+        Assert.Equal(before.LiveBytes, NativeAllocator.GetStatistics().LiveBytes);
+    }
+
+    [Fact]
+    public void What_is_live_cached_and_free_is_part_of_what_is_committed()
+    {
+        List<nint> blocks = [];
+        for (int i = 0; i < 40_000; i++)
+        {
+            blocks.Add((nint)NativeAllocator.Alloc((nuint)(i % 3000)));
+            if (i % 3 == 0)
+            {
+                NativeAllocator.Free((void*)blocks[i / 3]);
+                blocks[i / 3] = 0;
+            }
+            if (i % 5000 == 0) CheckWhole();
+        }
+        foreach (nint block in blocks) NativeAllocator.Free((void*)block);
+        CheckWhole();
+
+        static void CheckWhole()
+        {
+            AllocatorStatistics figures = NativeAllocator.GetStatistics();
+            nuint parts = figures.LiveBytes + figures.CachedBytes + figures.SlabFreeBytes + figures.FreePageBytes;
+            Assert.True(parts <= figures.CommittedBytes, $"the parts are {parts} in all: {figures}");
+            // What is missing is magazines in use, the ends of slabs, and pages on their way: little.
+            Assert.True(figures.CommittedBytes - parts <= figures.CommittedBytes / 8, $"the parts are {parts} in all: {figures}");
+            Assert.True(figures.CommittedBytes <= figures.ReservedBytes);
+            Assert.True(figures.ResidentEstimateBytes <= figures.CommittedBytes);
+        }
+    }
+
+    [Fact]
+    public void A_huge_block_is_reserved_committed_and_counted_as_resident()
+    {
+        NativeAllocator.Free(NativeAllocator.Alloc(100 * Sizes.MiB)); // the first one needs a table as well
+        AllocatorStatistics before = NativeAllocator.GetStatistics();
+        void* block = NativeAllocator.Alloc(100 * Sizes.MiB);
+        AllocatorStatistics during = NativeAllocator.GetStatistics();
+        NativeAllocator.Free(block);
+        AllocatorStatistics after = NativeAllocator.GetStatistics();
+        Assert.Equal(before.ReservedBytes + 100 * Sizes.MiB, during.ReservedBytes);
+        Assert.Equal(before.CommittedBytes + 100 * Sizes.MiB, during.CommittedBytes);
+        Assert.Equal(before.ResidentEstimateBytes + 100 * Sizes.MiB, during.ResidentEstimateBytes);
+        Assert.Equal(before.ReservedBytes, after.ReservedBytes);
+        Assert.Equal(before.CommittedBytes, after.CommittedBytes);
+        Assert.Equal(before.OsCalls + 1, during.OsCalls); // one to map
+        Assert.Equal(before.OsCalls + 2, after.OsCalls); // and one to unmap
+    }
+
+    [Fact]
+    public void Freed_small_blocks_are_cached_and_freed_pages_are_free()
+    {
+        NativeAllocator.Trim();
+        void* small = NativeAllocator.Alloc(1000);
+        nuint bytes = NativeAllocator.UsableSize(small);
+        AllocatorStatistics before = NativeAllocator.GetStatistics();
+        NativeAllocator.Free(small);
+        Assert.Equal(before.CachedBytes + bytes, NativeAllocator.GetStatistics().CachedBytes);
+
+        void* large = NativeAllocator.Alloc(5 * Sizes.MiB);
+        before = NativeAllocator.GetStatistics();
+        NativeAllocator.Free(large);
+        Assert.Equal(before.FreePageBytes + 5 * Sizes.MiB, NativeAllocator.GetStatistics().FreePageBytes);
+    }
+
+    [Fact]
+    public void Locks_are_counted_and_the_fast_paths_take_none()
+    {
+        NativeAllocator.Free(NativeAllocator.Alloc(100));
+        // Reading the figures takes locks itself, always the same number.
+        long first = NativeAllocator.GetStatistics().LockAcquisitions;
+        long own = NativeAllocator.GetStatistics().LockAcquisitions - first;
+        for (int i = 0; i < 10_000; i++) NativeAllocator.Free(NativeAllocator.Alloc(100));
+        long fast = NativeAllocator.GetStatistics().LockAcquisitions;
+        Assert.Equal(first + 2 * own, fast);
+        NativeAllocator.Free(NativeAllocator.Alloc(Sizes.MiB));
+        Assert.True(NativeAllocator.GetStatistics().LockAcquisitions > fast + own);
+    }
+
+    [Fact]
+    public void A_thread_that_takes_over_a_dead_threads_cache_is_counted()
+    {
+        NativeAllocator.Trim(); // so that no block is left to take
+        TestThread.RunOnNew(() => NativeAllocator.Free(NativeAllocator.Alloc(100)));
+        long before = NativeAllocator.GetStatistics().Adoptions;
+        TestThread.RunOnNew(() => NativeAllocator.Free(NativeAllocator.Alloc(100)));
+        Assert.Equal(before + 1, NativeAllocator.GetStatistics().Adoptions);
+    }
+
+    [Fact]
+    public void A_trim_adopts_nothing()
+    {
+        NativeAllocator.Trim();
+        TestThread.RunOnNew(() => NativeAllocator.Free(NativeAllocator.Alloc(100)));
+        long before = NativeAllocator.GetStatistics().Adoptions;
+        NativeAllocator.Trim();
+        Assert.Equal(before, NativeAllocator.GetStatistics().Adoptions);
+    }
+}

@@ -1,0 +1,61 @@
+using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Api;
+
+/// <summary>Proves that <c>UsableSize</c> is what a block really has, and that it wastes no more than an eighth.</summary>
+public sealed unsafe class UsableSizeTests : LeakCheckedTests
+{
+    private const nuint FirstBounded = 129, LastBounded = 8 * Sizes.MiB;
+
+    [Fact]
+    public void A_block_has_at_least_what_was_asked_for_and_all_of_it_may_be_used()
+    {
+        List<(nint Address, nuint Usable)> blocks = [];
+        foreach (nuint bytes in Sizes.AcrossLayers)
+        {
+            for (int i = 0; i < 3; i++)
+            {
+                void* block = NativeAllocator.Alloc(bytes);
+                nuint usable = NativeAllocator.UsableSize(block);
+                Assert.True(usable >= Math.Max(bytes, 1));
+                Pattern.Fill(block, usable, (ulong)blocks.Count);
+                blocks.Add(((nint)block, usable));
+            }
+        }
+        for (int i = 0; i < blocks.Count; i++) Pattern.Check((void*)blocks[i].Address, blocks[i].Usable, (ulong)i);
+        foreach ((nint address, _) in blocks) NativeAllocator.Free((void*)address);
+    }
+
+    [Fact]
+    public void Above_128_bytes_no_more_than_an_eighth_of_the_request_is_wasted()
+    {
+        // Every size up to 16 KiB, then ever larger steps of odd numbers, and the sizes just above every power of two and every eighth of it.
+        for (nuint bytes = FirstBounded; bytes <= LastBounded; bytes += bytes < 16 * Sizes.KiB ? 1 : bytes / 509) CheckWaste(bytes);
+        for (nuint power = 128; power < LastBounded; power *= 2)
+            for (nuint step = 0; step < 8; step++) CheckWaste(power + power / 8 * step + 1);
+    }
+
+    private static void CheckWaste(nuint bytes)
+    {
+        void* block = NativeAllocator.Alloc(bytes);
+        nuint usable = NativeAllocator.UsableSize(block);
+        NativeAllocator.Free(block);
+        Assert.True(usable >= bytes && (usable - bytes) * 8 <= bytes, $"{bytes} bytes have {usable}: {100.0 * (usable - bytes) / bytes:f2} % wasted");
+    }
+
+    [Fact]
+    public void Up_to_128_bytes_a_block_is_the_next_multiple_of_16()
+    {
+        for (nuint bytes = 1; bytes <= 128; bytes++)
+        {
+            void* block = NativeAllocator.Alloc(bytes);
+            Assert.Equal((bytes + 15) / 16 * 16, NativeAllocator.UsableSize(block));
+            NativeAllocator.Free(block);
+        }
+    }
+
+    [Fact]
+    public void Null_has_no_bytes() => Assert.Equal((nuint)0, NativeAllocator.UsableSize(null));
+}

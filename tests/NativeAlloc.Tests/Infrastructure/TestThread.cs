@@ -1,0 +1,70 @@
+using System.Collections.Concurrent;
+using System.Runtime.ExceptionServices;
+
+namespace NativeAlloc.Tests.Infrastructure;
+
+/// <summary>A thread that does what it is told and waits in between, so that a test decides what happens on which thread and in which order.</summary>
+internal sealed class TestThread : IDisposable
+{
+    private readonly BlockingCollection<Action> _work = [];
+    private readonly SemaphoreSlim _done = new(0);
+    private readonly Thread _thread;
+    private Exception? _error;
+
+    internal TestThread()
+    {
+        _thread = new Thread(Loop) { IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Runs an action on a new thread, which has ended when this returns.</summary>
+    internal static void RunOnNew(Action action)
+    {
+        using TestThread thread = new();
+        thread.Run(action);
+    }
+
+    /// <summary>Runs an action on this thread and waits for its end; what it throws is thrown here.</summary>
+    internal void Run(Action action)
+    {
+        Begin(action);
+        Finish();
+    }
+
+    /// <summary>Starts an action on this thread; <see cref="Finish"/> must follow.</summary>
+    internal void Begin(Action action) => _work.Add(action);
+
+    /// <summary>Waits for the end of what was begun; what it threw is thrown here.</summary>
+    internal void Finish()
+    {
+        _done.Wait();
+        Exception? error = _error;
+        _error = null;
+        if (error != null) ExceptionDispatchInfo.Throw(error);
+    }
+
+    /// <summary>Ends the thread and waits until it has.</summary>
+    public void Dispose()
+    {
+        _work.CompleteAdding();
+        _thread.Join();
+        _work.Dispose();
+        _done.Dispose();
+    }
+
+    private void Loop()
+    {
+        foreach (Action action in _work.GetConsumingEnumerable())
+        {
+            try
+            {
+                action();
+            }
+            catch (Exception error)
+            {
+                _error = error;
+            }
+            _done.Release();
+        }
+    }
+}

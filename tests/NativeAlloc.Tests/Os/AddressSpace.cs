@@ -1,0 +1,36 @@
+using System.Globalization;
+
+namespace NativeAlloc.Tests.Os;
+
+/// <summary>What the system itself says about this process's addresses, so that a test can ask without touching them.</summary>
+internal static class AddressSpace
+{
+    internal const string Inaccessible = "---p", Private = "rw-p", Shared = "rw-s";
+
+    /// <summary>The permissions of the mapping an address lies in; empty where nothing is mapped.</summary>
+    internal static string PermissionsAt(nuint address)
+    {
+        foreach (string line in File.ReadLines("/proc/self/maps"))
+        {
+            int dash = line.IndexOf('-', StringComparison.Ordinal), space = line.IndexOf(' ', StringComparison.Ordinal);
+            if (address >= Parse(line.AsSpan(0, dash)) && address < Parse(line.AsSpan(dash + 1, space - dash - 1))) return line.Substring(space + 1, 4);
+        }
+        return "";
+    }
+
+    /// <summary>Bytes of address space that the process has mapped in any way.</summary>
+    internal static nuint MappedBytes() =>
+        nuint.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[0], CultureInfo.InvariantCulture) * (nuint)Environment.SystemPageSize;
+
+    /// <summary>
+    /// Whether something changed the mapped bytes by this many, give or take what the runtime does meanwhile. Whether one address is mapped cannot
+    /// be asked of released ones: the runtime may have taken them already.
+    /// </summary>
+    internal static bool ChangedBy(nint bytes, nuint before)
+    {
+        const nint Noise = 1 << 28;
+        return Math.Abs((nint)MappedBytes() - (nint)before - bytes) < Noise;
+    }
+
+    private static nuint Parse(ReadOnlySpan<char> text) => nuint.Parse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+}

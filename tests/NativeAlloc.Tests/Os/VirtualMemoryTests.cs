@@ -1,0 +1,224 @@
+using NativeAlloc.Os;
+using Xunit;
+
+namespace NativeAlloc.Tests.Os;
+
+/// <summary>Shows that the system behind <see cref="VirtualMemory"/> keeps every promise made there.</summary>
+public sealed unsafe class VirtualMemoryTests
+{
+    private static nuint Page => VirtualMemory.PageBytes;
+
+    [Fact]
+    public void Reserved_addresses_are_inaccessible_until_committed_and_then_read_zero()
+    {
+        nuint bytes = 16 * Page;
+        Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint address));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address + bytes - 1));
+        Assert.True(VirtualMemory.TryCommit(address + 4 * Page, 4 * Page));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address + 4 * Page - 1));
+        Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(address + 4 * Page));
+        Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(address + 8 * Page - 1));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address + 8 * Page));
+        AssertZero(address + 4 * Page, 4 * Page);
+        VirtualMemory.Release(address, bytes);
+    }
+
+    [Fact]
+    public void A_second_commit_changes_nothing()
+    {
+        nuint address = Map(4 * Page);
+        Fill(address, 4 * Page, 0xA5);
+        Assert.True(VirtualMemory.TryCommit(address, 4 * Page));
+        AssertFilled(address, 4 * Page, 0xA5);
+        VirtualMemory.Release(address, 4 * Page);
+    }
+
+    [Theory]
+    [InlineData(1 << 12)]
+    [InlineData(1 << 16)]
+    [InlineData(1 << 21)]
+    [InlineData(1 << 26)]
+    [InlineData(1 << 30)]
+    public void Reservations_and_mappings_have_the_alignment_that_was_asked_for(int alignment)
+    {
+        Assert.True(VirtualMemory.TryReserve(3 * Page, (nuint)alignment, out nuint reserved));
+        Assert.True(VirtualMemory.TryMap(3 * Page, (nuint)alignment, out nuint mapped));
+        Assert.Equal(0u, reserved % (nuint)alignment);
+        Assert.Equal(0u, mapped % (nuint)alignment);
+        AssertZero(mapped, 3 * Page);
+        VirtualMemory.Release(reserved, 3 * Page);
+        VirtualMemory.Release(mapped, 3 * Page);
+    }
+
+    [Fact]
+    public void What_was_taken_for_the_sake_of_alignment_is_given_back()
+    {
+        nuint before = AddressSpace.MappedBytes();
+        Assert.True(VirtualMemory.TryReserve(Page, 1 << 30, out nuint address));
+        Assert.True(AddressSpace.ChangedBy((nint)Page, before));
+        VirtualMemory.Release(address, Page);
+    }
+
+    [Fact]
+    public void Purged_pages_read_zero_stay_writable_and_their_neighbours_keep_their_contents()
+    {
+        nuint address = Map(6 * Page);
+        Fill(address, 6 * Page, 0x5A);
+        Assert.True(VirtualMemory.TryPurge(address + 2 * Page, 2 * Page));
+        AssertFilled(address, 2 * Page, 0x5A);
+        AssertZero(address + 2 * Page, 2 * Page);
+        AssertFilled(address + 4 * Page, 2 * Page, 0x5A);
+        Fill(address + 2 * Page, 2 * Page, 0x77);
+        AssertFilled(address + 2 * Page, 2 * Page, 0x77);
+        VirtualMemory.Release(address, 6 * Page);
+    }
+
+    [Fact]
+    public void Protected_pages_are_inaccessible_and_keep_their_contents()
+    {
+        nuint address = Map(3 * Page);
+        Fill(address, 3 * Page, 0x3C);
+        Assert.True(VirtualMemory.TryProtect(address + Page, Page, accessible: false));
+        Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(address));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address + Page));
+        Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(address + 2 * Page));
+        Assert.True(VirtualMemory.TryProtect(address + Page, Page, accessible: true));
+        AssertFilled(address, 3 * Page, 0x3C);
+        VirtualMemory.Release(address, 3 * Page);
+    }
+
+    [Fact]
+    public void Released_addresses_are_given_back_in_whole_or_in_part()
+    {
+        const nuint Half = 1 << 29;
+        nuint before = AddressSpace.MappedBytes();
+        nuint address = Map(2 * Half);
+        Assert.True(AddressSpace.ChangedBy((nint)(2 * Half), before));
+        VirtualMemory.Release(address + Half, Half);
+        Assert.True(AddressSpace.ChangedBy((nint)Half, before));
+        Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(address + Half - 1));
+        VirtualMemory.Release(address, Half);
+        Assert.True(AddressSpace.ChangedBy(0, before));
+    }
+
+    [Fact]
+    public void A_mapping_that_grows_keeps_its_contents_and_its_new_part_reads_zero()
+    {
+        nuint oldBytes = 4 * Page, newBytes = 4096 * Page;
+        nuint address = Map(oldBytes);
+        Fill(address, oldBytes, 0xC3);
+        Assert.True(VirtualMemory.TryRemap(address, oldBytes, newBytes, out nuint grown));
+        AssertFilled(grown, oldBytes, 0xC3);
+        AssertZero(grown + oldBytes, newBytes - oldBytes);
+        VirtualMemory.Release(grown, newBytes);
+    }
+
+    [Fact]
+    public void A_mapping_that_cannot_grow_in_place_moves_with_its_contents()
+    {
+        nuint address = Map(8 * Page);
+        Fill(address, 8 * Page, 0x11);
+        Fill(address + 4 * Page, 4 * Page, 0x22);
+        // The second half stands in the way of the first.
+        Assert.True(VirtualMemory.TryRemap(address, 4 * Page, 16 * Page, out nuint moved));
+        Assert.NotEqual(address, moved);
+        AssertFilled(moved, 4 * Page, 0x11);
+        AssertZero(moved + 4 * Page, 12 * Page);
+        AssertFilled(address + 4 * Page, 4 * Page, 0x22);
+        VirtualMemory.Release(moved, 16 * Page);
+        VirtualMemory.Release(address + 4 * Page, 4 * Page);
+    }
+
+    [Fact]
+    public void A_mapping_that_shrinks_keeps_its_beginning()
+    {
+        const nuint GiB = 1 << 30;
+        nuint address = Map(GiB);
+        Fill(address, 8 * Page, 0x66);
+        nuint before = AddressSpace.MappedBytes();
+        Assert.True(VirtualMemory.TryRemap(address, GiB, 2 * Page, out nuint shrunk));
+        AssertFilled(shrunk, 2 * Page, 0x66);
+        Assert.True(AddressSpace.ChangedBy(-(nint)GiB, before));
+        VirtualMemory.Release(shrunk, 2 * Page);
+    }
+
+    [Fact]
+    public void A_section_shows_the_same_bytes_at_two_addresses()
+    {
+        nuint bytes = 4 * Page;
+        Assert.True(VirtualMemory.TryCreateSection(bytes, out nint section));
+        Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint one));
+        Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint two));
+        Assert.True(VirtualMemory.TryMapSection(section, 0, one, bytes));
+        Assert.True(VirtualMemory.TryMapSection(section, Page, two, 2 * Page)); // pages 1 and 2 of the section
+        Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt(one));
+        Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt(two));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(two + 2 * Page));
+        AssertZero(one, bytes);
+        Fill(one + Page, Page, 0x42);
+        AssertFilled(two, Page, 0x42);
+        Fill(two + Page, Page, 0x43);
+        AssertFilled(one + 2 * Page, Page, 0x43);
+        AssertZero(one, Page);
+        VirtualMemory.CloseSection(section);
+        AssertFilled(two, Page, 0x42); // mapped parts outlive the handle
+        VirtualMemory.Release(one, bytes);
+        VirtualMemory.Release(two, bytes);
+    }
+
+    [Fact]
+    public void An_unmapped_part_of_a_section_is_reserved_again_and_the_section_keeps_it()
+    {
+        nuint bytes = 2 * Page;
+        Assert.True(VirtualMemory.TryCreateSection(bytes, out nint section));
+        Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint address));
+        Assert.True(VirtualMemory.TryMapSection(section, 0, address, bytes));
+        Fill(address, bytes, 0x99);
+        Assert.True(VirtualMemory.TryUnmapSection(address, Page));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address));
+        Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt(address + Page));
+        Assert.True(VirtualMemory.TryMapSection(section, 0, address, Page));
+        AssertFilled(address, bytes, 0x99);
+        VirtualMemory.CloseSection(section);
+        VirtualMemory.Release(address, bytes);
+    }
+
+    [Fact]
+    public void What_the_system_refuses_comes_back_as_false()
+    {
+        nuint tooMuch = nuint.MaxValue & ~(Page - 1);
+        Assert.False(VirtualMemory.TryReserve(tooMuch, Page, out nuint reserved));
+        Assert.False(VirtualMemory.TryReserve(tooMuch, 1 << 26, out nuint aligned));
+        Assert.False(VirtualMemory.TryMap((nuint)1 << 60, Page, out nuint mapped));
+        Assert.Equal(0u, reserved | aligned | mapped);
+        nuint nowhere = (nuint)1 << 60; // beyond what any process can have
+        Assert.False(VirtualMemory.TryCommit(nowhere, Page));
+        Assert.False(VirtualMemory.TryPurge(nowhere, Page));
+        Assert.False(VirtualMemory.TryRemap(nowhere, Page, 2 * Page, out _));
+    }
+
+    [Fact]
+    public void Every_call_is_counted()
+    {
+        long before = VirtualMemory.Calls;
+        Assert.True(VirtualMemory.TryReserve(Page, Page, out nuint address));
+        Assert.True(VirtualMemory.TryCommit(address, Page));
+        Assert.True(VirtualMemory.TryPurge(address, Page));
+        VirtualMemory.Release(address, Page);
+        Assert.Equal(before + 4, VirtualMemory.Calls);
+    }
+
+    private static nuint Map(nuint bytes)
+    {
+        Assert.True(VirtualMemory.TryMap(bytes, Page, out nuint address));
+        return address;
+    }
+
+    private static void Fill(nuint address, nuint bytes, byte value) => new Span<byte>((void*)address, (int)bytes).Fill(value);
+
+    private static void AssertZero(nuint address, nuint bytes) => AssertFilled(address, bytes, 0);
+
+    private static void AssertFilled(nuint address, nuint bytes, byte value) =>
+        Assert.False(new ReadOnlySpan<byte>((void*)address, (int)bytes).ContainsAnyExcept(value), $"some byte is not {value}");
+}

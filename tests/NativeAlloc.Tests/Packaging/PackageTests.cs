@@ -1,0 +1,92 @@
+using System.Globalization;
+using System.IO.Compression;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Packaging;
+
+/// <summary>Proves that the package holds what it must, and that a project of a user's, far from this repository, can use it.</summary>
+public sealed class PackageTests
+{
+    [Fact]
+    public void The_package_holds_the_library_and_a_new_project_can_use_it()
+    {
+        using TemporaryDirectory directory = new();
+        // A version that no cache has seen.
+        string version = string.Create(CultureInfo.InvariantCulture, $"0.0.0-test.{DateTime.UtcNow.Ticks}");
+        string packages = directory.MakeDirectory("packages");
+        Pack(directory, packages, version);
+        CheckContents(packages, version);
+        CheckUse(directory, packages, version);
+    }
+
+    // Everything the build makes goes elsewhere too: the tree may be in use by another build.
+    private static void Pack(TemporaryDirectory directory, string packages, string version) =>
+        ChildProcess.RunDotnet(RepositoryTree.Root, [], "pack", RepositoryTree.PathOf("src", "NativeAlloc", "NativeAlloc.csproj"),
+            "--configuration", "Release", "--output", packages, "--artifacts-path", directory.Combine("artifacts"),
+            $"-p:Version={version}", "-p:UseSharedCompilation=false").ShouldSucceed();
+
+    private static void CheckContents(string packages, string version)
+    {
+        string[] files = Entries(Path.Combine(packages, $"NativeAlloc.{version}.nupkg"));
+        foreach (string expected in new[] { "lib/net10.0/NativeAlloc.dll", "lib/net10.0/NativeAlloc.xml", "README.md", "NativeAlloc.nuspec" })
+            Assert.Contains(expected, files);
+        Assert.Single(files, file => file.EndsWith(".dll", StringComparison.OrdinalIgnoreCase));
+        Assert.Contains("lib/net10.0/NativeAlloc.pdb", Entries(Path.Combine(packages, $"NativeAlloc.{version}.snupkg")));
+    }
+
+    private static string[] Entries(string package)
+    {
+        Assert.True(File.Exists(package), $"there is no {Path.GetFileName(package)}");
+        using ZipArchive archive = ZipFile.OpenRead(package);
+        return [.. archive.Entries.Select(entry => entry.FullName)];
+    }
+
+    private static void CheckUse(TemporaryDirectory directory, string packages, string version)
+    {
+        string project = directory.MakeDirectory("user");
+        File.WriteAllText(Path.Combine(project, "user.csproj"), $"""
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>
+                <OutputType>Exe</OutputType>
+                <TargetFramework>net10.0</TargetFramework>
+                <UseAppHost>false</UseAppHost>
+                <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+              </PropertyGroup>
+              <ItemGroup>
+                <PackageReference Include="NativeAlloc" Version="{version}" />
+              </ItemGroup>
+            </Project>
+            """);
+        // The one source: the package must need nothing else.
+        File.WriteAllText(Path.Combine(project, "nuget.config"), $"""
+            <configuration>
+              <packageSources>
+                <clear />
+                <add key="local" value="{packages}" />
+              </packageSources>
+            </configuration>
+            """);
+        File.WriteAllText(Path.Combine(project, "Program.cs"), """
+            using System;
+            using System.Runtime.InteropServices;
+            using NativeAlloc;
+
+            IntPtr buffer = HGlobal.AllocHGlobal(4 * sizeof(int));
+            Marshal.Copy(new[] { 3, 1, 4, 1 }, 0, buffer, 4);
+            buffer = HGlobal.ReAllocHGlobal(buffer, 5 * sizeof(int));
+            Marshal.WriteInt32(buffer, 4 * sizeof(int), 5);
+            int[] copy = new int[5];
+            Marshal.Copy(buffer, copy, 0, 5);
+            HGlobal.FreeHGlobal(buffer);
+
+            IntPtr text = HGlobal.StringToHGlobalUTF8("grüße");
+            Console.WriteLine($"{string.Join(' ', copy)} {Marshal.PtrToStringUTF8(text)} {typeof(HGlobal).Assembly.GetName().Name}");
+            HGlobal.FreeHGlobal(text);
+            Console.WriteLine(NativeAllocator.GetStatistics().LiveBlocks);
+            """);
+        // A package cache of its own, so that the user's is left alone and cannot help.
+        ChildProcess run = ChildProcess.RunDotnet(project, [("NUGET_PACKAGES", directory.Combine("cache"))], "run", "-p:UseSharedCompilation=false").ShouldSucceed();
+        Assert.Equal("3 1 4 1 5 grüße NativeAlloc\n0", run.Output.ReplaceLineEndings("\n").Trim());
+    }
+}
