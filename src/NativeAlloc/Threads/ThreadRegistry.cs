@@ -53,6 +53,7 @@ internal static unsafe class ThreadRegistry
         if (attached)
         {
             ThreadHeader* header = ThreadBlock.HeaderOf(block);
+            if (header->State == ThreadBlockState.Owned) Volatile.Write(ref s_adoptions, s_adoptions + 1); // its owner is dead
             header->State = ThreadBlockState.Owned;
             isNew = header->Initialized == 0;
             header->Initialized = 1;
@@ -94,7 +95,6 @@ internal static unsafe class ThreadRegistry
             bool dead = header->State == ThreadBlockState.Owned && GCHandle.FromIntPtr(header->Owner).Target is not Thread { IsAlive: true };
             if (!dead && !(includeUnused && header->State == ThreadBlockState.Unused)) continue;
             s_cursor = index;
-            if (dead) Volatile.Write(ref s_adoptions, s_adoptions + 1);
             return block;
         }
         return null;

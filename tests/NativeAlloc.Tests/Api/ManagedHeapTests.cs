@@ -15,10 +15,14 @@ public sealed unsafe class ManagedHeapTests : LeakCheckedTests
     public void Filling_and_emptying_magazines_depots_and_slabs_costs_no_managed_memory()
     {
         ShouldAllocateNothing(&ManySmallBlocks);
-        // Otherwise this would prove nothing.
+        // A depot keeps magazines where threads take turns, so another one goes first. Without the exchanges this would prove nothing.
         ThreadMagazines* magazines = ThreadMagazines.Of(CurrentThread.t_block);
         (ulong depot, ulong slabs) = (magazines->DepotExchanges, magazines->SlabExchanges);
-        ManySmallBlocks();
+        TestThread.RunOnNew(() => SmallBlocks(1_000));
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        SmallBlocks(1_000);
+        SmallBlocks(50_000);
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
         Assert.True(magazines->DepotExchanges > depot, "no magazine was exchanged with a depot");
         Assert.True(magazines->SlabExchanges > slabs, "no magazine was filled from slabs");
     }
@@ -73,14 +77,15 @@ public sealed unsafe class ManagedHeapTests : LeakCheckedTests
         _ = NativeAllocator.GetStatistics();
     }
 
-    private static void ManySmallBlocks()
+    private static void ManySmallBlocks() => SmallBlocks(50_000);
+
+    private static void SmallBlocks(int count)
     {
-        const int Count = 50_000;
-        void** blocks = (void**)NativeAllocator.Alloc(Count, (nuint)sizeof(void*));
+        void** blocks = (void**)NativeAllocator.Alloc((nuint)count, (nuint)sizeof(void*));
         for (nuint bytes = 16; bytes <= 2048; bytes *= 2)
         {
-            for (int i = 0; i < Count; i++) blocks[i] = NativeAllocator.Alloc(bytes);
-            for (int i = 0; i < Count; i++) NativeAllocator.Free(blocks[i]);
+            for (int i = 0; i < count; i++) blocks[i] = NativeAllocator.Alloc(bytes);
+            for (int i = 0; i < count; i++) NativeAllocator.Free(blocks[i]);
         }
         NativeAllocator.Free(blocks);
     }

@@ -81,7 +81,7 @@ public sealed unsafe class HugeBlocksTests : IDisposable
             Assert.Equal(3 * Page, bytes);
         }
         foreach (nint offset in (nint[])[-1, 3 * (nint)Page])
-            Assert.False(HugeBlocks.TryFind(block + offset, out void* other, out _) && other == block);
+            Assert.False(HugeBlocks.TryFind(unchecked(block + offset), out void* other, out _) && other == block);
         Assert.True(HugeBlocks.TryFree(block));
         Assert.False(HugeBlocks.TryFind(block, out void* none, out nuint noBytes));
         Assert.True(none == null);

@@ -74,13 +74,19 @@ public sealed unsafe class MetadataRegionTests
     }
 
     [Fact]
-    public void A_refused_reservation_makes_a_region_that_holds_nothing()
+    public void A_refused_reservation_is_tried_again_when_the_region_is_used()
     {
         MetadataRegion region;
-        using (new InjectedFaults(OsCall.Reserve)) region = MetadataRegion.Reserve(MiB);
-        Assert.Equal(0u, region.Address);
-        Assert.Equal(0u, region.Bytes);
-        Assert.False(region.TryCommitTo(1));
+        using (new InjectedFaults(OsCall.Reserve))
+        {
+            region = MetadataRegion.Reserve(MiB);
+            Assert.Equal(0u, region.Address);
+            Assert.False(region.TryCommitTo(1));
+            Assert.Equal(0u, region.CommittedBytes);
+        }
+        Assert.True(region.TryCommitTo(1));
+        Assert.NotEqual(0u, region.Address);
+        region.Release();
     }
 
     [Fact]

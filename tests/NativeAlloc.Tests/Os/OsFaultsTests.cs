@@ -91,6 +91,7 @@ public sealed unsafe class OsFaultsTests
                     if (!VirtualMemory.TryRemap(_mapped, _mappedBytes, _mappedBytes + Page, out nuint moved)) return false;
                     (_mapped, _mappedBytes) = (moved, _mappedBytes + Page);
                     return true;
+                case OsCall.Move: return Kept(VirtualMemory.TryMove(_mapped, Page, Page, out nuint elsewhere), elsewhere);
                 case OsCall.CreateSection:
                     if (!VirtualMemory.TryCreateSection(Page, out nint section)) return false;
                     VirtualMemory.CloseSection(section);
