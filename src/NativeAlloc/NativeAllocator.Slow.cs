@@ -168,13 +168,30 @@ public static unsafe partial class NativeAllocator
         ThrowHelper.ThrowInterior(ptr, block, bytes);
     }
 
+    // From one size class to another, or to the same: the common case, without looking for the block a second time.
+    private static void* ReallocSmall(void* ptr, int sizeClass, nuint byteCount)
+    {
+        ObjectCache* cache = SlabLayer.CacheAt(sizeClass);
+        nuint oldBytes = cache->ObjectBytes;
+        void* beginning = cache->ObjectAt(ptr);
+        if (beginning != ptr) ThrowNotABlock(ptr, beginning, oldBytes);
+        if (StaysInPlace(oldBytes, byteCount)) return ptr;
+        void* pointer = Alloc(byteCount);
+        CopyGranules(pointer, ptr, Math.Min(oldBytes, byteCount));
+        Free(ptr);
+        return pointer;
+    }
+
+    // A block that has room stays, unless that would keep more than half of it for nothing.
+    private static bool StaysInPlace(nuint oldBytes, nuint byteCount) =>
+        byteCount <= oldBytes && (byteCount > oldBytes / 2 || oldBytes <= SmallestWorthMoving);
+
     private static void* ReallocCore(void* ptr, nuint byteCount, nuint alignment)
     {
         if (ptr == null) return AlignedAlloc(byteCount, alignment);
         nuint oldBytes = UsableSize(ptr);
         bool aligned = ((nuint)ptr & (alignment - 1)) == 0;
-        // A block that has room stays, unless that would keep more than half of it for nothing.
-        if (aligned && byteCount <= oldBytes && (byteCount > oldBytes / 2 || oldBytes <= SmallestWorthMoving)) return ptr;
+        if (aligned && StaysInPlace(oldBytes, byteCount)) return ptr;
         if (aligned && Math.Max(oldBytes, byteCount) >= SmallestPageMove)
         {
             void* resized = TryResizePages(ptr, oldBytes, byteCount, alignment);
@@ -267,6 +284,19 @@ public static unsafe partial class NativeAllocator
     }
 
     private const nuint LargestInlineClear = 256;
+
+    /// <summary>Copies from one block to another in whole granules, which both have.</summary>
+    private static void CopyGranules(void* target, void* source, nuint byteCount)
+    {
+        if (byteCount > LargestInlineCopy)
+        {
+            Buffer.MemoryCopy(source, target, byteCount, byteCount);
+            return;
+        }
+        for (nuint at = 0; at < byteCount; at += SizeClasses.Granule) Vector128.Load((byte*)source + at).Store((byte*)target + at);
+    }
+
+    private const nuint LargestInlineCopy = 512;
 
     private static nuint Product(nuint elementCount, nuint elementSize)
     {

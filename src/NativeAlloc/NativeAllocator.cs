@@ -113,7 +113,14 @@ public static unsafe partial class NativeAllocator
     /// <returns>The block, which may have moved; the old pointer must not be used any more.</returns>
     /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands as it was.</exception>
     /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library.</exception>
-    public static void* Realloc(void* ptr, nuint byteCount) => ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule);
+    public static void* Realloc(void* ptr, nuint byteCount)
+    {
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        int sizeClass = page < LinearRegion.PageCount ? LinearRegion.ClassOf(page) : 0;
+        return unchecked(byteCount - 1) < SizeClasses.TableBytes && sizeClass is > 0 and < SizeClasses.Count
+            ? ReallocSmall(ptr, sizeClass, byteCount)
+            : ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule);
+    }
 
     /// <summary>The same as <see cref="Realloc"/>, for a block that is to be at a multiple of <paramref name="alignment"/> afterwards.</summary>
     /// <param name="ptr">The block; null allocates a new one.</param>
