@@ -31,6 +31,8 @@ internal static class Machine
         }
     }
 
+    private const int MostNodes = 1024; // Linux's own limit
+
     /// <summary>Counts a kernel list such as <c>0-3,8</c>; 1 where it is not one.</summary>
     internal static int ParseNodeList(string text)
     {
@@ -41,7 +43,8 @@ internal static class Machine
             if (ends.Length > 2
                 || !int.TryParse(ends[0], NumberStyles.None, CultureInfo.InvariantCulture, out int first)
                 || !int.TryParse(ends[^1], NumberStyles.None, CultureInfo.InvariantCulture, out int last)
-                || last < first)
+                || last < first
+                || last >= MostNodes)
             {
                 return 1;
             }

@@ -106,7 +106,7 @@ internal unsafe struct Zone
         }
     }
 
-    /// <summary>Takes exactly the pages from <paramref name="page"/> on, if every one of them is free: how a block grows in place.</summary>
+    /// <summary>Takes exactly the pages from <paramref name="page"/> on, if every one of them is free: how a block grows in place. A taken block ends before them.</summary>
     internal bool TryTakeAt(uint page, uint count)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");

@@ -7,7 +7,7 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// The sizes that slabs serve. Up to 128 B every multiple of 16; above, eight to a doubling, which wastes at most a ninth of the request; the
+/// The sizes that slabs serve. Up to 128 B every multiple of 16; above, eight to a doubling, which wastes at most an eighth of the request; the
 /// largest is 512 KiB, from where whole pages waste no more. Classes are numbered from 1; 0 stands for "no class".
 /// </summary>
 /// <remarks>
