@@ -126,9 +126,10 @@ internal static unsafe class PageLayer
         s_zone->Lock.Acquire();
         bool has = s_zone->HasDirty(order);
         s_zone->Lock.Release();
-        uint next = dirty + Math.Max(SmallestReapGrowth, dirty >> ReapGrowthShift);
-        return !has && Interlocked.CompareExchange(ref s_reapAt, next, reapAt) == reapAt;
+        return !has && Interlocked.CompareExchange(ref s_reapAt, NextReap(dirty), reapAt) == reapAt;
     }
+
+    private static uint NextReap(uint dirtyPages) => dirtyPages + Math.Max(SmallestReapGrowth, dirtyPages >> ReapGrowthShift);
 
     // Caches are emptied each time that resident memory has grown by a sixteenth: about 12 times for each doubling, whatever the size.
     private const int ReapGrowthShift = 4;
@@ -165,6 +166,7 @@ internal static unsafe class PageLayer
             }
         }
         Interlocked.Add(ref s_purgedBytes, (long)bytes);
+        Volatile.Write(ref s_reapAt, NextReap(s_zone->DirtyPages)); // growth counts from here on
         return bytes;
     }
 

@@ -16,6 +16,8 @@ public sealed unsafe class StressTests : LeakCheckedTests
 
     private static readonly TimeSpan s_duration = TimeSpan.FromSeconds(10);
 
+    private static readonly TimeSpan s_longestStep = TimeSpan.FromMinutes(1);
+
     // A thread lives this long, then another takes its place.
     private const int ShortestLifeMilliseconds = 20, LongestLifeMilliseconds = 400;
 
@@ -34,12 +36,12 @@ public sealed unsafe class StressTests : LeakCheckedTests
                 if (alive[i] is { IsAlive: true }) continue;
                 int seed = ++born;
                 long death = Math.Min(end, Stopwatch.GetTimestamp() + random.Next(ShortestLifeMilliseconds, LongestLifeMilliseconds) * Stopwatch.Frequency / 1000);
-                alive[i] = new Thread(() => exchange.Live(seed, death));
+                alive[i] = new Thread(() => exchange.Live(seed, death)) { IsBackground = true };
                 alive[i].Start();
             }
             Thread.Sleep(1);
         }
-        foreach (Thread thread in alive) thread?.Join();
+        foreach (Thread thread in alive) Assert.True(thread.Join(s_longestStep), "a thread does not come to its end");
         exchange.FreeAll();
         Assert.Null(exchange.Error);
         Assert.True(born > 3 * Threads, $"only {born} threads lived");

@@ -1,0 +1,47 @@
+using NativeAlloc.Pages;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Pages;
+
+/// <summary>Shows that a list of free blocks is a list: what is put in at either end and taken out anywhere, in order both ways.</summary>
+public sealed unsafe class FreeAreaTests
+{
+    [Fact]
+    public void A_list_behaves_as_a_list() => Properties.ForAllSequences(
+        Values.Pairs(Values.OneOf("first", "last", "remove"), Values.Between(0, 15)),
+        100,
+        operations =>
+        {
+            PageFrame* frames = stackalloc PageFrame[16];
+            FreeArea area = FreeArea.Empty;
+            LinkedList<uint> oracle = new();
+            foreach ((string kind, int number) in operations)
+            {
+                uint page = (uint)number;
+                if (oracle.Contains(page))
+                {
+                    if (kind != "remove") continue;
+                    area.Remove(frames, page);
+                    oracle.Remove(page);
+                }
+                else if (kind == "first")
+                {
+                    area.AddFirst(frames, page);
+                    oracle.AddFirst(page);
+                }
+                else if (kind == "last")
+                {
+                    area.AddLast(frames, page);
+                    oracle.AddLast(page);
+                }
+                Assert.Equal((uint)oracle.Count, area.Count);
+                List<uint> forwards = [], backwards = [];
+                for (uint at = area.First; at != PageFrame.None; at = frames[at].Next) forwards.Add(at);
+                for (uint at = area.Last; at != PageFrame.None; at = frames[at].Previous) backwards.Add(at);
+                Assert.Equal(oracle, forwards);
+                Assert.Equal(oracle.Reverse(), backwards);
+            }
+        },
+        runs: 100);
+}

@@ -1,0 +1,164 @@
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Os;
+using Xunit;
+
+namespace NativeAlloc.Tests.Pages;
+
+/// <summary>Shows that addresses and pages belong to each other, that the tables hold what was put there and nothing beside it, and how sections come.</summary>
+public sealed unsafe class LinearRegionTests
+{
+    [Fact]
+    public void The_region_is_whole_sections_and_begins_at_one()
+    {
+        Assert.Equal(0u, LinearRegion.Base % LinearRegion.SectionBytes);
+        Assert.NotEqual(0u, LinearRegion.PageCount);
+        Assert.Equal(0u, LinearRegion.PageCount % LinearRegion.SectionPages);
+        Assert.Equal((nuint)LinearRegion.PageCount * LinearRegion.PageBytes, LinearRegion.Bytes);
+        Assert.InRange(LinearRegion.OnlinePages, 0u, LinearRegion.PageCount);
+    }
+
+    [Fact]
+    public void Every_address_in_a_page_leads_to_the_page() => Properties.Check(
+        Values.Pairs(Values.Between(0, (int)LinearRegion.PageCount - 1), Values.Between(0, (int)LinearRegion.PageBytes - 1)),
+        at =>
+        {
+            nuint address = LinearRegion.AddressOf((uint)at.First);
+            Assert.Equal(0u, address % LinearRegion.PageBytes);
+            Assert.Equal((nuint)at.First, LinearRegion.PageIndexOf((void*)(address + (nuint)at.Second)));
+            Assert.Equal((nuint)at.First, LinearRegion.PageIndexOf((void*)address));
+            Assert.Equal((nuint)at.First, LinearRegion.PageIndexOf((void*)(address + LinearRegion.PageBytes - 1)));
+        },
+        runs: 2000);
+
+    [Fact]
+    public void Addresses_outside_the_region_have_no_page_in_it()
+    {
+        int local;
+        nuint end = LinearRegion.Base + LinearRegion.Bytes;
+        foreach (nuint address in (nuint[])[0, 1, LinearRegion.Base - 1, end, end + 1, (nuint)(&local), nuint.MaxValue])
+            Assert.True(LinearRegion.PageIndexOf((void*)address) >= LinearRegion.PageCount, $"0x{address:x} is no address of the region");
+        Assert.Equal(LinearRegion.PageCount - 1, LinearRegion.PageIndexOf((void*)(end - 1)));
+    }
+
+    [Fact]
+    public void The_tables_lie_outside_the_memory_that_is_handed_out_and_apart_from_each_other()
+    {
+        uint last = LinearRegion.PageCount - 1;
+        (nuint Begin, nuint End)[] tables =
+        [
+            (LinearRegion.Base, LinearRegion.Base + LinearRegion.Bytes),
+            ((nuint)LinearRegion.Frames, (nuint)(LinearRegion.Frames + LinearRegion.PageCount)),
+            ((nuint)LinearRegion.BitmapOf(0), (nuint)(LinearRegion.BitmapOf(last) + LinearRegion.BitmapWords)),
+        ];
+        Array.Sort(tables);
+        for (int i = 1; i < tables.Length; i++) Assert.True(tables[i - 1].End <= tables[i].Begin, "two tables overlap");
+        Assert.Equal(LinearRegion.BitmapWords, (int)(LinearRegion.BitmapOf(1) - LinearRegion.BitmapOf(0)));
+    }
+
+    [Fact]
+    public void Dirty_bits_are_those_of_the_pages_and_of_no_others()
+    {
+        using TestZone zone = new(); // for its section, which is clean
+        uint first = zone.First;
+        Properties.ForAllSequences(
+            Values.Pairs(Values.OneOf("mark", "clean", "ask"), Values.Pairs(Values.Between(0, (int)LinearRegion.SectionPages - 1), Values.Between(1, 200))),
+            80,
+            operations =>
+            {
+                bool[] oracle = new bool[LinearRegion.SectionPages];
+                LinearRegion.MarkClean(first, LinearRegion.SectionPages);
+                foreach ((string kind, (int page, int wanted)) in operations)
+                {
+                    int count = Math.Min(wanted, oracle.Length - page);
+                    if (kind == "mark") LinearRegion.MarkDirty(first + (uint)page, (uint)count);
+                    if (kind == "clean") LinearRegion.MarkClean(first + (uint)page, (uint)count);
+                    if (kind != "ask") oracle.AsSpan(page, count).Fill(kind == "mark");
+                    Assert.Equal(oracle.AsSpan(page, count).Contains(true), LinearRegion.AnyDirty(first + (uint)page, (uint)count));
+                    Assert.Equal((uint)oracle.AsSpan(page, count).Count(true), LinearRegion.CountDirty(first + (uint)page, (uint)count));
+                    Assert.Equal(oracle[page], LinearRegion.IsDirty(first + (uint)page));
+                }
+                for (uint page = 0; page < oracle.Length; page++)
+                    if (oracle[page] != LinearRegion.IsDirty(first + page)) Assert.Fail($"page {page} is wrong");
+                Assert.Equal((uint)oracle.Count(dirty => dirty), LinearRegion.CountDirty(first, LinearRegion.SectionPages));
+            },
+            runs: 60);
+        LinearRegion.MarkClean(first, LinearRegion.SectionPages);
+        Assert.Equal(0u, LinearRegion.CountDirty(first, LinearRegion.SectionPages));
+    }
+
+    [Fact]
+    public void A_class_is_set_for_the_pages_of_a_block_and_for_no_others()
+    {
+        using TestZone zone = new();
+        uint first = zone.First;
+        for (uint count = 1; count <= 16; count *= 2)
+        {
+            LinearRegion.SetClass(first + 16, count, 250);
+            for (uint page = 0; page < 64; page++) Assert.Equal(page >= 16 && page < 16 + count ? 250 : 0, LinearRegion.ClassOf(first + page));
+            LinearRegion.SetClass(first + 16, count, 0);
+            Assert.Equal(0, LinearRegion.ClassOf(first + 16));
+        }
+    }
+
+    [Fact]
+    public void A_page_that_was_never_online_can_be_looked_up_and_is_no_slab()
+    {
+        uint last = LinearRegion.PageCount - 1;
+        Assert.True(LinearRegion.OnlinePages < last);
+        Assert.Equal(0, LinearRegion.ClassOf(last));
+        Assert.False(LinearRegion.IsDirty(last));
+    }
+
+    [Fact]
+    public void A_page_has_a_bitmap_of_its_own()
+    {
+        using TestZone zone = new();
+        ulong* bitmap = LinearRegion.BitmapOf(zone.First + 1);
+        Span<ulong> mine = new(bitmap, LinearRegion.BitmapWords);
+        Span<ulong> neighbours = new(bitmap - LinearRegion.BitmapWords, 3 * LinearRegion.BitmapWords);
+        neighbours.Clear();
+        mine.Fill(ulong.MaxValue);
+        Assert.False(neighbours[..LinearRegion.BitmapWords].ContainsAnyExcept(0UL));
+        Assert.False(neighbours[(2 * LinearRegion.BitmapWords)..].ContainsAnyExcept(0UL));
+    }
+
+    [Fact]
+    public void Sections_come_one_after_the_other_and_are_zero()
+    {
+        uint before = LinearRegion.OnlinePages;
+        Assert.True(LinearRegion.TryBringSectionOnline(out uint first));
+        Assert.Equal(before, first);
+        Assert.Equal(before + LinearRegion.SectionPages, LinearRegion.OnlinePages);
+        Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(LinearRegion.AddressOf(first)));
+        uint last = first + LinearRegion.SectionPages - 1;
+        Assert.Equal(0, *(long*)LinearRegion.AddressOf(first));
+        Assert.Equal(0, *(long*)(LinearRegion.AddressOf(last) + LinearRegion.PageBytes - sizeof(long)));
+        Assert.Equal(PageState.Inner, LinearRegion.Frames[last].State);
+        Assert.False(LinearRegion.AnyDirty(first, LinearRegion.SectionPages));
+        Assert.Equal(0UL, LinearRegion.BitmapOf(last)[LinearRegion.BitmapWords - 1]);
+        GiveToAllocator(first);
+    }
+
+    [Fact]
+    public void A_refused_section_leaves_the_region_as_it_was()
+    {
+        uint before = LinearRegion.OnlinePages;
+        using (new InjectedFaults(OsCall.Commit)) Assert.False(LinearRegion.TryBringSectionOnline(out _));
+        Assert.Equal(before, LinearRegion.OnlinePages);
+        Assert.True(LinearRegion.TryBringSectionOnline(out uint first));
+        Assert.Equal(before, first);
+        GiveToAllocator(first);
+    }
+
+    // Nothing brings a section offline: the allocator can have it.
+    private static void GiveToAllocator(uint section)
+    {
+        Zone* zone = PageLayer.Zone;
+        zone->Lock.Acquire();
+        zone->AddSection(section);
+        zone->Lock.Release();
+        zone->Verify();
+    }
+}

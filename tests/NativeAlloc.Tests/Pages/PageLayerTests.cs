@@ -1,0 +1,426 @@
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Tests.Os;
+using NativeAlloc.Tests.Threads;
+using Xunit;
+
+namespace NativeAlloc.Tests.Pages;
+
+/// <summary>
+/// Shows the ways of a page between a thread's list, the zone and the system, that none is lost on any of them, and that the layer stands when
+/// the system refuses.
+/// </summary>
+public sealed unsafe class PageLayerTests : IDisposable
+{
+    private readonly uint _usedBefore = UsedPages();
+
+    public void Dispose()
+    {
+        PageLayer.Zone->Verify();
+        Assert.Equal(_usedBefore, UsedPages());
+        Assert.Equal(DirtyPages(), PageLayer.Zone->DirtyPages);
+    }
+
+    [Fact]
+    public void A_single_page_brings_a_batch_of_used_ones_and_the_next_ones_take_no_lock()
+    {
+        HotPages hot = default;
+        MakeUsed(HotPages.Batch);
+        Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint first));
+        Assert.Equal(HotPages.Batch - 1, hot.Count);
+        HashSet<uint> pages = [first];
+        uint locks = PageLayer.Zone->Lock.Acquisitions;
+        for (int i = 1; i < HotPages.Batch; i++)
+        {
+            Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint page));
+            Assert.True(pages.Add(page));
+        }
+        Assert.Equal(locks, PageLayer.Zone->Lock.Acquisitions);
+        Assert.Equal(0, hot.Count);
+        foreach (uint page in pages) PageLayer.GivePages(&hot, page, 1);
+        Assert.Equal(locks, PageLayer.Zone->Lock.Acquisitions);
+        Assert.Equal(HotPages.Batch, hot.Count);
+        foreach (uint page in pages) Assert.Equal(PageState.Hot, LinearRegion.Frames[page].State);
+        PageLayer.Drain(&hot);
+    }
+
+    [Fact]
+    public void A_list_is_filled_with_used_pages_only_and_a_fresh_page_comes_alone()
+    {
+        const int Used = 5;
+        HotPages hot = default;
+        MakeUsed(Used);
+        uint dirty = PageLayer.Zone->DirtyPages;
+        List<uint> pages = [];
+        for (int i = 1; i <= Used; i++)
+        {
+            Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint page));
+            pages.Add(page);
+            Assert.Equal(Used - i, hot.Count);
+        }
+        Assert.Equal(dirty, PageLayer.Zone->DirtyPages);
+        for (uint i = 1; i <= 3; i++)
+        {
+            Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint page));
+            pages.Add(page);
+            Assert.Equal(0, hot.Count);
+            Assert.Equal(dirty + i, PageLayer.Zone->DirtyPages);
+        }
+        Assert.Equal(pages.Count, pages.Distinct().Count());
+        Assert.False(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedOnly, out _));
+        foreach (uint page in pages) PageLayer.GivePages(&hot, page, 1);
+        PageLayer.Drain(&hot);
+    }
+
+    [Fact]
+    public void Who_wants_a_fresh_page_gets_none_that_is_hot_or_used()
+    {
+        HotPages hot = default;
+        MakeUsed(HotPages.Batch + 4);
+        Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint used));
+        Assert.Equal(HotPages.Batch - 1, hot.Count);
+        MakeFreshBlock();
+        uint dirty = PageLayer.Zone->DirtyPages;
+        Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.FreshFirst, out uint fresh));
+        Assert.Equal(dirty + 1, PageLayer.Zone->DirtyPages);
+        Assert.Equal(HotPages.Batch - 1, hot.Count);
+        PageLayer.GivePages(&hot, used, 1);
+        PageLayer.GivePages(&hot, fresh, 1);
+        PageLayer.Drain(&hot);
+    }
+
+    [Fact]
+    public void Hot_pages_become_a_larger_block_before_fresh_memory_does()
+    {
+        HotPages hot = default;
+        uint first = MakeUsed(HotPages.Batch);
+        for (uint page = first; page < first + HotPages.Batch; page++)
+        {
+            Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedOnly, out uint single));
+            PageLayer.GivePages(&hot, single, 1);
+        }
+        Assert.Equal(HotPages.Batch, hot.Count);
+        uint dirty = PageLayer.Zone->DirtyPages;
+        Assert.True(PageLayer.TryTakePages(&hot, 8, MemoryChoice.UsedFirst, out uint merged));
+        Assert.InRange(merged, first, first + HotPages.Batch - 8);
+        Assert.Equal(0, hot.Count);
+        Assert.Equal(dirty, PageLayer.Zone->DirtyPages);
+        // There is another used block: the list may stay as it is.
+        Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedOnly, out uint last));
+        PageLayer.GivePages(&hot, last, 1);
+        Assert.True(PageLayer.TryTakePages(&hot, 2, MemoryChoice.UsedFirst, out uint pair));
+        Assert.Equal(1, hot.Count);
+        Assert.Equal(dirty, PageLayer.Zone->DirtyPages);
+        PageLayer.GivePages(&hot, merged, 8);
+        PageLayer.GivePages(&hot, pair, 2);
+        PageLayer.Drain(&hot);
+    }
+
+    [Fact]
+    public void Used_memory_or_nothing_brings_no_section_online()
+    {
+        PageLayer.Purge();
+        uint online = LinearRegion.OnlinePages;
+        for (int order = 0; order < LinearRegion.OrderCount; order++)
+        {
+            Assert.False(PageLayer.TryTakeAligned(order, 1u << order, MemoryChoice.UsedOnly, out uint page, out bool zeroed));
+            Assert.Equal(PageFrame.None, page);
+            Assert.False(zeroed);
+        }
+        Assert.Equal(online, LinearRegion.OnlinePages);
+    }
+
+    [Fact]
+    public void It_is_time_to_reap_when_used_memory_has_grown_and_none_of_it_is_free()
+    {
+        List<uint> pages = [];
+        PageLayer.Purge();
+        while (!PageLayer.ShouldReap(null, 0)) Grow();
+        Assert.False(PageLayer.ShouldReap(null, 0)); // one thread does it, once
+        uint due = PageLayer.Zone->DirtyPages + Math.Max(4, PageLayer.Zone->DirtyPages / 16);
+        while (PageLayer.Zone->DirtyPages < due)
+        {
+            Assert.False(PageLayer.ShouldReap(null, 0));
+            Grow();
+        }
+        PageLayer.GivePages(pages[^1], 1);
+        Assert.False(PageLayer.ShouldReap(null, 0)); // this one is free
+        Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedOnly, out uint same));
+        Assert.Equal(pages[^1], same);
+        HotPages hot = default;
+        hot.Add(same);
+        Assert.False(PageLayer.ShouldReap(&hot, 0)); // the thread has one itself
+        Assert.True(PageLayer.ShouldReap(&hot, 1));
+        foreach (uint page in pages) PageLayer.GivePages(page, 1);
+
+        // One fresh page, as no used one is free.
+        void Grow()
+        {
+            Assert.True(pages.Count < 100_000, "the time to reap never comes");
+            Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page));
+            pages.Add(page);
+        }
+    }
+
+    [Fact]
+    public void A_full_list_gives_a_batch_back_under_one_lock()
+    {
+        HotPages hot = default;
+        List<uint> pages = [];
+        for (int i = 0; i <= HotPages.Capacity; i++)
+        {
+            Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page));
+            pages.Add(page);
+        }
+        for (int i = 0; i < HotPages.Capacity; i++) PageLayer.GivePages(&hot, pages[i], 1);
+        Assert.True(hot.IsFull);
+        uint locks = PageLayer.Zone->Lock.Acquisitions, used = UsedPages();
+        PageLayer.GivePages(&hot, pages[^1], 1);
+        Assert.Equal(locks + 1, PageLayer.Zone->Lock.Acquisitions);
+        Assert.Equal(used - HotPages.Batch, UsedPages());
+        Assert.Equal(HotPages.Capacity - HotPages.Batch + 1, hot.Count);
+        Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint hottest)); // the colder ones went
+        Assert.Equal(pages[^1], hottest);
+        PageLayer.GivePages(&hot, hottest, 1);
+        PageLayer.Drain(&hot);
+        Assert.Equal(0, hot.Count);
+    }
+
+    [Fact]
+    public void Larger_blocks_and_threads_without_a_list_go_to_the_zone_itself()
+    {
+        HotPages hot = default;
+        for (int order = 0; order < LinearRegion.OrderCount; order++)
+        {
+            Assert.True(PageLayer.TryTakePages(order == 0 ? null : &hot, 1u << order, MemoryChoice.UsedFirst, out uint page));
+            Assert.Equal(0u, page % (1u << order));
+            Assert.Equal(PageState.Taken, LinearRegion.Frames[page].State);
+            Assert.Equal(_usedBefore + (1u << order), UsedPages());
+            PageLayer.GivePages(order == 0 ? null : &hot, page, 1u << order);
+            Assert.Equal(_usedBefore, UsedPages());
+        }
+        Assert.Equal(0, hot.Count);
+    }
+
+    [Fact]
+    public void Draining_an_empty_list_does_nothing()
+    {
+        HotPages hot = default;
+        uint locks = PageLayer.Zone->Lock.Acquisitions;
+        PageLayer.Drain(&hot);
+        Assert.Equal(locks, PageLayer.Zone->Lock.Acquisitions);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    [InlineData(9)]
+    [InlineData(100)]
+    [InlineData(1023)]
+    [InlineData(1024)]
+    public void Any_number_of_pages_is_taken_to_the_page(int count)
+    {
+        Assert.True(PageLayer.TryTakePages(null, (uint)count, MemoryChoice.UsedFirst, out uint page));
+        Assert.Equal(_usedBefore + (uint)count, UsedPages());
+        *(long*)LinearRegion.AddressOf(page) = 1;
+        *(long*)(LinearRegion.AddressOf(page + (uint)count) - sizeof(long)) = 2;
+        PageLayer.GivePages(page, (uint)count);
+    }
+
+    [Fact]
+    public void An_aligned_run_begins_at_a_multiple_of_its_order()
+    {
+        for (int order = 0; order <= 6; order++)
+        {
+            uint count = order == 0 ? 1 : (1u << order) / 2 + 1;
+            Assert.True(PageLayer.TryTakeAligned(order, count, MemoryChoice.UsedFirst, out uint page, out _));
+            Assert.Equal(0u, page % (1u << order));
+            Assert.Equal(_usedBefore + count, UsedPages());
+            PageLayer.GivePages(page, count);
+        }
+    }
+
+    [Fact]
+    public void A_run_grows_over_what_is_free_behind_it_and_stops_at_what_is_not()
+    {
+        Assert.True(PageLayer.TryTakePages(null, 33, MemoryChoice.UsedFirst, out uint page)); // of a block of 64
+        Assert.True(PageLayer.TryExtend(page, 33, 40));
+        Assert.True(TryTakeBehind(page + 40, page + 50));
+        Assert.False(PageLayer.TryExtend(page, 40, 51));
+        Assert.Equal(_usedBefore + 41, UsedPages());
+        Assert.True(PageLayer.TryExtend(page, 40, 50));
+        PageLayer.GivePages(page + 50, 1);
+        Assert.True(PageLayer.TryExtend(page, 50, 64));
+        PageLayer.GivePages(page, 64);
+
+        // Takes one page somewhere behind the end of a run.
+        static bool TryTakeBehind(uint end, uint wanted)
+        {
+            if (!PageLayer.TryExtend(end, 0, wanted - end + 1)) return false;
+            PageLayer.GivePages(end, wanted - end);
+            return true;
+        }
+    }
+
+    [Fact]
+    public void Purged_pages_read_zero_are_counted_and_are_known_to_be_zero()
+    {
+        const uint Count = 48;
+        Assert.True(PageLayer.TryTakePages(null, Count, MemoryChoice.UsedFirst, out uint page));
+        Bytes(page, Count).Fill(0xEE);
+        PageLayer.GivePages(page, Count);
+        long purgedBefore = PageLayer.PurgedBytes;
+        uint dirty = DirtyPages();
+        nuint purged = PageLayer.Purge();
+        Assert.True(purged >= Count * LinearRegion.PageBytes, $"{purged} bytes were purged");
+        Assert.Equal(purgedBefore + (long)purged, PageLayer.PurgedBytes);
+        Assert.Equal(dirty - (uint)(purged / LinearRegion.PageBytes), DirtyPages());
+        Assert.False(LinearRegion.AnyDirty(page, Count));
+        Assert.False(Bytes(page, Count).ContainsAnyExcept((byte)0), "a purged page is not zero");
+        Assert.Equal(0u, PageLayer.Purge());
+        Assert.True(PageLayer.TryTakeAligned(LinearRegion.OrderOf(Count), Count, MemoryChoice.UsedFirst, out uint again, out bool zeroed));
+        Assert.True(zeroed);
+        PageLayer.GivePages(again, Count);
+    }
+
+    [Fact]
+    public void Pages_that_come_back_clean_are_known_to_be_zero()
+    {
+        Assert.True(PageLayer.TryTakePages(null, 6, MemoryChoice.UsedFirst, out uint page));
+        uint dirty = PageLayer.Zone->DirtyPages;
+        Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), 6 * LinearRegion.PageBytes));
+        PageLayer.GivePages(page, 6, clean: true);
+        Assert.Equal(dirty - 6, PageLayer.Zone->DirtyPages);
+        Assert.False(LinearRegion.AnyDirty(page, 6));
+    }
+
+    [Fact]
+    public void Pages_in_use_are_not_purged()
+    {
+        Assert.True(PageLayer.TryTakePages(null, 3, MemoryChoice.UsedFirst, out uint page)); // the fourth page of its block is free
+        Bytes(page, 3).Fill(0x77);
+        PageLayer.Purge();
+        Assert.False(Bytes(page, 3).ContainsAnyExcept((byte)0x77), "a page in use was purged");
+        Assert.True(LinearRegion.IsDirty(page + 2));
+        PageLayer.GivePages(page, 3);
+    }
+
+    [Fact]
+    public void Pages_that_could_not_be_purged_are_free_and_dirty_as_before()
+    {
+        Assert.True(PageLayer.TryTakePages(null, 8, MemoryChoice.UsedFirst, out uint page));
+        Bytes(page, 8).Fill(0x44);
+        PageLayer.GivePages(page, 8);
+        uint dirty = DirtyPages();
+        using (new InjectedFaults(OsCall.Purge)) Assert.Equal(0u, PageLayer.Purge());
+        Assert.Equal(dirty, DirtyPages());
+        Assert.Equal(_usedBefore, UsedPages());
+        PageLayer.Zone->Verify();
+        Assert.True(PageLayer.Purge() >= 8 * LinearRegion.PageBytes);
+    }
+
+    [Fact]
+    public void Where_the_system_refuses_a_section_the_layer_gives_what_it_has_and_then_says_no()
+    {
+        HotPages hot = default;
+        List<(uint Page, int Order)> taken = [];
+        uint online = LinearRegion.OnlinePages;
+        using (new InjectedFaults(OsCall.Commit))
+        {
+            for (int order = LinearRegion.MaxOrder; order >= 0; order--)
+                while (PageLayer.TryTakePages(null, 1u << order, MemoryChoice.UsedFirst, out uint page)) taken.Add((page, order));
+            Assert.Equal(0u, PageLayer.Zone->FreePages);
+            Assert.False(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out _));
+            Assert.False(PageLayer.TryTakeAligned(5, 17, MemoryChoice.UsedFirst, out _, out bool zeroed));
+            Assert.False(zeroed);
+            Assert.Equal(0, hot.Count);
+            Assert.Equal(online, LinearRegion.OnlinePages);
+            PageLayer.Zone->Verify();
+        }
+        Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint withMemory));
+        PageLayer.GivePages(&hot, withMemory, 1);
+        PageLayer.Drain(&hot);
+        foreach ((uint page, int order) in taken) PageLayer.GivePages(null, page, 1u << order);
+    }
+
+    [Fact]
+    public void The_last_pages_of_a_zone_go_to_a_list_that_asks_for_more()
+    {
+        HotPages hot = default;
+        List<uint> taken = [];
+        using (new InjectedFaults(OsCall.Commit))
+        {
+            while (PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page)) taken.Add(page);
+            for (int i = 0; i < 3; i++) PageLayer.GivePages(null, taken[i], 1);
+            taken.RemoveRange(0, 3);
+            for (int i = 0; i < 3; i++)
+            {
+                Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint page));
+                taken.Add(page);
+            }
+            Assert.False(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out _));
+        }
+        Assert.Equal(taken.Count, taken.Distinct().Count());
+        foreach (uint page in taken) PageLayer.GivePages(null, page, 1);
+    }
+
+    [Fact]
+    public void Threads_that_take_and_give_at_once_never_share_a_page_and_lose_none()
+    {
+        const int Threads = 4;
+        int overlaps = 0;
+        TestThreads.RunTogether(Threads, number =>
+        {
+            HotPages hot = default;
+            Random random = new(number);
+            List<(uint Page, int Order)> live = [];
+            for (int i = 0; i < 30_000; i++)
+            {
+                if (live.Count != 0 && random.Next(2) == 0)
+                {
+                    int at = random.Next(live.Count);
+                    (uint page, int order) = live[at];
+                    live.RemoveAt(at);
+                    if (*(long*)LinearRegion.AddressOf(page) != number + 1) Interlocked.Increment(ref overlaps);
+                    PageLayer.GivePages(&hot, page, 1u << order);
+                }
+                else
+                {
+                    int order = random.Next(8) == 0 ? random.Next(4) : 0;
+                    if (!PageLayer.TryTakePages(&hot, 1u << order, MemoryChoice.UsedFirst, out uint page)) throw new InvalidOperationException("no memory");
+                    *(long*)LinearRegion.AddressOf(page) = number + 1;
+                    live.Add((page, order));
+                }
+                if (i % 1000 == 0 && number == 0) PageLayer.Purge();
+            }
+            foreach ((uint page, int order) in live) PageLayer.GivePages(&hot, page, 1u << order);
+            PageLayer.Drain(&hot);
+        });
+        Assert.Equal(0, overlaps);
+    }
+
+    // So many pages, side by side, are the only free ones that are used; returns the first.
+    private static uint MakeUsed(uint count)
+    {
+        PageLayer.Purge();
+        Assert.True(PageLayer.TryTakePages(null, count, MemoryChoice.UsedFirst, out uint page));
+        PageLayer.GivePages(page, count);
+        return page;
+    }
+
+    // There is a free section that is not used at all.
+    private static void MakeFreshBlock()
+    {
+        if (!LinearRegion.TryBringSectionOnline(out uint first)) throw new InvalidOperationException("no section for the test");
+        PageLayer.Zone->Lock.Acquire();
+        PageLayer.Zone->AddSection(first);
+        PageLayer.Zone->Lock.Release();
+    }
+
+    // By the bits. Between tests no zone but the allocator's has dirty pages.
+    private static uint DirtyPages() => LinearRegion.CountDirty(0, LinearRegion.OnlinePages);
+
+    private static uint UsedPages() => PageLayer.Zone->OnlinePages - PageLayer.Zone->FreePages;
+
+    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)LinearRegion.PageBytes));
+}

@@ -1,0 +1,134 @@
+using System.Runtime.InteropServices;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc.Tests.Pages;
+
+/// <summary>
+/// A zone of a test's own over one section of the region. The section is brought online once and serves one test after the other; between
+/// them its frames belong to nobody, so that no other zone finds a free block there.
+/// </summary>
+internal sealed unsafe class TestZone : IDisposable
+{
+    private static readonly uint s_section = BringSectionOnline();
+
+    internal TestZone()
+    {
+        Forget();
+        Zone = (Zone*)NativeMemory.AllocZeroed((nuint)sizeof(Zone));
+        Zone->Initialize(LinearRegion.Frames);
+        Locked(() => Zone->AddSection(First));
+    }
+
+    internal Zone* Zone { get; private set; }
+
+    /// <summary>First page of the section.</summary>
+    internal uint First { get; } = s_section;
+
+    internal bool TryTake(int order, uint usedPages, out uint page, out bool zeroed) => TryTake(order, usedPages, MemoryChoice.UsedFirst, out page, out zeroed);
+
+    internal bool TryTake(int order, uint usedPages, MemoryChoice choice, out uint page, out bool zeroed)
+    {
+        Zone->Lock.Acquire();
+        try
+        {
+            return Zone->TryTake(order, usedPages, PageState.Taken, choice, out page, out zeroed);
+        }
+        finally
+        {
+            Zone->Lock.Release();
+        }
+    }
+
+    internal uint Take(int order, MemoryChoice choice = MemoryChoice.UsedFirst) =>
+        TryTake(order, 1u << order, choice, out uint page, out _) ? page : throw new InvalidOperationException($"the zone has no block of order {order}");
+
+    internal bool TryTakeAt(uint page, uint count)
+    {
+        bool taken = false;
+        Locked(() => taken = Zone->TryTakeAt(page, count));
+        return taken;
+    }
+
+    internal void Give(uint page, int order) => Locked(() => Zone->Give(page, order));
+
+    internal void GiveRange(uint page, uint count) => Locked(() => Zone->GiveRange(page, count));
+
+    /// <summary>Gives any number of pages back as if they had been purged.</summary>
+    internal void GiveClean(uint page, uint count) => Locked(() =>
+    {
+        Zone->SetClean(page, count);
+        Zone->GiveRange(page, count);
+    });
+
+    /// <summary>Purges the first dirty free block of an order, with the system or only in the books.</summary>
+    internal bool TryPurge(int order, bool askSystem)
+    {
+        bool purged = false;
+        Locked(() =>
+        {
+            purged = Zone->TryTakeDirty(order, out uint page);
+            if (!purged) return;
+            if (askSystem && !VirtualMemory.TryPurge(LinearRegion.AddressOf(page), LinearRegion.PageBytes << order))
+                throw new InvalidOperationException("the system does not purge");
+            Zone->SetClean(page, 1u << order);
+            Zone->Give(page, order);
+        });
+        return purged;
+    }
+
+    /// <summary>Takes all but the first 2^order pages out of play, so that these are a world of their own: nothing merges beyond them.</summary>
+    internal void Isolate(int order)
+    {
+        uint page = Take(order);
+        for (int above = order; above < LinearRegion.MaxOrder; above++) Take(above);
+        Give(page, order);
+        if (page != First || Zone->FreePages != 1u << order) throw new InvalidOperationException("the part in play is not the first");
+    }
+
+    /// <summary>Puts what <see cref="Isolate"/> took back.</summary>
+    internal void Rejoin(int order) => GiveRange(First + (1u << order), LinearRegion.SectionPages - (1u << order));
+
+    /// <summary>Which of the section's first pages are free, as the frames say.</summary>
+    internal bool[] FreePages(uint count = LinearRegion.SectionPages)
+    {
+        bool[] free = new bool[count];
+        for (uint page = 0; page < count; page++)
+        {
+            PageFrame frame = LinearRegion.Frames[First + page];
+            if (frame.State == PageState.Free) free.AsSpan((int)page, 1 << frame.Order).Fill(true);
+        }
+        return free;
+    }
+
+    internal void Locked(Action action)
+    {
+        Zone->Lock.Acquire();
+        try
+        {
+            action();
+        }
+        finally
+        {
+            Zone->Lock.Release();
+        }
+    }
+
+    public void Dispose()
+    {
+        NativeMemory.Free(Zone);
+        Zone = null;
+        Forget();
+    }
+
+    private static void Forget()
+    {
+        if (LinearRegion.AnyDirty(s_section, LinearRegion.SectionPages))
+            VirtualMemory.TryPurge(LinearRegion.AddressOf(s_section), LinearRegion.SectionBytes);
+        LinearRegion.MarkClean(s_section, LinearRegion.SectionPages);
+        new Span<PageFrame>(LinearRegion.Frames + s_section, (int)LinearRegion.SectionPages).Clear();
+    }
+
+    private static uint BringSectionOnline() =>
+        LinearRegion.TryBringSectionOnline(out uint first) ? first : throw new InvalidOperationException("no section for the tests");
+}

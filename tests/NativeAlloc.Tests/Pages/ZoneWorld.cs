@@ -1,0 +1,247 @@
+using System.Text;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc.Tests.Pages;
+
+/// <summary>One step of a test that explores a zone.</summary>
+internal readonly record struct ZoneStep(char Kind, int Number, MemoryChoice Choice = MemoryChoice.UsedFirst)
+{
+    /// <summary>Takes a block of an order.</summary>
+    internal static ZoneStep Take(int order, MemoryChoice choice) => new('t', order, choice);
+
+    /// <summary>Frees the so-manieth of the blocks in use.</summary>
+    internal static ZoneStep Free(int index) => new('f', index);
+
+    /// <summary>Purges the first dirty free block of an order.</summary>
+    internal static ZoneStep Purge(int order) => new('p', order);
+
+    public override string ToString() => $"{Kind}{Number}{(Choice == MemoryChoice.UsedFirst ? "" : $" {Choice}")}";
+}
+
+/// <summary>
+/// The first 2^order pages of a zone, isolated from the rest, and an oracle that goes along with every step. The whole can be saved and
+/// brought back, so that a test can go on from one state in every direction.
+/// </summary>
+internal sealed unsafe class ZoneWorld : IDisposable
+{
+    private readonly TestZone _zone = new();
+    private readonly int _order;
+    private BuddyOracle _oracle;
+    private List<(int Page, int Order)> _live = [];
+
+    internal ZoneWorld(int order, bool clean)
+    {
+        _order = order;
+        _zone.Isolate(order);
+        _oracle = new BuddyOracle(order);
+        if (clean) _zone.TryPurge(order, askSystem: false);
+        else _oracle.MarkAllDirty();
+    }
+
+    internal int LiveCount => _live.Count;
+
+    private int Pages => 1 << _order;
+
+    /// <summary>Every step that makes sense now.</summary>
+    internal IEnumerable<ZoneStep> Steps(bool withPurges, bool withChoices)
+    {
+        foreach (MemoryChoice choice in withChoices ? Enum.GetValues<MemoryChoice>() : [MemoryChoice.UsedFirst])
+            for (int order = 0; order <= _order; order++) yield return ZoneStep.Take(order, choice);
+        for (int index = 0; index < _live.Count; index++) yield return ZoneStep.Free(index);
+        if (!withPurges) yield break;
+        for (int order = 0; order <= _order; order++) yield return ZoneStep.Purge(order);
+    }
+
+    /// <summary>Does a step and checks all there is against the oracle. False if the step rightly did nothing.</summary>
+    internal bool Do(ZoneStep step)
+    {
+        bool done = step.Kind switch { 't' => DoTake(step.Number, step.Choice), 'f' => DoFree(step.Number), _ => DoPurge(step.Number) };
+        Check();
+        return done;
+    }
+
+    private bool DoTake(int order, MemoryChoice choice)
+    {
+        bool taken = _zone.TryTake(order, 1u << order, choice, out uint absolute, out bool zeroed);
+        int page = taken ? (int)(absolute - _zone.First) : -1;
+        RequireRightBlock(order, choice, taken, page);
+        if (!taken) return false;
+        Require(zeroed == !_oracle.AnyDirty(page, 1 << order), "a block is zeroed if nobody ever had one of its pages");
+        _oracle.Take(page, 1 << order);
+        _live.Add((page, order));
+        return true;
+    }
+
+    // Compares an answer with what there was before: whether there is a block, and which of those it may be.
+    private void RequireRightBlock(int order, MemoryChoice choice, bool taken, int page)
+    {
+        List<(int Page, int Order)> candidates = _oracle.FreeBlocks().Where(block => block.Order >= order).ToList();
+        List<(int Page, int Order)> used = candidates.Where(block => _oracle.AnyDirty(block.Page, 1 << block.Order)).ToList();
+        Require(taken == ((choice == MemoryChoice.UsedOnly ? used : candidates).Count != 0), "a block is taken if there is one of the kind and only then");
+        if (!taken) return;
+        Require(page % (1 << order) == 0 && _oracle.AllFree(page, 1 << order), "the block is cut from free pages at a multiple of its size");
+        bool fromUsed = choice == MemoryChoice.FreshFirst ? used.Count == candidates.Count : used.Count != 0;
+        Require(_oracle.AnyDirty(page, 1 << order) == fromUsed, "no fresh page is taken while there is a used block, nor the other way round where fresh ones are asked for");
+        List<(int Page, int Order)> ofKind = fromUsed ? used : candidates.Except(used).ToList();
+        int smallest = ofKind.Min(block => block.Order);
+        Require(
+            ofKind.Exists(block => block.Order == smallest && page == FirstUsedPart(block.Page, smallest, order)),
+            "the block is the first used part of one of the smallest free ones of its kind that are large enough");
+    }
+
+    // Of a block that is halved until it has an order: which part stays. The lower half, unless only the upper one is used.
+    private int FirstUsedPart(int page, int from, int order)
+    {
+        while (from-- > order)
+            if (_oracle.AnyDirty(page + (1 << from), 1 << from) && !_oracle.AnyDirty(page, 1 << from)) page += 1 << from;
+        return page;
+    }
+
+    private bool DoFree(int index)
+    {
+        (int page, int order) = _live[index];
+        _live.RemoveAt(index);
+        _oracle.Give(page, 1 << order);
+        _zone.Give(_zone.First + (uint)page, order);
+        return true;
+    }
+
+    private bool DoPurge(int order)
+    {
+        List<(int Page, int Order)> dirty = _oracle.FreeBlocks().Where(block => block.Order == order && _oracle.AnyDirty(block.Page, 1 << order)).ToList();
+        bool purged = _zone.TryPurge(order, askSystem: false);
+        Require(purged == (dirty.Count != 0), "a dirty block is found if there is one and only then");
+        if (!purged) return false;
+        (int page, _) = dirty.Single(block => Enumerable.Range(block.Page, 1 << order).All(clean => !LinearRegion.IsDirty(_zone.First + (uint)clean)));
+        _oracle.Purge(page, 1 << order);
+        return true;
+    }
+
+    /// <summary>
+    /// Takes exactly these pages, if they are free, and gives them back. Only where a block could end before them, as this is how one grows.
+    /// </summary>
+    internal void TryAt(int page, int count)
+    {
+        if (_oracle.IsInsideFreeBlock(page)) return;
+        bool taken = _zone.TryTakeAt(_zone.First + (uint)page, (uint)count);
+        Require(taken == _oracle.AllFree(page, count), "pages are taken where they stand if all of them are free and only then");
+        if (taken) _oracle.Take(page, count);
+        Check();
+        if (!taken) return;
+        _zone.GiveRange(_zone.First + (uint)page, (uint)count);
+        _oracle.Give(page, count);
+        Check();
+    }
+
+    /// <summary>Takes a block of which only some pages are wanted, if there is one, and gives them back.</summary>
+    internal void TryPart(int order, int usedPages, MemoryChoice choice)
+    {
+        bool taken = _zone.TryTake(order, (uint)usedPages, choice, out uint absolute, out bool zeroed);
+        int page = taken ? (int)(absolute - _zone.First) : -1;
+        RequireRightBlock(order, choice, taken, page);
+        if (taken)
+        {
+            Require(zeroed == !_oracle.AnyDirty(page, usedPages), "what counts is the pages that are kept");
+            _oracle.Take(page, usedPages); // and precisely the others must be free: the check below
+        }
+        Check();
+        if (!taken) return;
+        _zone.GiveRange(absolute, (uint)usedPages);
+        _oracle.Give(page, usedPages);
+        Check();
+    }
+
+    private void Check()
+    {
+        _zone.Zone->Verify();
+        Require(_zone.Zone->FreePages == _oracle.FreePages, "the free pages are counted");
+        // The rest of the section is in use.
+        Require(_zone.Zone->DirtyPages == LinearRegion.SectionPages - Pages + _oracle.DirtyPages, "the dirty pages are counted");
+        int largestDirty = -1;
+        Span<int> counts = stackalloc int[LinearRegion.OrderCount];
+        counts.Clear();
+        foreach ((int page, int order) in _oracle.FreeBlocks())
+        {
+            PageFrame frame = LinearRegion.Frames[_zone.First + page];
+            Require(frame.State == PageState.Free && frame.Order == order, "the free blocks are those of the oracle");
+            counts[order]++;
+            if (order > largestDirty && _oracle.AnyDirty(page, 1 << order)) largestDirty = order;
+        }
+        for (int order = 0; order <= _order; order++) Require(_zone.Zone->HasDirty(order) == (order <= largestDirty), "it is known whether a block can be had without fresh pages");
+        for (int order = 0; order < counts.Length; order++) Require(_zone.Zone->FreeBlocks(order) == counts[order], "there are no other free blocks");
+        foreach ((int page, int order) in _live)
+        {
+            PageFrame frame = LinearRegion.Frames[_zone.First + page];
+            Require(frame.State == PageState.Taken && frame.Order == order, "a block in use says so");
+        }
+        for (int page = 0; page < Pages; page++)
+            Require(LinearRegion.IsDirty(_zone.First + (uint)page) == _oracle.AnyDirty(page, 1), "the dirty bits are those of the oracle");
+    }
+
+    // Not an assertion of the test library: this runs millions of times.
+    private static void Require(bool condition, string what)
+    {
+        if (!condition) throw new InvalidOperationException("violated: " + what);
+    }
+
+    /// <summary>Frees all and checks that the part in play is one block again, and with the rest the whole section.</summary>
+    internal void FreeAll()
+    {
+        while (_live.Count != 0) Do(ZoneStep.Free(_live.Count - 1));
+        Require(_zone.Zone->FreeBlocks(_order) == 1, "what was one block is one block again");
+    }
+
+    /// <summary>Frees all, the rest of the section too; the world ends with it.</summary>
+    internal void FreeAllAndRejoin()
+    {
+        FreeAll();
+        _zone.Rejoin(_order);
+        _zone.Zone->Verify();
+        Require(_zone.Zone->FreeBlocks(LinearRegion.MaxOrder) == 1, "the section is one block of the top order again");
+    }
+
+    /// <summary>Which pages are free, which blocks are in use: the shape, whatever the order of the lists.</summary>
+    internal string Shape() => string.Join(' ', _oracle.FreeBlocks().Select(block => $"F{block.Page}.{block.Order}")
+        .Concat(_live.Order().Select(block => $"T{block.Page}.{block.Order}")));
+
+    /// <summary>All that the zone's answers can depend on.</summary>
+    internal string Key()
+    {
+        StringBuilder key = new();
+        for (int order = 0; order <= _order; order++)
+        {
+            for (int page = 0; page < Pages; page++)
+            {
+                // The list by its links: who comes before this block.
+                PageFrame frame = LinearRegion.Frames[_zone.First + page];
+                if (frame.State == PageState.Free && frame.Order == order)
+                    key.Append((char)('0' + page)).Append((char)(frame.Previous == PageFrame.None ? '-' : '0' + (frame.Previous - _zone.First)));
+            }
+            key.Append('|');
+        }
+        foreach ((int page, int order) in _live.Order()) key.Append((char)('0' + page)).Append((char)('a' + order));
+        key.Append('|');
+        for (int page = 0; page < Pages; page++) key.Append(_oracle.AnyDirty(page, 1) ? 'd' : 'c');
+        return key.ToString();
+    }
+
+    internal State Save() => new(*_zone.Zone, new ReadOnlySpan<PageFrame>(LinearRegion.Frames + _zone.First, Pages).ToArray(), _oracle.Copy(), [.. _live]);
+
+    internal void Restore(State state)
+    {
+        *_zone.Zone = state.Zone;
+        state.Frames.CopyTo(new Span<PageFrame>(LinearRegion.Frames + _zone.First, Pages));
+        _oracle = state.Oracle.Copy();
+        _live = [.. state.Live];
+        for (int page = 0; page < Pages; page++)
+        {
+            if (_oracle.AnyDirty(page, 1)) LinearRegion.MarkDirty(_zone.First + (uint)page, 1);
+            else LinearRegion.MarkClean(_zone.First + (uint)page, 1);
+        }
+    }
+
+    public void Dispose() => _zone.Dispose();
+
+    /// <summary>A state to come back to.</summary>
+    internal sealed record State(Zone Zone, PageFrame[] Frames, BuddyOracle Oracle, List<(int Page, int Order)> Live);
+}

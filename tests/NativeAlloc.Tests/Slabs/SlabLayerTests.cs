@@ -1,0 +1,409 @@
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
+using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Os;
+using NativeAlloc.Tests.Threads;
+using Xunit;
+
+namespace NativeAlloc.Tests.Slabs;
+
+/// <summary>
+/// Shows the way of an object between a thread's two magazines, the depot and the slabs: which steps need the lock, that a thread's objects can
+/// serve another, that everything comes back in the end, and that the layer stands when there is no memory.
+/// </summary>
+public sealed unsafe class SlabLayerTests : IDisposable
+{
+    /// <summary>The largest magazines; some objects; two objects; no magazine.</summary>
+    private static readonly nuint[] s_sizes = [64, 1024, 32_768, 65_536];
+
+    /// <summary>The first of the caches that magazines come from, the one of the smallest.</summary>
+    private const int MagazineCache = SizeClasses.Count;
+
+    private readonly TestThread _thread = new();
+    private readonly uint _usedBefore;
+
+    public SlabLayerTests()
+    {
+        SlabLayer.Trim(null);
+        _usedBefore = UsedPages();
+    }
+
+    public void Dispose()
+    {
+        _thread.Dispose();
+        SlabLayer.Trim(null);
+        SlabLayer.Verify();
+        PageLayer.Zone->Verify();
+        Assert.Equal(_usedBefore, UsedPages());
+    }
+
+    public static TheoryData<int> Sizes => [.. s_sizes.Select(size => (int)size)];
+
+    [Fact]
+    public void Every_class_has_its_size_its_slabs_and_a_magazine_that_holds_a_bounded_number_of_bytes()
+    {
+        for (int index = 1; index < SizeClasses.Count; index++)
+        {
+            ObjectCache* cache = SlabLayer.CacheAt(index);
+            Assert.Equal(SizeClasses.BytesOf(index), cache->ObjectBytes);
+            Assert.Equal(index, cache->Index);
+            Assert.Equal(SizeClasses.SlabPagesOf(cache->ObjectBytes), cache->SlabPages);
+            Assert.Equal(LinearRegion.OrderOf(cache->SlabPages), cache->SlabOrder);
+            int capacity = cache->Magazine.Capacity;
+            Assert.InRange(capacity, 0, Magazine.LargestCapacity);
+            Assert.Equal(cache->ObjectBytes <= SizeClasses.TableBytes, capacity != 0);
+            Assert.True(capacity <= 2 || (uint)capacity * cache->ObjectBytes <= 16 * 1024);
+            if (capacity != 0) Assert.Equal(Magazine.Of(capacity), cache->Magazine);
+        }
+        int[] blockBytes = [512, 1024, 2048];
+        for (int i = 0; i < blockBytes.Length; i++)
+        {
+            Assert.Equal((uint)blockBytes[i], SlabLayer.CacheAt(MagazineCache + i)->ObjectBytes);
+            Assert.Equal(0, SlabLayer.CacheAt(MagazineCache + i)->Magazine.Capacity); // else each magazine would need one
+        }
+        Assert.Equal(SlabLayer.CacheCount, MagazineCache + blockBytes.Length);
+    }
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void A_new_thread_gets_objects_in_ascending_order_round_the_slab(int size)
+    {
+        int index = SizeClasses.Of((nuint)size);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        List<nint> objects = [];
+        for (int i = 0; i < Math.Min(8, (int)cache->ObjectsPerSlab); i++) objects.Add(_thread.Alloc(index));
+        // Somewhere the slab may end and go on at its beginning.
+        int wraps = Enumerable.Range(1, objects.Count - 1).Count(i => objects[i] < objects[i - 1]);
+        Assert.True(wraps == 0 || (wraps == 1 && objects[^1] < objects[0]), string.Join(' ', objects));
+        Assert.Single(objects.Select(pointer => cache->SlabOf((uint)LinearRegion.PageIndexOf((void*)pointer))).Distinct());
+        Assert.Equal(objects.Count, objects.Distinct().Count());
+        Assert.All(objects, pointer => Assert.Equal(index, LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer))));
+        foreach (nint pointer in objects) _thread.Free(index, pointer);
+    }
+
+    [Fact]
+    public void The_object_that_was_freed_last_is_the_next()
+    {
+        int index = SizeClasses.Of(200);
+        nint first = _thread.Alloc(index), second = _thread.Alloc(index);
+        _thread.Free(index, first);
+        _thread.Free(index, second);
+        Assert.Equal(second, _thread.Alloc(index));
+        Assert.Equal(first, _thread.Alloc(index));
+        _thread.Free(index, first);
+        _thread.Free(index, second);
+    }
+
+    [Theory]
+    [InlineData(64)]
+    [InlineData(1024)]
+    [InlineData(32_768)]
+    public void A_walk_over_a_magazines_edge_takes_no_lock(int size)
+    {
+        int index = SizeClasses.Of((nuint)size);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        List<nint> live = [];
+        for (int i = 0; i < 5 * cache->Magazine.Capacity; i++) live.Add(_thread.Alloc(index));
+        foreach (int start in (int[])[0, 1, cache->Magazine.Capacity / 2]) // wherever in a magazine the walk begins
+        {
+            Shrink(start);
+            Walk(); // the first may still exchange
+            uint locks = cache->Lock.Acquisitions;
+            for (int i = 0; i < 20; i++) Walk();
+            Assert.Equal(locks, cache->Lock.Acquisitions);
+        }
+        Shrink(live.Count);
+
+        void Walk()
+        {
+            int steps = cache->Magazine.Capacity;
+            Shrink(steps);
+            for (int i = 0; i < steps; i++) live.Add(_thread.Alloc(index));
+        }
+
+        void Shrink(int count)
+        {
+            for (int i = 0; i < count; i++) _thread.Free(index, live[^(i + 1)]);
+            live.RemoveRange(live.Count - count, count);
+        }
+    }
+
+    [Fact]
+    public void What_one_thread_frees_serves_another_by_whole_magazines_and_without_new_slabs()
+    {
+        const int Rounds = 50;
+        int index = SizeClasses.Of(1024);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        using TestThread consumer = new();
+        Pass(); // fills both threads' magazines
+        Pass();
+        uint slabs = cache->Slabs.SlabCount, locks = cache->Lock.Acquisitions;
+        ulong refills = cache->Refills;
+        for (int i = 0; i < Rounds; i++) Pass();
+        Assert.Equal(slabs, cache->Slabs.SlabCount);
+        Assert.Equal(refills, cache->Refills); // no object came out of a slab
+        Assert.InRange(cache->Lock.Acquisitions - locks, 1u, 2u * Rounds * 5); // one per magazine and thread
+        Assert.True(_thread.Magazines->DepotExchanges >= Rounds);
+
+        // Four magazines of objects go from the one to the other.
+        void Pass()
+        {
+            List<nint> objects = [];
+            for (int i = 0; i < 4 * cache->Magazine.Capacity; i++) objects.Add(_thread.Alloc(index));
+            Assert.Equal(objects.Count, objects.Distinct().Count());
+            foreach (nint pointer in objects) consumer.Free(index, pointer);
+        }
+    }
+
+    [Fact]
+    public void A_depot_keeps_so_many_full_magazines_and_the_rest_goes_to_the_slabs()
+    {
+        int index = SizeClasses.Of(1024);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        int capacity = cache->Magazine.Capacity, limit = 1024 * 1024 / (capacity * 1024);
+        ulong before = InUse(cache);
+        using TestThread other = new();
+        List<nint> objects = [];
+        for (int i = 0; i < 2 * limit * capacity; i++) objects.Add(_thread.Alloc(index));
+        uint most = cache->Slabs.SlabCount;
+        // By turns, a magazine each: that is what makes a depot worth its memory.
+        for (int i = 0; i < objects.Count; i++) (i / capacity % 2 == 0 ? _thread : other).Free(index, objects[i]);
+        Assert.Equal(limit, cache->Depot.FullCount);
+        Assert.False(cache->DepotHasRoom);
+        cache->Verify();
+        Assert.InRange(InUse(cache) - before, 0u, 4u * (uint)capacity); // two magazines each; all others are in slabs, or their slabs have gone
+        Assert.True(cache->Slabs.SlabCount < most, "no slab has gone");
+    }
+
+    [Fact]
+    public void A_thread_that_is_alone_with_a_cache_finds_no_depot_and_frees_into_the_slabs()
+    {
+        int index = SizeClasses.Of(1024);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        int count = 8 * cache->Magazine.Capacity;
+        using (TestThread other = new())
+        {
+            for (int i = 0; i < 20; i++) Pass(i % 2 == 0 ? _thread : other);
+            Assert.True(cache->DepotHasRoom || cache->Depot.FullCount != 0);
+        }
+        for (int i = 0; i < 100; i++) Pass(_thread);
+        Assert.False(cache->DepotHasRoom);
+        Assert.Equal(0, cache->Depot.FullCount);
+        uint slabs = cache->Slabs.SlabCount;
+        Assert.InRange(slabs, 0u, 4u); // what the two magazines keep
+
+        void Pass(TestThread thread)
+        {
+            List<nint> objects = [];
+            for (int i = 0; i < count; i++) objects.Add(thread.Alloc(index));
+            foreach (nint pointer in objects) thread.Free(index, pointer);
+        }
+    }
+
+    [Fact]
+    public void A_magazine_comes_from_the_cache_of_its_size()
+    {
+        foreach ((nuint size, int cache) in ((nuint, int)[])[(1024, 0), (160, 1), (64, 2)])
+        {
+            int index = SizeClasses.Of(size);
+            Assert.Equal(512 << cache, SlabLayer.CacheAt(index)->Magazine.BlockBytes);
+            ulong[] before = [.. Magazines()];
+            _thread.Free(index, _thread.Alloc(index));
+            before[cache]++;
+            Assert.Equal(before, Magazines());
+        }
+
+        static ulong[] Magazines() => [.. Enumerable.Range(0, 3).Select(i => InUse(SlabLayer.CacheAt(MagazineCache + i)))];
+    }
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Draining_puts_every_object_into_its_slab_and_every_page_back(int size)
+    {
+        int index = SizeClasses.Of((nuint)size);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ulong before = InUse(cache);
+        List<nint> objects = [];
+        for (int i = 0; i < 600; i++) objects.Add(_thread.Alloc(index));
+        foreach (nint pointer in objects) _thread.Free(index, pointer);
+        _thread.Drain();
+        SlabLayer.Trim(null);
+        Assert.Equal(before, InUse(cache));
+        Assert.Equal(0, cache->Depot.FullCount + cache->Depot.EmptyCount);
+        Assert.Equal(0, _thread.Hot->Count);
+        for (int i = 0; i < SlabLayer.MaxCaches; i++) Assert.Equal(SlabLayer.NoMagazine, _thread.Magazines->Loaded(i));
+        Assert.Equal(_usedBefore, UsedPages());
+    }
+
+    [Fact]
+    public void A_thread_without_a_block_gets_objects_straight_from_the_slabs()
+    {
+        foreach (nuint size in s_sizes)
+        {
+            int index = SizeClasses.Of(size);
+            ObjectCache* cache = SlabLayer.CacheAt(index);
+            ulong before = InUse(cache);
+            void* one = SlabLayer.AllocMiss(null, index), two = SlabLayer.AllocMiss(null, index);
+            Assert.True(one != two);
+            Assert.Equal(before + 2, InUse(cache));
+            SlabLayer.FreeMiss(null, index, one);
+            SlabLayer.FreeMiss(null, index, two);
+            Assert.Equal(before, InUse(cache));
+        }
+    }
+
+    [Fact]
+    public void Any_mix_of_two_threads_and_sizes_never_gives_an_object_twice() => Properties.ForAllSequences(
+        Values.Pairs(Values.OneOf("alloc", "alloc", "free", "free", "burst", "drain"), Values.Between(0, 10_000)),
+        150,
+        operations =>
+        {
+            using TestThread other = new();
+            Dictionary<nint, int> live = []; // object to cache
+            List<nint> order = [];
+            foreach ((string kind, int number) in operations)
+            {
+                TestThread thread = number % 2 == 0 ? _thread : other;
+                int count = kind == "burst" ? number % 300 : number % 20;
+                if (kind == "drain")
+                {
+                    if (number % 8 == 0) thread.Drain();
+                    if (number % 8 == 1) SlabLayer.Trim(null);
+                }
+                else if (kind is "alloc" or "burst")
+                {
+                    int index = SizeClasses.Of(s_sizes[number % 3 == 0 ? number % s_sizes.Length : 0]);
+                    for (int i = 0; i < count; i++)
+                    {
+                        nint pointer = thread.Alloc(index);
+                        Assert.True(live.TryAdd(pointer, index), "an object was given twice");
+                        *(nint*)pointer = pointer;
+                        order.Add(pointer);
+                    }
+                }
+                else
+                {
+                    for (int i = 0; i < Math.Min(10 * count, live.Count); i++)
+                    {
+                        int at = (number + i * 7) % order.Count;
+                        nint pointer = order[at];
+                        order[at] = order[^1];
+                        order.RemoveAt(order.Count - 1);
+                        Assert.Equal(pointer, *(nint*)pointer);
+                        thread.Free(live[pointer], pointer);
+                        live.Remove(pointer);
+                    }
+                }
+                foreach (nuint size in s_sizes) SlabLayer.CacheAt(SizeClasses.Of(size))->Verify();
+            }
+            foreach ((nint pointer, int index) in live) other.Free(index, pointer);
+        });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Without_memory_there_is_no_object_and_what_there_is_comes_back(int size)
+    {
+        int index = SizeClasses.Of((nuint)size);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        List<nint> objects = [];
+        List<uint> pages = [];
+        _thread.Free(index, _thread.Alloc(index)); // there is a section at least
+        using (new InjectedFaults(OsCall.Commit))
+        {
+            // Leave little, else this would be millions of objects.
+            while (PageLayer.TryTakePages(null, 64, MemoryChoice.UsedFirst, out uint page)) pages.Add(page);
+            foreach (uint page in pages.Take(2)) PageLayer.GivePages(page, 64);
+            while (_thread.Alloc(index) is var pointer && pointer != 0) objects.Add(pointer);
+            Assert.NotEmpty(objects);
+            Assert.Equal(objects.Count, objects.Distinct().Count());
+            Assert.Equal(0, _thread.Alloc(index));
+            cache->Verify();
+            foreach (nint pointer in objects) _thread.Free(index, pointer); // without memory for a magazine if need be
+            cache->Verify();
+        }
+        nint again = _thread.Alloc(index);
+        Assert.NotEqual(0, again);
+        _thread.Free(index, again);
+        foreach (uint page in pages.Skip(2)) PageLayer.GivePages(page, 64);
+    }
+
+    [Fact]
+    public void A_thread_without_memory_for_a_magazine_still_gets_and_gives_objects()
+    {
+        int index = SizeClasses.Of(1024);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* magazines = SlabLayer.CacheAt(MagazineCache);
+        List<uint> pages = [];
+        List<nint> blocks = [];
+        void* first = SlabLayer.AllocMiss(null, index); // makes a slab
+        using (new InjectedFaults(OsCall.Commit))
+        {
+            while (PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page)) pages.Add(page);
+            while (magazines->AllocDirect(null) is var block && block != null) blocks.Add((nint)block);
+            nint pointer = _thread.Alloc(index);
+            Assert.NotEqual(0, pointer);
+            Assert.Equal(SlabLayer.NoMagazine, _thread.Magazines->Loaded(index));
+            _thread.Free(index, pointer);
+            Assert.Equal(SlabLayer.NoMagazine, _thread.Magazines->Loaded(index));
+            cache->Verify();
+        }
+        foreach (nint block in blocks) magazines->FreeDirect(null, (void*)block);
+        foreach (uint page in pages) PageLayer.GivePages(page, 1);
+        SlabLayer.FreeMiss(null, index, first);
+    }
+
+    [Fact]
+    public void Threads_that_pass_objects_around_lose_none_and_share_none()
+    {
+        const int Threads = 4, Objects = 20_000;
+        int index = SizeClasses.Of(48);
+        ulong before = InUse(SlabLayer.CacheAt(index));
+        System.Collections.Concurrent.ConcurrentQueue<nint> passed = new();
+        TestThreads.RunTogether(Threads, number =>
+        {
+            using TestThread thread = new();
+            List<nint> mine = [];
+            for (int i = 0; i < Objects; i++)
+            {
+                nint pointer = thread.Alloc(index);
+                *(long*)pointer = number;
+                mine.Add(pointer);
+                if (i % 3 != 0) continue;
+                foreach (nint own in mine)
+                {
+                    if (*(long*)own != number) throw new InvalidOperationException("two threads hold the same object");
+                    if (own % 32 == 0) passed.Enqueue(own);
+                    else thread.Free(index, own);
+                }
+                mine.Clear();
+                while (passed.TryDequeue(out nint received)) thread.Free(index, received);
+            }
+            foreach (nint own in mine) thread.Free(index, own);
+        });
+        while (passed.TryDequeue(out nint received)) _thread.Free(index, received);
+        _thread.Drain();
+        SlabLayer.Trim(null);
+        Assert.Equal(before, InUse(SlabLayer.CacheAt(index)));
+    }
+
+    [Fact]
+    public void The_figures_of_a_cache_add_up()
+    {
+        int index = SizeClasses.Of(3000);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        SlabLayer.CacheFigures before = SlabLayer.Count(index);
+        void* one = SlabLayer.AllocMiss(null, index), two = SlabLayer.AllocMiss(null, index);
+        SlabLayer.CacheFigures between = SlabLayer.Count(index);
+        Assert.Equal(before.Live + 2, between.Live);
+        Assert.Equal(cache->Slabs.SlabCount * cache->ObjectsPerSlab, between.Live + between.InMagazines + between.InSlabs);
+        SlabLayer.FreeMiss(null, index, one);
+        SlabLayer.FreeMiss(null, index, two);
+        Assert.Equal(before.Live, SlabLayer.Count(index).Live);
+    }
+
+    // Objects that are not in a slab.
+    private static ulong InUse(ObjectCache* cache) => cache->Slabs.SlabCount * cache->ObjectsPerSlab - cache->Slabs.FreeObjects - (ulong)cache->Depot.FullCount * (uint)cache->Magazine.Capacity;
+
+    private static uint UsedPages() => PageLayer.Zone->OnlinePages - PageLayer.Zone->FreePages;
+}

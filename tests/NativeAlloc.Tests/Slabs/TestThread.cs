@@ -1,0 +1,52 @@
+using System.Runtime.InteropServices;
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc.Tests.Slabs;
+
+/// <summary>A thread's block without the thread, and the steps that a thread makes on it, the fast ones as the allocator makes them.</summary>
+internal sealed unsafe class TestThread : IDisposable
+{
+    private byte* _block = (byte*)NativeMemory.AlignedAlloc(ThreadBlock.Bytes, 64);
+
+    internal TestThread()
+    {
+        new Span<byte>(_block, ThreadBlock.Bytes).Clear();
+        SlabLayer.Initialize(_block);
+    }
+
+    internal ThreadMagazines* Magazines => ThreadMagazines.Of(_block);
+
+    internal HotPages* Hot => HotPages.Of(_block);
+
+    internal nint Alloc(int cache)
+    {
+        nint top = Magazines->Loaded(cache);
+        if (Magazine.IsEmpty(top)) return (nint)SlabLayer.AllocMiss(_block, cache);
+        top -= sizeof(nint);
+        Magazines->SetLoaded(cache, top);
+        return *(nint*)top;
+    }
+
+    internal void Free(int cache, nint pointer)
+    {
+        nint top = Magazines->Loaded(cache);
+        if (Magazine.MayBeFull(top))
+        {
+            SlabLayer.FreeMiss(_block, cache, (void*)pointer);
+            return;
+        }
+        *(nint*)top = pointer;
+        Magazines->SetLoaded(cache, top + sizeof(nint));
+    }
+
+    internal void Drain() => SlabLayer.Drain(_block);
+
+    public void Dispose()
+    {
+        Drain();
+        NativeMemory.AlignedFree(_block);
+        _block = null;
+    }
+}

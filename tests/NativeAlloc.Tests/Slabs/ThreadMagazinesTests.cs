@@ -1,0 +1,52 @@
+using System.Runtime.InteropServices;
+using NativeAlloc.Slabs;
+using NativeAlloc.Threads;
+using Xunit;
+
+namespace NativeAlloc.Tests.Slabs;
+
+/// <summary>Shows that a new thread has no magazines, that a cache's two are its own, and how a thread's appetite grows.</summary>
+public sealed unsafe class ThreadMagazinesTests : IDisposable
+{
+    private readonly byte* _block = (byte*)NativeMemory.AllocZeroed(ThreadBlock.Bytes);
+    private readonly ThreadMagazines* _magazines;
+
+    public ThreadMagazinesTests()
+    {
+        _magazines = ThreadMagazines.Of(_block);
+        _magazines->Initialize();
+    }
+
+    public void Dispose() => NativeMemory.Free(_block);
+
+    [Fact]
+    public void A_new_thread_has_no_magazine_of_any_cache_and_none_of_what_is_no_slab()
+    {
+        for (int cache = 0; cache < SlabLayer.MaxCaches; cache++)
+        {
+            Assert.Equal(SlabLayer.NoMagazine, _magazines->Loaded(cache));
+            Assert.Equal(SlabLayer.NoMagazine, _magazines->Previous(cache));
+        }
+    }
+
+    [Fact]
+    public void Setting_a_magazine_changes_no_other()
+    {
+        _magazines->SetLoaded(7, 0x7000);
+        _magazines->SetPrevious(9, 0x9000);
+        for (int cache = 0; cache < SlabLayer.MaxCaches; cache++)
+        {
+            Assert.Equal(cache == 7 ? 0x7000 : SlabLayer.NoMagazine, _magazines->Loaded(cache));
+            Assert.Equal(cache == 9 ? 0x9000 : SlabLayer.NoMagazine, _magazines->Previous(cache));
+        }
+    }
+
+    [Fact]
+    public void Refills_double_up_to_the_capacity()
+    {
+        Assert.Equal([8, 16, 32, 64, 128, 255, 255], Enumerable.Range(0, 7).Select(_ => _magazines->NextRefill(1, 255)));
+        Assert.Equal([8, 16, 31, 31], Enumerable.Range(0, 4).Select(_ => _magazines->NextRefill(2, 31)));
+        Assert.Equal([2, 2, 2], Enumerable.Range(0, 3).Select(_ => _magazines->NextRefill(3, 2)));
+        Assert.Equal(8, _magazines->NextRefill(4, 255)); // each cache for itself
+    }
+}

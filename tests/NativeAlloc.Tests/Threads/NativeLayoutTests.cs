@@ -1,0 +1,121 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
+using NativeAlloc.Threads;
+using Xunit;
+
+namespace NativeAlloc.Tests.Threads;
+
+/// <summary>Pins the sizes and places of everything that lives in native memory, where code elsewhere relies on them.</summary>
+public sealed unsafe class NativeLayoutTests
+{
+    [Fact]
+    public void Structures_have_the_sizes_they_are_documented_with()
+    {
+        Assert.Equal(8, sizeof(NativeLock));
+        Assert.Equal(32, sizeof(PageFrame));
+        Assert.Equal(PageFrame.Bytes, sizeof(PageFrame));
+        Assert.Equal(1, sizeof(PageState));
+        Assert.Equal(12, sizeof(FreeArea));
+        Assert.Equal(12 * LinearRegion.OrderCount, sizeof(FreeAreas));
+        Assert.Equal(16, sizeof(ThreadHeader));
+        Assert.Equal(24, sizeof(Depot));
+        Assert.Equal(4 + 4 * HotPages.Capacity, sizeof(HotPages));
+        Assert.Equal(2 * sizeof(int), sizeof(Magazine));
+        Assert.Equal((512, 2048), (Magazine.SmallestBlockBytes, Magazine.LargestBlockBytes));
+        Assert.Equal(64, LinearRegion.BitmapWords);
+    }
+
+    [Fact]
+    public void The_parts_of_a_thread_block_fit_and_do_not_overlap()
+    {
+        Assert.Equal(8192, ThreadBlock.Bytes);
+        Assert.Equal(0, ThreadBlock.SlabsOffset);
+        Assert.InRange(sizeof(ThreadMagazines), 1, ThreadBlock.SlabsBytes);
+        Assert.Equal(ThreadBlock.SlabsOffset + ThreadBlock.SlabsBytes, ThreadBlock.PagesOffset);
+        Assert.InRange(sizeof(HotPages), 1, ThreadBlock.PagesBytes);
+        Assert.Equal(ThreadBlock.PagesOffset + ThreadBlock.PagesBytes, ThreadBlock.HeaderOffset);
+        Assert.InRange(sizeof(ThreadHeader), 1, ThreadBlock.Bytes - ThreadBlock.HeaderOffset);
+    }
+
+    [Fact]
+    public void A_blocks_address_and_a_caches_index_find_the_loaded_magazine()
+    {
+        nint* block = stackalloc nint[ThreadBlock.Bytes / sizeof(nint)];
+        for (int i = 0; i < SlabLayer.MaxCaches; i++) block[i] = 0;
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        for (int cache = 0; cache < SlabLayer.MaxCaches; cache++) magazines->SetLoaded(cache, cache + 1);
+        for (int cache = 0; cache < SlabLayer.MaxCaches; cache++) Assert.Equal(cache + 1, block[cache]);
+    }
+
+    [Fact]
+    public void The_fields_of_a_page_frame_do_not_overlap()
+    {
+        PageFrame frame = new()
+        {
+            Next = 0x01020304,
+            Previous = 0x05060708,
+            State = PageState.Large,
+            Order = 10,
+            List = 2,
+            Cache = 0x1112,
+            FreeObjects = 0x1314,
+            FirstWord = 0x1516,
+            FirstObject = 0x1718,
+            PageCount = 0x21222324,
+        };
+        Assert.Equal(0x01020304u, frame.Next);
+        Assert.Equal(0x05060708u, frame.Previous);
+        Assert.Equal(PageState.Large, frame.GetState());
+        Assert.Equal(10, frame.Order);
+        Assert.Equal(2, frame.List);
+        Assert.Equal(0x1112, frame.Cache);
+        Assert.Equal(0x1314, frame.FreeObjects);
+        Assert.Equal(0x1516, frame.FirstWord);
+        Assert.Equal(0x1718, frame.FirstObject);
+        Assert.Equal(0x21222324u, frame.PageCount);
+        frame.SetState(PageState.Free);
+        Assert.Equal(PageState.Free, frame.State);
+        Assert.Equal(10, frame.Order);
+    }
+
+    [Fact]
+    public void Zeroed_memory_is_a_page_that_is_nothing_and_a_thread_block_that_is_nobodys()
+    {
+        PageFrame frame = default;
+        ThreadHeader header = default;
+        Assert.Equal(PageState.Inner, frame.State);
+        Assert.Equal(ThreadBlockState.Unused, header.State);
+        Assert.Equal(0, header.Initialized);
+    }
+
+    [Theory]
+    [InlineData(typeof(NativeLock))]
+    [InlineData(typeof(MetadataRegion))]
+    [InlineData(typeof(ThreadHeader))]
+    [InlineData(typeof(PageFrame))]
+    [InlineData(typeof(FreeAreas))]
+    [InlineData(typeof(Zone))]
+    [InlineData(typeof(HotPages))]
+    [InlineData(typeof(NodeSlabs))]
+    [InlineData(typeof(Depot))]
+    [InlineData(typeof(Magazine))]
+    [InlineData(typeof(ObjectCache))]
+    [InlineData(typeof(ThreadMagazines))]
+    public void What_lives_in_native_memory_holds_no_reference(Type type)
+    {
+        MethodInfo ask = typeof(RuntimeHelpers).GetMethod(nameof(RuntimeHelpers.IsReferenceOrContainsReferences))!.MakeGenericMethod(type);
+        Assert.Equal(false, ask.Invoke(null, null));
+    }
+
+    [Fact]
+    public void Every_cache_has_an_index_that_fits_a_pages_class_byte()
+    {
+        Assert.Equal(SizeClasses.Count + 3, SlabLayer.CacheCount); // three sizes of magazines
+        Assert.InRange(SlabLayer.CacheCount, 1, byte.MaxValue);
+        Assert.Equal(byte.MaxValue + 1, SlabLayer.MaxCaches);
+        Assert.InRange(Magazine.LargestCapacity, 1, byte.MaxValue);
+    }
+}
