@@ -50,7 +50,7 @@ public readonly unsafe record struct AllocatorStatistics
     {
         nuint live = LargeBlocks.Bytes + HugeBlocks.Bytes, cached = 0, slabFree = 0;
         long blocks = LargeBlocks.Count + HugeBlocks.Count;
-        long locks = ThreadRegistry.LockAcquisitions + HugeBlocks.LockAcquisitions + (PageLayer.Zone == null ? 0 : PageLayer.Zone->Lock.Acquisitions);
+        long locks = LinearRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + HugeBlocks.LockAcquisitions + (PageLayer.Zone == null ? 0 : PageLayer.Zone->Lock.Acquisitions);
         for (int index = 1; index < SlabLayer.CacheCount; index++)
         {
             SlabLayer.CacheFigures figures = SlabLayer.Count(index);

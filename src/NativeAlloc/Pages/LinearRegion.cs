@@ -87,6 +87,8 @@ internal static unsafe class LinearRegion
 
     internal static nuint Bytes => (nuint)PageCount << PageShift;
 
+    internal static uint LockAcquisitions => s_lock.Acquisitions;
+
     internal static uint OnlinePages => Volatile.Read(ref s_onlinePages);
 
     internal static PageFrame* Frames => (PageFrame*)s_frames;

@@ -46,9 +46,6 @@ internal struct PageFrame
     /// <summary>Slabs: no word of the bitmap before this one has a free object.</summary>
     [FieldOffset(16)] public ushort FirstWord;
 
-    /// <summary>Slabs: the object that the bitmap's first bit stands for; the others follow, round the slab.</summary>
-    [FieldOffset(18)] public ushort FirstObject;
-
     /// <summary>Large blocks: how many pages they have, any number.</summary>
     [FieldOffset(20)] public uint PageCount;
 

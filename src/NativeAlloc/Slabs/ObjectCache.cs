@@ -156,12 +156,10 @@ internal unsafe struct ObjectCache
         while (free != 0 && next != slots)
         {
             ulong bits = words[word];
-            uint position = word * 64 + frame->FirstObject;
+            nint wordAddress = slabAddress + (nint)word * 64 * (nint)ObjectBytes;
             while (bits != 0 && next != slots)
             {
-                uint index = position + (uint)BitOperations.TrailingZeroCount(bits);
-                if (index >= ObjectsPerSlab) index -= ObjectsPerSlab;
-                *--next = slabAddress + (nint)index * (nint)ObjectBytes;
+                *--next = wordAddress + BitOperations.TrailingZeroCount(bits) * (nint)ObjectBytes;
                 bits &= bits - 1;
                 free--;
             }
@@ -194,8 +192,6 @@ internal unsafe struct ObjectCache
             nuint offset = (nuint)pointer - LinearRegion.AddressOf(slab);
             uint index = ObjectIndexOf(offset);
             bool isObject = index * (nuint)ObjectBytes == offset && index < ObjectsPerSlab;
-            index = unchecked(index - frames[slab].FirstObject);
-            if (index >= ObjectsPerSlab) index = unchecked(index + ObjectsPerSlab); // it wrapped below 0
             ref ulong word = ref LinearRegion.BitmapOf(slab)[index >> 6];
             ulong bit = 1UL << (int)(index & 63);
             if (!isObject || (word & bit) != 0) StopOnBadFree(pointer, isObject);
@@ -250,17 +246,8 @@ internal unsafe struct ObjectCache
         frame->Cache = Index;
         frame->FreeObjects = (ushort)ObjectsPerSlab;
         frame->FirstWord = 0;
-        frame->FirstObject = FirstObjectOf(slab);
         LinearRegion.SetClass(slab, SlabPages, (byte)Index);
         return true;
-    }
-
-    // Slabs begin at multiples of 64 KiB, and if each used its first objects first, the few hot objects of all caches would meet in the same few sets
-    // of the processor's caches. So each begins somewhere else (the kernel's slab colouring, without the bytes that an offset would cost).
-    private readonly ushort FirstObjectOf(uint slab)
-    {
-        const uint GoldenRatio = 0x9E3779B1; // 2^32 / φ: neighbouring pages spread evenly
-        return (ushort)((ulong)unchecked(slab * GoldenRatio) * ObjectsPerSlab >> 32);
     }
 
     /// <summary>Puts a new slab on the list of free ones; the lock is held.</summary>

@@ -18,7 +18,6 @@ internal sealed unsafe class TestCache : IDisposable
     private readonly SortedDictionary<uint, bool[]> _slabs = [];
 
     /// <summary>By slab: the object that is handed out first.</summary>
-    private readonly Dictionary<uint, int> _firstObjects = [];
 
     private readonly List<nint> _live = [];
     private int _peak;
@@ -39,26 +38,22 @@ internal sealed unsafe class TestCache : IDisposable
     internal int FreeObjects => _slabs.Values.Sum(objects => objects.Count(free => free));
 
     /// <summary>Makes a slab and adds it.</summary>
-    /// <param name="firstObject">The object that it hands out first, instead of what the cache would choose.</param>
-    internal uint Grow(int? firstObject = null)
+    internal uint Grow()
     {
         Require(Cache->TryMakeSlab(null, out uint slab), "there is memory for a slab");
-        Require(LinearRegion.Frames[slab].FirstObject < Cache->ObjectsPerSlab, "the first object is one");
-        if (firstObject is { } first) LinearRegion.Frames[slab].FirstObject = (ushort)first;
         Cache->Lock.Acquire();
         Cache->AddSlab(slab);
         Cache->Lock.Release();
         Require(slab % (1u << Cache->SlabOrder) == 0, "a slab begins at a multiple of its order");
         _slabs.Add(slab, Enumerable.Repeat(true, (int)Cache->ObjectsPerSlab).ToArray());
-        _firstObjects[slab] = LinearRegion.Frames[slab].FirstObject;
         _peak = Math.Max(_peak, _slabs.Count);
         Check();
         return slab;
     }
 
     /// <summary>
-    /// Takes up to so many objects, the first in the last slot. Each must be from one of the fullest slabs, to the quarter, and there the first from
-    /// the slab's first object on, round the slab.
+    /// Takes up to so many objects, the first in the last slot. Each must be from one of the fullest slabs, to the quarter, and there the first
+    /// that is free.
     /// </summary>
     internal nint[] Take(int wanted)
     {
@@ -76,8 +71,7 @@ internal sealed unsafe class TestCache : IDisposable
             long offset = pointer - (nint)LinearRegion.AddressOf(slab);
             int quarter = ListOf(objects!);
             Require(!_slabs.Values.Any(others => ListOf(others) is var other && other != 0 && other < quarter), "objects come from the fullest slab that has some");
-            int next = Array.IndexOf(objects!, true, _firstObjects[slab]);
-            if (next < 0) next = Array.IndexOf(objects!, true);
+            int next = Array.IndexOf(objects!, true);
             Require(offset == next * (long)Cache->ObjectBytes, $"the object at offset {offset} is not its slab's next free one, {next}");
             objects![next] = false;
             _live.Add(pointer);
@@ -144,11 +138,8 @@ internal sealed unsafe class TestCache : IDisposable
         foreach ((uint slab, bool[] objects) in _slabs)
         {
             ulong* bits = LinearRegion.BitmapOf(slab);
-            for (int bit = 0; bit < objects.Length; bit++)
-            {
-                int i = (bit + _firstObjects[slab]) % objects.Length;
-                if (((bits[bit >> 6] >> (bit & 63)) & 1) != 0 != objects[i]) Require(false, $"the bit of object {i} is that of the oracle");
-            }
+            for (int i = 0; i < objects.Length; i++)
+                if (((bits[i >> 6] >> (i & 63)) & 1) != 0 != objects[i]) Require(false, $"the bit of object {i} is that of the oracle");
         }
     }
 

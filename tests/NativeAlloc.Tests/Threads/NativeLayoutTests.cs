@@ -63,7 +63,6 @@ public sealed unsafe class NativeLayoutTests
             Cache = 0x1112,
             FreeObjects = 0x1314,
             FirstWord = 0x1516,
-            FirstObject = 0x1718,
             PageCount = 0x21222324,
         };
         Assert.Equal(0x01020304u, frame.Next);
@@ -74,7 +73,6 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(0x1112, frame.Cache);
         Assert.Equal(0x1314, frame.FreeObjects);
         Assert.Equal(0x1516, frame.FirstWord);
-        Assert.Equal(0x1718, frame.FirstObject);
         Assert.Equal(0x21222324u, frame.PageCount);
         frame.SetState(PageState.Free);
         Assert.Equal(PageState.Free, frame.State);
