@@ -39,15 +39,7 @@ public static unsafe partial class NativeAllocator
     /// <returns>Bytes returned to the operating system.</returns>
     public static nuint Trim()
     {
-        void* block = CurrentThread.t_block;
-        if (block != null) SlabLayer.Drain(block);
-        byte* dead;
-        while ((dead = ThreadRegistry.TakeDead()) != null)
-        {
-            SlabLayer.Drain(dead);
-            ThreadRegistry.Release(dead);
-        }
-        SlabLayer.Trim(null);
+        Reclaimer.ReleaseCaches();
         return PageLayer.Purge();
     }
 
@@ -69,53 +61,44 @@ public static unsafe partial class NativeAllocator
     public static AllocatorStatistics GetStatistics() => AllocatorStatistics.Read();
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void* AllocSlow(nuint byteCount)
+    private static void* AllocSlow(nuint byteCount) => AllocOrThrow(byteCount, byteCount, SizeClasses.Granule, zeroed: false);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* AllocZeroedSlow(nuint byteCount) => AllocOrThrow(byteCount, byteCount, SizeClasses.Granule, zeroed: true);
+
+    private static void* AllocOrThrow(nuint askedBytes, nuint byteCount, nuint alignment, bool zeroed)
     {
-        void* pointer = TryAllocSlow(byteCount);
-        if (pointer == null) ThrowHelper.ThrowOutOfMemory(byteCount);
+        void* pointer = TryAllocSlow(byteCount, alignment, zeroed);
+        if (pointer == null) ThrowHelper.ThrowOutOfMemory(askedBytes);
         return pointer;
     }
 
-    private static void* TryAllocSlow(nuint byteCount)
+    private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed)
     {
-        void* pointer = TryAllocOnce(byteCount, SizeClasses.Granule, out _);
-        // What other caches hold may be just what is missing; the address space of a huge block is not.
-        if (pointer == null && byteCount <= LargeBlocks.LargestBytes)
-        {
-            Trim();
-            pointer = TryAllocOnce(byteCount, SizeClasses.Granule, out _);
-        }
+        if (Reclaimer.IsRequested) Reclaimer.RunRequested();
+        void* pointer = TryAllocOnce(byteCount, alignment, zeroed);
+        // What caches and shrinkers hold may be just what is missing; the address space of a huge block is not.
+        if (pointer == null && byteCount <= LargeBlocks.LargestBytes && Reclaimer.Run(byteCount, out _)) pointer = TryAllocOnce(byteCount, alignment, zeroed);
         return pointer;
     }
 
     /// <param name="byteCount">A multiple of the alignment where that is more than 16 and the size has a class.</param>
     /// <param name="alignment">A power of two.</param>
-    /// <param name="zeroed">The block reads as zero.</param>
-    private static void* TryAllocOnce(nuint byteCount, nuint alignment, out bool zeroed)
+    /// <param name="zeroed">The block is to read as zero.</param>
+    private static void* TryAllocOnce(nuint byteCount, nuint alignment, bool zeroed)
     {
-        zeroed = false;
         if (byteCount <= SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes)
-            return SlabLayer.AllocMiss(GetBlock(), SizeClasses.Of(byteCount));
+        {
+            void* pointer = SlabLayer.AllocMiss(GetBlock(), SizeClasses.Of(byteCount));
+            if (zeroed && pointer != null) NativeMemory.Clear(pointer, byteCount);
+            return pointer;
+        }
         if (byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes)
         {
-            void* pointer = LargeBlocks.Alloc(byteCount, alignment, out zeroed);
+            void* pointer = LargeBlocks.Alloc(byteCount, alignment, zeroed);
             if (pointer != null) return pointer;
         }
-        zeroed = true;
-        return HugeBlocks.Alloc(Math.Max(byteCount, 1), alignment);
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void* AllocZeroedSlow(nuint byteCount)
-    {
-        void* pointer = TryAllocOnce(byteCount, SizeClasses.Granule, out bool zeroed);
-        if (pointer == null)
-        {
-            pointer = AllocSlow(byteCount);
-            zeroed = false;
-        }
-        if (!zeroed) NativeMemory.Clear(pointer, byteCount);
-        return pointer;
+        return HugeBlocks.Alloc(Math.Max(byteCount, 1), alignment); // a new mapping: zero
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -126,14 +109,7 @@ public static unsafe partial class NativeAllocator
         if (rounded < atLeastOne) ThrowHelper.ThrowOutOfMemory(byteCount);
         // Rounding is for the classes of the slabs; pages and mappings are aligned without it.
         nuint wanted = rounded <= SizeClasses.LargestBytes ? rounded : atLeastOne;
-        void* pointer = TryAllocOnce(wanted, alignment, out _);
-        if (pointer == null)
-        {
-            Trim();
-            pointer = TryAllocOnce(wanted, alignment, out _);
-        }
-        if (pointer == null) ThrowHelper.ThrowOutOfMemory(byteCount);
-        return pointer;
+        return AllocOrThrow(byteCount, wanted, alignment, zeroed: false);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -152,7 +128,8 @@ public static unsafe partial class NativeAllocator
                 SlabLayer.FreeMiss(GetBlock(), sizeClass, ptr);
                 return;
             }
-            if (sizeClass == 0 && (nuint)ptr % LinearRegion.PageBytes == 0 && LargeBlocks.TryFree((uint)page)) return;
+            bool isPage = sizeClass == 0 && (nuint)ptr % LinearRegion.PageBytes == 0;
+            if (isPage && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page))) return;
         }
         else if (HugeBlocks.TryFree(ptr))
         {
@@ -215,7 +192,7 @@ public static unsafe partial class NativeAllocator
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page >= LinearRegion.OnlinePages)
             return byteCount >= SmallestPageMove && alignment <= VirtualMemory.PageBytes ? HugeBlocks.Realloc(ptr, byteCount) : null;
-        bool isLarge = LinearRegion.ClassOf(page) == 0;
+        bool isLarge = LinearRegion.Frames[page].GetState() == PageState.Large;
         if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
         bool wholePages = ((nuint)ptr | oldBytes) % VirtualMemory.PageBytes == 0;
         if (byteCount < oldBytes || !wholePages || alignment > VirtualMemory.PageBytes) return null;
@@ -245,11 +222,16 @@ public static unsafe partial class NativeAllocator
             block = (void*)LinearRegion.AddressOf(head);
             bytes = (nuint)count << LinearRegion.PageShift;
         }
+        else if (sizeClass == 0 && PageBlocks.TryFind((uint)page, out head, out int order))
+        {
+            block = (void*)LinearRegion.AddressOf(head);
+            bytes = LinearRegion.PageBytes << order;
+        }
         return block != null;
     }
 
     /// <summary>The calling thread's block, made or adopted on its first slow path; null where there can be none.</summary>
-    private static void* GetBlock()
+    internal static void* GetBlock()
     {
         void* block = CurrentThread.t_block;
         return block != null ? block : AttachThread();
@@ -260,6 +242,7 @@ public static unsafe partial class NativeAllocator
     {
         void* block = ThreadRegistry.Attach(out bool isNew);
         if (block != null && isNew) SlabLayer.Initialize(block);
+        if (block != null) PageLayer.Initialize(ThreadPages.Of(block));
         CurrentThread.t_block = (nint*)block;
         return block;
     }
@@ -309,6 +292,6 @@ public static unsafe partial class NativeAllocator
     internal static void Verify()
     {
         SlabLayer.Verify();
-        if (PageLayer.Zone != null) PageLayer.Zone->Verify();
+        PageLayer.Verify();
     }
 }

@@ -21,7 +21,7 @@ namespace NativeAlloc;
 ///                   ├ up to 64 MiB:  LargeBlocks.Alloc
 ///                   └ beyond:        HugeBlocks.Alloc
 /// Free  ─ the page has a size class and the loaded magazine has room: push
-///       └ FreeSlow ─ SlabLayer.FreeMiss, LargeBlocks.TryFree, HugeBlocks.TryFree, or an exception that says what is wrong
+///       └ FreeSlow ─ SlabLayer.FreeMiss, LargeBlocks.TryFree, PageBlocks.TryFree, HugeBlocks.TryFree, or an exception that says what is wrong
 /// </code>
 /// </remarks>
 public static unsafe partial class NativeAllocator
@@ -176,7 +176,7 @@ public static unsafe partial class NativeAllocator
     /// <returns>False instead of an <see cref="OutOfMemoryException"/>.</returns>
     public static bool TryAlloc(nuint byteCount, out void* ptr)
     {
-        ptr = TryAllocSlow(byteCount);
+        ptr = TryAllocSlow(byteCount, SizeClasses.Granule, zeroed: false);
         return ptr != null;
     }
 }

@@ -45,4 +45,81 @@ internal static unsafe class ThrowHelper
         Environment.FailFast(block == null
             ? $"NativeAlloc: double free of 0x{(nuint)ptr:x} (size class {objectBytes} B): the object is free in its slab already. It was freed twice some time ago; the second free may have given the memory to two owners."
             : $"NativeAlloc: free of 0x{(nuint)ptr:x} (size class {objectBytes} B), which is not the beginning of an object: the nearest one is at 0x{(nuint)block:x}. Pass the pointer that the allocation returned.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowOutOfPages(nuint byteCount, int? onlyNode, Exception? shrinkerError) =>
+        throw new OutOfMemoryException($"NativeAlloc could not get {byteCount} bytes of pages side by side{(onlyNode is { } node ? $" from node {node}, and no other was to be asked" : "")}: neither its zones nor the system have them, also after caches were emptied, shrinkers asked and free memory given back. Nothing was changed.", shrinkerError);
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowLockLimit(nuint byteCount, ulong? limitBytes) =>
+        throw new OutOfMemoryException($"NativeAlloc could not lock {byteCount} bytes of DMA pages into memory: {(limitBytes is { } limit ? $"the process may lock {limit} bytes in all (RLIMIT_MEMLOCK)" : "the system refused, though the process has no limit (RLIMIT_MEMLOCK)")}. Raise it by 'ulimit -l', LimitMEMLOCK= in a systemd unit, or --ulimit memlock= of a container, give the process CAP_IPC_LOCK, or free other DMA pages. Nothing was changed.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowBadOrder(int order, int maxOrder) =>
+        throw new ArgumentOutOfRangeException(nameof(order), order, $"The order is {order}; it must be 0 to {maxOrder}.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowBadNode(int node, int nodeCount) =>
+        throw new ArgumentOutOfRangeException(nameof(node), node, $"The node is {node}; this machine has {nodeCount}, counted from 0.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowTooManyBytes(nuint byteCount, nuint largest) =>
+        throw new ArgumentOutOfRangeException(nameof(byteCount), byteCount, $"{byteCount} bytes are more than a block of pages holds, {largest}. NativeAllocator.Alloc takes any size.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowBadFlags(string why, string flags) => throw new ArgumentException($"The flags {flags} do not go together: {why}.", nameof(flags));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowHighHasNoAddress(string flags) =>
+        throw new ArgumentException($"A high page has no address, and the flags are {flags}. Take it by PageAllocator.AllocPages and map it where it is needed, or leave PageFlags.High out.", nameof(flags));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNoPage() => throw new InvalidOperationException("This is no page: the default value, or the answer to an address that is not NativeAlloc's.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNoPage(string parameter) => throw new ArgumentException("This is no page: the default value, or the answer to an address that is not NativeAlloc's.", parameter);
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowInsidePage(void* address, uint page) =>
+        throw new ArgumentException($"The address 0x{(nuint)address:x} lies inside page {page}; blocks of pages begin where a page does. Pass the address that the allocation returned.", nameof(address));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowPageIsFree(uint page) => throw new ArgumentException($"Page {page} is free already: it was freed twice, or never taken.", nameof(page));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowOtherOrder(uint page, int order, int given) =>
+        throw new ArgumentException($"Page {page} is the first of a block of order {order}; it was freed with order {given}. Pass the order that it was taken with.", nameof(order));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowOtherPageCount(uint page, uint count, nuint byteCount) =>
+        throw new ArgumentException($"Page {page} is the first of {count} pages; it was freed with {byteCount} bytes, which are another number of pages. Pass the size that was asked for.", nameof(byteCount));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowInsideBlock(uint page, uint head, uint count) =>
+        throw new ArgumentException($"Page {page} lies {page - head} pages inside the block of {count} pages that begins at page {head}. Pass the first page, as the allocation returned it.", nameof(page));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotAPageBlock(uint page, string state) =>
+        throw new ArgumentException($"Page {page} is not the first of a block that this member frees: it is in use as '{state}'. Give memory back by the twin of what it was taken with.", nameof(page));
+
+    /// <summary>Ends the process: a page is in two lists, so two owners may be using it.</summary>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void StopOnBadPage(uint page) =>
+        Environment.FailFast($"NativeAlloc: double free of page {page}: two threads freed it at the same time, and it may have been given to two owners since.");
 }

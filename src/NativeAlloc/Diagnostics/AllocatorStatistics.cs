@@ -45,12 +45,30 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Threads that took over the caches of a thread that had ended.</summary>
     public long Adoptions { get; init; }
 
+    /// <summary>How often memory was reclaimed because it ran short.</summary>
+    public long Reclaims { get; init; }
+
+    /// <summary>How often a registered shrinker threw instead of an answer.</summary>
+    public long ShrinkerFailures { get; init; }
+
+    /// <summary>The zones of all nodes that have memory: what <see cref="AllocatorReport.WriteBuddyInfo"/> and <see cref="AllocatorReport.WritePageTypeInfo"/> print.</summary>
+    public IReadOnlyList<ZoneStatistics> Zones { get => field ?? []; init; }
+
     /// <summary>Reads all figures. Threads go on meanwhile.</summary>
     internal static AllocatorStatistics Read()
     {
-        nuint live = LargeBlocks.Bytes + HugeBlocks.Bytes, cached = 0, slabFree = 0;
-        long blocks = LargeBlocks.Count + HugeBlocks.Count;
-        long locks = LinearRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + HugeBlocks.LockAcquisitions + (PageLayer.Zone == null ? 0 : PageLayer.Zone->Lock.Acquisitions);
+        PageBlocks.CountLive(out long pageBlocks, out long pages);
+        nuint live = LargeBlocks.Bytes + HugeBlocks.Bytes + ((nuint)Math.Max(0, pages) << LinearRegion.PageShift), cached = 0, slabFree = 0;
+        long blocks = LargeBlocks.Count + HugeBlocks.Count + pageBlocks;
+        long locks = LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + HugeBlocks.LockAcquisitions;
+        nuint onlinePages = 0, freePages = 0;
+        for (int index = 0; index < PageLayer.ZoneCount; index++)
+        {
+            Zone* zone = PageLayer.ZoneAt(index);
+            locks += zone->Lock.Acquisitions;
+            onlinePages += zone->OnlinePages;
+            freePages += zone->FreePages;
+        }
         for (int index = 1; index < SlabLayer.CacheCount; index++)
         {
             SlabLayer.CacheFigures figures = SlabLayer.Count(index);
@@ -62,21 +80,24 @@ public readonly unsafe record struct AllocatorStatistics
             live += (nuint)figures.Live * bytes;
             blocks += figures.Live;
         }
-        cached += SlabLayer.CountHotPages() * LinearRegion.PageBytes;
+        cached += PageLayer.CountHotPages() * LinearRegion.PageBytes;
         return new AllocatorStatistics
         {
             ReservedBytes = LinearRegion.Bytes + HugeBlocks.Bytes,
-            CommittedBytes = ((nuint)LinearRegion.OnlinePages << LinearRegion.PageShift) + HugeBlocks.Bytes,
-            ResidentEstimateBytes = (PageLayer.Zone == null ? 0 : PageLayer.Zone->DirtyPages * LinearRegion.PageBytes) + HugeBlocks.Bytes,
+            CommittedBytes = (onlinePages << LinearRegion.PageShift) + HugeBlocks.Bytes,
+            ResidentEstimateBytes = PageLayer.DirtyPages() * LinearRegion.PageBytes + HugeBlocks.Bytes,
             LiveBytes = live,
             LiveBlocks = blocks,
             CachedBytes = cached,
             SlabFreeBytes = slabFree,
-            FreePageBytes = PageLayer.Zone == null ? 0 : PageLayer.Zone->FreePages * LinearRegion.PageBytes,
+            FreePageBytes = freePages << LinearRegion.PageShift,
             PurgedBytes = (nuint)PageLayer.PurgedBytes,
             OsCalls = VirtualMemory.Calls,
             LockAcquisitions = locks,
             Adoptions = ThreadRegistry.Adoptions,
+            Reclaims = Reclaimer.Runs,
+            ShrinkerFailures = Shrinkers.Failures,
+            Zones = ZoneStatistics.ReadAll(),
         };
     }
 }

@@ -2,13 +2,16 @@ using System.Runtime.InteropServices;
 
 namespace NativeAlloc.Os;
 
-/// <summary>Linux behind <see cref="VirtualMemory"/>: mmap, mprotect, madvise, mremap and memfd. The contracts stand there.</summary>
+/// <summary>Linux behind <see cref="VirtualMemory"/> and <see cref="Machine"/>: mmap, mprotect, madvise, mremap, mlock, mbind and memfd. The contracts stand there.</summary>
 internal static unsafe partial class LinuxMemory
 {
     // The values of the system's headers, common to x86-64 and arm64 (asm-generic/mman-common.h, linux/mman.h, linux/memfd.h).
     private const int ProtNone = 0, ProtReadWrite = 1 | 2;
     private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, MapNoReserve = 0x4000;
-    private const int MadviseDontNeed = 4;
+    private const int MadviseDontNeed = 4, MadviseHugePage = 14;
+    private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
+    private const int PolicyPreferred = 1; // linux/mempolicy.h
+    private const int ResourceLockedBytes = 8; // RLIMIT_MEMLOCK in asm-generic/resource.h
     private const int RemapMayMove = 1, RemapDontUnmap = 4; // the last since Linux 5.7
     private const uint MemfdCloseOnExec = 1;
     private static readonly nuint s_failed = nuint.MaxValue;
@@ -49,6 +52,38 @@ internal static unsafe partial class LinuxMemory
     }
 
     internal static void Release(nuint address, nuint bytes) => MUnmap(address, bytes);
+
+    internal static bool TryLock(nuint address, nuint bytes) => MLock(address, bytes) == 0;
+
+    internal static void Unlock(nuint address, nuint bytes) => MUnlock(address, bytes);
+
+    internal static bool TryAdviseHuge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseHugePage) == 0;
+
+    internal static bool TryBind(nuint address, nuint bytes, int node)
+    {
+        const int MaskWords = 16, WordBits = 64; // 1024 nodes, the most there can be
+        ulong* mask = stackalloc ulong[MaskWords];
+        new Span<ulong>(mask, MaskWords).Clear();
+        mask[node / WordBits] = 1UL << node % WordBits;
+        // The C library has no name for this call; its number depends on the processor. The system takes one bit less than it is told.
+        nint number = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 237 : 235;
+        return MBind(number, address, bytes, PolicyPreferred, mask, MaskWords * WordBits + 1, 0) == 0;
+    }
+
+    internal static bool TryPurgeSection(nint section, nuint offset, nuint bytes) =>
+        FAllocate((int)section, FallocateKeepSize | FallocatePunchHole, (nint)offset, (nint)bytes) == 0;
+
+    internal static bool TryGrowSection(nint section, nuint bytes) => FTruncate((int)section, (nint)bytes) == 0;
+
+    /// <summary>The processor that the calling thread runs on at this moment; 0 where the system does not say.</summary>
+    internal static int CurrentProcessor() => Math.Max(0, SchedGetCpu());
+
+    /// <summary>Bytes that this process may lock into memory (RLIMIT_MEMLOCK, the soft limit); null for no limit.</summary>
+    internal static ulong? LockLimitBytes()
+    {
+        ResourceLimit limit = default;
+        return GetRLimit(ResourceLockedBytes, &limit) == 0 && limit.Soft != ulong.MaxValue ? limit.Soft : null;
+    }
 
     internal static bool TryCreateSection(nuint bytes, out nint section)
     {
@@ -98,13 +133,26 @@ internal static unsafe partial class LinuxMemory
         public nint Nanoseconds;
     }
 
+    [StructLayout(LayoutKind.Sequential)]
+    private struct ResourceLimit
+    {
+        public ulong Soft;
+        public ulong Hard;
+    }
+
     // Each of these can block or fault: none may suppress the GC transition.
     [LibraryImport("libc", EntryPoint = "mmap")] private static partial nuint MMap(nuint address, nuint length, int protection, int flags, int file, nint offset);
     [LibraryImport("libc", EntryPoint = "munmap")] private static partial int MUnmap(nuint address, nuint length);
     [LibraryImport("libc", EntryPoint = "mprotect")] private static partial int MProtect(nuint address, nuint length, int protection);
     [LibraryImport("libc", EntryPoint = "madvise")] private static partial int MAdvise(nuint address, nuint length, int advice);
+    [LibraryImport("libc", EntryPoint = "mlock")] private static partial int MLock(nuint address, nuint length);
+    [LibraryImport("libc", EntryPoint = "munlock")] private static partial int MUnlock(nuint address, nuint length);
+    [LibraryImport("libc", EntryPoint = "syscall")] private static partial nint MBind(nint number, nuint address, nuint length, nint mode, ulong* nodes, nint nodeBits, nint flags);
+    [LibraryImport("libc", EntryPoint = "sched_getcpu")] private static partial int SchedGetCpu();
+    [LibraryImport("libc", EntryPoint = "getrlimit")] private static partial int GetRLimit(int resource, ResourceLimit* limit);
     [LibraryImport("libc", EntryPoint = "mremap")] private static partial nuint MRemap(nuint address, nuint oldLength, nuint newLength, int flags, nuint newAddress);
     [LibraryImport("libc", EntryPoint = "memfd_create")] private static partial int MemfdCreate(byte* name, uint flags);
+    [LibraryImport("libc", EntryPoint = "fallocate")] private static partial int FAllocate(int file, int mode, nint offset, nint length);
     [LibraryImport("libc", EntryPoint = "ftruncate")] private static partial int FTruncate(int file, nint length);
     [LibraryImport("libc", EntryPoint = "close")] private static partial int Close(int file);
     [LibraryImport("libc", EntryPoint = "nanosleep")] private static partial int NanoSleep(TimeSpec* request, TimeSpec* remaining);

@@ -18,17 +18,28 @@ internal unsafe struct MetadataRegion
     private nuint _committedBytes;
 
     // Committing in larger steps than asked keeps the number of system calls small; it costs no memory before the touch.
-    private const nuint StepBytes = 1 << 20;
+    internal const int StepBytes = 1 << 20;
 
     internal readonly nuint CommittedBytes => Volatile.Read(in _committedBytes);
 
     internal static MetadataRegion Reserve(nuint bytes)
     {
         MetadataRegion region = default;
-        region.Bytes = (bytes + (StepBytes - 1)) & ~(StepBytes - 1);
+        region.Bytes = RoundUp(bytes);
         region.TryReserve();
         return region;
     }
+
+    /// <summary>A part of a reservation that grows by itself; it is released with the whole.</summary>
+    internal static MetadataRegion Within(nuint address, nuint bytes)
+    {
+        MetadataRegion region = default;
+        region.Address = address;
+        region.Bytes = bytes;
+        return region;
+    }
+
+    private static nuint RoundUp(nuint bytes) => (bytes + (StepBytes - 1)) & ~(nuint)(StepBytes - 1);
 
     // Where the system refused the reservation it is asked again at the next commit, so that a bad moment at start does not last.
     private bool TryReserve() => Address != 0 || VirtualMemory.TryReserve(Bytes, VirtualMemory.PageBytes, out Address);
@@ -39,7 +50,7 @@ internal unsafe struct MetadataRegion
         nuint committed = CommittedBytes;
         if (bytes <= committed) return true;
         if (bytes > Bytes || !TryReserve()) return false;
-        nuint target = Math.Min(Bytes, (bytes + (StepBytes - 1)) & ~(StepBytes - 1));
+        nuint target = Math.Min(Bytes, RoundUp(bytes));
         if (!VirtualMemory.TryCommit(Address + committed, target - committed)) return false;
         Volatile.Write(ref _committedBytes, target);
         return true;

@@ -12,6 +12,11 @@ internal enum OsCall
     Move,
     CreateSection,
     MapSection,
+    PurgeSection,
+    GrowSection,
+    Lock,
+    Bind,
+    Advise,
 }
 
 /// <summary>

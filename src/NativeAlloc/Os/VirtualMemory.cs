@@ -83,6 +83,41 @@ internal static unsafe class VirtualMemory
         return Enter(OsCall.Move) && LinuxMemory.TryMove(source, bytes, newBytes, out address);
     }
 
+    /// <summary>
+    /// Keeps committed addresses in memory until <see cref="Unlock"/>: all of it is there afterwards and is never paged out. False where the process
+    /// may not lock so much (<see cref="Machine.LockLimitBytes"/>).
+    /// </summary>
+    internal static bool TryLock(nuint address, nuint bytes)
+    {
+        AssertRange(address, bytes);
+        return Enter(OsCall.Lock) && LinuxMemory.TryLock(address, bytes);
+    }
+
+    /// <summary>Takes a <see cref="TryLock"/> back; the contents stay. It cannot fail for a range that is ours.</summary>
+    internal static void Unlock(nuint address, nuint bytes)
+    {
+        AssertRange(address, bytes);
+        Interlocked.Increment(ref s_calls);
+        LinuxMemory.Unlock(address, bytes);
+    }
+
+    /// <summary>
+    /// Asks that memory for committed or mapped addresses come from a NUMA node of the system while that has some, from another otherwise. Only memory
+    /// that is touched later is concerned.
+    /// </summary>
+    internal static bool TryBind(nuint address, nuint bytes, int systemNode)
+    {
+        AssertRange(address, bytes);
+        return Enter(OsCall.Bind) && LinuxMemory.TryBind(address, bytes, systemNode);
+    }
+
+    /// <summary>Asks for huge pages behind committed addresses from the next touch on. False where the system has none.</summary>
+    internal static bool TryAdviseHuge(nuint address, nuint bytes)
+    {
+        AssertRange(address, bytes);
+        return Enter(OsCall.Advise) && LinuxMemory.TryAdviseHuge(address, bytes);
+    }
+
     /// <summary>Gives back addresses and the memory behind them, whether reserved, committed or mapped. It cannot fail for a range that is ours.</summary>
     internal static void Release(nuint address, nuint bytes)
     {
@@ -96,6 +131,20 @@ internal static unsafe class VirtualMemory
     {
         section = -1;
         return Enter(OsCall.CreateSection) && LinuxMemory.TryCreateSection(bytes, out section);
+    }
+
+    /// <summary>Makes a section longer; what is new reads as zero.</summary>
+    internal static bool TryGrowSection(nint section, nuint bytes)
+    {
+        Debug.Assert(bytes != 0 && bytes % PageBytes == 0, "a section is whole system pages");
+        return Enter(OsCall.GrowSection) && LinuxMemory.TryGrowSection(section, bytes);
+    }
+
+    /// <summary>Gives back the memory behind a part of a section, wherever it is mapped; the part reads as zero.</summary>
+    internal static bool TryPurgeSection(nint section, nuint offset, nuint bytes)
+    {
+        Debug.Assert(offset % PageBytes == 0 && bytes != 0 && bytes % PageBytes == 0, "the part is whole system pages");
+        return Enter(OsCall.PurgeSection) && LinuxMemory.TryPurgeSection(section, offset, bytes);
     }
 
     /// <summary>Maps <paramref name="bytes"/> of a section from <paramref name="offset"/> over reserved addresses; whatever was there is replaced at once.</summary>

@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// The free blocks of one order (<c>struct free_area</c>), a list through the frames of their heads. Blocks that may have memory behind
+/// The free blocks of one order and migrate type (<c>struct free_area</c>), a list through the frames of their heads. Blocks that may have memory behind
 /// them stand before those that have none: the first are taken first, which keeps resident memory low.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
@@ -52,8 +52,8 @@ internal unsafe struct FreeArea
     }
 }
 
-/// <summary>One <see cref="FreeArea"/> per order.</summary>
-[InlineArray(LinearRegion.OrderCount)]
+/// <summary>One <see cref="FreeArea"/> per migrate type and order.</summary>
+[InlineArray(Pageblock.TypeCount * LinearRegion.OrderCount)]
 internal struct FreeAreas
 {
     private FreeArea _first;

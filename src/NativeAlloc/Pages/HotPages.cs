@@ -1,69 +1,77 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using NativeAlloc.Threads;
 
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// A thread's own single pages (the kernel's hot and cold list). Pages come and go at the hot end, last in first out, so that a page
-/// that is likely in the cache is used again; the zone is asked for a batch when the list is empty and gets a batch of the coldest back when it
-/// is full. Owner thread only, or whoever has taken the block of a dead thread.
+/// Single pages of one migrate type that a thread keeps (the kernel's hot and cold list). Pages come and go at the hot end, last in first out, so
+/// that a page that is likely in the cache is used again; what is known to be out of it comes and goes at the cold end, and the coldest go back to
+/// the zone first. Owner thread only, or whoever has taken the block (see <see cref="ThreadPages"/>).
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct HotPages
 {
     /// <summary>
-    /// Most pages kept. 32 pages are 2 MiB: what a thread can hold back from others, and a walk of random allocs and frees has to
-    /// drift by a batch before it takes the zone's lock.
+    /// Most pages kept, a power of two as the list is a ring. 64 pages are 4 MiB: the most that a thread can hold back from others of one type.
     /// </summary>
-    internal const int Capacity = 32;
+    internal const int Capacity = 64;
 
-    /// <summary>Pages moved under one lock. Half the capacity leaves the list half full, equally far from both ends.</summary>
-    internal const int Batch = Capacity / 2;
+    /// <summary>
+    /// Pages moved under one lock. A walk of random allocs and frees that stands a batch away from both ends takes about Batch² steps to get there, so that
+    /// 16 mean a lock in some 250 operations; and a refill takes no more than 1 MiB of used memory away from other threads.
+    /// </summary>
+    internal const int Batch = 16;
+
+    /// <summary>Where the cold end is in the ring.</summary>
+    private int _cold;
 
     /// <summary>Pages in the list.</summary>
     private int _count;
 
-    /// <summary>The list, cold end first.</summary>
     private fixed uint _pages[Capacity];
-
-    /// <summary>The list in a thread's block.</summary>
-    internal static HotPages* Of(void* block)
-    {
-        Debug.Assert(sizeof(HotPages) <= ThreadBlock.PagesBytes, "the page layer's part of a thread block is too small");
-        return block == null ? null : (HotPages*)((byte*)block + ThreadBlock.PagesOffset);
-    }
 
     internal readonly int Count => Volatile.Read(in _count);
 
+    internal readonly bool IsFull => _count == Capacity;
+
+    /// <summary>Takes the hottest page.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryTake(out uint page)
     {
-        page = PageFrame.None;
+        int count = _count;
+        page = _pages[(_cold + count - 1) & (Capacity - 1)];
+        if (count == 0) return false;
+        Volatile.Write(ref _count, count - 1);
+        return true;
+    }
+
+    /// <summary>Takes the coldest page.</summary>
+    internal bool TryTakeCold(out uint page)
+    {
+        page = _pages[_cold];
         if (_count == 0) return false;
-        page = _pages[_count - 1];
+        _cold = (_cold + 1) & (Capacity - 1);
         Volatile.Write(ref _count, _count - 1);
         return true;
     }
 
+    /// <summary>Adds a page at the hot end.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Add(uint page)
     {
         Debug.Assert(_count < Capacity, "drain first");
-        _pages[_count] = page;
-        Volatile.Write(ref _count, _count + 1);
+        int count = _count;
+        _pages[(_cold + count) & (Capacity - 1)] = page;
+        Volatile.Write(ref _count, count + 1);
     }
 
-    internal readonly bool IsFull => _count == Capacity;
-
-    /// <summary>Takes the coldest pages out.</summary>
-    internal int TakeCold(Span<uint> pages)
+    /// <summary>Adds a page at the cold end.</summary>
+    internal void AddCold(uint page)
     {
-        int taken = Math.Min(pages.Length, _count);
-        fixed (uint* list = _pages)
-        {
-            new Span<uint>(list, taken).CopyTo(pages);
-            new Span<uint>(list + taken, _count - taken).CopyTo(new Span<uint>(list, _count - taken));
-        }
-        Volatile.Write(ref _count, _count - taken);
-        return taken;
+        Debug.Assert(_count < Capacity, "drain first");
+        _cold = (_cold - 1) & (Capacity - 1);
+        _pages[_cold] = page;
+        Volatile.Write(ref _count, _count + 1);
     }
 }

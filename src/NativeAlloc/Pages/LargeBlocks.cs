@@ -21,17 +21,22 @@ internal static unsafe class LargeBlocks
 
     /// <summary>Takes a block; null when there is none.</summary>
     /// <param name="alignment">A power of two up to a section.</param>
-    /// <param name="zeroed">The block reads as zero.</param>
-    internal static void* Alloc(nuint byteCount, nuint alignment, out bool zeroed)
+    /// <param name="zeroed">The block is to read as zero.</param>
+    internal static void* Alloc(nuint byteCount, nuint alignment, bool zeroed)
     {
         uint count = PagesOf(byteCount);
-        int order = Math.Max(LinearRegion.OrderOf(count), LinearRegion.OrderOf(PagesOf(alignment)));
-        if (!PageLayer.TryTakeAligned(order, count, MemoryChoice.UsedFirst, out uint page, out zeroed)) return null;
-        LinearRegion.Frames[page].PageCount = count;
-        LinearRegion.Frames[page].SetState(PageState.Large);
-        Interlocked.Add(ref s_pages, count);
+        PageRequest request = new(Math.Max(LinearRegion.OrderOf(count), LinearRegion.OrderOf(PagesOf(alignment))), count) { Zeroed = zeroed };
+        return TryTake(null, request, out uint page, out _) ? (void*)LinearRegion.AddressOf(page) : null;
+    }
+
+    /// <summary>Takes a block as it is asked for; not from high pages.</summary>
+    internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
+    {
+        if (!PageLayer.TryTake(own, request with { State = PageState.Large }, out page, out failure)) return false;
+        LinearRegion.Frames[page].PageCount = request.Count; // a page from the hot list says something older
+        Interlocked.Add(ref s_pages, request.Count);
         Interlocked.Increment(ref s_count);
-        return (void*)LinearRegion.AddressOf(page);
+        return true;
     }
 
     /// <summary>Frees a block. False, and nothing done, if no large block begins at this page: of two threads that free the same block one gets false.</summary>
@@ -70,5 +75,6 @@ internal static unsafe class LargeBlocks
         return frame.GetState() == PageState.Large && page - head < count;
     }
 
-    private static uint PagesOf(nuint bytes) => Math.Max(1, (uint)((bytes + (LinearRegion.PageBytes - 1)) >> LinearRegion.PageShift));
+    /// <summary>Pages that hold so many bytes; at least one.</summary>
+    internal static uint PagesOf(nuint bytes) => Math.Max(1, (uint)((bytes + (LinearRegion.PageBytes - 1)) >> LinearRegion.PageShift));
 }

@@ -12,8 +12,9 @@ namespace NativeAlloc.Pages;
 /// </summary>
 /// <remarks>
 /// Tables, all outside the memory that is handed out: a byte per page that holds the size class of its slab (0: not a slab), the page
-/// frames, a bitmap per page for a slab that begins there, and a bit per page that says whether memory may be behind it (<b>dirty</b>;
-/// a page that is not dirty reads as zero and costs nothing).
+/// frames, a bitmap per page for a slab that begins there, a bit per page that says whether memory may be behind it (<b>dirty</b>;
+/// a page that is not dirty reads as zero and costs nothing), a byte per pageblock for its migrate type, and one per section for its zone. All but the
+/// classes and the bitmaps go on for the high pages (see <see cref="HighRegion"/>), whose indexes begin at <see cref="HighFirstPage"/>.
 /// </remarks>
 internal static unsafe class LinearRegion
 {
@@ -45,10 +46,19 @@ internal static unsafe class LinearRegion
     /// <summary>Pages of the region. A constant to the JIT.</summary>
     internal static readonly uint PageCount;
 
-    private static readonly nuint s_classes, s_dirty, s_frames, s_bitmaps;
+    /// <summary>Index of the first high page; from there to <see cref="EndPage"/> they have no address.</summary>
+    internal static readonly uint HighFirstPage;
+
+    /// <summary>One more than the largest index of any page.</summary>
+    internal static readonly uint EndPage;
+
+    // High pages have no use for holes: they are as many as there can be memory for. Their frames begin at a step of the frames' own table.
+    private const uint HighAlignment = MetadataRegion.StepBytes / PageFrame.Bytes;
+
+    private static readonly nuint s_classes, s_dirty, s_frames, s_bitmaps, s_types, s_zones;
 
     private static NativeLock s_lock;
-    private static MetadataRegion s_frameRegion, s_bitmapRegion;
+    private static MetadataRegion s_frameRegion, s_highFrameRegion, s_bitmapRegion;
 
     /// <summary>Pages before this one are online. Grown under the lock, read by any thread.</summary>
     private static uint s_onlinePages;
@@ -61,25 +71,35 @@ internal static unsafe class LinearRegion
         {
             if (!VirtualMemory.TryReserve(bytes, SectionBytes, out nuint address)) continue;
             uint pages = (uint)(bytes >> PageShift);
+            uint high = (pages + (HighAlignment - 1)) & ~(HighAlignment - 1);
+            uint end = high + Math.Max(SectionPages, pages / ReservePerMemory & ~(SectionPages - 1));
             MetadataRegion classes = MetadataRegion.Reserve(pages);
-            MetadataRegion dirty = MetadataRegion.Reserve(pages / 8);
-            MetadataRegion frames = MetadataRegion.Reserve((nuint)pages * PageFrame.Bytes);
+            MetadataRegion dirty = MetadataRegion.Reserve(end / 8);
+            MetadataRegion frames = MetadataRegion.Reserve((nuint)end * PageFrame.Bytes);
             MetadataRegion bitmaps = MetadataRegion.Reserve((nuint)pages * BitmapBytes);
-            // Any pointer at all may be looked up in these two, so they are usable from the start to the end.
-            if (classes.TryCommitTo(pages) && dirty.TryCommitTo(pages / 8) && frames.Address != 0 && bitmaps.Address != 0)
+            MetadataRegion types = MetadataRegion.Reserve(end / Pageblock.Pages);
+            MetadataRegion zones = MetadataRegion.Reserve(end / SectionPages);
+            // Small, and some of them asked about any pointer at all: these are usable from the start to the end.
+            bool usable = classes.TryCommitTo(pages) && dirty.TryCommitTo(end / 8) && types.TryCommitTo(end / Pageblock.Pages) && zones.TryCommitTo(end / SectionPages);
+            if (usable && frames.Address != 0 && bitmaps.Address != 0)
             {
                 Base = address;
                 PageCount = pages;
+                HighFirstPage = high;
+                EndPage = end;
                 s_classes = classes.Address;
                 s_dirty = dirty.Address;
                 s_frames = frames.Address;
                 s_bitmaps = bitmaps.Address;
+                s_types = types.Address;
+                s_zones = zones.Address;
                 s_frameRegion = frames;
+                s_highFrameRegion = MetadataRegion.Within(frames.Address + (nuint)high * PageFrame.Bytes, (nuint)(end - high) * PageFrame.Bytes);
                 s_bitmapRegion = bitmaps;
                 return;
             }
             VirtualMemory.Release(address, bytes);
-            foreach (MetadataRegion table in (ReadOnlySpan<MetadataRegion>)[classes, dirty, frames, bitmaps])
+            foreach (MetadataRegion table in (ReadOnlySpan<MetadataRegion>)[classes, dirty, frames, bitmaps, types, zones])
                 if (table.Address != 0) VirtualMemory.Release(table.Address, table.Bytes);
         }
         // Not even one section: no page is ever found here, and every allocation fails as out of memory.
@@ -161,8 +181,35 @@ internal static unsafe class LinearRegion
 
     private static ref ulong DirtyWord(uint page) => ref ((ulong*)s_dirty)[page >> 6];
 
+    /// <summary>Copies the dirty bits of the range to whole words; bit i of them is page <c>(page &amp; ~63) + i</c>. Under the zone's lock.</summary>
+    internal static void CopyDirty(uint page, uint count, ulong* words)
+    {
+        for (uint index = page, end = page + count; index < end; index = (index | 63) + 1) *words++ = DirtyWord(index) & RangeMask(index, end);
+    }
+
+    /// <summary>The migrate type of the pageblock that a page lies in. Under the zone's lock, or as a hint.</summary>
+    internal static MigrateType TypeOf(uint page) => (MigrateType)Volatile.Read(ref *(byte*)(s_types + (page >> Pageblock.Order)));
+
+    /// <summary>Sets the migrate type of whole pageblocks. Under the zone's lock.</summary>
+    internal static void SetType(uint page, uint count, MigrateType type)
+    {
+        Debug.Assert((page | count) % Pageblock.Pages == 0, "types belong to whole pageblocks");
+        for (uint block = page >> Pageblock.Order; block < (page + count) >> Pageblock.Order; block++) Volatile.Write(ref *(byte*)(s_types + block), (byte)type);
+    }
+
+    /// <summary>Index of the zone that a page's section belongs to; -1 for one that is not online, or for no page.</summary>
+    internal static int ZoneIndexOf(uint page) => page < EndPage ? Volatile.Read(ref *(byte*)(s_zones + page / SectionPages)) - 1 : -1;
+
+    /// <summary>Says that a section is online and whose it is.</summary>
+    internal static void SetZoneIndex(uint firstPage, int zone) => Volatile.Write(ref *(byte*)(s_zones + firstPage / SectionPages), (byte)(zone + 1));
+
+    /// <summary>Makes the frames of high pages before <paramref name="end"/> usable. Under the high region's lock.</summary>
+    internal static bool TryCommitHighFrames(uint end) => s_highFrameRegion.TryCommitTo((nuint)(end - HighFirstPage) * PageFrame.Bytes);
+
     /// <summary>Makes the next section usable: its memory, its frames, its bitmaps. False where the region ends or the system refuses.</summary>
-    internal static bool TryBringSectionOnline(out uint firstPage)
+    /// <param name="zone">The zone that the section is for.</param>
+    /// <param name="systemNode">Where its memory should come from; -1 for anywhere.</param>
+    internal static bool TryBringSectionOnline(int zone, int systemNode, out uint firstPage)
     {
         s_lock.Acquire();
         firstPage = s_onlinePages;
@@ -171,7 +218,12 @@ internal static unsafe class LinearRegion
             && s_frameRegion.TryCommitTo((nuint)end * PageFrame.Bytes)
             && s_bitmapRegion.TryCommitTo((nuint)end * BitmapBytes)
             && VirtualMemory.TryCommit(AddressOf(firstPage), SectionBytes);
-        if (online) Volatile.Write(ref s_onlinePages, end);
+        if (online)
+        {
+            if (systemNode >= 0) VirtualMemory.TryBind(AddressOf(firstPage), SectionBytes, systemNode); // a wish: containers may forbid it
+            SetZoneIndex(firstPage, zone);
+            Volatile.Write(ref s_onlinePages, end);
+        }
         s_lock.Release();
         Debug.Assert(!online || !AnyDirty(firstPage, SectionPages), "a new section has no memory behind it");
         return online;

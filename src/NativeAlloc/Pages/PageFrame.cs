@@ -10,8 +10,8 @@ namespace NativeAlloc.Pages;
 /// </summary>
 /// <remarks>
 /// A frame belongs to whoever holds its page: while the page is free or in a hot list, to the page layer (under the zone's lock, or
-/// the thread that owns the list); while it is a slab, to the slab's cache, under that cache's lock; while it is a large block, to nobody,
-/// as nothing changes then but by the block's owner.
+/// the thread that owns the list); while it is a slab, to the slab's cache, under that cache's lock; while it is a large block or one of the page
+/// allocator, to nobody, as nothing changes then but by the block's owner.
 /// </remarks>
 [StructLayout(LayoutKind.Explicit, Size = Bytes)]
 internal struct PageFrame
@@ -37,6 +37,9 @@ internal struct PageFrame
     /// <summary>Slabs: the <see cref="PageState.Slab"/> page's list in its cache (see <c>NodeSlabs</c>).</summary>
     [FieldOffset(10)] public byte List;
 
+    /// <summary>Taken blocks: index of the zone they came from (<see cref="Zone.IndexOf"/>), written when they were taken.</summary>
+    [FieldOffset(11)] public byte Zone;
+
     /// <summary>Slabs: index of the cache.</summary>
     [FieldOffset(12)] public ushort Cache;
 
@@ -45,6 +48,12 @@ internal struct PageFrame
 
     /// <summary>Slabs: no word of the bitmap before this one has a free object.</summary>
     [FieldOffset(16)] public ushort FirstWord;
+
+    /// <summary>Single pages: the hot list they go back to, a migrate type.</summary>
+    [FieldOffset(18)] public MigrateType Type;
+
+    /// <summary>Free blocks: memory may be behind one of their pages.</summary>
+    [FieldOffset(19)] public bool Dirty;
 
     /// <summary>Large blocks: how many pages they have, any number.</summary>
     [FieldOffset(20)] public uint PageCount;
@@ -76,4 +85,7 @@ internal enum PageState : byte
 
     /// <summary>Head of a large block of any number of pages.</summary>
     Large,
+
+    /// <summary>Head of a block of 2^order pages that the page allocator's user holds.</summary>
+    Block,
 }

@@ -1,95 +1,235 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using NativeAlloc.Common;
 using NativeAlloc.Os;
+using NativeAlloc.Threads;
 
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// Where the layers above get whole pages from and give them back to: the zone, the hot pages of the calling thread before it, and the
-/// system behind it. All sizes are in pages of 64 KiB, all blocks are named by the index of their first page.
+/// Where the layers above get whole pages from and give them back to: the zones of all nodes, the hot pages of the calling thread before them, and the
+/// system behind them. All sizes are in pages of 64 KiB, all blocks are named by the index of their first page.
 /// </summary>
 /// <remarks>
 /// <code>
-/// TryTakePages ─ one page: HotPages.TryTake ─ empty: a batch under one lock
-///              └ else: Zone.TryTake ─ nothing large enough: LinearRegion.TryBringSectionOnline, again
-/// GivePages    ─ one page: HotPages.Add ─ full: the coldest batch under one lock
-///              └ else: Zone.GiveRange, which merges
+/// TryTake ─ one page of the thread's node: HotPages.TryTake ─ empty: a batch under one lock
+///         └ else, node by node and zone by zone (the zonelist): Zone.TryTake ─ nothing large enough: a new section, again
+/// Give    ─ one page of the thread's node: HotPages.Add ─ full: the coldest batch under one lock
+///         └ else: Zone.GiveRange, which merges
 /// </code>
 /// </remarks>
 internal static unsafe class PageLayer
 {
     // A pinned array: a few hundred bytes are not worth a mapping, which the system might refuse.
-    private static readonly byte[] s_zoneArray = GC.AllocateArray<byte>(sizeof(Zone), pinned: true);
-    private static readonly Zone* s_zone = MakeZone();
+    private static readonly byte[] s_zoneArray;
+    private static readonly nint s_zones;
+    private static readonly int s_nodeCount;
 
     private static long s_purgedBytes;
 
-    /// <summary>The zone all pages come from.</summary>
-    internal static Zone* Zone => s_zone;
+    /// <summary>1 while a thread empties others' hot lists: one at a time. By Interlocked.</summary>
+    private static int s_draining;
 
-    /// <summary>Bytes given back to the system by <see cref="Purge"/> so far.</summary>
+    static PageLayer()
+    {
+        s_nodeCount = LinearRegion.PageCount == 0 ? 0 : NodeTopology.Current.Count;
+        int zones = s_nodeCount * Pages.Zone.KindCount;
+        s_zoneArray = GC.AllocateArray<byte>(zones * Pages.Zone.Bytes + Pages.Zone.Bytes, pinned: true);
+        s_zones = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_zoneArray));
+        ulong nodePages = (Machine.MemoryBytes >> LinearRegion.PageShift) / (ulong)Math.Max(1, s_nodeCount);
+        for (int index = 0; index < zones; index++) ZoneAt(index)->Initialize(LinearRegion.Frames, index, (uint)Math.Min(nodePages, int.MaxValue));
+    }
+
+    /// <summary>NUMA nodes; 0 where there is no region to have pages from.</summary>
+    internal static int NodeCount => s_nodeCount;
+
+    /// <summary>All zones: three for each node.</summary>
+    internal static int ZoneCount => s_nodeCount * Pages.Zone.KindCount;
+
+    /// <summary>Bytes given back to the system by <see cref="Purge()"/> so far.</summary>
     internal static long PurgedBytes => Volatile.Read(ref s_purgedBytes);
 
-    private static Zone* MakeZone()
+    internal static Zone* ZoneAt(int index) => (Zone*)(s_zones + (nint)index * Pages.Zone.Bytes);
+
+    internal static Zone* ZoneOf(int node, ZoneKind kind) => ZoneAt(Pages.Zone.IndexOf(node, kind));
+
+    /// <summary>The zone of an online page.</summary>
+    private static Zone* ZoneOf(uint page)
     {
-        if (LinearRegion.PageCount == 0) return null;
-        Zone* zone = (Zone*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_zoneArray));
-        zone->Initialize(LinearRegion.Frames);
-        return zone;
+        int index = LinearRegion.ZoneIndexOf(page);
+        Debug.Assert(index >= 0, "the page is online");
+        return ZoneAt(index);
     }
 
-    /// <summary>Takes any number of pages up to a section, side by side, from the smallest block that holds them. False when neither the zone nor the system has them.</summary>
-    internal static bool TryTakePages(HotPages* hot, uint count, MemoryChoice choice, out uint page)
+    /// <summary>Sets a new thread block's part up, or looks again which node an adopted one's new owner is on.</summary>
+    internal static void Initialize(ThreadPages* own)
+    {
+        if (s_nodeCount <= 1 || !own->TryEnter()) return; // not now: at the next lookup
+        MoveToNode(own, NodeTopology.Current.NodeOfCurrentThread());
+        own->Leave();
+    }
+
+    // ── taking ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// <summary>Takes any number of unmovable pages up to a section, side by side, from the smallest block that holds them: slabs. False when neither the zones nor the system have them.</summary>
+    internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page)
     {
         Debug.Assert(count is > 0 and <= LinearRegion.SectionPages, "a block of the top order is the most there is");
-        int order = LinearRegion.OrderOf(count);
-        if (hot != null && choice != MemoryChoice.FreshFirst)
+        PageRequest request = new(LinearRegion.OrderOf(count), count) { Choice = choice };
+        if (count != 1 && choice != MemoryChoice.FreshFirst && own != null && own->Count != 0)
         {
-            if (count == 1 && (hot->TryTake(out page) || (TryRefill(hot) && hot->TryTake(out page)))) return true;
-            if (count != 1 && hot->Count != 0)
-            {
-                // Single pages that are used may merge to what is asked for: better than fresh ones.
-                if (TryTakeAligned(order, count, MemoryChoice.UsedOnly, out page, out _)) return true;
-                Drain(hot);
-            }
+            // Single pages that are used may merge to what is asked for: better than fresh ones.
+            if (TryTake(own, request with { Choice = MemoryChoice.UsedOnly }, out page, out _)) return true;
+            Drain(own);
         }
-        return TryTakeAligned(order, count, choice, out page, out _);
+        return TryTake(own, request, out page, out _);
     }
 
-    /// <summary>Gives pages back that were taken together.</summary>
-    internal static void GivePages(HotPages* hot, uint page, uint count)
+    /// <summary>Takes pages: from the thread's hot list, from the zones, from the system.</summary>
+    /// <param name="own">The calling thread's; null to go to the zones at once.</param>
+    /// <param name="failure">Why not, where the answer is false.</param>
+    internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
     {
-        if (count != 1 || hot == null)
+        failure = PageFailure.None;
+        if (TryTakeHot(own, request, out page))
         {
-            GivePages(page, count);
-            return;
+            if (request.Zeroed) TryClear(page, 1); // pages in hot lists have been used
+            return true;
         }
-        if (hot->IsFull) Drain(hot, HotPages.Batch);
-        LinearRegion.Frames[page].State = PageState.Hot;
-        hot->Add(page);
+        failure = s_nodeCount == 0 ? PageFailure.OutOfPages : TryTakeBlock(own, request, ref page);
+        return failure == PageFailure.None;
     }
 
-    /// <summary>Takes pages from a block of the given order, whose alignment the first page has; what they do not use of it goes back at once.</summary>
-    /// <param name="zeroed">All of them read as zero.</param>
-    internal static bool TryTakeAligned(int order, uint count, MemoryChoice choice, out uint page, out bool zeroed)
+    private static bool TryTakeHot(ThreadPages* own, in PageRequest request, out uint page)
     {
         page = PageFrame.None;
-        zeroed = false;
-        if (s_zone == null) return false;
-        s_zone->Lock.Acquire();
-        bool taken = s_zone->TryTake(order, count, PageState.Taken, choice, out page, out zeroed);
-        while (!taken)
+        if (request.Count != 1 || request.Order != 0 || request.Kind != ZoneKind.Normal || request.Choice == MemoryChoice.FreshFirst || own == null || !own->TryEnter()) return false;
+        if (s_nodeCount > 1 && own->IsLookupDue()) MoveToNode(own, NodeTopology.Current.NodeOfCurrentThread());
+        HotPages* hot = own->List(request.Type);
+        bool taken = (request.Node == PageRequest.LocalNode || request.Node == own->Node)
+            && (hot->Count != 0 || TryRefill(own, request.Type))
+            && (request.Cold ? hot->TryTakeCold(out page) : hot->TryTake(out page));
+        if (taken)
         {
-            s_zone->Lock.Release();
-            if (choice == MemoryChoice.UsedOnly) return false;
-            if (!LinearRegion.TryBringSectionOnline(out uint firstPage)) return false;
-            s_zone->Lock.Acquire();
-            s_zone->AddSection(firstPage);
-            // Another thread may have been faster and used the new section up: then once more.
-            taken = s_zone->TryTake(order, count, PageState.Taken, choice, out page, out zeroed);
+            PageFrame* frame = LinearRegion.Frames + page;
+            CheckHot(frame, page);
+            own->CountHit();
+            frame->SetState(request.State);
         }
-        s_zone->Lock.Release();
+        own->Leave();
+        return taken;
+    }
+
+    // The kernel's get_page_from_freelist: every zone that will do, the nearest first.
+    private static PageFailure TryTakeBlock(ThreadPages* own, in PageRequest request, ref uint page)
+    {
+        int wanted = request.Node != PageRequest.LocalNode ? request.Node
+            : own != null ? own->Node
+            : NodeTopology.Current.NodeOfCurrentThread();
+        PageFailure failure = PageFailure.OutOfPages;
+        foreach (int node in NodeTopology.Current.NearestTo(wanted))
+        {
+            for (ZoneKind kind = request.Kind; ; kind = ZoneKind.Normal)
+            {
+                PageFailure here = TryTakeFrom(ZoneOf(node, kind), request, node == wanted, ref page);
+                if (here == PageFailure.None)
+                {
+                    if (node != wanted) ZoneOf(wanted, request.Kind)->CountForeign();
+                    return here;
+                }
+                if (here == PageFailure.LockLimit) failure = here;
+                if (kind != ZoneKind.High) break;
+            }
+            if (request.ThisNode) break;
+        }
+        return failure;
+    }
+
+    private static PageFailure TryTakeFrom(Zone* zone, in PageRequest request, bool wanted, ref uint page)
+    {
+        ulong* dirty = stackalloc ulong[(int)LinearRegion.SectionPages / 64];
+        bool reclaim;
+        zone->Lock.Acquire();
+        while (!zone->TryTake(request, out page, request.Zeroed ? dirty : null))
+        {
+            zone->Lock.Release();
+            if (request.Choice == MemoryChoice.UsedOnly || !TryGrow(zone, request.Type)) return PageFailure.OutOfPages;
+            zone->Lock.Acquire(); // another thread may be faster and use the new section up: then once more
+        }
+        zone->CountHit(wanted);
+        reclaim = zone->Marks.IsReclaimDue(zone->OnlinePages - zone->FreePages);
+        zone->Lock.Release();
+        if (reclaim) Reclaimer.Request();
+        if (zone->Kind == ZoneKind.Dma && !VirtualMemory.TryLock(LinearRegion.AddressOf(page), (nuint)request.Count << LinearRegion.PageShift))
+        {
+            GiveUnlocked(zone, page, request.Count, clean: false);
+            page = PageFrame.None;
+            return PageFailure.LockLimit;
+        }
+        if (!request.Zeroed || TryClear(page, request.Count, dirty)) return PageFailure.None;
+        GivePages(page, request.Count);
+        page = PageFrame.None;
+        return PageFailure.OutOfPages;
+    }
+
+    private static bool TryGrow(Zone* zone, MigrateType type)
+    {
+        NodeTopology nodes = NodeTopology.Current;
+        int systemNode = nodes.Count == 1 || nodes.IsFake ? -1 : nodes.SystemNodeOf(zone->Node);
+        uint first;
+        bool grown = zone->Kind == ZoneKind.High
+            ? HighRegion.TryBringSectionOnline(zone->Index, systemNode, out first)
+            : LinearRegion.TryBringSectionOnline(zone->Index, systemNode, out first);
+        if (!grown) return false;
+        zone->Lock.Acquire();
+        zone->AddSection(first, type);
+        zone->Lock.Release();
+        return true;
+    }
+
+    // Clears the pages whose bit is set: the others read as zero already. False where the system does not let high pages be cleared.
+    private static bool TryClear(uint page, uint count, ulong* dirty)
+    {
+        uint bits = page & ~63u; // the first word's first page
+        for (uint at = page, end = page + count; at < end;)
+        {
+            uint first = at;
+            while (at < end && (dirty[(at - bits) / 64] >> (int)(at & 63) & 1) != 0) at++;
+            if (at == first) at++;
+            else if (!TryClear(first, at - first)) return false;
+        }
+        return true;
+    }
+
+    private static bool TryClear(uint page, uint count)
+    {
+        // A high page has no address to clear it at; without its memory it reads as zero as well.
+        if (HighRegion.Contains(page)) return HighRegion.TryPurge(page, count);
+        NativeMemory.Clear((void*)LinearRegion.AddressOf(page), (nuint)count << LinearRegion.PageShift);
+        return true;
+    }
+
+    // ── giving back ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// <summary>Gives pages back that were taken together.</summary>
+    /// <param name="own">The calling thread's; null to go to the zone at once.</param>
+    /// <param name="cold">They are not in the processor's cache.</param>
+    internal static void GivePages(ThreadPages* own, uint page, uint count, bool cold = false)
+    {
+        if (count != 1 || own == null || !TryGiveHot(own, page, cold)) GivePages(page, count);
+    }
+
+    private static bool TryGiveHot(ThreadPages* own, uint page, bool cold)
+    {
+        PageFrame* frame = LinearRegion.Frames + page;
+        if ((ZoneKind)(frame->Zone % Pages.Zone.KindCount) != ZoneKind.Normal || !own->TryEnter()) return false;
+        HotPages* hot = frame->Zone == own->Zone ? own->List(frame->Type) : own->Foreign;
+        if (hot->IsFull) Drain(hot, HotPages.Batch);
+        frame->SetState(PageState.Hot);
+        if (cold) hot->AddCold(page);
+        else hot->Add(page);
+        own->Leave();
         return true;
     }
 
@@ -97,36 +237,55 @@ internal static unsafe class PageLayer
     /// <param name="clean">The caller knows that there is no memory behind them any more.</param>
     internal static void GivePages(uint page, uint count, bool clean = false)
     {
-        s_zone->Lock.Acquire();
-        if (clean) s_zone->SetClean(page, count);
+        Zone* zone = ZoneOf(page);
+        if (zone->Kind == ZoneKind.Dma) VirtualMemory.Unlock(LinearRegion.AddressOf(page), (nuint)count << LinearRegion.PageShift);
+        GiveUnlocked(zone, page, count, clean);
+    }
+
+    private static void GiveUnlocked(Zone* zone, uint page, uint count, bool clean)
+    {
+        zone->Lock.Acquire();
+        if (clean) zone->SetClean(page, count);
         LinearRegion.Frames[page].State = PageState.Inner;
-        s_zone->GiveRange(page, count);
-        s_zone->Lock.Release();
+        zone->GiveRange(page, count);
+        zone->Lock.Release();
     }
 
     /// <summary>Grows a run in place, if the pages behind it are free.</summary>
     internal static bool TryExtend(uint page, uint oldCount, uint newCount)
     {
         Debug.Assert(newCount > oldCount, "this grows");
-        s_zone->Lock.Acquire();
-        bool extended = s_zone->TryTakeAt(page + oldCount, newCount - oldCount);
-        s_zone->Lock.Release();
+        Zone* zone = ZoneOf(page);
+        zone->Lock.Acquire();
+        bool extended = zone->Kind == ZoneKind.Normal && zone->TryTakeAt(page + oldCount, newCount - oldCount);
+        zone->Lock.Release();
         return extended;
     }
+
+    // ── reclaim ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// <summary>
     /// Whether a block of this order would have to be fresh memory and it is time to look for used memory in caches first: resident memory has
     /// grown by <see cref="ReapGrowthShift"/> since the last time this was true. At most one thread is told so.
     /// </summary>
-    internal static bool ShouldReap(HotPages* hot, int order)
+    internal static bool ShouldReap(ThreadPages* own, int order)
     {
-        if (s_zone == null || (order == 0 && hot != null && hot->Count != 0)) return false;
-        uint dirty = s_zone->DirtyPages, reapAt = Volatile.Read(ref s_reapAt);
+        if (s_nodeCount == 0 || (order == 0 && own != null && own->List(MigrateType.Unmovable)->Count != 0)) return false;
+        Zone* zone = own == null ? ZoneOf(0, ZoneKind.Normal) : ZoneAt(own->Zone);
+        uint dirty = DirtyPages(), reapAt = Volatile.Read(ref s_reapAt);
         if (dirty < reapAt) return false;
-        s_zone->Lock.Acquire();
-        bool has = s_zone->HasDirty(order);
-        s_zone->Lock.Release();
+        zone->Lock.Acquire();
+        bool has = zone->HasDirty(order);
+        zone->Lock.Release();
         return !has && Interlocked.CompareExchange(ref s_reapAt, NextReap(dirty), reapAt) == reapAt;
+    }
+
+    /// <summary>Pages of all zones that may have memory behind them.</summary>
+    internal static uint DirtyPages()
+    {
+        uint pages = 0;
+        for (int index = 0; index < ZoneCount; index++) pages += ZoneAt(index)->DirtyPages;
+        return pages;
     }
 
     private static uint NextReap(uint dirtyPages) => dirtyPages + Math.Max(SmallestReapGrowth, dirtyPages >> ReapGrowthShift);
@@ -138,40 +297,42 @@ internal static unsafe class PageLayer
     /// <summary>Dirty pages from which the next reap is due. Any thread, by Interlocked.</summary>
     private static uint s_reapAt = SmallestReapGrowth;
 
-    /// <summary>Gives all of a thread's hot pages back to the zone.</summary>
-    internal static void Drain(HotPages* hot) => Drain(hot, hot->Count);
-
     /// <summary>
     /// Gives the memory behind every free page back to the system and returns how many bytes that were. A block is out of the lists while
     /// the system works on it, so no allocation waits for a system call.
     /// </summary>
     internal static nuint Purge()
     {
-        if (s_zone == null) return 0;
+        nuint bytes = 0;
+        for (int index = 0; index < ZoneCount; index++) bytes += Purge(ZoneAt(index));
+        Interlocked.Add(ref s_purgedBytes, (long)bytes);
+        Volatile.Write(ref s_reapAt, NextReap(DirtyPages())); // growth counts from here on
+        return bytes;
+    }
+
+    private static nuint Purge(Zone* zone)
+    {
         nuint bytes = 0;
         for (int order = 0; order < LinearRegion.OrderCount; order++)
         {
             while (true)
             {
-                s_zone->Lock.Acquire();
-                bool taken = s_zone->TryTakeDirty(order, out uint page);
-                s_zone->Lock.Release();
+                zone->Lock.Acquire();
+                bool taken = zone->TryTakeDirty(order, out uint page);
+                zone->Lock.Release();
                 if (!taken) break;
-                nuint purged = PurgeBlock(page, 1u << order, out bool complete);
-                bytes += purged;
-                s_zone->Lock.Acquire();
-                s_zone->Give(page, order);
-                s_zone->Lock.Release();
+                bytes += PurgeBlock(zone, page, 1u << order, out bool complete);
+                zone->Lock.Acquire();
+                zone->Give(page, order);
+                zone->Lock.Release();
                 if (!complete) break; // the system says no: it will say so again
             }
         }
-        Interlocked.Add(ref s_purgedBytes, (long)bytes);
-        Volatile.Write(ref s_reapAt, NextReap(s_zone->DirtyPages)); // growth counts from here on
         return bytes;
     }
 
     // Purges the dirty runs of a block that is in nobody's hands.
-    private static nuint PurgeBlock(uint page, uint count, out bool complete)
+    private static nuint PurgeBlock(Zone* zone, uint page, uint count, out bool complete)
     {
         nuint bytes = 0;
         complete = true;
@@ -185,39 +346,142 @@ internal static unsafe class PageLayer
             uint first = at;
             while (at < end && LinearRegion.IsDirty(at)) at++;
             nuint run = (nuint)(at - first) << LinearRegion.PageShift;
-            if (!VirtualMemory.TryPurge(LinearRegion.AddressOf(first), run))
+            if (!(zone->Kind == ZoneKind.High ? HighRegion.TryPurge(first, at - first) : VirtualMemory.TryPurge(LinearRegion.AddressOf(first), run)))
             {
                 complete = false;
                 continue;
             }
-            s_zone->Lock.Acquire(); // a word of the dirty bits may belong to other blocks too
-            s_zone->SetClean(first, at - first);
-            s_zone->Lock.Release();
+            zone->Lock.Acquire(); // a word of the dirty bits may belong to other blocks too
+            zone->SetClean(first, at - first);
+            zone->Lock.Release();
             bytes += run;
         }
         return bytes;
     }
 
-    // A batch of pages that have memory behind them; or a single fresh one, whose first touch costs a thousand times what the lock does, so that
-    // no thread holds fresh pages back while others have used ones to give.
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool TryRefill(HotPages* hot)
+    // ── hot lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// <summary>Gives all of a thread's hot pages back to their zones. The caller owns the block.</summary>
+    internal static void Drain(ThreadPages* own)
     {
-        if (s_zone == null) return false;
-        s_zone->Lock.Acquire();
-        while (hot->Count < HotPages.Batch && s_zone->TryTake(0, 1, PageState.Hot, MemoryChoice.UsedOnly, out uint page, out _)) hot->Add(page);
-        s_zone->Lock.Release();
+        if (own == null || own->Count == 0 || !own->TryEnter()) return; // where another thread is at it, it is being done
+        DrainAll(own);
+        own->Leave();
+    }
+
+    /// <summary>
+    /// Gives the hot pages of all threads back, whatever they are doing: also of those that have not allocated for a while. Only a thread that is in the middle of
+    /// using its list keeps it.
+    /// </summary>
+    internal static void DrainThreads()
+    {
+        int count = ThreadRegistry.Count;
+        bool any = false;
+        for (int index = 0; index < count && !any; index++) any = ThreadPages.Of(ThreadRegistry.At(index))->Count != 0;
+        if (!any || Interlocked.CompareExchange(ref s_draining, 1, 0) != 0) return;
+        for (int index = 0; index < count; index++) ThreadPages.Of(ThreadRegistry.At(index))->SetClaimed(true);
+        Interlocked.MemoryBarrierProcessWide();
+        for (int index = 0; index < count; index++)
+        {
+            ThreadPages* pages = ThreadPages.Of(ThreadRegistry.At(index));
+            if (!pages->IsInside) DrainAll(pages);
+            pages->SetClaimed(false);
+        }
+        Volatile.Write(ref s_draining, 0);
+    }
+
+    private static void DrainAll(ThreadPages* pages)
+    {
+        for (int type = 0; type < Pageblock.TypeCount; type++) Drain(pages->List((MigrateType)type), HotPages.Capacity);
+        Drain(pages->Foreign, HotPages.Capacity);
+        if (pages->Hits != 0) ZoneAt(pages->Zone)->AddHits(pages->TakeHits());
+    }
+
+    // A batch of pages that have memory behind them; none where only fresh ones are left: those are taken singly, as their first touch costs a thousand
+    // times what the lock does, so that no thread holds fresh pages back while others have used ones to give.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryRefill(ThreadPages* own, MigrateType type)
+    {
+        HotPages* hot = own->List(type);
+        PageRequest request = new(0, 1) { State = PageState.Hot, Choice = MemoryChoice.UsedOnly, Type = type };
+        Zone* zone = ZoneAt(own->Zone);
+        zone->Lock.Acquire();
+        while (hot->Count < HotPages.Batch && zone->TryTake(request, out uint page)) hot->Add(page);
+        zone->Lock.Release();
         return hot->Count != 0;
     }
 
+    private static void MoveToNode(ThreadPages* own, int node)
+    {
+        if (node == own->Node) return;
+        DrainAll(own);
+        own->SetNode(node);
+    }
+
+    // Gives the coldest pages back to the zones they are from, with one lock for all that follow each other from the same.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Drain(HotPages* hot, int count)
     {
-        Span<uint> pages = stackalloc uint[HotPages.Capacity];
-        pages = pages[..hot->TakeCold(pages[..count])];
-        if (pages.IsEmpty) return;
-        s_zone->Lock.Acquire();
-        foreach (uint page in pages) s_zone->Give(page, 0);
-        s_zone->Lock.Release();
+        Zone* locked = null;
+        for (; count != 0 && hot->TryTakeCold(out uint page); count--)
+        {
+            PageFrame* frame = LinearRegion.Frames + page;
+            CheckHot(frame, page);
+            Zone* zone = ZoneAt(frame->Zone);
+            if (zone != locked)
+            {
+                if (locked != null) locked->Lock.Release();
+                zone->Lock.Acquire();
+                locked = zone;
+            }
+            zone->Give(page, 0);
+        }
+        if (locked != null) locked->Lock.Release();
+    }
+
+    // Two threads that free the same page at the same moment are told apart by nothing; the page is then in two lists, and found here.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void CheckHot(PageFrame* frame, uint page)
+    {
+        if (frame->State != PageState.Hot) ThrowHelper.StopOnBadPage(page);
+    }
+
+    /// <summary>Pages in the hot lists of all threads. They go on meanwhile.</summary>
+    internal static nuint CountHotPages()
+    {
+        nuint pages = 0;
+        for (int index = 0; index < ThreadRegistry.Count; index++) pages += (nuint)ThreadPages.Of(ThreadRegistry.At(index))->Count;
+        return pages;
+    }
+
+    /// <summary>Requests that a zone served, those from hot lists that were filled from it included.</summary>
+    internal static long CountHits(Zone* zone)
+    {
+        long hits = zone->Hits;
+        for (int index = 0; index < ThreadRegistry.Count; index++)
+        {
+            ThreadPages* pages = ThreadPages.Of(ThreadRegistry.At(index));
+            if (pages->Zone == zone->Index) hits += pages->Hits;
+        }
+        return hits;
+    }
+
+    /// <summary>Pageblocks of a zone that have a migrate type.</summary>
+    internal static long CountPageblocks(Zone* zone, MigrateType type)
+    {
+        long blocks = 0;
+        for (uint section = 0; section < LinearRegion.EndPage; section += LinearRegion.SectionPages)
+        {
+            if (LinearRegion.ZoneIndexOf(section) != zone->Index) continue;
+            for (uint page = section; page < section + LinearRegion.SectionPages; page += Pageblock.Pages)
+                if (LinearRegion.TypeOf(page) == type) blocks++;
+        }
+        return blocks;
+    }
+
+    /// <summary>Checks every zone. Throws where something is wrong.</summary>
+    internal static void Verify()
+    {
+        for (int index = 0; index < ZoneCount; index++) ZoneAt(index)->Verify();
     }
 }

@@ -5,19 +5,6 @@ using NativeAlloc.Os;
 
 namespace NativeAlloc.Pages;
 
-/// <summary>What a taker of pages would like to have behind them.</summary>
-internal enum MemoryChoice
-{
-    /// <summary>Used memory, even from a larger block than necessary: resident memory grows only when there is none.</summary>
-    UsedFirst,
-
-    /// <summary>Used memory or nothing.</summary>
-    UsedOnly,
-
-    /// <summary>Fresh memory: for what will touch little of it, and would keep the rest of used pages from others.</summary>
-    FreshFirst,
-}
-
 /// <summary>
 /// A set of pages that one buddy allocator manages (<c>struct zone</c>): free blocks of 2^order pages, split to serve a smaller request and
 /// merged with their buddy when freed. It works on frames alone and never touches the pages themselves.
@@ -25,19 +12,30 @@ internal enum MemoryChoice
 /// <remarks>
 /// <code>
 /// TryTake ─ RemoveSmallest ─ Expand              (__rmqueue_smallest, expand, rmv_page_order)
+///         ├ RemoveFallback ─ TryClaim, Expand    (__rmqueue_fallback: the largest block of another migrate type)
 ///         └ after the caller added a section: again
 /// Give ─ FreeOneBlock                            (__free_one_page: merges up to the top order)
 /// </code>
-/// All members but the counters ask for the lock to be held, so that callers can do several steps under one acquisition.
+/// <para>A free block stands on the list of its pageblock's migrate type. One that is larger than a pageblock gives all of its pageblocks the same.</para>
+/// <para>All members but the counters ask for the lock to be held, so that callers can do several steps under one acquisition.</para>
 /// </remarks>
-[StructLayout(LayoutKind.Sequential)]
+[StructLayout(LayoutKind.Sequential, Size = Bytes)]
 internal unsafe struct Zone
 {
+    /// <summary>Bytes of a zone: a multiple of two cache lines, so that no zone's lock shares one with another's.</summary>
+    internal const int Bytes = 640;
+
+    /// <summary>Zones of a node: DMA, normal, high.</summary>
+    internal const int KindCount = 3;
+
     /// <summary>Guards the lists and the frames of all free blocks.</summary>
     public NativeLock Lock;
 
-    /// <summary>The frames of the region; immutable.</summary>
+    /// <summary>The frames of all pages; immutable.</summary>
     public PageFrame* Frames;
+
+    /// <summary>Where the zone stands among all: see <see cref="IndexOf"/>; immutable.</summary>
+    public byte Index;
 
     /// <summary>Pages this zone has been given. Grows only.</summary>
     private uint _onlinePages;
@@ -48,46 +46,110 @@ internal unsafe struct Zone
     /// <summary>Pages with the dirty bit.</summary>
     private uint _dirtyPages;
 
-    /// <summary>Free blocks by order.</summary>
+    /// <summary>When to reclaim.</summary>
+    public Watermarks Marks;
+
+    /// <summary>Bit 16·type + order: that free list is not empty. A word for each type would cost another load.</summary>
+    private ulong _nonEmpty;
+
+    /// <summary>Requests served here that were meant for this node (<c>numa_hit</c>).</summary>
+    private long _hits;
+
+    /// <summary>Requests served here though another node was asked first (<c>numa_miss</c>).</summary>
+    private long _misses;
+
+    /// <summary>Requests meant for this node and served by another (<c>numa_foreign</c>). Any thread, by Interlocked.</summary>
+    private long _foreign;
+
+    /// <summary>Requests served from another migrate type's block.</summary>
+    private long _steals;
+
+    /// <summary>Pageblocks that changed their migrate type for that.</summary>
+    private long _claims;
+
+    /// <summary>Free blocks by type and order.</summary>
     private FreeAreas _areas;
 
-    internal void Initialize(PageFrame* frames)
+    internal void Initialize(PageFrame* frames, int index = 0, uint limitPages = uint.MaxValue)
     {
         this = default;
         Frames = frames;
+        Index = (byte)index;
+        Marks = new Watermarks(limitPages);
         foreach (ref FreeArea area in (Span<FreeArea>)_areas) area = FreeArea.Empty;
     }
+
+    internal static int IndexOf(int node, ZoneKind kind) => node * KindCount + (int)kind;
+
+    internal readonly int Node => Index / KindCount;
+
+    internal readonly ZoneKind Kind => (ZoneKind)(Index % KindCount);
 
     internal readonly uint OnlinePages => Volatile.Read(in _onlinePages);
 
     internal readonly uint FreePages => Volatile.Read(in _freePages);
 
-    internal readonly uint FreeBlocks(int order) => _areas[order].Count;
+    /// <summary>Pages of this zone that may have memory behind them, taken or free: its part of resident memory, at most.</summary>
+    internal readonly uint DirtyPages => Volatile.Read(in _dirtyPages);
+
+    internal readonly long Hits => Volatile.Read(in _hits);
+
+    internal readonly long Misses => Volatile.Read(in _misses);
+
+    internal readonly long Foreign => Volatile.Read(in _foreign);
+
+    internal readonly long Steals => Volatile.Read(in _steals);
+
+    internal readonly long Claims => Volatile.Read(in _claims);
+
+    internal readonly uint FreeBlocks(MigrateType type, int order) => Volatile.Read(in _areas[AreaIndex(type, order)].Count);
+
+    internal readonly uint FreeBlocks(int order)
+    {
+        uint count = 0;
+        for (int type = 0; type < Pageblock.TypeCount; type++) count += FreeBlocks((MigrateType)type, order);
+        return count;
+    }
+
+    /// <summary>Counts a request by where it was meant to go.</summary>
+    internal void CountHit(bool wanted)
+    {
+        ref long counter = ref wanted ? ref _hits : ref _misses;
+        Volatile.Write(ref counter, counter + 1);
+    }
+
+    /// <summary>Counts a request that was meant for this node and went to another. Without the lock.</summary>
+    internal void CountForeign() => Interlocked.Increment(ref _foreign);
+
+    /// <summary>Counts hits of a hot list that was filled from here. Without the lock.</summary>
+    internal void AddHits(long hits) => Interlocked.Add(ref _hits, hits);
 
     /// <summary>Adds a section that has just been brought online.</summary>
-    internal void AddSection(uint firstPage)
+    internal void AddSection(uint firstPage, MigrateType type = MigrateType.Unmovable)
     {
         Volatile.Write(ref _onlinePages, _onlinePages + LinearRegion.SectionPages);
+        LinearRegion.SetType(firstPage, LinearRegion.SectionPages, type);
         FreeOneBlock(firstPage, LinearRegion.MaxOrder);
     }
 
-    /// <summary>Takes a block of 2^order pages; false when no free block is large enough.</summary>
-    /// <param name="zeroed">Nothing was ever written to the first <paramref name="usedPages"/> pages since the system made them.</param>
-    /// <param name="usedPages">How many pages the caller keeps: the rest of the block is given back at once.</param>
-    /// <param name="choice">Whether the block should have memory behind it.</param>
-    internal bool TryTake(int order, uint usedPages, PageState state, MemoryChoice choice, out uint page, out bool zeroed)
+    /// <summary>Takes pages; false when no free block is large enough.</summary>
+    /// <param name="request">How many, of which type, with what behind them. Node and zone are not looked at.</param>
+    /// <param name="page">The first of them.</param>
+    /// <param name="dirtyWords">Where not null, gets a bit for each page that was written to since the system made it: see <see cref="LinearRegion.CopyDirty"/>.</param>
+    internal bool TryTake(in PageRequest request, out uint page, ulong* dirtyWords = null)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
-        Debug.Assert(usedPages > 0 && usedPages <= 1u << order, "the order fits the pages");
-        zeroed = false;
-        if (!RemoveSmallest(order, choice, out page)) return false;
-        GiveRange(page + usedPages, (1u << order) - usedPages);
-        zeroed = !LinearRegion.AnyDirty(page, usedPages);
-        SetDirty(page, usedPages);
+        Debug.Assert(request.Count > 0 && request.Count <= 1u << request.Order, "the order fits the pages");
+        if (!Remove(request, out page)) return false;
+        GiveRange(page + request.Count, (1u << request.Order) - request.Count);
+        if (dirtyWords != null) LinearRegion.CopyDirty(page, request.Count, dirtyWords);
+        SetDirty(page, request.Count);
         PageFrame* frame = Frames + page;
-        frame->State = state;
-        frame->Order = (byte)order;
-        frame->PageCount = usedPages;
+        frame->Order = (byte)request.Order;
+        frame->Zone = Index;
+        frame->Type = LinearRegion.TypeOf(page);
+        frame->PageCount = request.Count;
+        frame->SetState(request.State);
         return true;
     }
 
@@ -114,7 +176,8 @@ internal unsafe struct Zone
         if (end > LinearRegion.OnlinePages) return false; // no frames beyond
         for (uint at = page; at < end;)
         {
-            if (!TryFindFree(at, out uint head, out int order)) return false;
+            // The next section may be another zone's, whose blocks are not ours to look at.
+            if (LinearRegion.ZoneIndexOf(at) != Index || !TryFindFree(at, out uint head, out int order)) return false;
             at = head + (1u << order);
         }
         for (uint at = page; at < end;)
@@ -129,16 +192,14 @@ internal unsafe struct Zone
         return true;
     }
 
-    /// <summary>Pages of this zone that may have memory behind them, taken or free: its part of resident memory, at most.</summary>
-    internal readonly uint DirtyPages => Volatile.Read(in _dirtyPages);
-
     /// <summary>True if a block of this order can be had without resident memory growing.</summary>
-    internal readonly bool HasDirty(int order)
+    internal readonly bool HasDirty(int order, MigrateType type = MigrateType.Unmovable)
     {
-        for (int current = order; current < LinearRegion.OrderCount; current++)
+        for (int other = 0; other < Pageblock.TypeCount; other++)
         {
-            uint page = _areas[current].First;
-            if (page != PageFrame.None && LinearRegion.AnyDirty(page, 1u << current)) return true;
+            ulong orders = OrdersFrom(other == (int)type ? order : Math.Max(order, Pageblock.Order), (MigrateType)other);
+            for (; orders != 0; orders &= orders - 1)
+                if (Frames[_areas[AreaIndex((MigrateType)other, BitOperations.TrailingZeroCount(orders))].First].Dirty) return true;
         }
         return false;
     }
@@ -162,34 +223,100 @@ internal unsafe struct Zone
     /// <summary>Takes a free block that may have memory behind it, to be purged; false when there is none of this order.</summary>
     internal bool TryTakeDirty(int order, out uint page)
     {
-        page = _areas[order].First; // dirty blocks stand first
-        if (page == PageFrame.None || !LinearRegion.AnyDirty(page, 1u << order)) return false;
-        RemoveFree(page, order);
-        Frames[page].State = PageState.Taken;
-        Frames[page].Order = (byte)order;
-        return true;
-    }
-
-    /// <summary>The smallest free block of at least 2^order pages and of the kind asked for, cut down to size (<c>__rmqueue_smallest</c>).</summary>
-    private bool RemoveSmallest(int order, MemoryChoice choice, out uint page)
-    {
-        bool usedFirst = choice != MemoryChoice.FreshFirst;
-        return RemoveSmallest(order, usedFirst, out page) || (choice != MemoryChoice.UsedOnly && RemoveSmallest(order, !usedFirst, out page));
-    }
-
-    // Used blocks stand first in each list and fresh ones last, so one look at an end tells whether there is one.
-    private bool RemoveSmallest(int order, bool used, out uint page)
-    {
-        for (int current = order; current < LinearRegion.OrderCount; current++)
+        for (int type = 0; type < Pageblock.TypeCount; type++)
         {
-            page = used ? _areas[current].First : _areas[current].Last;
-            if (page == PageFrame.None || LinearRegion.AnyDirty(page, 1u << current) != used) continue;
-            RemoveFree(page, current);
-            page = Expand(page, order, current);
+            page = _areas[AreaIndex((MigrateType)type, order)].First; // dirty blocks stand first
+            if (page == PageFrame.None || !Frames[page].Dirty) continue;
+            RemoveFree(page, order);
+            Frames[page].State = PageState.Taken;
+            Frames[page].Order = (byte)order;
             return true;
         }
         page = PageFrame.None;
         return false;
+    }
+
+    // The order in which memory is looked for. Used memory comes before fresh; whole pageblocks that are free harm no type when they change theirs;
+    // and single pages out of another type's pageblocks are what is left before the caller asks for a new section.
+    private bool Remove(in PageRequest request, out uint page)
+    {
+        (int order, MigrateType type) = (request.Order, request.Type);
+        bool usedFirst = request.Choice != MemoryChoice.FreshFirst;
+        if (RemoveSmallest(order, type, usedFirst, out page)) return true;
+        if (usedFirst && RemoveFallback(order, type, Math.Max(order, Pageblock.Order), usedOnly: true, out page)) return true;
+        if (request.Choice == MemoryChoice.UsedOnly) return false;
+        return RemoveSmallest(order, type, !usedFirst, out page) || RemoveFallback(order, type, order, usedOnly: false, out page);
+    }
+
+    /// <summary>The smallest free block of at least 2^order pages and of the kind asked for, cut down to size (<c>__rmqueue_smallest</c>).</summary>
+    /// <remarks>Used blocks stand first in each list and fresh ones last, so one look at an end tells whether there is one.</remarks>
+    private bool RemoveSmallest(int order, MigrateType type, bool used, out uint page)
+    {
+        for (ulong orders = OrdersFrom(order, type); orders != 0; orders &= orders - 1)
+        {
+            int current = BitOperations.TrailingZeroCount(orders);
+            FreeArea* area = Area(type, current);
+            page = used ? area->First : area->Last;
+            if (Frames[page].Dirty != used) continue;
+            page = Split(page, order, current);
+            return true;
+        }
+        page = PageFrame.None;
+        return false;
+    }
+
+    /// <summary>
+    /// The largest free block of another type (<c>__rmqueue_fallback</c>): the more comes over at once, the less often this happens, and the fewer
+    /// pageblocks end up mixed.
+    /// </summary>
+    private bool RemoveFallback(int order, MigrateType type, int smallest, bool usedOnly, out uint page)
+    {
+        for (int current = LinearRegion.MaxOrder; current >= smallest; current--)
+        {
+            foreach (MigrateType other in Pageblock.FallbacksOf(type))
+            {
+                page = Area(other, current)->First;
+                if (page == PageFrame.None || (usedOnly && !Frames[page].Dirty)) continue;
+                TryClaim(page, current, type);
+                page = Split(page, order, current);
+                Volatile.Write(ref _steals, _steals + 1);
+                return true;
+            }
+        }
+        page = PageFrame.None;
+        return false;
+    }
+
+    // Gives the pageblocks of a free block another type: all of a large block; of a smaller one the pageblock it lies in, if half of that is free at
+    // least, with all its free blocks. Otherwise the pageblock and its other free blocks stay what they are.
+    private void TryClaim(uint page, int order, MigrateType type)
+    {
+        uint first = page & ~(Pageblock.Pages - 1), count = Math.Max(1u << order, Pageblock.Pages);
+        if (order < Pageblock.Order)
+        {
+            uint free = 0;
+            for (uint at = first; at < first + count; at++)
+                if (Frames[at].State == PageState.Free) free += 1u << Frames[at].Order;
+            if (free < Pageblock.Pages / 2) return;
+        }
+        // Off their old lists, and with the new type onto the new ones.
+        for (uint at = first; at < first + count; at++)
+        {
+            if (Frames[at].State != PageState.Free) continue;
+            Area(LinearRegion.TypeOf(at), Frames[at].Order)->Remove(Frames, at);
+            UpdateNonEmpty(LinearRegion.TypeOf(at), Frames[at].Order);
+        }
+        LinearRegion.SetType(first, count, type);
+        for (uint at = first; at < first + count; at++)
+            if (Frames[at].State == PageState.Free) Link(at, Frames[at].Order, type);
+        Volatile.Write(ref _claims, _claims + count / Pageblock.Pages);
+    }
+
+    // Takes a free block off its list and cuts it down.
+    private uint Split(uint page, int order, int current)
+    {
+        RemoveFree(page, current);
+        return order == current ? page : Expand(page, order, current);
     }
 
     /// <summary>Halves a block until it has the order asked for, keeps a half that has memory behind it, and puts the others on the lists (<c>expand</c>).</summary>
@@ -218,25 +345,58 @@ internal unsafe struct Zone
             RemoveFree(buddy, order);
             page &= ~(1u << order);
             order++;
+            // Two pageblocks that were of different types are one free block now, and the type of what is wholly free is nobody's concern.
+            if (order > Pageblock.Order) UniteTypes(page, order);
         }
         AddFree(page, order);
     }
 
+    // Halves larger than a pageblock have one type each.
+    private static void UniteTypes(uint page, int order)
+    {
+        uint half = 1u << (order - 1);
+        MigrateType type = LinearRegion.TypeOf(page);
+        if (LinearRegion.TypeOf(page + half) != type) LinearRegion.SetType(page + half, half, type);
+    }
+
     private void AddFree(uint page, int order)
     {
-        Frames[page].State = PageState.Free;
-        Frames[page].Order = (byte)order;
-        if (LinearRegion.AnyDirty(page, 1u << order)) _areas[order].AddFirst(Frames, page);
-        else _areas[order].AddLast(Frames, page);
+        PageFrame* frame = Frames + page;
+        frame->State = PageState.Free;
+        frame->Order = (byte)order;
+        frame->Dirty = LinearRegion.AnyDirty(page, 1u << order);
+        Link(page, order, LinearRegion.TypeOf(page));
         Volatile.Write(ref _freePages, _freePages + (1u << order));
+    }
+
+    private void Link(uint page, int order, MigrateType type)
+    {
+        if (Frames[page].Dirty) Area(type, order)->AddFirst(Frames, page);
+        else Area(type, order)->AddLast(Frames, page);
+        _nonEmpty |= 1UL << (16 * (int)type + order);
     }
 
     private void RemoveFree(uint page, int order)
     {
-        _areas[order].Remove(Frames, page);
+        MigrateType type = LinearRegion.TypeOf(page);
+        Area(type, order)->Remove(Frames, page);
+        UpdateNonEmpty(type, order);
         Frames[page].State = PageState.Inner;
         Volatile.Write(ref _freePages, _freePages - (1u << order));
     }
+
+    private void UpdateNonEmpty(MigrateType type, int order)
+    {
+        if (Area(type, order)->First == PageFrame.None) _nonEmpty &= ~(1UL << (16 * (int)type + order));
+    }
+
+    // Orders from this one on that the type has free blocks of, as bits.
+    private readonly ulong OrdersFrom(int order, MigrateType type) => (_nonEmpty >> (16 * (int)type) & ushort.MaxValue) >> order << order;
+
+    private static int AreaIndex(MigrateType type, int order) => (int)type * LinearRegion.OrderCount + order;
+
+    // A zone is in native memory or pinned: its address stays.
+    private FreeArea* Area(MigrateType type, int order) => (FreeArea*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref _areas[AreaIndex(type, order)]);
 
     private readonly bool TryFindFree(uint page, out uint head, out int order)
     {
@@ -261,29 +421,45 @@ internal unsafe struct Zone
     private readonly string? FindError()
     {
         uint free = 0;
-        for (int order = 0; order < LinearRegion.OrderCount; order++)
+        for (int type = 0; type < Pageblock.TypeCount; type++)
         {
-            uint count = 0, previous = PageFrame.None;
-            bool clean = false;
-            for (uint page = _areas[order].First; page != PageFrame.None; previous = page, page = Frames[page].Next)
+            for (int order = 0; order < LinearRegion.OrderCount; order++)
             {
-                if (Frames[page].State != PageState.Free) return $"page {page} is on the free list of order {order} and {Frames[page].State}";
-                if (Frames[page].Order != order) return $"page {page} of order {Frames[page].Order} is on the free list of order {order}";
-                if (page % (1u << order) != 0) return $"free block at page {page} is not aligned to its order {order}";
-                if (Frames[page].Previous != previous) return $"page {page}'s link back is {Frames[page].Previous}, not {previous}";
-                for (uint inner = page + 1; inner < page + (1u << order); inner++)
-                    if (Frames[inner].State != PageState.Inner) return $"page {inner} inside the free block at {page} is {Frames[inner].State}";
-                uint buddy = page ^ (1u << order);
-                if (order < LinearRegion.MaxOrder && Frames[buddy].State == PageState.Free && Frames[buddy].Order == order)
-                    return $"pages {page} and {buddy} are free buddies of order {order} and not merged";
-                bool dirty = LinearRegion.AnyDirty(page, 1u << order);
-                if (dirty && clean) return $"the dirty block at page {page} stands behind a clean one";
-                clean |= !dirty;
-                count++;
-                free += 1u << order;
+                string? error = FindError((MigrateType)type, order, out uint count);
+                if (error != null) return error;
+                free += count << order;
             }
-            if (count != _areas[order].Count || previous != _areas[order].Last) return $"the free list of order {order} has {count} blocks and says {_areas[order].Count}";
         }
         return free == _freePages ? null : $"the zone has {free} free pages and says {_freePages}";
+    }
+
+    private readonly string? FindError(MigrateType type, int order, out uint count)
+    {
+        count = 0;
+        uint previous = PageFrame.None;
+        bool clean = false;
+        FreeArea area = _areas[AreaIndex(type, order)];
+        for (uint page = area.First; page != PageFrame.None; previous = page, page = Frames[page].Next)
+        {
+            PageFrame frame = Frames[page];
+            if (frame.State != PageState.Free) return $"page {page} is on the free list of order {order} and {frame.State}";
+            if (frame.Order != order) return $"page {page} of order {frame.Order} is on the free list of order {order}";
+            if (page % (1u << order) != 0) return $"free block at page {page} is not aligned to its order {order}";
+            if (frame.Previous != previous) return $"page {page}'s link back is {frame.Previous}, not {previous}";
+            for (uint inner = page + 1; inner < page + (1u << order); inner++)
+                if (Frames[inner].State != PageState.Inner) return $"page {inner} inside the free block at {page} is {Frames[inner].State}";
+            for (uint inner = page; inner < page + (1u << order); inner += Pageblock.Pages)
+                if (LinearRegion.TypeOf(inner) != type) return $"page {inner} of a {LinearRegion.TypeOf(inner)} pageblock is on the free list of {type} pages";
+            uint buddy = page ^ (1u << order);
+            if (order < LinearRegion.MaxOrder && Frames[buddy].State == PageState.Free && Frames[buddy].Order == order)
+                return $"pages {page} and {buddy} are free buddies of order {order} and not merged";
+            bool dirty = LinearRegion.AnyDirty(page, 1u << order);
+            if (dirty != frame.Dirty) return $"the block at page {page} says dirty: {frame.Dirty}, and is: {dirty}";
+            if (dirty && clean) return $"the dirty block at page {page} stands behind a clean one";
+            clean |= !dirty;
+            count++;
+        }
+        if (count != area.Count || previous != area.Last) return $"the free list of {type} pages of order {order} has {count} blocks and says {area.Count}";
+        return (OrdersFrom(order, type) >> order & 1) == (count == 0 ? 0UL : 1UL) ? null : $"the zone is wrong on whether it has {type} blocks of order {order}";
     }
 }

@@ -229,13 +229,13 @@ internal unsafe struct ObjectCache
     }
 
     /// <summary>Makes a new slab, with every object free, that no list knows yet (<c>cache_grow</c>); without the lock. False when there is no memory.</summary>
-    internal readonly bool TryMakeSlab(HotPages* hot, out uint slab)
+    internal readonly bool TryMakeSlab(ThreadPages* own, out uint slab)
     {
         // A cache that never had two slabs may well leave this one nearly empty. On fresh pages it then costs the few system pages that are touched; on
         // used ones it would hold all of their memory back.
         bool sparse = Slabs.SlabCount == 0 && Slabs.PeakSlabCount <= 1 && ObjectBytes < VirtualMemory.PageBytes;
         MemoryChoice choice = sparse ? MemoryChoice.FreshFirst : MemoryChoice.UsedFirst;
-        if (!PageLayer.TryTakePages(hot, SlabPages, choice, out slab)) return false;
+        if (!PageLayer.TryTakePages(own, SlabPages, choice, out slab)) return false;
         ulong* words = LinearRegion.BitmapOf(slab);
         uint wholeWords = ObjectsPerSlab / 64, rest = ObjectsPerSlab % 64;
         new Span<ulong>(words, (int)wholeWords).Fill(ulong.MaxValue);
@@ -258,7 +258,7 @@ internal unsafe struct ObjectCache
     }
 
     /// <summary>Gives slabs that were taken out back to the page layer; without the lock. Returns the pages.</summary>
-    internal readonly uint GiveSlabs(HotPages* hot, uint surplus)
+    internal readonly uint GiveSlabs(ThreadPages* own, uint surplus)
     {
         uint pages = 0;
         while (surplus != PageFrame.None)
@@ -266,14 +266,14 @@ internal unsafe struct ObjectCache
             uint slab = surplus;
             surplus = LinearRegion.Frames[slab].Next;
             LinearRegion.SetClass(slab, SlabPages, 0);
-            PageLayer.GivePages(hot, slab, SlabPages);
+            PageLayer.GivePages(own, slab, SlabPages);
             pages += SlabPages;
         }
         return pages;
     }
 
     /// <summary>One object straight from the slabs, without a magazine; null when there is no memory.</summary>
-    internal void* AllocDirect(HotPages* hot)
+    internal void* AllocDirect(ThreadPages* own)
     {
         nint pointer;
         Lock.Acquire();
@@ -281,7 +281,7 @@ internal unsafe struct ObjectCache
         Lock.Release();
         if (!taken)
         {
-            if (!TryMakeSlab(hot, out uint slab)) return null;
+            if (!TryMakeSlab(own, out uint slab)) return null;
             Lock.Acquire();
             AddSlab(slab);
             TakeObjects(&pointer, 1); // there is at least the slab just added
@@ -291,13 +291,13 @@ internal unsafe struct ObjectCache
     }
 
     /// <summary>One object straight back to its slab.</summary>
-    internal void FreeDirect(HotPages* hot, void* pointer)
+    internal void FreeDirect(ThreadPages* own, void* pointer)
     {
         nint slot = (nint)pointer;
         Lock.Acquire();
         uint surplus = PutObjects(&slot, 1);
         Lock.Release();
-        GiveSlabs(hot, surplus);
+        GiveSlabs(own, surplus);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

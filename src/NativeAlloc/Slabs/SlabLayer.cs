@@ -66,6 +66,7 @@ internal static unsafe class SlabLayer
             int depotLimit = capacity == 0 ? 0 : (int)(DepotBytes / ((nuint)capacity * bytes));
             CacheAt(index)->Initialize(index, bytes, capacity, depotLimit);
         }
+        Reclaimer.SetCaches(&ReleaseCaches);
         for (int i = 0; i < MagazineCaches; i++) CacheAt(FirstMagazineCache + i)->Initialize(FirstMagazineCache + i, (nuint)(Magazine.SmallestBlockBytes << i), 0, 0);
     }
 
@@ -81,8 +82,8 @@ internal static unsafe class SlabLayer
     internal static void* AllocMiss(void* block, int index)
     {
         ObjectCache* cache = CacheAt(index);
-        HotPages* hot = HotPages.Of(block);
-        if (block == null || cache->Magazine.Capacity == 0) return cache->AllocDirect(hot);
+        ThreadPages* own = ThreadPages.Of(block);
+        if (block == null || cache->Magazine.Capacity == 0) return cache->AllocDirect(own);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
         if (!Magazine.IsEmpty(loaded)) return Pop(magazines, index, loaded); // the fast path was not taken for another reason
@@ -108,8 +109,8 @@ internal static unsafe class SlabLayer
         {
             nint empty = cache->Depot.PopEmpty();
             cache->Lock.Release();
-            if (empty == 0) empty = AllocMagazine(cache, hot);
-            if (empty == 0) return cache->AllocDirect(hot);
+            if (empty == 0) empty = AllocMagazine(cache, own);
+            if (empty == 0) return cache->AllocDirect(own);
             loaded = cache->Magazine.MakeEmpty(empty);
             magazines->SetLoaded(index, loaded);
             cache->Lock.Acquire();
@@ -120,8 +121,8 @@ internal static unsafe class SlabLayer
         cache->Lock.Release();
         if (taken == 0)
         {
-            if (PageLayer.ShouldReap(hot, cache->SlabOrder)) Reap(block, index);
-            if (!cache->TryMakeSlab(hot, out uint slab)) return null;
+            if (PageLayer.ShouldReap(own, cache->SlabOrder)) Reap(block, index);
+            if (!cache->TryMakeSlab(own, out uint slab)) return null;
             cache->Lock.Acquire();
             cache->AddSlab(slab);
             taken = cache->TakeObjects((nint*)loaded, wanted);
@@ -134,10 +135,10 @@ internal static unsafe class SlabLayer
     internal static void FreeMiss(void* block, int index, void* pointer)
     {
         ObjectCache* cache = CacheAt(index);
-        HotPages* hot = HotPages.Of(block);
+        ThreadPages* own = ThreadPages.Of(block);
         if (block == null || cache->Magazine.Capacity == 0)
         {
-            cache->FreeDirect(hot, pointer);
+            cache->FreeDirect(own, pointer);
             return;
         }
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
@@ -178,11 +179,11 @@ internal static unsafe class SlabLayer
             magazines->SlabExchanges++;
         }
         cache->Lock.Release();
-        cache->GiveSlabs(hot, surplus);
-        if (empty == 0) empty = AllocMagazine(cache, hot);
+        cache->GiveSlabs(own, surplus);
+        if (empty == 0) empty = AllocMagazine(cache, own);
         if (empty == 0)
         {
-            cache->FreeDirect(hot, pointer); // no memory for a magazine: slower, and nothing is lost
+            cache->FreeDirect(own, pointer); // no memory for a magazine: slower, and nothing is lost
             return;
         }
         if (loaded != s_noMagazine) magazines->SetPrevious(index, loaded);
@@ -197,60 +198,74 @@ internal static unsafe class SlabLayer
     /// <param name="exceptIndex">The cache that the caller is about to refill, left as it is.</param>
     private static void Reap(void* block, int exceptIndex)
     {
-        HotPages* hot = HotPages.Of(block);
+        ThreadPages* own = ThreadPages.Of(block);
         for (int index = 1; index < SizeClasses.Count; index++)
         {
             // A cache of one slab has little to give, and would take a fresh page for its next object.
             if (index == exceptIndex || CacheAt(index)->Slabs.SlabCount <= 1) continue;
-            DrainMagazines(block, hot, index);
-            DrainDepot(CacheAt(index), hot);
+            DrainMagazines(block, own, index);
+            DrainDepot(CacheAt(index), own);
         }
     }
 
     /// <summary>Puts all that a thread's block holds back into slabs and free pages. The caller owns the block.</summary>
     internal static void Drain(void* block)
     {
-        HotPages* hot = HotPages.Of(block);
-        for (int index = 1; index < CacheCount; index++) DrainMagazines(block, hot, index);
-        PageLayer.Drain(hot);
+        ThreadPages* own = ThreadPages.Of(block);
+        for (int index = 1; index < CacheCount; index++) DrainMagazines(block, own, index);
+        PageLayer.Drain(own);
     }
 
-    /// <summary>Gives every depot's magazines and every free slab back to the page layer.</summary>
-    internal static void Trim(HotPages* hot)
+    /// <summary>Gives the caches of the calling thread, of threads that have ended, of the depots, and every free slab back to the page layer.</summary>
+    private static void ReleaseCaches()
     {
-        for (int index = 1; index < CacheCount; index++) DrainDepot(CacheAt(index), hot);
+        void* block = CurrentThread.t_block;
+        if (block != null) Drain(block);
+        byte* dead;
+        while ((dead = ThreadRegistry.TakeDead()) != null)
+        {
+            Drain(dead);
+            ThreadRegistry.Release(dead);
+        }
+        Trim();
+    }
+
+    private static void Trim()
+    {
+        ThreadPages* own = null; // to the zones at once
+        for (int index = 1; index < CacheCount; index++) DrainDepot(CacheAt(index), own);
         for (int index = 1; index < CacheCount; index++)
         {
             ObjectCache* cache = CacheAt(index);
             cache->Lock.Acquire();
             uint surplus = cache->TakeFreeSlabs();
             cache->Lock.Release();
-            cache->GiveSlabs(hot, surplus);
+            cache->GiveSlabs(own, surplus);
         }
     }
 
-    private static void DrainMagazines(void* block, HotPages* hot, int index)
+    private static void DrainMagazines(void* block, ThreadPages* own, int index)
     {
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
         magazines->SetLoaded(index, s_noMagazine);
         magazines->SetPrevious(index, s_noMagazine);
-        Empty(CacheAt(index), hot, loaded);
-        Empty(CacheAt(index), hot, previous);
+        Empty(CacheAt(index), own, loaded);
+        Empty(CacheAt(index), own, previous);
     }
 
-    private static void DrainDepot(ObjectCache* cache, HotPages* hot)
+    private static void DrainDepot(ObjectCache* cache, ThreadPages* own)
     {
         while (TryTakeMagazine(cache, out nint block, out bool full))
         {
-            if (full) Empty(cache, hot, cache->Magazine.FullTop(block));
-            else FreeMagazine(cache, hot, block);
+            if (full) Empty(cache, own, cache->Magazine.FullTop(block));
+            else FreeMagazine(cache, own, block);
         }
     }
 
-    private static nint AllocMagazine(ObjectCache* cache, HotPages* hot) => (nint)MagazineCacheOf(cache)->AllocDirect(hot);
+    private static nint AllocMagazine(ObjectCache* cache, ThreadPages* own) => (nint)MagazineCacheOf(cache)->AllocDirect(own);
 
-    private static void FreeMagazine(ObjectCache* cache, HotPages* hot, nint block) => MagazineCacheOf(cache)->FreeDirect(hot, (void*)block);
+    private static void FreeMagazine(ObjectCache* cache, ThreadPages* own, nint block) => MagazineCacheOf(cache)->FreeDirect(own, (void*)block);
 
     private static ObjectCache* MagazineCacheOf(ObjectCache* cache) =>
         CacheAt(FirstMagazineCache + BitOperations.Log2((uint)(cache->Magazine.BlockBytes / Magazine.SmallestBlockBytes)));
@@ -266,7 +281,7 @@ internal static unsafe class SlabLayer
     }
 
     // Puts a magazine's objects into their slabs, then the magazine into its own.
-    private static void Empty(ObjectCache* cache, HotPages* hot, nint top)
+    private static void Empty(ObjectCache* cache, ThreadPages* own, nint top)
     {
         if (top == s_noMagazine) return;
         nint block = cache->Magazine.BlockOf(top);
@@ -276,9 +291,9 @@ internal static unsafe class SlabLayer
             cache->Lock.Acquire();
             uint surplus = cache->PutObjects((nint*)bottom, (int)((top - bottom) / sizeof(nint)));
             cache->Lock.Release();
-            cache->GiveSlabs(hot, surplus);
+            cache->GiveSlabs(own, surplus);
         }
-        FreeMagazine(cache, hot, block);
+        FreeMagazine(cache, own, block);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -314,14 +329,6 @@ internal static unsafe class SlabLayer
         inMagazines += (long)cache->Depot.FullCount * cache->Magazine.Capacity;
         cache->Lock.Release();
         return new CacheFigures(inMagazines, inSlabs, Math.Max(0, objects - inSlabs - inMagazines));
-    }
-
-    /// <summary>Pages in the hot lists of all threads.</summary>
-    internal static nuint CountHotPages()
-    {
-        nuint pages = 0;
-        for (int i = 0; i < ThreadRegistry.Count; i++) pages += (nuint)HotPages.Of(ThreadRegistry.At(i))->Count;
-        return pages;
     }
 
     // A block that is being set up has tops of 0.

@@ -15,7 +15,7 @@ internal static unsafe class ThreadBlock
     internal const int SlabsOffset = 0, SlabsBytes = 6144;
 
     /// <summary>The page layer's part.</summary>
-    internal const int PagesOffset = SlabsOffset + SlabsBytes, PagesBytes = 1024;
+    internal const int PagesOffset = SlabsOffset + SlabsBytes, PagesBytes = 1280;
 
     /// <summary>This layer's own part, a <see cref="ThreadHeader"/>.</summary>
     internal const int HeaderOffset = PagesOffset + PagesBytes;

@@ -18,7 +18,7 @@ public sealed unsafe class LargeBlocksTests : IDisposable
 
     public void Dispose()
     {
-        PageLayer.Zone->Verify();
+        TestZone.Normal->Verify();
         Assert.Equal(_usedBefore, UsedPages());
         Assert.Equal(_bytesBefore, LargeBlocks.Bytes);
         Assert.Equal(_countBefore, LargeBlocks.Count);
@@ -117,7 +117,7 @@ public sealed unsafe class LargeBlocksTests : IDisposable
         Assert.Equal(_usedBefore + 10, UsedPages());
         AssertFilled(page, 10);
         Assert.False(LargeBlocks.TryFind(page + 10, out _, out _));
-        PageLayer.Zone->Verify();
+        TestZone.Normal->Verify();
         Assert.True(LargeBlocks.TryResize(page, 10 * Page)); // the same pages
         Assert.Equal(_usedBefore + 10, UsedPages());
         Assert.True(LargeBlocks.TryFree(page));
@@ -203,7 +203,7 @@ public sealed unsafe class LargeBlocksTests : IDisposable
             Assert.Equal(_bytesBefore + (nuint)taken.Count * LargeBlocks.LargestBytes, LargeBlocks.Bytes);
             Assert.Equal(_countBefore + taken.Count, LargeBlocks.Count);
             Assert.Equal(_usedBefore + (uint)taken.Count * LinearRegion.SectionPages, UsedPages());
-            PageLayer.Zone->Verify();
+            TestZone.Normal->Verify();
         }
         foreach (uint page in taken) Assert.True(LargeBlocks.TryFree(page));
     }
@@ -244,7 +244,7 @@ public sealed unsafe class LargeBlocksTests : IDisposable
                         Assert.True(count > live[page], "shrinking cannot fail");
                     }
                 }
-                PageLayer.Zone->Verify();
+                TestZone.Normal->Verify();
                 Assert.Equal(_bytesBefore + (nuint)live.Values.Sum(pages => pages) * Page, LargeBlocks.Bytes);
                 Assert.Equal(_usedBefore + (uint)live.Values.Sum(pages => pages), UsedPages());
             }
@@ -281,5 +281,5 @@ public sealed unsafe class LargeBlocksTests : IDisposable
 
     private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)Page));
 
-    private static uint UsedPages() => PageLayer.Zone->OnlinePages - PageLayer.Zone->FreePages;
+    private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 }

@@ -128,7 +128,7 @@ public sealed unsafe class LinearRegionTests
     public void Sections_come_one_after_the_other_and_are_zero()
     {
         uint before = LinearRegion.OnlinePages;
-        Assert.True(LinearRegion.TryBringSectionOnline(out uint first));
+        Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first));
         Assert.Equal(before, first);
         Assert.Equal(before + LinearRegion.SectionPages, LinearRegion.OnlinePages);
         Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(LinearRegion.AddressOf(first)));
@@ -145,9 +145,9 @@ public sealed unsafe class LinearRegionTests
     public void A_refused_section_leaves_the_region_as_it_was()
     {
         uint before = LinearRegion.OnlinePages;
-        using (new InjectedFaults(OsCall.Commit)) Assert.False(LinearRegion.TryBringSectionOnline(out _));
+        using (new InjectedFaults(OsCall.Commit)) Assert.False(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out _));
         Assert.Equal(before, LinearRegion.OnlinePages);
-        Assert.True(LinearRegion.TryBringSectionOnline(out uint first));
+        Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first));
         Assert.Equal(before, first);
         GiveToAllocator(first);
     }
@@ -155,7 +155,7 @@ public sealed unsafe class LinearRegionTests
     // Nothing brings a section offline: the allocator can have it.
     private static void GiveToAllocator(uint section)
     {
-        Zone* zone = PageLayer.Zone;
+        Zone* zone = TestZone.Normal;
         zone->Lock.Acquire();
         zone->AddSection(section);
         zone->Lock.Release();

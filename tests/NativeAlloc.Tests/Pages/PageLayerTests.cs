@@ -16,29 +16,29 @@ public sealed unsafe class PageLayerTests : IDisposable
 
     public void Dispose()
     {
-        PageLayer.Zone->Verify();
+        TestZone.Normal->Verify();
         Assert.Equal(_usedBefore, UsedPages());
-        Assert.Equal(DirtyPages(), PageLayer.Zone->DirtyPages);
+        Assert.Equal(DirtyPages(), TestZone.Normal->DirtyPages);
     }
 
     [Fact]
     public void A_single_page_brings_a_batch_of_used_ones_and_the_next_ones_take_no_lock()
     {
-        HotPages hot = default;
+        ThreadPages hot = default;
         MakeUsed(HotPages.Batch);
         Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint first));
         Assert.Equal(HotPages.Batch - 1, hot.Count);
         HashSet<uint> pages = [first];
-        uint locks = PageLayer.Zone->Lock.Acquisitions;
+        uint locks = TestZone.Normal->Lock.Acquisitions;
         for (int i = 1; i < HotPages.Batch; i++)
         {
             Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint page));
             Assert.True(pages.Add(page));
         }
-        Assert.Equal(locks, PageLayer.Zone->Lock.Acquisitions);
+        Assert.Equal(locks, TestZone.Normal->Lock.Acquisitions);
         Assert.Equal(0, hot.Count);
         foreach (uint page in pages) PageLayer.GivePages(&hot, page, 1);
-        Assert.Equal(locks, PageLayer.Zone->Lock.Acquisitions);
+        Assert.Equal(locks, TestZone.Normal->Lock.Acquisitions);
         Assert.Equal(HotPages.Batch, hot.Count);
         foreach (uint page in pages) Assert.Equal(PageState.Hot, LinearRegion.Frames[page].State);
         PageLayer.Drain(&hot);
@@ -48,9 +48,9 @@ public sealed unsafe class PageLayerTests : IDisposable
     public void A_list_is_filled_with_used_pages_only_and_a_fresh_page_comes_alone()
     {
         const int Used = 5;
-        HotPages hot = default;
+        ThreadPages hot = default;
         MakeUsed(Used);
-        uint dirty = PageLayer.Zone->DirtyPages;
+        uint dirty = TestZone.Normal->DirtyPages;
         List<uint> pages = [];
         for (int i = 1; i <= Used; i++)
         {
@@ -58,13 +58,13 @@ public sealed unsafe class PageLayerTests : IDisposable
             pages.Add(page);
             Assert.Equal(Used - i, hot.Count);
         }
-        Assert.Equal(dirty, PageLayer.Zone->DirtyPages);
+        Assert.Equal(dirty, TestZone.Normal->DirtyPages);
         for (uint i = 1; i <= 3; i++)
         {
             Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint page));
             pages.Add(page);
             Assert.Equal(0, hot.Count);
-            Assert.Equal(dirty + i, PageLayer.Zone->DirtyPages);
+            Assert.Equal(dirty + i, TestZone.Normal->DirtyPages);
         }
         Assert.Equal(pages.Count, pages.Distinct().Count());
         Assert.False(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedOnly, out _));
@@ -75,14 +75,14 @@ public sealed unsafe class PageLayerTests : IDisposable
     [Fact]
     public void Who_wants_a_fresh_page_gets_none_that_is_hot_or_used()
     {
-        HotPages hot = default;
+        ThreadPages hot = default;
         MakeUsed(HotPages.Batch + 4);
         Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint used));
         Assert.Equal(HotPages.Batch - 1, hot.Count);
         MakeFreshBlock();
-        uint dirty = PageLayer.Zone->DirtyPages;
+        uint dirty = TestZone.Normal->DirtyPages;
         Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.FreshFirst, out uint fresh));
-        Assert.Equal(dirty + 1, PageLayer.Zone->DirtyPages);
+        Assert.Equal(dirty + 1, TestZone.Normal->DirtyPages);
         Assert.Equal(HotPages.Batch - 1, hot.Count);
         PageLayer.GivePages(&hot, used, 1);
         PageLayer.GivePages(&hot, fresh, 1);
@@ -92,7 +92,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     [Fact]
     public void Hot_pages_become_a_larger_block_before_fresh_memory_does()
     {
-        HotPages hot = default;
+        ThreadPages hot = default;
         uint first = MakeUsed(HotPages.Batch);
         for (uint page = first; page < first + HotPages.Batch; page++)
         {
@@ -100,17 +100,17 @@ public sealed unsafe class PageLayerTests : IDisposable
             PageLayer.GivePages(&hot, single, 1);
         }
         Assert.Equal(HotPages.Batch, hot.Count);
-        uint dirty = PageLayer.Zone->DirtyPages;
+        uint dirty = TestZone.Normal->DirtyPages;
         Assert.True(PageLayer.TryTakePages(&hot, 8, MemoryChoice.UsedFirst, out uint merged));
         Assert.InRange(merged, first, first + HotPages.Batch - 8);
         Assert.Equal(0, hot.Count);
-        Assert.Equal(dirty, PageLayer.Zone->DirtyPages);
+        Assert.Equal(dirty, TestZone.Normal->DirtyPages);
         // There is another used block: the list may stay as it is.
         Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedOnly, out uint last));
         PageLayer.GivePages(&hot, last, 1);
         Assert.True(PageLayer.TryTakePages(&hot, 2, MemoryChoice.UsedFirst, out uint pair));
         Assert.Equal(1, hot.Count);
-        Assert.Equal(dirty, PageLayer.Zone->DirtyPages);
+        Assert.Equal(dirty, TestZone.Normal->DirtyPages);
         PageLayer.GivePages(&hot, merged, 8);
         PageLayer.GivePages(&hot, pair, 2);
         PageLayer.Drain(&hot);
@@ -137,8 +137,8 @@ public sealed unsafe class PageLayerTests : IDisposable
         PageLayer.Purge();
         while (!PageLayer.ShouldReap(null, 0)) Grow();
         Assert.False(PageLayer.ShouldReap(null, 0)); // one thread does it, once
-        uint due = PageLayer.Zone->DirtyPages + Math.Max(4, PageLayer.Zone->DirtyPages / 16);
-        while (PageLayer.Zone->DirtyPages < due)
+        uint due = TestZone.Normal->DirtyPages + Math.Max(4, TestZone.Normal->DirtyPages / 16);
+        while (TestZone.Normal->DirtyPages < due)
         {
             Assert.False(PageLayer.ShouldReap(null, 0));
             Grow();
@@ -147,7 +147,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Assert.False(PageLayer.ShouldReap(null, 0)); // this one is free
         Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedOnly, out uint same));
         Assert.Equal(pages[^1], same);
-        HotPages hot = default;
+        ThreadPages hot = default;
         hot.Add(same);
         Assert.False(PageLayer.ShouldReap(&hot, 0)); // the thread has one itself
         Assert.True(PageLayer.ShouldReap(&hot, 1));
@@ -165,7 +165,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     [Fact]
     public void A_full_list_gives_a_batch_back_under_one_lock()
     {
-        HotPages hot = default;
+        ThreadPages hot = default;
         List<uint> pages = [];
         for (int i = 0; i <= HotPages.Capacity; i++)
         {
@@ -174,9 +174,9 @@ public sealed unsafe class PageLayerTests : IDisposable
         }
         for (int i = 0; i < HotPages.Capacity; i++) PageLayer.GivePages(&hot, pages[i], 1);
         Assert.True(hot.IsFull);
-        uint locks = PageLayer.Zone->Lock.Acquisitions, used = UsedPages();
+        uint locks = TestZone.Normal->Lock.Acquisitions, used = UsedPages();
         PageLayer.GivePages(&hot, pages[^1], 1);
-        Assert.Equal(locks + 1, PageLayer.Zone->Lock.Acquisitions);
+        Assert.Equal(locks + 1, TestZone.Normal->Lock.Acquisitions);
         Assert.Equal(used - HotPages.Batch, UsedPages());
         Assert.Equal(HotPages.Capacity - HotPages.Batch + 1, hot.Count);
         Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint hottest)); // the colder ones went
@@ -189,7 +189,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     [Fact]
     public void Larger_blocks_and_threads_without_a_list_go_to_the_zone_itself()
     {
-        HotPages hot = default;
+        ThreadPages hot = default;
         for (int order = 0; order < LinearRegion.OrderCount; order++)
         {
             Assert.True(PageLayer.TryTakePages(order == 0 ? null : &hot, 1u << order, MemoryChoice.UsedFirst, out uint page));
@@ -205,10 +205,10 @@ public sealed unsafe class PageLayerTests : IDisposable
     [Fact]
     public void Draining_an_empty_list_does_nothing()
     {
-        HotPages hot = default;
-        uint locks = PageLayer.Zone->Lock.Acquisitions;
+        ThreadPages hot = default;
+        uint locks = TestZone.Normal->Lock.Acquisitions;
         PageLayer.Drain(&hot);
-        Assert.Equal(locks, PageLayer.Zone->Lock.Acquisitions);
+        Assert.Equal(locks, TestZone.Normal->Lock.Acquisitions);
     }
 
     [Theory]
@@ -287,10 +287,10 @@ public sealed unsafe class PageLayerTests : IDisposable
     public void Pages_that_come_back_clean_are_known_to_be_zero()
     {
         Assert.True(PageLayer.TryTakePages(null, 6, MemoryChoice.UsedFirst, out uint page));
-        uint dirty = PageLayer.Zone->DirtyPages;
+        uint dirty = TestZone.Normal->DirtyPages;
         Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), 6 * LinearRegion.PageBytes));
         PageLayer.GivePages(page, 6, clean: true);
-        Assert.Equal(dirty - 6, PageLayer.Zone->DirtyPages);
+        Assert.Equal(dirty - 6, TestZone.Normal->DirtyPages);
         Assert.False(LinearRegion.AnyDirty(page, 6));
     }
 
@@ -315,27 +315,27 @@ public sealed unsafe class PageLayerTests : IDisposable
         using (new InjectedFaults(OsCall.Purge)) Assert.Equal(0u, PageLayer.Purge());
         Assert.Equal(dirty, DirtyPages());
         Assert.Equal(_usedBefore, UsedPages());
-        PageLayer.Zone->Verify();
+        TestZone.Normal->Verify();
         Assert.True(PageLayer.Purge() >= 8 * LinearRegion.PageBytes);
     }
 
     [Fact]
     public void Where_the_system_refuses_a_section_the_layer_gives_what_it_has_and_then_says_no()
     {
-        HotPages hot = default;
+        ThreadPages hot = default;
         List<(uint Page, int Order)> taken = [];
         uint online = LinearRegion.OnlinePages;
         using (new InjectedFaults(OsCall.Commit))
         {
             for (int order = LinearRegion.MaxOrder; order >= 0; order--)
                 while (PageLayer.TryTakePages(null, 1u << order, MemoryChoice.UsedFirst, out uint page)) taken.Add((page, order));
-            Assert.Equal(0u, PageLayer.Zone->FreePages);
+            Assert.Equal(0u, TestZone.Normal->FreePages);
             Assert.False(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out _));
             Assert.False(PageLayer.TryTakeAligned(5, 17, MemoryChoice.UsedFirst, out _, out bool zeroed));
             Assert.False(zeroed);
             Assert.Equal(0, hot.Count);
             Assert.Equal(online, LinearRegion.OnlinePages);
-            PageLayer.Zone->Verify();
+            TestZone.Normal->Verify();
         }
         Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out uint withMemory));
         PageLayer.GivePages(&hot, withMemory, 1);
@@ -346,7 +346,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     [Fact]
     public void The_last_pages_of_a_zone_go_to_a_list_that_asks_for_more()
     {
-        HotPages hot = default;
+        ThreadPages hot = default;
         List<uint> taken = [];
         using (new InjectedFaults(OsCall.Commit))
         {
@@ -371,7 +371,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         int overlaps = 0;
         TestThreads.RunTogether(Threads, number =>
         {
-            HotPages hot = default;
+            ThreadPages hot = default;
             Random random = new(number);
             List<(uint Page, int Order)> live = [];
             for (int i = 0; i < 30_000; i++)
@@ -411,16 +411,16 @@ public sealed unsafe class PageLayerTests : IDisposable
     // There is a free section that is not used at all.
     private static void MakeFreshBlock()
     {
-        if (!LinearRegion.TryBringSectionOnline(out uint first)) throw new InvalidOperationException("no section for the test");
-        PageLayer.Zone->Lock.Acquire();
-        PageLayer.Zone->AddSection(first);
-        PageLayer.Zone->Lock.Release();
+        if (!LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first)) throw new InvalidOperationException("no section for the test");
+        TestZone.Normal->Lock.Acquire();
+        TestZone.Normal->AddSection(first);
+        TestZone.Normal->Lock.Release();
     }
 
     // By the bits. Between tests no zone but the allocator's has dirty pages.
     private static uint DirtyPages() => LinearRegion.CountDirty(0, LinearRegion.OnlinePages);
 
-    private static uint UsedPages() => PageLayer.Zone->OnlinePages - PageLayer.Zone->FreePages;
+    private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 
     private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)LinearRegion.PageBytes));
 }

@@ -10,15 +10,20 @@ namespace NativeAlloc.Tests.Pages;
 /// </summary>
 internal sealed unsafe class TestZone : IDisposable
 {
+    // Its section says that it is the normal zone's, as its pages may be looked up there; no free block of it is ever on that zone's lists.
+    private static readonly int s_index = NativeAlloc.Pages.Zone.IndexOf(0, ZoneKind.Normal);
     private static readonly uint s_section = BringSectionOnline();
 
     internal TestZone()
     {
         Forget();
         Zone = (Zone*)NativeMemory.AllocZeroed((nuint)sizeof(Zone));
-        Zone->Initialize(LinearRegion.Frames);
+        Zone->Initialize(LinearRegion.Frames, s_index);
         Locked(() => Zone->AddSection(First));
     }
+
+    /// <summary>The zone that all directly mapped pages come from where there is one node.</summary>
+    internal static Zone* Normal => PageLayer.ZoneOf(0, ZoneKind.Normal);
 
     internal Zone* Zone { get; private set; }
 
@@ -27,12 +32,19 @@ internal sealed unsafe class TestZone : IDisposable
 
     internal bool TryTake(int order, uint usedPages, out uint page, out bool zeroed) => TryTake(order, usedPages, MemoryChoice.UsedFirst, out page, out zeroed);
 
-    internal bool TryTake(int order, uint usedPages, MemoryChoice choice, out uint page, out bool zeroed)
+    internal bool TryTake(int order, uint usedPages, MemoryChoice choice, out uint page, out bool zeroed) =>
+        TryTake(new PageRequest(order, usedPages) { Choice = choice }, out page, out zeroed);
+
+    internal bool TryTake(in PageRequest request, out uint page, out bool zeroed)
     {
+        ulong* dirty = stackalloc ulong[(int)LinearRegion.SectionPages / 64];
+        new Span<ulong>(dirty, (int)LinearRegion.SectionPages / 64).Clear();
         Zone->Lock.Acquire();
         try
         {
-            return Zone->TryTake(order, usedPages, PageState.Taken, choice, out page, out zeroed);
+            bool taken = Zone->TryTake(request, out page, dirty);
+            zeroed = taken && new Span<ulong>(dirty, (int)LinearRegion.SectionPages / 64).IndexOfAnyExcept(0UL) < 0;
+            return taken;
         }
         finally
         {
@@ -130,5 +142,5 @@ internal sealed unsafe class TestZone : IDisposable
     }
 
     private static uint BringSectionOnline() =>
-        LinearRegion.TryBringSectionOnline(out uint first) ? first : throw new InvalidOperationException("no section for the tests");
+        LinearRegion.TryBringSectionOnline(s_index, -1, out uint first) ? first : throw new InvalidOperationException("no section for the tests");
 }

@@ -120,9 +120,9 @@ public sealed unsafe class ObjectCacheTests
 
         void AssertGrows(bool fresh)
         {
-            uint dirty = PageLayer.Zone->DirtyPages;
+            uint dirty = TestZone.Normal->DirtyPages;
             cache.Grow();
-            Assert.Equal(dirty + (fresh ? 1u : 0), PageLayer.Zone->DirtyPages);
+            Assert.Equal(dirty + (fresh ? 1u : 0), TestZone.Normal->DirtyPages);
         }
     }
 
@@ -253,7 +253,7 @@ public sealed unsafe class ObjectCacheTests
         TestThreads.RunTogether(4, number =>
         {
             Random random = new(number);
-            HotPages hot = default;
+            ThreadPages hot = default;
             List<nint> live = [];
             for (int i = 0; i < 20_000; i++)
             {

@@ -34,7 +34,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         _thread.Dispose();
         SlabLayer.Trim(null);
         SlabLayer.Verify();
-        PageLayer.Zone->Verify();
+        TestZone.Normal->Verify();
         Assert.Equal(_usedBefore, UsedPages());
     }
 
@@ -405,5 +405,5 @@ public sealed unsafe class SlabLayerTests : IDisposable
     // Objects that are not in a slab.
     private static ulong InUse(ObjectCache* cache) => cache->Slabs.SlabCount * cache->ObjectsPerSlab - cache->Slabs.FreeObjects - (ulong)cache->Depot.FullCount * (uint)cache->Magazine.Capacity;
 
-    private static uint UsedPages() => PageLayer.Zone->OnlinePages - PageLayer.Zone->FreePages;
+    private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 }

@@ -155,7 +155,7 @@ internal sealed unsafe class TestCache : IDisposable
         if (!condition) throw new InvalidOperationException("violated: " + what);
     }
 
-    private static uint UsedPages() => PageLayer.Zone->OnlinePages - PageLayer.Zone->FreePages;
+    private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 
     public void Dispose()
     {

@@ -18,7 +18,7 @@ internal sealed unsafe class TestThread : IDisposable
 
     internal ThreadMagazines* Magazines => ThreadMagazines.Of(_block);
 
-    internal HotPages* Hot => HotPages.Of(_block);
+    internal ThreadPages* Hot => ThreadPages.Of(_block);
 
     internal nint Alloc(int cache)
     {

@@ -1,0 +1,64 @@
+using System.Globalization;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc;
+
+/// <summary>The state of the allocator as text, in the forms of the Linux kernel's <c>/proc</c>. Threads go on meanwhile, so figures need not fit each other exactly.</summary>
+public static class AllocatorReport
+{
+    // The order of the kernel's own rows.
+    private static readonly (PageFlags Type, string Name)[] s_types =
+        [(PageFlags.None, "Unmovable"), (PageFlags.Movable, "Movable"), (PageFlags.Reclaimable, "Reclaimable")];
+
+    /// <summary>Writes the number of free blocks by node, zone and order, from order 0 on (<c>/proc/buddyinfo</c>). A page is 64 KiB.</summary>
+    /// <param name="writer">Where to.</param>
+    /// <exception cref="ArgumentNullException">There is no writer.</exception>
+    public static void WriteBuddyInfo(TextWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        foreach (ZoneStatistics zone in ZoneStatistics.ReadAll())
+        {
+            writer.Write(string.Create(CultureInfo.InvariantCulture, $"Node {zone.Node}, zone {NameOf(zone),8} "));
+            for (int order = 0; order <= PageAllocator.MaxOrder; order++) writer.Write(Cell(zone.FreeBlocks(order)));
+            writer.WriteLine();
+        }
+    }
+
+    /// <summary>Writes the number of free blocks by node, zone, migrate type and order, and of pageblocks by migrate type (<c>/proc/pagetypeinfo</c>).</summary>
+    /// <param name="writer">Where to.</param>
+    /// <exception cref="ArgumentNullException">There is no writer.</exception>
+    public static void WritePageTypeInfo(TextWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        IReadOnlyList<ZoneStatistics> zones = ZoneStatistics.ReadAll();
+        writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Page block order: {Pageblock.Order}"));
+        writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Pages per block:  {Pageblock.Pages}"));
+        writer.WriteLine();
+        writer.Write($"{"Free pages count per migrate type at order",-43} ");
+        for (int order = 0; order <= PageAllocator.MaxOrder; order++) writer.Write(Cell(order));
+        writer.WriteLine();
+        foreach (ZoneStatistics zone in zones)
+        {
+            foreach ((PageFlags type, string name) in s_types)
+            {
+                writer.Write(string.Create(CultureInfo.InvariantCulture, $"Node {zone.Node,4}, zone {NameOf(zone),8}, type {name,12} "));
+                for (int order = 0; order <= PageAllocator.MaxOrder; order++) writer.Write(Cell(zone.FreeBlocks(order, type)));
+                writer.WriteLine();
+            }
+        }
+        writer.WriteLine();
+        writer.Write($"{"Number of blocks type",-23}");
+        foreach ((_, string name) in s_types) writer.Write($"{name,12} ");
+        writer.WriteLine();
+        foreach (ZoneStatistics zone in zones)
+        {
+            writer.Write(string.Create(CultureInfo.InvariantCulture, $"Node {zone.Node}, zone {NameOf(zone),8} "));
+            foreach ((PageFlags type, _) in s_types) writer.Write(string.Create(CultureInfo.InvariantCulture, $"{zone.Pageblocks(type),12} "));
+            writer.WriteLine();
+        }
+    }
+
+    private static string Cell(long count) => string.Create(CultureInfo.InvariantCulture, $"{count,6} ");
+
+    private static string NameOf(ZoneStatistics zone) => zone.Zone switch { PageZone.Dma => "DMA", PageZone.High => "HighMem", _ => "Normal" };
+}

@@ -1,0 +1,120 @@
+using NativeAlloc.Pages;
+
+namespace NativeAlloc;
+
+/// <summary>What a zone of the page allocator has and has done (<c>/proc/zoneinfo</c>). A page is 64 KiB, a pageblock 2 MiB.</summary>
+public sealed unsafe class ZoneStatistics
+{
+    private readonly long[] _freeBlocks = new long[Pageblock.TypeCount * LinearRegion.OrderCount];
+    private readonly long[] _pageblocks = new long[Pageblock.TypeCount];
+
+    private ZoneStatistics(Zone* zone)
+    {
+        Node = zone->Node;
+        Zone = (PageZone)zone->Kind;
+        OnlinePages = zone->OnlinePages;
+        FreePages = zone->FreePages;
+        DirtyPages = zone->DirtyPages;
+        LimitPages = zone->Marks.LimitPages;
+        MinPages = zone->Marks.MinPages;
+        LowPages = zone->Marks.LowPages;
+        HighPages = zone->Marks.HighPages;
+        Hits = PageLayer.CountHits(zone);
+        Misses = zone->Misses;
+        Foreign = zone->Foreign;
+        Steals = zone->Steals;
+        Claims = zone->Claims;
+        LockAcquisitions = zone->Lock.Acquisitions;
+        for (int type = 0; type < Pageblock.TypeCount; type++)
+        {
+            for (int order = 0; order < LinearRegion.OrderCount; order++) _freeBlocks[type * LinearRegion.OrderCount + order] = zone->FreeBlocks((MigrateType)type, order);
+            _pageblocks[type] = PageLayer.CountPageblocks(zone, (MigrateType)type);
+        }
+    }
+
+    /// <summary>The NUMA node, from 0.</summary>
+    public int Node { get; }
+
+    /// <summary>The kind of memory.</summary>
+    public PageZone Zone { get; }
+
+    /// <summary>Pages that the zone has, free or taken, with memory behind them or not.</summary>
+    public long OnlinePages { get; }
+
+    /// <summary>Pages in its free lists.</summary>
+    public long FreePages { get; }
+
+    /// <summary>Pages that may have memory behind them, free or taken.</summary>
+    public long DirtyPages { get; }
+
+    /// <summary>Pages that there can be memory for.</summary>
+    public long LimitPages { get; }
+
+    /// <summary>Available pages (the limit less those taken) below which reclaim runs four times as often.</summary>
+    public long MinPages { get; }
+
+    /// <summary>Available pages below which reclaim begins.</summary>
+    public long LowPages { get; }
+
+    /// <summary>Available pages at which it ends.</summary>
+    public long HighPages { get; }
+
+    /// <summary>Requests served here that were meant for this node (<c>numa_hit</c>).</summary>
+    public long Hits { get; }
+
+    /// <summary>Requests served here that were meant for another node (<c>numa_miss</c>).</summary>
+    public long Misses { get; }
+
+    /// <summary>Requests meant for this node that another served (<c>numa_foreign</c>).</summary>
+    public long Foreign { get; }
+
+    /// <summary>Requests served from a free block of another migrate type.</summary>
+    public long Steals { get; }
+
+    /// <summary>Pageblocks that changed their migrate type for that.</summary>
+    public long Claims { get; }
+
+    /// <summary>How often the zone's lock was taken; it wraps at 2^32.</summary>
+    public long LockAcquisitions { get; }
+
+    /// <summary>Free blocks of 2^order pages.</summary>
+    /// <param name="order">0 to <see cref="PageAllocator.MaxOrder"/>.</param>
+    /// <returns>Their number.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such order.</exception>
+    public long FreeBlocks(int order) =>
+        FreeBlocks(order, PageFlags.None) + FreeBlocks(order, PageFlags.Reclaimable) + FreeBlocks(order, PageFlags.Movable);
+
+    /// <summary>Free blocks of 2^order pages in pageblocks of a migrate type.</summary>
+    /// <param name="order">0 to <see cref="PageAllocator.MaxOrder"/>.</param>
+    /// <param name="type"><see cref="PageFlags.None"/> for unmovable, <see cref="PageFlags.Reclaimable"/> or <see cref="PageFlags.Movable"/>.</param>
+    /// <returns>Their number.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such order or type.</exception>
+    public long FreeBlocks(int order, PageFlags type)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(order);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(order, PageAllocator.MaxOrder);
+        return _freeBlocks[IndexOf(type) * LinearRegion.OrderCount + order];
+    }
+
+    /// <summary>Pageblocks of a migrate type, free or taken.</summary>
+    /// <param name="type"><see cref="PageFlags.None"/> for unmovable, <see cref="PageFlags.Reclaimable"/> or <see cref="PageFlags.Movable"/>.</param>
+    /// <returns>Their number.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such type.</exception>
+    public long Pageblocks(PageFlags type) => _pageblocks[IndexOf(type)];
+
+    internal static IReadOnlyList<ZoneStatistics> ReadAll()
+    {
+        List<ZoneStatistics> zones = [];
+        for (int index = 0; index < PageLayer.ZoneCount; index++)
+            if (PageLayer.ZoneAt(index)->OnlinePages != 0) zones.Add(new ZoneStatistics(PageLayer.ZoneAt(index)));
+        return zones;
+    }
+
+    private static int IndexOf(PageFlags type) => type switch
+    {
+        PageFlags.None => (int)MigrateType.Unmovable,
+        PageFlags.Reclaimable => (int)MigrateType.Reclaimable,
+        PageFlags.Movable => (int)MigrateType.Movable,
+        _ => throw new ArgumentOutOfRangeException(nameof(type), type, "A migrate type is None (unmovable), Reclaimable or Movable."),
+    };
+}

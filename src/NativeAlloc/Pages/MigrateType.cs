@@ -1,0 +1,42 @@
+namespace NativeAlloc.Pages;
+
+/// <summary>
+/// What can be done about a page that is in the way of a large block (<c>enum migratetype</c>). Pages of one kind are kept together, so that those that
+/// nobody can move do not end up scattered over all memory.
+/// </summary>
+internal enum MigrateType : byte
+{
+    /// <summary>Somebody holds its address: it stays until it is freed. The default.</summary>
+    Unmovable = 0,
+
+    /// <summary>Its owner can drop it on request: see <see cref="Shrinkers"/>.</summary>
+    Reclaimable = 1,
+
+    /// <summary>It is reached only through a mapping.</summary>
+    Movable = 2,
+}
+
+/// <summary>The unit in which memory belongs to a migrate type (<c>pageblock_order</c>).</summary>
+internal static class Pageblock
+{
+    /// <summary>
+    /// 2^5 pages of 64 KiB are 2 MiB, a huge page of x86-64 and arm64: keeping types apart at this grain is what keeps whole huge pages free, and
+    /// anything smaller would be of no more use to them. Linux takes its huge page's order as well.
+    /// </summary>
+    internal const int Order = 5;
+
+    internal const uint Pages = 1u << Order;
+
+    /// <summary>Migrate types.</summary>
+    internal const int TypeCount = 3;
+
+    /// <summary>Where to look when a type has no free block (<c>fallbacks</c> of Linux): the kind that does the least lasting harm first.</summary>
+    internal static ReadOnlySpan<MigrateType> FallbacksOf(MigrateType type) => s_fallbacks.Slice((int)type * (TypeCount - 1), TypeCount - 1);
+
+    private static ReadOnlySpan<MigrateType> s_fallbacks =>
+    [
+        MigrateType.Reclaimable, MigrateType.Movable,
+        MigrateType.Unmovable, MigrateType.Movable,
+        MigrateType.Reclaimable, MigrateType.Unmovable,
+    ];
+}

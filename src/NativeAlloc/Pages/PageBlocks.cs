@@ -1,0 +1,168 @@
+using System.Runtime.CompilerServices;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc.Pages;
+
+/// <summary>What is wrong with a page that somebody wants to free.</summary>
+internal enum PageFault
+{
+    None,
+
+    /// <summary>The page is free.</summary>
+    AlreadyFree,
+
+    /// <summary>The block was taken with another order.</summary>
+    OtherOrder,
+
+    /// <summary>The page lies inside a block and is not its first.</summary>
+    Interior,
+
+    /// <summary>The page is in use by somebody else of this library: slabs, blocks of <see cref="NativeAllocator"/>.</summary>
+    NotAPageBlock,
+}
+
+/// <summary>
+/// The blocks of 2^order pages that users of the page allocator hold (<c>alloc_pages</c>, <c>__free_pages</c>). The head's frame says that it is one and of
+/// which order: what makes it freeable, once, and only with the same order.
+/// </summary>
+internal static unsafe class PageBlocks
+{
+    /// <summary>Takes a single unmovable page from the hot end of the thread's list; false where that is empty.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool TryTakeHot(ThreadPages* own, out uint page)
+    {
+        page = PageFrame.None;
+        if (!own->TryEnter()) return false;
+        bool taken = own->List(MigrateType.Unmovable)->TryTake(out page);
+        if (taken)
+        {
+            PageFrame* frame = LinearRegion.Frames + page;
+            PageLayer.CheckHot(frame, page);
+            frame->SetState(PageState.Block);
+            own->CountHit();
+            own->CountSingle(1);
+        }
+        own->Leave();
+        return taken;
+    }
+
+    /// <summary>Gives a single page to the hot end of its list; false, and nothing done, where it is no such page or the list is full.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool TryGiveHot(ThreadPages* own, uint page)
+    {
+        PageFrame* frame = LinearRegion.Frames + page;
+        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Zone != own->Zone || !own->TryEnter()) return false;
+        HotPages* hot = own->List(frame->Type);
+        bool room = !hot->IsFull;
+        if (room)
+        {
+            frame->SetState(PageState.Hot);
+            hot->Add(page);
+            own->CountSingle(-1);
+        }
+        own->Leave();
+        return room;
+    }
+
+    /// <summary>Takes a block.</summary>
+    internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
+    {
+        if (!PageLayer.TryTake(own, request with { State = PageState.Block }, out page, out failure)) return false;
+        Count(own, request.Order, 1);
+        return true;
+    }
+
+    /// <summary>Gives a block back; says what is wrong where it cannot, and then nothing has changed.</summary>
+    internal static PageFault TryGive(ThreadPages* own, uint page, int order, bool cold)
+    {
+        PageFrame* frame = LinearRegion.Frames + page;
+        if (frame->GetState() != PageState.Block || frame->Order != order) return FindFault(page, order);
+        if (order == 0)
+        {
+            Count(own, order, -1);
+            PageLayer.GivePages(own, page, 1, cold);
+            return PageFault.None;
+        }
+        // Of two threads that free the same block one finds it a block no more.
+        if (Interlocked.CompareExchange(ref frame->State, PageState.Taken, PageState.Block) != PageState.Block) return FindFault(page, order);
+        Count(own, order, -1);
+        PageLayer.GivePages(page, 1u << order);
+        return PageFault.None;
+    }
+
+    /// <summary>Frees a block of whatever order that begins at this page; false if none does.</summary>
+    internal static bool TryFree(ThreadPages* own, uint page)
+    {
+        PageFrame* frame = LinearRegion.Frames + page;
+        return frame->GetState() == PageState.Block && TryGive(own, page, frame->Order, cold: false) == PageFault.None;
+    }
+
+    /// <summary>Finds the block that a page lies in, if it is one of these.</summary>
+    internal static bool TryFind(uint page, out uint head, out int order)
+    {
+        for (order = 0; order < LinearRegion.OrderCount; order++)
+        {
+            head = page & ~((1u << order) - 1);
+            PageFrame* frame = LinearRegion.Frames + head;
+            if (frame->GetState() == PageState.Block && frame->Order >= order)
+            {
+                order = frame->Order;
+                return true;
+            }
+        }
+        head = PageFrame.None;
+        return false;
+    }
+
+    /// <summary>Why a page cannot be freed as a block of this order.</summary>
+    internal static PageFault FindFault(uint page, int order)
+    {
+        for (int current = 0; current < LinearRegion.OrderCount; current++)
+        {
+            uint head = page & ~((1u << current) - 1);
+            PageFrame* frame = LinearRegion.Frames + head;
+            PageState state = frame->GetState();
+            if (state == PageState.Inner) continue;
+            if (current != 0 && frame->Order < current && state != PageState.Large) continue; // a smaller block beside
+            return state switch
+            {
+                PageState.Free or PageState.Hot => PageFault.AlreadyFree,
+                PageState.Block => head != page ? PageFault.Interior : frame->Order != order ? PageFault.OtherOrder : PageFault.AlreadyFree,
+                _ => PageFault.NotAPageBlock,
+            };
+        }
+        return PageFault.NotAPageBlock;
+    }
+
+    /// <summary>Blocks that users hold, and the pages in them. Threads go on meanwhile.</summary>
+    internal static void CountLive(out long blocks, out long pages)
+    {
+        (blocks, pages) = (Volatile.Read(ref s_blocks), Volatile.Read(ref s_pages));
+        for (int index = 0; index < ThreadRegistry.Count; index++)
+        {
+            ThreadPages* thread = ThreadPages.Of(ThreadRegistry.At(index));
+            blocks += thread->UserBlocks;
+            pages += thread->UserPages;
+        }
+    }
+
+    private static void Count(ThreadPages* own, int order, int blocks)
+    {
+        if (own == null)
+        {
+            Interlocked.Add(ref s_blocks, blocks);
+            Interlocked.Add(ref s_pages, blocks * (1L << order));
+        }
+        else if (order == 0)
+        {
+            own->CountSingle(blocks);
+        }
+        else
+        {
+            own->CountBlock(blocks, blocks * (1 << order));
+        }
+    }
+
+    /// <summary>What threads without a block of their own have taken less what they have given back. By Interlocked.</summary>
+    private static long s_blocks, s_pages;
+}

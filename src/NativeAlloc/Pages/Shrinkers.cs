@@ -1,0 +1,66 @@
+namespace NativeAlloc.Pages;
+
+/// <summary>
+/// Those who hold reclaimable memory and drop some of it on request (<c>register_shrinker</c>): they are asked under pressure, before an allocation fails.
+/// </summary>
+internal static class Shrinkers
+{
+    private static readonly Lock s_lock = new();
+
+    /// <summary>In the order of registration. Replaced under the lock, read by any thread.</summary>
+    private static Registration[] s_all = [];
+
+    private static long s_calls, s_failures, s_bytes;
+
+    /// <summary>How often a shrinker was asked.</summary>
+    internal static long Calls => Volatile.Read(ref s_calls);
+
+    /// <summary>How often one threw instead of an answer.</summary>
+    internal static long Failures => Volatile.Read(ref s_failures);
+
+    /// <summary>Bytes that they said they gave back.</summary>
+    internal static long Bytes => Volatile.Read(ref s_bytes);
+
+    internal static IDisposable Register(Func<nuint, nuint> shrink)
+    {
+        Registration registration = new(shrink);
+        lock (s_lock) Volatile.Write(ref s_all, [.. s_all, registration]);
+        return registration;
+    }
+
+    /// <summary>Asks one after the other until they have given back so much. No lock of this library is held meanwhile.</summary>
+    /// <param name="wantedBytes">How much is missing.</param>
+    /// <param name="error">What one of them threw. It is not passed on from here: the thread that needs memory is not the one whose error it is.</param>
+    internal static nuint Ask(nuint wantedBytes, out Exception? error)
+    {
+        error = null;
+        nuint bytes = 0;
+        foreach (Registration registration in Volatile.Read(ref s_all))
+        {
+            if (bytes >= wantedBytes) break;
+            Interlocked.Increment(ref s_calls);
+            try
+            {
+                nuint given = registration.Shrink(wantedBytes - bytes);
+                bytes = given > nuint.MaxValue - bytes ? nuint.MaxValue : bytes + given;
+            }
+            catch (Exception thrown)
+            {
+                Interlocked.Increment(ref s_failures);
+                error = thrown;
+            }
+        }
+        Interlocked.Add(ref s_bytes, (long)(bytes & (nuint.MaxValue >> 1)));
+        return bytes;
+    }
+
+    private sealed class Registration(Func<nuint, nuint> shrink) : IDisposable
+    {
+        internal Func<nuint, nuint> Shrink { get; } = shrink;
+
+        public void Dispose()
+        {
+            lock (s_lock) Volatile.Write(ref s_all, [.. s_all.Where(other => other != this)]);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc.Pages;
+
+/// <summary>
+/// The page layer's part of a thread block (<c>per_cpu_pages</c>): a hot list for each migrate type, for pages of the normal zone of the thread's node.
+/// DMA and high pages have none, as taking one is a system call anyway.
+/// </summary>
+/// <remarks>
+/// Only the owner touches the lists, without a lock, between <see cref="TryEnter"/> and <see cref="Leave"/>. Another thread may empty them while the owner
+/// does something else: it sets <see cref="_claimed"/>, makes every processor pass a memory barrier, and looks whether the owner is inside. Either the owner
+/// had entered before the barrier, and is seen; or it enters after it, and sees the claim. That costs the owner two plain stores and a load.
+/// </remarks>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct ThreadPages
+{
+    /// <summary>1 while the owner is using the lists. Written by the owner only.</summary>
+    private int _inside;
+
+    /// <summary>1 while another thread may be using the lists. Written under <see cref="PageLayer"/>'s claim only.</summary>
+    private int _claimed;
+
+    /// <summary>Node of the normal zone that the pages of the lists are from. Owner only; read by any thread.</summary>
+    private int _node;
+
+    /// <summary>Visits to the zone until the owner asks again which node it is on. Owner only.</summary>
+    private int _visitsLeft;
+
+    /// <summary>Single pages that the owner has taken for users less those it has given back: of all threads together, what users hold. Owner only.</summary>
+    private long _userSingles;
+
+    /// <summary>The same of larger blocks, and the pages in them. Owner only.</summary>
+    private long _userBlocks, _userPages;
+
+    /// <summary>Pages served from the lists and not yet added to the zone's hits. Owner only.</summary>
+    private long _hits;
+
+    private HotPages _unmovable, _reclaimable, _movable;
+
+    /// <summary>Pages of the normal zones of other nodes, collected until a batch is worth a lock; none is taken from here.</summary>
+    private HotPages _foreign;
+
+    /// <summary>
+    /// The scheduler rarely moves a thread to another node, and a page of the wrong node is slower, not wrong: asking at one visit in 64 to the zone makes
+    /// it one in a thousand pages.
+    /// </summary>
+    internal const int VisitsPerNodeLookup = 64;
+
+    /// <summary>The part of a thread's block; null for a thread without one.</summary>
+    internal static ThreadPages* Of(void* block)
+    {
+        Debug.Assert(sizeof(ThreadPages) <= ThreadBlock.PagesBytes, "the page layer's part of a thread block is too small");
+        return block == null ? null : (ThreadPages*)((byte*)block + ThreadBlock.PagesOffset);
+    }
+
+    /// <summary>Begins a use of the lists by the owner; false while another thread empties them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryEnter()
+    {
+        Volatile.Write(ref _inside, 1);
+        if (Volatile.Read(ref _claimed) == 0) return true;
+        Volatile.Write(ref _inside, 0);
+        return false;
+    }
+
+    /// <summary>Ends it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Leave() => Volatile.Write(ref _inside, 0);
+
+    internal readonly bool IsInside => Volatile.Read(in _inside) != 0;
+
+    internal void SetClaimed(bool claimed) => Volatile.Write(ref _claimed, claimed ? 1 : 0);
+
+    internal readonly int Node => Volatile.Read(in _node);
+
+    /// <summary>Index of the zone that the pages of the lists are from.</summary>
+    internal readonly int Zone => Pages.Zone.IndexOf(Node, ZoneKind.Normal);
+
+    /// <summary>Says which node's pages the lists are for from now on. They are empty.</summary>
+    internal void SetNode(int node) => Volatile.Write(ref _node, node);
+
+    /// <summary>True if it is time to look which node the thread is on.</summary>
+    internal bool IsLookupDue()
+    {
+        if (_visitsLeft-- > 0) return false;
+        _visitsLeft = VisitsPerNodeLookup;
+        return true;
+    }
+
+    internal HotPages* List(MigrateType type) => (HotPages*)Unsafe.AsPointer(ref _unmovable) + (int)type;
+
+    internal HotPages* Foreign => (HotPages*)Unsafe.AsPointer(ref _foreign);
+
+    /// <summary>Pages in all lists.</summary>
+    internal readonly int Count => _unmovable.Count + _reclaimable.Count + _movable.Count + _foreign.Count;
+
+    internal readonly long UserBlocks => Volatile.Read(in _userSingles) + Volatile.Read(in _userBlocks);
+
+    internal readonly long UserPages => Volatile.Read(in _userSingles) + Volatile.Read(in _userPages);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void CountSingle(int pages) => Volatile.Write(ref _userSingles, _userSingles + pages);
+
+    internal void CountBlock(int blocks, int pages)
+    {
+        Volatile.Write(ref _userBlocks, _userBlocks + blocks);
+        Volatile.Write(ref _userPages, _userPages + pages);
+    }
+
+    internal readonly long Hits => Volatile.Read(in _hits);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void CountHit() => Volatile.Write(ref _hits, _hits + 1);
+
+    internal long TakeHits()
+    {
+        long hits = _hits;
+        Volatile.Write(ref _hits, 0);
+        return hits;
+    }
+}
