@@ -39,8 +39,7 @@ internal static unsafe class PageBlocks
             PageFrame* frame = LinearRegion.Frames + page;
             PageLayer.CheckHot(frame, page);
             frame->SetState(PageState.Block);
-            own->CountHit();
-            own->CountSingle(1);
+            own->CountFastTaken();
         }
         own->Leave();
         return taken;
@@ -58,7 +57,7 @@ internal static unsafe class PageBlocks
         {
             frame->SetState(PageState.Hot);
             hot->Add(page);
-            own->CountSingle(-1);
+            own->CountFastGiven();
         }
         own->Leave();
         return room;

@@ -29,14 +29,17 @@ internal unsafe struct ThreadPages
     /// <summary>Visits to the zone until the owner asks again which node it is on. Owner only.</summary>
     private int _visitsLeft;
 
-    /// <summary>Single pages that the owner has taken for users less those it has given back: of all threads together, what users hold. Owner only.</summary>
+    /// <summary>Single pages that users got on the fast path, and that they gave back there. One counter for each, as that is all the fast path has time for. Owner only.</summary>
+    private long _fastTaken, _fastGiven;
+
+    /// <summary>The same of the slow paths, taken less given. All of these of all threads together are what users hold. Owner only.</summary>
     private long _userSingles;
 
     /// <summary>The same of larger blocks, and the pages in them. Owner only.</summary>
     private long _userBlocks, _userPages;
 
-    /// <summary>Pages served from the lists and not yet added to the zone's hits. Owner only.</summary>
-    private long _hits;
+    /// <summary>Pages served from the lists on slow paths; and how many of all were added to the zone's hits already. Owner only.</summary>
+    private long _slowHits, _reportedHits;
 
     private HotPages _unmovable, _reclaimable, _movable;
 
@@ -97,11 +100,20 @@ internal unsafe struct ThreadPages
     /// <summary>Pages in all lists.</summary>
     internal readonly int Count => _unmovable.Count + _reclaimable.Count + _movable.Count + _foreign.Count;
 
-    internal readonly long UserBlocks => Volatile.Read(in _userSingles) + Volatile.Read(in _userBlocks);
+    private readonly long Singles => Volatile.Read(in _userSingles) + Volatile.Read(in _fastTaken) - Volatile.Read(in _fastGiven);
 
-    internal readonly long UserPages => Volatile.Read(in _userSingles) + Volatile.Read(in _userPages);
+    internal readonly long UserBlocks => Singles + Volatile.Read(in _userBlocks);
 
+    internal readonly long UserPages => Singles + Volatile.Read(in _userPages);
+
+    /// <summary>Counts a page that a user got on the fast path.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void CountFastTaken() => Volatile.Write(ref _fastTaken, _fastTaken + 1);
+
+    /// <summary>Counts a page that a user gave back on the fast path.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void CountFastGiven() => Volatile.Write(ref _fastGiven, _fastGiven + 1);
+
     internal void CountSingle(int pages) => Volatile.Write(ref _userSingles, _userSingles + pages);
 
     internal void CountBlock(int blocks, int pages)
@@ -110,15 +122,15 @@ internal unsafe struct ThreadPages
         Volatile.Write(ref _userPages, _userPages + pages);
     }
 
-    internal readonly long Hits => Volatile.Read(in _hits);
+    /// <summary>Pages served from the lists and not yet added to the zone's hits.</summary>
+    internal readonly long Hits => Volatile.Read(in _fastTaken) + Volatile.Read(in _slowHits) - Volatile.Read(in _reportedHits);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void CountHit() => Volatile.Write(ref _hits, _hits + 1);
+    internal void CountHit() => Volatile.Write(ref _slowHits, _slowHits + 1);
 
     internal long TakeHits()
     {
-        long hits = _hits;
-        Volatile.Write(ref _hits, 0);
+        long hits = Hits;
+        Volatile.Write(ref _reportedHits, _reportedHits + hits);
         return hits;
     }
 }
