@@ -105,8 +105,8 @@ internal static unsafe class PageLayer
     {
         page = PageFrame.None;
         if (request.Count != 1 || request.Order != 0 || request.Kind != ZoneKind.Normal || request.Choice == MemoryChoice.FreshFirst || own == null || !own->TryEnter()) return false;
-        if (s_nodeCount > 1 && own->IsLookupDue()) MoveToNode(own, NodeTopology.Current.NodeOfCurrentThread());
         HotPages* hot = own->List(request.Type);
+        if (s_nodeCount > 1 && hot->Count == 0 && own->IsLookupDue()) MoveToNode(own, NodeTopology.Current.NodeOfCurrentThread());
         bool taken = (request.Node == PageRequest.LocalNode || request.Node == own->Node)
             && (hot->Count != 0 || TryRefill(own, request.Type))
             && (request.Cold ? hot->TryTakeCold(out page) : hot->TryTake(out page));
