@@ -5,6 +5,7 @@ const string Help =
     $"""
     usage:
       {CompareOptions.Usage}
+      {FragmentationCommand.Usage}
       list      workloads and allocators, and whether they are available
       micro     microbenchmarks; the other arguments go to BenchmarkDotNet (try: micro --list flat)
     Without arguments: a quick comparison of all bundled traces on all available allocators.
@@ -24,10 +25,14 @@ try
             return ListCommand.Run();
         case "micro":
             return MicroCommand.Run(args[1..]);
+        case "fragmentation":
+            return FragmentationCommand.Run(args.AsSpan(1));
+        case AgeCommand.Verb:
+            return AgeCommand.Run(args.AsSpan(1));
         case MeasureCommand.Verb:
             return MeasureCommand.Run(args.AsSpan(1));
         default:
-            throw new UsageException($"unknown command '{args[0]}'; there are: compare, list, micro");
+            throw new UsageException($"unknown command '{args[0]}'; there are: compare, fragmentation, list, micro");
     }
 }
 catch (UsageException e)

@@ -24,4 +24,8 @@ internal readonly unsafe struct HGlobalAllocator : IAllocator
     public static void Free(void* block) => Marshal.FreeHGlobal((nint)block);
 
     public static void AlignedFree(void* block) => NativeMemory.AlignedFree(block);
+
+    public static void* AllocPages(int order) => Alloc(IAllocator.BytesOf(order));
+
+    public static void FreePages(void* block, int order) => Free(block);
 }

@@ -18,4 +18,16 @@ internal unsafe interface IAllocator
 
     /// <summary>Frees a block of <see cref="AlignedAlloc"/>.</summary>
     static abstract void AlignedFree(void* block);
+
+    /// <summary>
+    /// A block of 2^<paramref name="order"/> pages of 64 KiB: an ordinary one of that size, unless the allocator has
+    /// something of its own for whole pages.
+    /// </summary>
+    static abstract void* AllocPages(int order);
+
+    /// <summary>Frees a block of <see cref="AllocPages"/>.</summary>
+    static abstract void FreePages(void* block, int order);
+
+    /// <summary>What a block of <see cref="AllocPages"/> has.</summary>
+    static nuint BytesOf(int order) => (nuint)PageAllocator.PageSize << order;
 }

@@ -14,4 +14,8 @@ internal readonly unsafe struct NativeAllocAllocator : IAllocator
     public static void Free(void* block) => NativeAllocator.Free(block);
 
     public static void AlignedFree(void* block) => NativeAllocator.AlignedFree(block);
+
+    public static void* AllocPages(int order) => PageAllocator.GetFreePages(order);
+
+    public static void FreePages(void* block, int order) => PageAllocator.FreePages(block, order);
 }

@@ -16,4 +16,8 @@ internal readonly unsafe struct NativeMemoryAllocator : IAllocator
     public static void Free(void* block) => NativeMemory.Free(block);
 
     public static void AlignedFree(void* block) => NativeMemory.AlignedFree(block);
+
+    public static void* AllocPages(int order) => Alloc(IAllocator.BytesOf(order));
+
+    public static void FreePages(void* block, int order) => Free(block);
 }

@@ -37,4 +37,8 @@ internal readonly unsafe struct TcmallocAllocator : IAllocator
     public static void Free(void* block) => s_free(block);
 
     public static void AlignedFree(void* block) => s_free(block);
+
+    public static void* AllocPages(int order) => Alloc(IAllocator.BytesOf(order));
+
+    public static void FreePages(void* block, int order) => Free(block);
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using NativeAlloc.Benchmarks.Workloads;
 
 namespace NativeAlloc.Benchmarks.Arms;
 
@@ -12,8 +13,8 @@ internal abstract class Arm(string name, string description)
     /// <summary>Null if the arm can be measured on this machine, else the reason and the remedy.</summary>
     public abstract string? Missing { get; }
 
-    /// <summary>Whether the arm can run a workload with this staged file, or with none.</summary>
-    public abstract bool Supports(string? stagedFile);
+    /// <summary>Whether the arm can run a workload.</summary>
+    public abstract bool Supports(IWorkload workload);
 
     /// <summary>
     /// The process that measures this arm and prints a <see cref="Measuring.RunResult"/>.

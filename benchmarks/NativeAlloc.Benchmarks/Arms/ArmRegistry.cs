@@ -16,6 +16,7 @@ internal static class ArmRegistry
         new ManagedArm<MimallocAllocator>("mimalloc", "mimalloc by function pointer", CLibrary.Mimalloc),
         new ManagedArm<JemallocAllocator>("jemalloc", "jemalloc by function pointer", CLibrary.Jemalloc),
         new ManagedArm<TcmallocAllocator>("tcmalloc", "tcmalloc by function pointer", CLibrary.Tcmalloc),
+        new ManagedArm<MmapAllocator>("mmap", "mmap and munmap for every block, whole pages only") { WholePagesOnly = true },
     ];
 
     public static IReadOnlyList<NativeArm> Native { get; } =

@@ -10,20 +10,16 @@ namespace NativeAlloc.Benchmarks.Arms;
 /// <summary>An allocator called from .NET, measured by this program in another process of its own.</summary>
 internal abstract class ManagedArm(string name, string description, CLibrary? library) : Arm(name, description)
 {
+    /// <summary>The arm has nothing but <see cref="IAllocator.AllocPages"/>.</summary>
+    public bool WholePagesOnly { get; init; }
+
     public override string? Missing => library?.Missing;
 
-    public override bool Supports(string? stagedFile) => true;
+    public override bool Supports(IWorkload workload) => workload.WholePages || !WholePagesOnly;
 
     public override ProcessStartInfo CreateChild(RunRequest request)
     {
-        string host = Environment.ProcessPath ?? throw new InvalidOperationException("the program's own path is unknown");
-        ProcessStartInfo start = new(host);
-
-        // Started as "dotnet NativeAlloc.Benchmarks.dll" the process is the host, and needs to be told what to run.
-        if (Path.GetFileNameWithoutExtension(host).Equals("dotnet", StringComparison.OrdinalIgnoreCase))
-            start.ArgumentList.Add(typeof(ManagedArm).Assembly.Location);
-
-        start.ArgumentList.Add(MeasureCommand.Verb);
+        ProcessStartInfo start = ThisProgram.CreateChild(MeasureCommand.Verb);
         start.ArgumentList.Add(Name);
         start.ArgumentList.Add(request.Workload);
         start.ArgumentList.Add(request.StagedFile ?? "");

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using NativeAlloc.Benchmarks.Allocators;
+using NativeAlloc.Benchmarks.Workloads;
 
 namespace NativeAlloc.Benchmarks.Arms;
 
@@ -13,7 +14,7 @@ internal sealed class NativeArm(string name, string description, CLibrary? libra
     public override string? Missing => library?.Missing;
 
     /// <summary>The C replayer knows traces only.</summary>
-    public override bool Supports(string? stagedFile) => stagedFile is not null;
+    public override bool Supports(IWorkload workload) => workload is TraceWorkload;
 
     public override ProcessStartInfo CreateChild(RunRequest request)
     {

@@ -19,7 +19,7 @@ internal static class CompareCommand
 #endif
         CheckJsonFile(options.JsonFile);
         List<IWorkload> workloads = ChooseWorkloads(options);
-        List<Arm> arms = ChooseArms(options);
+        List<Arm> arms = ChooseArms(options, workloads);
 
         using Staging staging = new();
         foreach (IWorkload workload in workloads)
@@ -66,7 +66,7 @@ internal static class CompareCommand
         }
 
         if (chosen.Count == 0)
-            chosen.AddRange(WorkloadRegistry.All);
+            chosen.AddRange(WorkloadRegistry.Traces);
 
         // Results are told apart by name alone.
         if (chosen.CountBy(workload => workload.Name).FirstOrDefault(pair => pair.Value > 1) is { Value: > 1 } twice)
@@ -74,7 +74,7 @@ internal static class CompareCommand
         return chosen;
     }
 
-    private static List<Arm> ChooseArms(CompareOptions options)
+    private static List<Arm> ChooseArms(CompareOptions options, List<IWorkload> workloads)
     {
         List<Arm> chosen = [];
         foreach (string name in options.Allocators.Distinct())
@@ -84,11 +84,14 @@ internal static class CompareCommand
         }
 
         if (chosen.Count == 0)
-            chosen.AddRange(ArmRegistry.Managed);
+            chosen.AddRange(ArmRegistry.Managed.Where(CanRunAny));
         if (options.Native)
             chosen.AddRange(ArmRegistry.Native.Except(chosen));
+        chosen.RemoveAll(arm => !CanRunAny(arm) && Skip(arm, "it cannot run what is to be compared"));
         chosen.RemoveAll(arm => arm.Missing is { } reason && Skip(arm, reason));
         return chosen;
+
+        bool CanRunAny(Arm arm) => workloads.Any(arm.Supports);
     }
 
     private static bool Skip(Arm arm, string reason)

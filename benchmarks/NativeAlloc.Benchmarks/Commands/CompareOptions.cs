@@ -6,7 +6,8 @@ namespace NativeAlloc.Benchmarks.Commands;
 internal sealed class CompareOptions
 {
     public const string Usage =
-        "compare [--trace FILE]... [--workload NAME,...] [--allocator NAME,...] [--threads N] [--runs N] [--json FILE] [--native]";
+        "compare [--trace FILE]... [--workload NAME[:PARAMETER=VALUE]...,...] [--allocator NAME,...] [--threads N] [--runs N] " +
+        "[--json FILE] [--native]";
 
     private const int MaxThreads = 1024;
     private const int MaxRuns = 10_000;

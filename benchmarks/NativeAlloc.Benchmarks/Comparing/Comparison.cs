@@ -20,14 +20,14 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
 
     public required PassPolicy Policy { get; init; }
 
-    public int TotalRuns => Runs * workloads.Sum(workload => arms.Count(arm => arm.Supports(staging.FileOf(workload))));
+    public int TotalRuns => Runs * workloads.Sum(workload => arms.Count(arm => arm.Supports(workload)));
 
     public List<Outcome> Run(Action<string> report)
     {
         Dictionary<(IWorkload, Arm), Outcome> outcomes = [];
         foreach (IWorkload workload in workloads)
         {
-            foreach (Arm arm in arms.Where(arm => arm.Supports(staging.FileOf(workload))))
+            foreach (Arm arm in arms.Where(arm => arm.Supports(workload)))
                 outcomes.Add((workload, arm), new Outcome(workload.Name, arm.Name));
         }
 

@@ -6,7 +6,8 @@ namespace NativeAlloc.Benchmarks.Comparing;
 
 /// <summary>
 /// The results as tables: a row per workload, a column per allocator, and geometric means below. One table is about time,
-/// one about memory, and one sets both in relation to the library (or to the first allocator if it takes no part).
+/// one about memory, one sets both in relation to the library (or to the first allocator if it takes no part),
+/// and one has the figures that only some workloads add.
 /// </summary>
 internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, int threads)
 {
@@ -45,6 +46,9 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, int thre
                     (workload, allocator) => Ratios([workload], allocator, reference),
                     allocator => Ratios(_workloads, allocator, reference)));
         }
+
+        if (_usable.Values.Any(outcome => outcome.Figures.Count > 0))
+            Write(console, $"Further figures, median of the runs{OnThreads}", BuildFigures());
 
         foreach (Outcome failed in outcomes.Where(outcome => outcome.Failure is not null))
             console.MarkupLineInterpolated($"[red]{failed.Workload} on {failed.Allocator} failed: {failed.Failure}[/]");
@@ -88,6 +92,22 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, int thre
                 cells.Add("");
             cells.AddRange(_allocators.Select(allocator => Text(mean(allocator))));
             table.AddEmptyRow().AddRow([.. cells]);
+        }
+
+        return table;
+    }
+
+    private Table BuildFigures()
+    {
+        Table table = new Table().AddColumns("workload", "allocator", "figure");
+        table.AddColumn(new TableColumn("value").RightAligned());
+        foreach (Outcome outcome in _usable.Values)
+        {
+            foreach ((string name, double value) in outcome.Figures)
+            {
+                table.AddRow(
+                    outcome.Workload.EscapeMarkup(), outcome.Allocator.EscapeMarkup(), name.EscapeMarkup(), $"{value:0.###}");
+            }
         }
 
         return table;

@@ -1,11 +1,16 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace NativeAlloc.Benchmarks.Comparing;
 
 /// <summary>The results as a JSON array, for other programs. Pairs that failed are left out.</summary>
 internal static class JsonReport
 {
-    private static readonly JsonSerializerOptions s_format = new(JsonSerializerOptions.Web) { WriteIndented = true };
+    private static readonly JsonSerializerOptions s_format = new(JsonSerializerOptions.Web)
+    {
+        WriteIndented = true,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    };
 
     public static void Write(string path, IEnumerable<Outcome> outcomes, int threads)
     {
@@ -19,7 +24,8 @@ internal static class JsonReport
             Math.Round(1e9 / outcome.NsPerOp),
             outcome.PeakKiB,
             outcome.LiveKiB,
-            outcome.Operations));
+            outcome.Operations,
+            outcome.Figures is { Count: > 0 } figures ? figures : null));
         File.WriteAllText(path, JsonSerializer.Serialize(entries, s_format) + "\n");
     }
 
@@ -33,5 +39,6 @@ internal static class JsonReport
         double OpsPerSecond,
         long PeakKiB,
         long LiveKiB,
-        long Operations);
+        long Operations,
+        IReadOnlyDictionary<string, double>? Figures);
 }

@@ -28,6 +28,12 @@ internal sealed class Outcome(string workload, string allocator)
 
     public long Operations => _runs[0].Operations;
 
+    /// <summary>The median over the runs of each figure the workload adds; empty if it adds none.</summary>
+    public IReadOnlyDictionary<string, double> Figures =>
+        _runs.SelectMany(run => run.Figures ?? new Dictionary<string, double>())
+            .GroupBy(figure => figure.Key, figure => figure.Value)
+            .ToDictionary(group => group.Key, Statistics.Median);
+
     public void Add(RunResult run) => _runs.Add(run);
 
     public void Fail(string reason) => Failure = reason;

@@ -12,6 +12,9 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// therefore uses a small stand-in for the workload, so that the allocator has not already grown when the baseline is
 /// taken.
 /// </para>
+/// <para>
+/// Whatever else a workload tells about the allocator it finds out last, when nothing is timed any more.
+/// </para>
 /// </summary>
 internal static class Measurement
 {
@@ -41,6 +44,7 @@ internal static class Measurement
             Math.Max(0, peak - baseline),
             workload.LiveKiB,
             workload.Operations,
-            passes);
+            passes,
+            workload.Examine<TAllocator>());
     }
 }

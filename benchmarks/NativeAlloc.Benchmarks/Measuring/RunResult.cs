@@ -11,8 +11,15 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// <param name="LiveKiB">The bytes that the workload itself has alive at its peak.</param>
 /// <param name="Operations">Operations per pass, over all threads.</param>
 /// <param name="Passes">How many passes were timed.</param>
+/// <param name="Figures">What else the workload has found out about the allocator, by name; null if nothing.</param>
 internal sealed record RunResult(
-    double NsPerOp, double NsPerOpBest, long PeakKiB, long LiveKiB, long Operations, int Passes)
+    double NsPerOp,
+    double NsPerOpBest,
+    long PeakKiB,
+    long LiveKiB,
+    long Operations,
+    int Passes,
+    IReadOnlyDictionary<string, double>? Figures = null)
 {
     public string ToJson() => JsonSerializer.Serialize(this, JsonSerializerOptions.Web);
 

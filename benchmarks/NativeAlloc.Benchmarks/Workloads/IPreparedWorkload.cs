@@ -24,4 +24,11 @@ internal interface IPreparedWorkload : IDisposable
     /// <summary>One pass, which leaves nothing allocated; returns the time it took in stopwatch ticks.</summary>
     long RunPass<TAllocator>()
         where TAllocator : struct, IAllocator;
+
+    /// <summary>
+    /// Figures about the allocator beyond time and peak, by name, found in one more pass that is not timed; null if there
+    /// are none.
+    /// </summary>
+    IReadOnlyDictionary<string, double>? Examine<TAllocator>()
+        where TAllocator : struct, IAllocator => null;
 }

@@ -1,3 +1,4 @@
+using NativeAlloc.Benchmarks.Commands;
 using NativeAlloc.Benchmarks.Traces;
 
 namespace NativeAlloc.Benchmarks.Workloads;
@@ -5,9 +6,26 @@ namespace NativeAlloc.Benchmarks.Workloads;
 /// <summary>The workloads that can be named on the command line.</summary>
 internal static class WorkloadRegistry
 {
-    public static IReadOnlyList<IWorkload> All { get; } = [.. TraceFile.Bundled().Select(path => new TraceWorkload(path))];
+    private static readonly Dictionary<string, Func<WorkloadParameters, IWorkload>> s_synthetic = new()
+    {
+        [PagesWorkload.Kind] = parameters => new PagesWorkload(parameters),
+    };
 
-    public static IWorkload? Find(string name) => All.FirstOrDefault(workload => workload.Name == name);
+    /// <summary>The bundled traces: what is compared unless something else is named.</summary>
+    public static IReadOnlyList<IWorkload> Traces { get; } = [.. TraceFile.Bundled().Select(path => new TraceWorkload(path))];
+
+    /// <summary>The traces, and the workloads that are made up, with their usual parameters.</summary>
+    public static IReadOnlyList<IWorkload> All { get; } =
+        [.. Traces, .. s_synthetic.Select(entry => entry.Value(new WorkloadParameters(entry.Key)))];
+
+    /// <exception cref="UsageException">There is such a workload, but it does not have these parameters.</exception>
+    public static IWorkload? Find(string name)
+    {
+        if (Traces.FirstOrDefault(workload => workload.Name == name) is { } trace)
+            return trace;
+        WorkloadParameters parameters = new(name);
+        return s_synthetic.GetValueOrDefault(parameters.Kind)?.Invoke(parameters);
+    }
 
     /// <summary>
     /// Makes a workload ready in a child. The registry need not know a trace that came from elsewhere: its staged file is
