@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
 using NativeAlloc.Pages;
@@ -16,7 +17,7 @@ namespace NativeAlloc;
 /// <para>Where a request goes, by size: up to 32 KiB to the calling thread's magazine of the size class (a few instructions, no lock); up to 512 KiB
 /// to the slabs of its class; up to 64 MiB to the page allocator; beyond to the operating system.</para>
 /// <code>
-/// Alloc ─ the loaded magazine has an object: pop it
+/// Alloc ─ the loaded magazine has an object: pop it     (from 1 KiB on in AllocMedium, which is not inlined)
 ///       └ AllocSlow ─ up to 512 KiB: SlabLayer.AllocMiss
 ///                   ├ up to 64 MiB:  LargeBlocks.Alloc
 ///                   └ beyond:        HugeBlocks.Alloc
@@ -33,19 +34,17 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void* Alloc(nuint byteCount)
     {
-        if (byteCount <= SizeClasses.TableBytes)
+        if (byteCount > SizeClasses.TableBytes) return AllocMedium(byteCount);
+        nint* loaded = CurrentThread.t_block;
+        if (loaded != null)
         {
-            nint* loaded = CurrentThread.t_block;
-            if (loaded != null)
+            nuint sizeClass = SizeClasses.OfSmall(byteCount);
+            void** top = (void**)loaded[sizeClass];
+            void* pointer = top[-1]; // 0 in an empty magazine
+            if (pointer != null)
             {
-                loaded += SizeClasses.OfSmall(byteCount);
-                void** top = (void**)*loaded;
-                void* pointer = top[-1]; // 0 in an empty magazine
-                if (pointer != null)
-                {
-                    *loaded = (nint)(top - 1);
-                    return pointer;
-                }
+                loaded[sizeClass] = (nint)(top - 1);
+                return pointer;
             }
         }
         return AllocSlow(byteCount);
@@ -72,7 +71,7 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void* AllocZeroed(nuint byteCount)
     {
-        if (byteCount > SizeClasses.TableBytes) return AllocZeroedSlow(byteCount);
+        if (byteCount > SizeClasses.TableBytes) return AllocZeroedMedium(byteCount);
         void* pointer = Alloc(byteCount);
         ClearGranules(pointer, byteCount);
         return pointer;
@@ -104,7 +103,7 @@ public static unsafe partial class NativeAllocator
         if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
         // The class of a multiple of the alignment is itself one: see SizeClasses.
         nuint rounded = unchecked((byteCount + (alignment - 1)) & ~(alignment - 1));
-        return unchecked(rounded - 1) < SizeClasses.TableBytes ? Alloc(rounded) : AlignedAllocSlow(byteCount, alignment);
+        return unchecked(rounded - 1) < SizeClasses.MagazineBytes ? Alloc(rounded) : AlignedAllocSlow(byteCount, alignment);
     }
 
     /// <summary>Changes the size of a block, in place where that is possible. What it held is kept, up to the smaller of the two sizes.</summary>
@@ -117,7 +116,7 @@ public static unsafe partial class NativeAllocator
     {
         nuint page = LinearRegion.PageIndexOf(ptr);
         int sizeClass = page < LinearRegion.PageCount ? LinearRegion.ClassOf(page) : 0;
-        return unchecked(byteCount - 1) < SizeClasses.TableBytes && sizeClass is > 0 and < SizeClasses.Count
+        return unchecked(byteCount - 1) < SizeClasses.MagazineBytes && sizeClass is > 0 and < SizeClasses.Count
             ? ReallocSmall(ptr, sizeClass, byteCount)
             : ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule);
     }
@@ -147,16 +146,16 @@ public static unsafe partial class NativeAllocator
         nint* loaded = CurrentThread.t_block; // first, so that nothing has to be kept across the lookup
         if (loaded != null)
         {
-            nuint page = LinearRegion.PageIndexOf(ptr);
-            // Null and foreign pointers are outside the region. Of interior pointers those between two multiples of 16 cost one test to see.
-            if (page < LinearRegion.PageCount && ((nuint)ptr & (SizeClasses.Granule - 1)) == 0)
+            // Null and foreign pointers are outside the region; and bits below 16 come out on top, so that a pointer between two multiples of 16 is outside, too.
+            nuint page = BitOperations.RotateRight(unchecked((nuint)ptr - LinearRegion.Base), SizeClasses.GranuleShift) >> (LinearRegion.PageShift - SizeClasses.GranuleShift);
+            if (page < LinearRegion.PageCount)
             {
-                loaded += LinearRegion.ClassOf(page);
-                nint top = *loaded;
+                nuint sizeClass = LinearRegion.ClassOf(page);
+                nint top = loaded[sizeClass];
                 if (!Magazine.MayBeFull(top)) // that of class 0, no slab, is always full
                 {
                     *(void**)top = ptr;
-                    *loaded = top + sizeof(nint);
+                    loaded[sizeClass] = top + sizeof(nint);
                     return;
                 }
             }

@@ -7,7 +7,7 @@ internal static unsafe partial class LinuxMemory
 {
     // The values of the system's headers, common to x86-64 and arm64 (asm-generic/mman-common.h, linux/mman.h, linux/memfd.h).
     private const int ProtNone = 0, ProtReadWrite = 1 | 2;
-    private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, MapNoReserve = 0x4000;
+    private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, Map32Bit = 0x40, MapNoReserve = 0x4000;
     private const int MadviseDontNeed = 4, MadviseHugePage = 14;
     private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
     private const int PolicyPreferred = 1; // linux/mempolicy.h
@@ -17,6 +17,15 @@ internal static unsafe partial class LinuxMemory
     private static readonly nuint s_failed = nuint.MaxValue;
 
     internal static bool TryReserve(nuint bytes, nuint alignment, out nuint address) => TryMapAligned(bytes, alignment, ProtNone, out address);
+
+    internal static bool TryReserveLow(nuint bytes, out nuint address)
+    {
+        // A flag of x86-64 only; elsewhere the bit means nothing, and the address is checked anyway.
+        address = MMap(0, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | Map32Bit, -1, 0);
+        if (address != s_failed && address <= int.MaxValue - bytes) return true;
+        if (address != s_failed) MUnmap(address, bytes);
+        return false;
+    }
 
     internal static bool TryMap(nuint bytes, nuint alignment, out nuint address) => TryMapAligned(bytes, alignment, ProtReadWrite, out address);
 

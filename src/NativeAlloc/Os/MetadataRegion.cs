@@ -30,6 +30,13 @@ internal unsafe struct MetadataRegion
         return region;
     }
 
+    /// <summary>The same at a low address, if there is one: a table there is reached without its address in a register.</summary>
+    internal static MetadataRegion ReserveLow(nuint bytes)
+    {
+        bytes = RoundUp(bytes);
+        return VirtualMemory.TryReserveLow(bytes, out nuint address) ? Within(address, bytes) : Reserve(bytes);
+    }
+
     /// <summary>A part of a reservation that grows by itself; it is released with the whole.</summary>
     internal static MetadataRegion Within(nuint address, nuint bytes)
     {

@@ -31,6 +31,14 @@ internal static unsafe class VirtualMemory
         return Enter(OsCall.Reserve) && LinuxMemory.TryReserve(bytes, alignment, out address);
     }
 
+    /// <summary>Reserves addresses below 2 GiB, which fit into an instruction as they are. False where there are none, which is no reason to give up.</summary>
+    internal static bool TryReserveLow(nuint bytes, out nuint address)
+    {
+        Debug.Assert(bytes != 0 && bytes % PageBytes == 0, "reserve takes whole system pages");
+        address = 0;
+        return Enter(OsCall.Reserve) && LinuxMemory.TryReserveLow(bytes, out address);
+    }
+
     /// <summary>Makes reserved addresses readable and writable; fresh ones read as zero. Committing twice is harmless.</summary>
     internal static bool TryCommit(nuint address, nuint bytes)
     {

@@ -73,7 +73,7 @@ internal static unsafe class LinearRegion
             uint pages = (uint)(bytes >> PageShift);
             uint high = (pages + (HighAlignment - 1)) & ~(HighAlignment - 1);
             uint end = high + Math.Max(SectionPages, pages / ReservePerMemory & ~(SectionPages - 1));
-            MetadataRegion classes = MetadataRegion.Reserve(pages);
+            MetadataRegion classes = MetadataRegion.ReserveLow(pages); // read by every free
             MetadataRegion dirty = MetadataRegion.Reserve(end / 8);
             MetadataRegion frames = MetadataRegion.Reserve((nuint)end * PageFrame.Bytes);
             MetadataRegion bitmaps = MetadataRegion.Reserve((nuint)pages * BitmapBytes);

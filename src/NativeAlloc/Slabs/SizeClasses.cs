@@ -33,18 +33,26 @@ internal static unsafe class SizeClasses
     /// <summary>Classes, with the one that is none: valid numbers are 1..Count-1.</summary>
     internal const int Count = 1 + LinearCount + (LargestLog2 - LinearLog2) * StepsPerDoubling;
 
-    /// <summary>
-    /// Sizes that the lookup table covers, and that threads keep in magazines; 32 KiB by steps of 16 B make a table of 2 KiB, of which a
-    /// program touches the few lines of the sizes it uses.
-    /// </summary>
-    internal const nuint TableBytes = 32768;
+    /// <summary>Sizes that threads keep in magazines.</summary>
+    internal const nuint MagazineBytes = 32768;
 
-    private static readonly byte[] s_tableArray = MakeTable();
-    private static readonly nuint s_table = (nuint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_tableArray));
+    /// <summary>Sizes whose class the table has. Its 65 bytes are two cache lines; a table for all of the sizes above would not stay in the cache, and their class is worked out.</summary>
+    internal const nuint TableBytes = 1024;
+
+    // By granules, rounded up. Data of the assembly and not an array, because the JIT folds what stands at a constant index of it: a constant size then has a constant class. A test
+    // compares it with the arithmetic.
+    private static ReadOnlySpan<byte> Table =>
+    [
+        1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+        16, 17, 17, 18, 18, 19, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24,
+        24, 25, 25, 25, 25, 26, 26, 26, 26, 27, 27, 27, 27, 28, 28, 28,
+        28, 29, 29, 29, 29, 30, 30, 30, 30, 31, 31, 31, 31, 32, 32, 32,
+        32,
+    ];
 
     /// <summary>The class of a size up to <see cref="TableBytes"/>; the class of 1 byte for 0.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static nuint OfSmall(nuint bytes) => *(byte*)(s_table + ((bytes + (Granule - 1)) >> GranuleShift));
+    internal static nuint OfSmall(nuint bytes) => Unsafe.Add(ref MemoryMarshal.GetReference(Table), (bytes + (Granule - 1)) >> GranuleShift);
 
     /// <summary>The class of a size up to <see cref="LargestBytes"/>, by arithmetic; the class of 1 byte for 0.</summary>
     internal static int Of(nuint bytes)
@@ -79,13 +87,5 @@ internal static unsafe class SizeClasses
             nuint slabBytes = pages * LinearRegion.PageBytes;
             if (slabBytes >= objectBytes && slabBytes % objectBytes * 8 <= slabBytes) return pages;
         }
-    }
-
-    private static byte[] MakeTable()
-    {
-        // Pinned, so that its address is a constant to the JIT.
-        byte[] table = GC.AllocateArray<byte>((int)(TableBytes / Granule) + 1, pinned: true);
-        for (int i = 0; i < table.Length; i++) table[i] = (byte)Of((nuint)(i * Granule));
-        return table;
     }
 }

@@ -40,7 +40,7 @@ internal static unsafe class SlabLayer
     private const nuint MagazineBytes = 16 * 1024;
 
     // Beyond this size an object goes straight to its slab: a lock is little against touching it.
-    private const nuint LargestMagazineObject = SizeClasses.TableBytes;
+    private const nuint LargestMagazineObject = SizeClasses.MagazineBytes;
 
     // The most that a depot keeps in full magazines, where threads pass many to each other.
     private const nuint DepotBytes = 1024 * 1024;
