@@ -29,7 +29,7 @@ public sealed unsafe class OsFaultsTests
     {
         using Fixture fixture = new();
         // A container may forbid the one and a kernel be built without the other: nothing depends on them.
-        foreach (OsCall call in Enum.GetValues<OsCall>().Except([OsCall.Bind, OsCall.Advise])) Assert.True(fixture.Do(call), call.ToString());
+        foreach (OsCall call in Enum.GetValues<OsCall>().Except([OsCall.Bind, OsCall.Collapse])) Assert.True(fixture.Do(call), call.ToString());
     }
 
     [Fact]
@@ -113,7 +113,7 @@ public sealed unsafe class OsFaultsTests
                     VirtualMemory.Unlock(_mapped, Page);
                     return true;
                 case OsCall.Bind: return VirtualMemory.TryBind(_mapped, Page, NodeTopology.Current.SystemNodeOf(0));
-                case OsCall.Advise: return VirtualMemory.TryAdviseHuge(_mapped, Page);
+                case OsCall.Collapse: return VirtualMemory.TryCollapse(_mapped, Page);
                 default: throw new ArgumentOutOfRangeException(nameof(call), call, "the fixture does not know this call yet");
             }
         }
