@@ -6,6 +6,7 @@ const string Help =
     usage:
       {CompareOptions.Usage}
       {FragmentationCommand.Usage}
+      {GrowthCommand.Usage}   first touch and clearing of memory, by all the ways there are
       list      workloads and allocators, and whether they are available
       micro     microbenchmarks; the other arguments go to BenchmarkDotNet (try: micro --list flat)
     Without arguments: a quick comparison of all bundled traces on all available allocators.
@@ -21,6 +22,8 @@ try
             return 0;
         case "compare":
             return CompareCommand.Run(args.AsSpan(Math.Min(1, args.Length)));
+        case "growth":
+            return GrowthCommand.Run(args.AsSpan(1));
         case "list":
             return ListCommand.Run();
         case "micro":
@@ -29,10 +32,12 @@ try
             return FragmentationCommand.Run(args.AsSpan(1));
         case AgeCommand.Verb:
             return AgeCommand.Run(args.AsSpan(1));
+        case GrowthCommand.MeasureVerb:
+            return GrowthCommand.RunChild(args.AsSpan(1));
         case MeasureCommand.Verb:
             return MeasureCommand.Run(args.AsSpan(1));
         default:
-            throw new UsageException($"unknown command '{args[0]}'; there are: compare, fragmentation, list, micro");
+            throw new UsageException($"unknown command '{args[0]}'; there are: compare, fragmentation, growth, list, micro");
     }
 }
 catch (UsageException e)

@@ -8,7 +8,7 @@ internal static unsafe partial class LinuxMemory
     // The values of the system's headers, common to x86-64 and arm64 (asm-generic/mman-common.h, linux/mman.h, linux/memfd.h).
     private const int ProtNone = 0, ProtReadWrite = 1 | 2;
     private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, Map32Bit = 0x40, MapNoReserve = 0x4000;
-    private const int MadviseDontNeed = 4, MadviseHugePage = 14;
+    private const int MadviseDontNeed = 4, MadviseCollapse = 25; // the last since Linux 6.1
     private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
     private const int PolicyPreferred = 1; // linux/mempolicy.h
     private const int ResourceLockedBytes = 8; // RLIMIT_MEMLOCK in asm-generic/resource.h
@@ -66,7 +66,7 @@ internal static unsafe partial class LinuxMemory
 
     internal static void Unlock(nuint address, nuint bytes) => MUnlock(address, bytes);
 
-    internal static bool TryAdviseHuge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseHugePage) == 0;
+    internal static bool TryCollapse(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseCollapse) == 0;
 
     internal static bool TryBind(nuint address, nuint bytes, int node)
     {

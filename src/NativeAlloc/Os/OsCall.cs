@@ -16,7 +16,7 @@ internal enum OsCall
     GrowSection,
     Lock,
     Bind,
-    Advise,
+    Collapse,
 }
 
 /// <summary>

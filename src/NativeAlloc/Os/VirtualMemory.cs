@@ -119,11 +119,14 @@ internal static unsafe class VirtualMemory
         return Enter(OsCall.Bind) && LinuxMemory.TryBind(address, bytes, systemNode);
     }
 
-    /// <summary>Asks for huge pages behind committed addresses from the next touch on. False where the system has none.</summary>
-    internal static bool TryAdviseHuge(nuint address, nuint bytes)
+    /// <summary>
+    /// Puts huge pages behind committed addresses, part of which have been touched; the contents stay. False where the system has none or does not do that, and then only what was
+    /// touched has memory.
+    /// </summary>
+    internal static bool TryCollapse(nuint address, nuint bytes)
     {
         AssertRange(address, bytes);
-        return Enter(OsCall.Advise) && LinuxMemory.TryAdviseHuge(address, bytes);
+        return Enter(OsCall.Collapse) && LinuxMemory.TryCollapse(address, bytes);
     }
 
     /// <summary>Gives back addresses and the memory behind them, whether reserved, committed or mapped. It cannot fail for a range that is ours.</summary>

@@ -76,7 +76,7 @@ internal static unsafe class PageLayer
     internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page)
     {
         Debug.Assert(count is > 0 and <= LinearRegion.SectionPages, "a block of the top order is the most there is");
-        PageRequest request = new(LinearRegion.OrderOf(count), count) { Choice = choice };
+        PageRequest request = new(LinearRegion.OrderOf(count), count) { Choice = choice, Dense = choice == MemoryChoice.UsedFirst };
         if (count != 1 && choice != MemoryChoice.FreshFirst && own != null && own->Count != 0)
         {
             // Single pages that are used may merge to what is asked for: better than fresh ones.
@@ -91,13 +91,19 @@ internal static unsafe class PageLayer
     /// <param name="failure">Why not, where the answer is false.</param>
     internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
     {
+        if (s_nodeCount == 0)
+        {
+            page = PageFrame.None;
+            failure = PageFailure.OutOfPages;
+            return false;
+        }
         failure = PageFailure.None;
         if (TryTakeHot(own, request, out page))
         {
             if (request.Zeroed) TryClear(page, 1); // pages in hot lists have been used
             return true;
         }
-        failure = s_nodeCount == 0 ? PageFailure.OutOfPages : TryTakeBlock(own, request, ref page);
+        failure = TryTakeBlock(own, request, ref page);
         return failure == PageFailure.None;
     }
 
@@ -151,7 +157,7 @@ internal static unsafe class PageLayer
         ulong* dirty = stackalloc ulong[(int)LinearRegion.SectionPages / 64];
         bool reclaim;
         zone->Lock.Acquire();
-        while (!zone->TryTake(request, out page, request.Zeroed ? dirty : null))
+        while (!zone->TryTake(request, out page, request.Zeroed || request.Dense ? dirty : null))
         {
             zone->Lock.Release();
             if (request.Choice == MemoryChoice.UsedOnly || !TryGrow(zone, request.Type)) return PageFailure.OutOfPages;
@@ -159,7 +165,9 @@ internal static unsafe class PageLayer
         }
         zone->CountHit(wanted);
         reclaim = zone->Marks.IsReclaimDue(zone->OnlinePages - zone->FreePages);
+        uint rest = request.Dense && zone->Kind == ZoneKind.Normal && dirty[0] == 0 ? HugePageGrowth.TakeRest(zone, page, request.Count) : 0;
         zone->Lock.Release();
+        if (rest != 0) HugePageGrowth.CollapseAndGiveRest(zone, page, rest);
         if (reclaim) Reclaimer.Request();
         if (zone->Kind == ZoneKind.Dma && !VirtualMemory.TryLock(LinearRegion.AddressOf(page), (nuint)request.Count << LinearRegion.PageShift))
         {
@@ -206,7 +214,7 @@ internal static unsafe class PageLayer
     {
         // A high page has no address to clear it at; without its memory it reads as zero as well.
         if (HighRegion.Contains(page)) return HighRegion.TryPurge(page, count);
-        NativeMemory.Clear((void*)LinearRegion.AddressOf(page), (nuint)count << LinearRegion.PageShift);
+        Clearing.Clear((void*)LinearRegion.AddressOf(page), (nuint)count << LinearRegion.PageShift);
         return true;
     }
 

@@ -1,53 +1,148 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using NativeAlloc.Pages;
 
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// A cache's store of whole magazines (Bonwick and Adams' depot), full ones and empty ones, which threads exchange for their own in a few
-/// steps whatever a magazine holds. Under the cache's lock.
+/// A cache's store of whole magazines on one node (Bonwick and Adams' depot), full ones and empty ones, which threads exchange for their own in a few
+/// steps whatever a magazine holds, without a lock.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct Depot
 {
-    /// <summary>Full magazines, last in first out; 0 when there is none.</summary>
-    private nint _full;
+    private DepotStack _full, _empty;
 
-    /// <summary>Empty magazines.</summary>
-    private nint _empty;
+    /// <summary>Full magazines that the depot keeps at present; beyond, objects go back to their slabs. Any thread; a lost update makes it a little too small or large.</summary>
+    private int _limit;
 
-    private int _fullCount;
-    private int _emptyCount;
+    /// <summary>Exchanges since the limit last changed that the same thread made one after the other. Any thread, as the limit.</summary>
+    private int _calmExchanges;
 
-    internal readonly int FullCount => Volatile.Read(in _fullCount);
+    /// <summary>The thread block that made the last exchange. Any thread, as the limit.</summary>
+    private nint _lastUser;
 
-    internal readonly int EmptyCount => Volatile.Read(in _emptyCount);
+    // So many exchanges of one thread in a row halve the limit.
+    private const int CalmExchanges = 64;
 
-    internal void PushFull(nint block) => Push(ref _full, ref _fullCount, block);
+    internal readonly int FullCount => _full.Count;
 
-    internal void PushEmpty(nint block) => Push(ref _empty, ref _emptyCount, block);
+    internal readonly int EmptyCount => _empty.Count;
+
+    internal readonly int Limit => Volatile.Read(in _limit);
+
+    internal void PushFull(nint block) => _full.Push<NoPause>(block);
+
+    internal void PushEmpty(nint block) => _empty.Push<NoPause>(block);
 
     /// <summary>A full magazine's block, or 0.</summary>
-    internal nint PopFull() => Pop(ref _full, ref _fullCount);
+    internal nint PopFull() => _full.Pop<NoPause>();
 
     /// <summary>An empty magazine's block, or 0.</summary>
-    internal nint PopEmpty() => Pop(ref _empty, ref _emptyCount);
+    internal nint PopEmpty() => _empty.Pop<NoPause>();
 
-    private static void Push(ref nint list, ref int count, nint block)
+    /// <summary>
+    /// Notes who exchanges a magazine, or objects for the lack of one, and sets the limit by that. Magazines are kept for threads to pass on to each other,
+    /// so the limit doubles when another thread comes than before, and a thread that is alone with a cache soon finds little: what it frees goes
+    /// to the slabs, where it can become whole pages again.
+    /// </summary>
+    internal void NoteExchange(nint thread, int largestLimit)
     {
-        Magazine.Link(block) = list;
-        list = block;
-        Volatile.Write(ref count, count + 1);
+        int limit = Volatile.Read(ref _limit);
+        if (Volatile.Read(ref _lastUser) != thread)
+        {
+            Volatile.Write(ref _lastUser, thread);
+            Volatile.Write(ref _calmExchanges, 0);
+            if (limit < largestLimit) Volatile.Write(ref _limit, Math.Min(largestLimit, limit * 2 + 1));
+            return;
+        }
+        int calm = Volatile.Read(ref _calmExchanges) + 1;
+        if (calm >= CalmExchanges)
+        {
+            calm = 0;
+            Volatile.Write(ref _limit, limit / 2);
+        }
+        Volatile.Write(ref _calmExchanges, calm);
     }
 
-    private static nint Pop(ref nint list, ref int count)
+    /// <summary>What happens between the steps of an exchange: nothing, but in tests that try every order of the steps of two threads.</summary>
+    internal interface IPause
     {
-        nint block = list;
-        if (block == 0) return 0;
-        list = Magazine.Link(block);
-        Magazine.Link(block) = 0;
-        Volatile.Write(ref count, count - 1);
-        Debug.Assert(count >= 0, "the count follows the list");
-        return block;
+        static abstract void BeforeStep();
     }
+
+    private readonly struct NoPause : IPause
+    {
+        public static void BeforeStep()
+        {
+        }
+    }
+}
+
+/// <summary>
+/// A stack of magazines that any number of threads push onto and pop from without a lock (Treiber's). Each block's first slot names the next one.
+/// </summary>
+/// <remarks>
+/// The head is the top block's number and a tag that changes with every push, in one word. A thread that has read the head and the block below it, and is then held up while
+/// others pop that block and push it again, finds another tag and starts over. The slot it read may have been somebody's data by then, but it could always be read: pages of
+/// the linear region stay readable once they are online.
+/// </remarks>
+[StructLayout(LayoutKind.Sequential)]
+internal struct DepotStack
+{
+    /// <summary>Number of the top block in the low bits, 0 for none; the tag above.</summary>
+    private long _head;
+
+    /// <summary>Blocks on the stack, or a few more or less while threads are at it.</summary>
+    private int _count;
+
+    // The linear region has at most 2^44 bytes, which are 2^35 magazines of the smallest size; 28 bits are left for the tag.
+    private const int NumberBits = 36;
+    private const long NumberMask = (1L << NumberBits) - 1;
+
+    internal readonly int Count => Math.Max(0, Volatile.Read(in _count));
+
+    internal void Push<TPause>(nint block)
+        where TPause : Depot.IPause
+    {
+        long number = NumberOf(block);
+        while (true)
+        {
+            TPause.BeforeStep();
+            long head = Volatile.Read(ref _head);
+            Volatile.Write(ref Magazine.Link(block), (nint)(head & NumberMask));
+            long pushed = unchecked((head & ~NumberMask) + (1L << NumberBits)) | number;
+            TPause.BeforeStep();
+            if (Interlocked.CompareExchange(ref _head, pushed, head) == head) break;
+        }
+        Interlocked.Increment(ref _count);
+    }
+
+    internal nint Pop<TPause>()
+        where TPause : Depot.IPause
+    {
+        while (true)
+        {
+            TPause.BeforeStep();
+            long head = Volatile.Read(ref _head);
+            if ((head & NumberMask) == 0) return 0;
+            nint block = BlockOf(head & NumberMask);
+            TPause.BeforeStep();
+            long below = Volatile.Read(ref Magazine.Link(block));
+            TPause.BeforeStep();
+            // What was read may be anything if the block is gone: then the head has changed, too.
+            if (Interlocked.CompareExchange(ref _head, (head & ~NumberMask) | (below & NumberMask), head) != head) continue;
+            Interlocked.Decrement(ref _count);
+            Volatile.Write(ref Magazine.Link(block), 0); // it may be the magazine's floor
+            return block;
+        }
+    }
+
+    private static long NumberOf(nint block)
+    {
+        Debug.Assert((nuint)block >= LinearRegion.Base && block % Magazine.SmallestBlockBytes == 0, "magazines are objects of slabs");
+        return (long)(((nuint)block - LinearRegion.Base) / Magazine.SmallestBlockBytes) + 1;
+    }
+
+    private static nint BlockOf(long number) => (nint)(LinearRegion.Base + (nuint)(number - 1) * Magazine.SmallestBlockBytes);
 }

@@ -9,23 +9,23 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// Objects of one size (<c>kmem_cache</c>): the slabs they are cut from and the depot of magazines before them. A slab is a block of pages
+/// Objects of one size (<c>kmem_cache</c>): the slabs they are cut from and the depots of magazines before them, on each node. A slab is a block of pages
 /// whose frame counts its free objects and whose bitmap, beside the frame and not in the slab, has a bit per object: 1 for free.
 /// </summary>
 /// <remarks>
 /// <code>
 /// TakeObjects ─ partial slabs, the fullest first, then free ones    (cache_alloc_refill)
-///             └ none: the caller grows the cache by MakeSlab ─ PageLayer.TryTakePages  (cache_grow, kmem_getpages)
-/// PutObjects  ─ each object's bit; slabs that are free then go back to the page layer
+///             └ none: the caller grows the cache by TryMakeSlabs ─ PageLayer.TryTakePages  (cache_grow, kmem_getpages)
+/// SlabReturn  ─ each object's bit; slabs that are free then go back to the page layer
 /// </code>
+/// What is here does not change as long as the cache exists; what does is in its <see cref="CacheNode"/>s.
 /// </remarks>
-[StructLayout(LayoutKind.Sequential)]
+[StructLayout(LayoutKind.Sequential, Size = Bytes)]
 internal unsafe struct ObjectCache
 {
-    /// <summary>Guards the depot, the slab lists, and the frames and bitmaps of the slabs.</summary>
-    public NativeLock Lock;
+    internal const int Bytes = 128;
 
-    /// <summary>Bytes from one object to the next. This and the next fields are immutable.</summary>
+    /// <summary>Bytes from one object to the next; 0 for an index that no cache has.</summary>
     public uint ObjectBytes;
 
     /// <summary>Objects a slab holds.</summary>
@@ -43,38 +43,27 @@ internal unsafe struct ObjectCache
     /// <summary>The magazines of this cache; of capacity 0 where threads keep none of its objects.</summary>
     public Magazine Magazine;
 
-    /// <summary>The most full magazines that the depot may keep; immutable.</summary>
+    /// <summary>The most full magazines that a depot may keep.</summary>
     private int _largestDepot;
-
-    /// <summary>Full magazines that the depot keeps at present; beyond, objects go back to their slabs.</summary>
-    private int _depotLimit;
-
-    /// <summary>Exchanges since the limit last changed that the same thread made one after the other.</summary>
-    private int _calmExchanges;
-
-    /// <summary>The thread block that made the last exchange.</summary>
-    private nint _lastUser;
 
     /// <summary>Index of this cache, which is also its size class.</summary>
     public ushort Index;
 
-    /// <summary>Magazines for threads to exchange.</summary>
-    public Depot Depot;
+    /// <summary>Runs once for each object of a new slab, with its address; null for none (<c>ctor</c>).</summary>
+    public delegate*<void*, void> Constructor;
 
-    /// <summary>Full, partial and free slabs. One node's: there is one set of zones so far.</summary>
-    public NodeSlabs Slabs;
-
-    /// <summary>Times that objects were taken out of slabs and put back into them, one per batch.</summary>
-    public ulong Refills, Drains;
+    /// <summary>The cache's part on each node.</summary>
+    private CacheNode* _nodes;
 
     // An offset in a slab (below 2^20) times 2^40 (the reciprocal of 16) stays within 64 bits up to 2^24; and the quotient is exact
     // while offset × ObjectBytes < 2^44: slabs have less than 2^20 bytes and objects at most 2^19.
     private const int ReciprocalShift = 44;
 
-    // So many exchanges of one thread in a row halve the depot.
-    private const int CalmExchanges = 64;
+    // What a thread that is alone with a cache leaves in the depot, and takes out of slabs for it, at one time: at most so many magazines, and no more than this part of
+    // the cache. It saves seven of eight visits to the slabs, and small heaps nothing.
+    private const int LargestBulk = 8, BulkShift = 4;
 
-    internal void Initialize(int index, nuint objectBytes, int magazineCapacity, int depotLimit)
+    internal void Initialize(int index, nuint objectBytes, int magazineCapacity, int depotLimit, CacheNode* nodes, delegate*<void*, void> constructor = null)
     {
         this = default;
         Index = (ushort)index;
@@ -85,31 +74,30 @@ internal unsafe struct ObjectCache
         _reciprocal = ((1UL << ReciprocalShift) + ObjectBytes - 1) / ObjectBytes;
         Magazine = magazineCapacity == 0 ? default : Magazine.Of(magazineCapacity);
         _largestDepot = depotLimit;
-        Slabs.Initialize();
+        Constructor = constructor;
+        _nodes = nodes;
+        for (int node = 0; node < NodeCount; node++) Node(node)->Initialize();
     }
 
-    /// <summary>Whether the depot has room for a full magazine.</summary>
-    internal readonly bool DepotHasRoom => Depot.FullCount < _depotLimit;
+    /// <summary>Nodes that a cache has a part on; one where there are no pages at all.</summary>
+    internal static int NodeCount => Math.Max(1, PageLayer.NodeCount);
 
-    /// <summary>
-    /// Notes who exchanges a magazine, or objects for the lack of one, and sets the depot's limit by that; the lock is held. Magazines are kept for
-    /// threads to pass on to each other, so the limit doubles when the lock comes from another thread, and a thread that is alone with a cache
-    /// soon finds none: what it frees goes to the slabs, where it can become whole pages again.
-    /// </summary>
-    internal void NoteExchange(void* block)
-    {
-        if (_lastUser != (nint)block)
-        {
-            _lastUser = (nint)block;
-            _calmExchanges = 0;
-            _depotLimit = Math.Min(_largestDepot, _depotLimit * 2 + 1);
-        }
-        else if (++_calmExchanges == CalmExchanges)
-        {
-            _calmExchanges = 0;
-            _depotLimit /= 2;
-        }
-    }
+    internal readonly CacheNode* Node(int node) => (CacheNode*)((byte*)_nodes + (nint)node * CacheNode.Bytes);
+
+    /// <summary>The part on the node that a thread is on.</summary>
+    internal readonly CacheNode* NodeOf(ThreadPages* own) => Node(own == null ? 0 : own->Node);
+
+    /// <summary>The part that a slab belongs to.</summary>
+    internal readonly CacheNode* NodeOfSlab(uint slab) => Node(LinearRegion.Frames[slab].Zone / Zone.KindCount);
+
+    /// <summary>Magazines that are worth moving at one time.</summary>
+    internal readonly int BulkOf(CacheNode* node) => (int)Math.Min(LargestBulk, node->Slabs.SlabCount * ObjectsPerSlab / ((uint)Magazine.Capacity << BulkShift));
+
+    /// <summary>Whether a node's depot has room for a full magazine.</summary>
+    internal readonly bool DepotHasRoom(CacheNode* node) => node->Depot.FullCount < Math.Max(node->Depot.Limit, BulkOf(node));
+
+    /// <summary>See <see cref="Depot.NoteExchange"/>.</summary>
+    internal readonly void NoteExchange(CacheNode* node, void* thread) => node->Depot.NoteExchange((nint)thread, _largestDepot);
 
     /// <summary>First page of the slab that a page belongs to.</summary>
     internal readonly uint SlabOf(uint page) => page & ~((1u << SlabOrder) - 1);
@@ -126,24 +114,24 @@ internal unsafe struct ObjectCache
     }
 
     /// <summary>
-    /// Takes up to <paramref name="wanted"/> objects out of slabs that have some, and writes their addresses so that the last slot, which
-    /// a magazine hands out first, has the lowest: memory is then used in ascending order. Returns how many; the lock is held.
+    /// Takes up to <paramref name="wanted"/> objects out of a node's slabs that have some, and writes their addresses so that the last slot, which
+    /// a magazine hands out first, has the lowest: memory is then used in ascending order. Returns how many; the node's lock is held.
     /// </summary>
-    internal int TakeObjects(nint* slots, int wanted)
+    internal readonly int TakeObjects(CacheNode* node, nint* slots, int wanted)
     {
         PageFrame* frames = LinearRegion.Frames;
         nint* next = slots + wanted;
         while (next != slots)
         {
-            uint slab = Slabs.Fullest();
+            uint slab = node->Slabs.Fullest();
             if (slab == PageFrame.None) break;
             next = TakeFromSlab(frames + slab, slab, slots, next);
-            Slabs.Place(frames, slab, ObjectsPerSlab);
+            node->Slabs.Place(frames, slab, ObjectsPerSlab);
         }
         int taken = wanted - (int)(next - slots);
-        Slabs.FreeObjects -= (uint)taken;
+        node->Slabs.FreeObjects -= (uint)taken;
         if (taken != 0 && next != slots) new Span<nint>(next, taken).CopyTo(new Span<nint>(slots, taken));
-        Refills++;
+        node->Refills++;
         return taken;
     }
 
@@ -171,71 +159,69 @@ internal unsafe struct ObjectCache
         return next;
     }
 
-    /// <summary>
-    /// Puts objects back into their slabs; the lock is held. Slabs that are free then come out as a list through their frames,
-    /// for the caller to give back to the page layer after it has released the lock.
-    /// </summary>
-    internal uint PutObjects(nint* slots, int count)
+    /// <summary>Puts objects back into their slabs, under the locks of their nodes. Slabs that are free then are added to <paramref name="surplus"/>: see <see cref="GiveSlabs"/>.</summary>
+    internal readonly void PutObjects(nint* slots, int count, ref uint surplus)
     {
-        PageFrame* frames = LinearRegion.Frames;
-        uint slab = PageFrame.None, surplus = PageFrame.None;
-        Slabs.FreeObjects += (uint)count; // before any slab that becomes free takes its objects out of the count
-        for (int i = 0; i < count; i++)
-        {
-            nint pointer = slots[i];
-            uint owner = SlabOf((uint)LinearRegion.PageIndexOf((void*)pointer));
-            if (owner != slab)
-            {
-                if (slab != PageFrame.None) Settle(frames, slab, ref surplus);
-                slab = owner;
-            }
-            nuint offset = (nuint)pointer - LinearRegion.AddressOf(slab);
-            uint index = ObjectIndexOf(offset);
-            bool isObject = index * (nuint)ObjectBytes == offset && index < ObjectsPerSlab;
-            ref ulong word = ref LinearRegion.BitmapOf(slab)[index >> 6];
-            ulong bit = 1UL << (int)(index & 63);
-            if (!isObject || (word & bit) != 0) StopOnBadFree(pointer, isObject);
-            word |= bit;
-            frames[slab].FreeObjects++;
-            frames[slab].FirstWord = (ushort)Math.Min(frames[slab].FirstWord, index >> 6);
-        }
-        if (slab != PageFrame.None) Settle(frames, slab, ref surplus);
-        Drains++;
-        return surplus;
+        SlabReturn batch = new((ObjectCache*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref System.Runtime.CompilerServices.Unsafe.AsRef(in this)), surplus);
+        batch.Put(slots, count);
+        surplus = batch.End();
     }
 
-    // A slab has got objects back: move it to the list it belongs in now, or out, when it is free. Other sizes may need its pages, and the page
-    // layer hands them out nearly as fast as a list of free slabs would; that list holds only slabs that are not used yet.
-    private void Settle(PageFrame* frames, uint slab, ref uint surplus)
+    /// <summary>Takes a slab out that is free; the node's lock is held.</summary>
+    internal readonly void RemoveFreeSlab(CacheNode* node, uint slab, ref uint surplus)
     {
-        Slabs.Place(frames, slab, ObjectsPerSlab);
-        if (frames[slab].FreeObjects == ObjectsPerSlab) RemoveFreeSlab(frames, slab, ref surplus);
-    }
-
-    private void RemoveFreeSlab(PageFrame* frames, uint slab, ref uint surplus)
-    {
-        Slabs.Remove(frames, slab);
-        Slabs.FreeObjects -= ObjectsPerSlab;
-        frames[slab].Next = surplus;
+        node->Slabs.Remove(LinearRegion.Frames, slab);
+        node->Slabs.FreeObjects -= ObjectsPerSlab;
+        LinearRegion.Frames[slab].Next = surplus;
         surplus = slab;
     }
 
-    /// <summary>Takes all free slabs out; the lock is held. The list goes to <see cref="GiveSlabs"/> after its release.</summary>
-    internal uint TakeFreeSlabs()
+    /// <summary>Takes all free slabs of a node out; its lock is held. The list goes to <see cref="GiveSlabs"/> after its release.</summary>
+    internal readonly uint TakeFreeSlabs(CacheNode* node)
     {
         uint surplus = PageFrame.None;
-        while (Slabs.First(NodeSlabs.Free) is var slab && slab != PageFrame.None) RemoveFreeSlab(LinearRegion.Frames, slab, ref surplus);
+        while (node->Slabs.First(NodeSlabs.Free) is var slab && slab != PageFrame.None) RemoveFreeSlab(node, slab, ref surplus);
         return surplus;
     }
 
-    /// <summary>Makes a new slab, with every object free, that no list knows yet (<c>cache_grow</c>); without the lock. False when there is no memory.</summary>
-    internal readonly bool TryMakeSlab(ThreadPages* own, out uint slab)
+    /// <summary>
+    /// Makes new slabs, with every object free, and adds them to their node's (<c>cache_grow</c>); no lock is held. One, or several side by side where only fresh memory is left. False
+    /// when there is none.
+    /// </summary>
+    /// <param name="wanted">Slabs that the caller could use.</param>
+    internal readonly bool TryMakeSlabs(ThreadPages* own, int wanted)
     {
+        CacheNode* node = NodeOf(own);
         // A cache that never had two slabs may well leave this one nearly empty. On fresh pages it then costs the few system pages that are touched; on
         // used ones it would hold all of their memory back.
-        bool sparse = Slabs.SlabCount == 0 && Slabs.PeakSlabCount <= 1 && ObjectBytes < VirtualMemory.PageBytes;
+        bool sparse = node->Slabs.SlabCount == 0 && node->Slabs.PeakSlabCount <= 1 && ObjectBytes < VirtualMemory.PageBytes;
         MemoryChoice choice = sparse ? MemoryChoice.FreshFirst : MemoryChoice.UsedFirst;
-        if (!PageLayer.TryTakePages(own, SlabPages, choice, out slab)) return false;
+        int count = SlabPages == 1u << SlabOrder ? wanted : 1; // others do not stand side by side
+        if (count > 1)
+        {
+            // Used pages are rarely side by side: those first, one by one.
+            if (PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedOnly, out uint used))
+            {
+                AddSlab(used);
+                return true;
+            }
+            choice = MemoryChoice.FreshFirst;
+        }
+        if (!PageLayer.TryTakePages(own, SlabPages * (uint)count, choice, out uint first))
+        {
+            if (count == 1 || !PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedFirst, out first)) return false;
+            count = 1;
+        }
+        for (uint slab = first; count-- != 0; slab += SlabPages)
+        {
+            PageLayer.CopyHead(first, slab);
+            AddSlab(slab);
+        }
+        return true;
+    }
+
+    private readonly void AddSlab(uint slab)
+    {
         ulong* words = LinearRegion.BitmapOf(slab);
         uint wholeWords = ObjectsPerSlab / 64, rest = ObjectsPerSlab % 64;
         new Span<ulong>(words, (int)wholeWords).Fill(ulong.MaxValue);
@@ -247,14 +233,18 @@ internal unsafe struct ObjectCache
         frame->FreeObjects = (ushort)ObjectsPerSlab;
         frame->FirstWord = 0;
         LinearRegion.SetClass(slab, SlabPages, (byte)Index);
-        return true;
+        if (Constructor != null) Construct(slab);
+        CacheNode* node = NodeOfSlab(slab);
+        node->Lock.Acquire();
+        node->Slabs.Add(LinearRegion.Frames, slab, NodeSlabs.Free);
+        node->Slabs.FreeObjects += ObjectsPerSlab;
+        node->Lock.Release();
     }
 
-    /// <summary>Puts a new slab on the list of free ones; the lock is held.</summary>
-    internal void AddSlab(uint slab)
+    private readonly void Construct(uint slab)
     {
-        Slabs.Add(LinearRegion.Frames, slab, NodeSlabs.Free);
-        Slabs.FreeObjects += ObjectsPerSlab;
+        byte* address = (byte*)LinearRegion.AddressOf(slab);
+        for (uint index = 0; index < ObjectsPerSlab; index++) Constructor(address + (nuint)index * ObjectBytes);
     }
 
     /// <summary>Gives slabs that were taken out back to the page layer; without the lock. Returns the pages.</summary>
@@ -273,30 +263,30 @@ internal unsafe struct ObjectCache
     }
 
     /// <summary>One object straight from the slabs, without a magazine; null when there is no memory.</summary>
-    internal void* AllocDirect(ThreadPages* own)
+    internal readonly void* AllocDirect(ThreadPages* own)
     {
         nint pointer;
-        Lock.Acquire();
-        bool taken = TakeObjects(&pointer, 1) == 1;
-        Lock.Release();
-        if (!taken)
-        {
-            if (!TryMakeSlab(own, out uint slab)) return null;
-            Lock.Acquire();
-            AddSlab(slab);
-            TakeObjects(&pointer, 1); // there is at least the slab just added
-            Lock.Release();
-        }
+        while (!TryTakeOne(NodeOf(own), &pointer))
+            if (!TryMakeSlabs(own, 1) && !TryTakeAnywhere(&pointer)) return null;
+            else if (pointer != 0) break;
         return (void*)pointer;
     }
 
+    private readonly bool TryTakeOne(CacheNode* node, nint* pointer)
+    {
+        *pointer = 0;
+        node->Lock.Acquire();
+        bool taken = TakeObjects(node, pointer, 1) == 1;
+        node->Lock.Release();
+        return taken;
+    }
+
     /// <summary>One object straight back to its slab.</summary>
-    internal void FreeDirect(ThreadPages* own, void* pointer)
+    internal readonly void FreeDirect(ThreadPages* own, void* pointer)
     {
         nint slot = (nint)pointer;
-        Lock.Acquire();
-        uint surplus = PutObjects(&slot, 1);
-        Lock.Release();
+        uint surplus = PageFrame.None;
+        PutObjects(&slot, 1, ref surplus);
         GiveSlabs(own, surplus);
     }
 

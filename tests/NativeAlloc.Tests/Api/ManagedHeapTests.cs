@@ -74,7 +74,6 @@ public sealed unsafe class ManagedHeapTests : LeakCheckedTests
         HGlobal.FreeHGlobal(HGlobal.StringToHGlobalUni("text"));
         HGlobal.FreeHGlobal(HGlobal.StringToHGlobalUTF8("text"));
         HGlobal.FreeHGlobal(HGlobal.StringToHGlobalAnsi("text"));
-        _ = NativeAllocator.GetStatistics();
     }
 
     private static void ManySmallBlocks() => SmallBlocks(50_000);
