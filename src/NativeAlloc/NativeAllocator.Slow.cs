@@ -145,9 +145,9 @@ public static unsafe partial class NativeAllocator
         if (page < LinearRegion.OnlinePages)
         {
             int sizeClass = LinearRegion.ClassOf(page);
-            if (sizeClass is > 0 and < SizeClasses.Count)
+            ObjectCache* cache = SlabLayer.CacheOfClass(sizeClass);
+            if (cache != null)
             {
-                ObjectCache* cache = SlabLayer.CacheAt(sizeClass);
                 void* beginning = cache->ObjectAt(ptr);
                 if (beginning != ptr) ThrowNotABlock(ptr, beginning, cache->ObjectBytes);
                 SlabLayer.FreeMiss(GetBlock(), sizeClass, ptr);
@@ -171,9 +171,8 @@ public static unsafe partial class NativeAllocator
     }
 
     // From one size class to another, or to the same: the common case, without looking for the block a second time.
-    private static void* ReallocSmall(void* ptr, int sizeClass, nuint byteCount)
+    private static void* ReallocSmall(void* ptr, ObjectCache* cache, nuint byteCount)
     {
-        ObjectCache* cache = SlabLayer.CacheAt(sizeClass);
         nuint oldBytes = cache->ObjectBytes;
         void* beginning = cache->ObjectAt(ptr);
         if (beginning != ptr) ThrowNotABlock(ptr, beginning, oldBytes);
@@ -236,9 +235,9 @@ public static unsafe partial class NativeAllocator
         int sizeClass = LinearRegion.ClassOf(page);
         block = null;
         bytes = 0;
-        if (sizeClass is > 0 and < SizeClasses.Count)
+        ObjectCache* cache = SlabLayer.CacheOfClass(sizeClass);
+        if (cache != null)
         {
-            ObjectCache* cache = SlabLayer.CacheAt(sizeClass);
             block = cache->ObjectAt(ptr);
             bytes = cache->ObjectBytes;
         }

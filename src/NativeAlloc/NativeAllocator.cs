@@ -115,9 +115,9 @@ public static unsafe partial class NativeAllocator
     public static void* Realloc(void* ptr, nuint byteCount)
     {
         nuint page = LinearRegion.PageIndexOf(ptr);
-        int sizeClass = page < LinearRegion.PageCount ? LinearRegion.ClassOf(page) : 0;
-        return unchecked(byteCount - 1) < SizeClasses.MagazineBytes && sizeClass is > 0 and < SizeClasses.Count
-            ? ReallocSmall(ptr, sizeClass, byteCount)
+        ObjectCache* cache = page < LinearRegion.PageCount ? SlabLayer.CacheOfClass(LinearRegion.ClassOf(page)) : null;
+        return unchecked(byteCount - 1) < SizeClasses.MagazineBytes && cache != null
+            ? ReallocSmall(ptr, cache, byteCount)
             : ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule);
     }
 

@@ -69,14 +69,15 @@ public readonly unsafe record struct AllocatorStatistics
             onlinePages += zone->OnlinePages;
             freePages += zone->FreePages;
         }
-        for (int index = 1; index < SlabLayer.CacheCount; index++)
+        for (int index = 1; index < SlabLayer.EndOfCaches; index++)
         {
+            if (!SlabLayer.Exists(index)) continue;
             SlabLayer.CacheFigures figures = SlabLayer.Count(index);
             nuint bytes = SlabLayer.CacheAt(index)->ObjectBytes;
             cached += (nuint)figures.InMagazines * bytes;
             slabFree += (nuint)figures.InSlabs * bytes;
-            locks += SlabLayer.CacheAt(index)->Lock.Acquisitions;
-            if (index >= SizeClasses.Count) continue; // the allocator's own
+            for (int node = 0; node < ObjectCache.NodeCount; node++) locks += SlabLayer.CacheAt(index)->Node(node)->Lock.Acquisitions;
+            if (index is >= SlabLayer.FirstMagazineCache and < SlabLayer.FirstUserCache) continue; // the allocator's own
             live += (nuint)figures.Live * bytes;
             blocks += figures.Live;
         }

@@ -259,6 +259,15 @@ internal static unsafe class PageLayer
         zone->Lock.Release();
     }
 
+    /// <summary>Makes a page inside a run that was taken as one the head of a run of its own, which can be given back by itself.</summary>
+    internal static void SplitOff(uint head, uint page)
+    {
+        PageFrame* frame = LinearRegion.Frames + page;
+        frame->Zone = LinearRegion.Frames[head].Zone;
+        frame->Type = LinearRegion.TypeOf(page);
+        frame->Order = 0;
+    }
+
     /// <summary>Grows a run in place, if the pages behind it are free.</summary>
     internal static bool TryExtend(uint page, uint oldCount, uint newCount)
     {

@@ -22,12 +22,19 @@ internal struct Depot
     /// <summary>The thread block that made the last exchange. Any thread, as the limit.</summary>
     private nint _lastUser;
 
+    /// <summary>Threads that asked for a full magazine and got one, and that got none. By Interlocked.</summary>
+    private long _hits, _misses;
+
     // So many exchanges of one thread in a row halve the limit.
     private const int CalmExchanges = 64;
 
     internal readonly int FullCount => _full.Count;
 
     internal readonly int EmptyCount => _empty.Count;
+
+    internal readonly long Hits => Volatile.Read(in _hits);
+
+    internal readonly long Misses => Volatile.Read(in _misses);
 
     internal readonly int Limit => Volatile.Read(in _limit);
 
@@ -36,7 +43,12 @@ internal struct Depot
     internal void PushEmpty(nint block) => _empty.Push<NoPause>(block);
 
     /// <summary>A full magazine's block, or 0.</summary>
-    internal nint PopFull() => _full.Pop<NoPause>();
+    internal nint PopFull()
+    {
+        nint block = _full.Pop<NoPause>();
+        Interlocked.Increment(ref block != 0 ? ref _hits : ref _misses);
+        return block;
+    }
 
     /// <summary>An empty magazine's block, or 0.</summary>
     internal nint PopEmpty() => _empty.Pop<NoPause>();
@@ -46,15 +58,17 @@ internal struct Depot
     /// so the limit doubles when another thread comes than before, and a thread that is alone with a cache soon finds little: what it frees goes
     /// to the slabs, where it can become whole pages again.
     /// </summary>
-    internal void NoteExchange(nint thread, int largestLimit)
+    /// <returns>True if the exchange before was another thread's.</returns>
+    internal bool NoteExchange(nint thread, int largestLimit)
     {
         int limit = Volatile.Read(ref _limit);
-        if (Volatile.Read(ref _lastUser) != thread)
+        nint lastUser = Volatile.Read(ref _lastUser);
+        if (lastUser != thread)
         {
             Volatile.Write(ref _lastUser, thread);
             Volatile.Write(ref _calmExchanges, 0);
             if (limit < largestLimit) Volatile.Write(ref _limit, Math.Min(largestLimit, limit * 2 + 1));
-            return;
+            return lastUser != 0;
         }
         int calm = Volatile.Read(ref _calmExchanges) + 1;
         if (calm >= CalmExchanges)
@@ -63,6 +77,7 @@ internal struct Depot
             Volatile.Write(ref _limit, limit / 2);
         }
         Volatile.Write(ref _calmExchanges, calm);
+        return false;
     }
 
     /// <summary>What happens between the steps of an exchange: nothing, but in tests that try every order of the steps of two threads.</summary>

@@ -29,6 +29,9 @@ internal unsafe struct NodeSlabs
     /// <summary>Objects that are in slabs, whatever their list.</summary>
     public ulong FreeObjects;
 
+    /// <summary><see cref="FreeObjects"/>, as an estimate without the lock.</summary>
+    internal readonly ulong FreeObjectsHint => Volatile.Read(in FreeObjects);
+
     private uint _slabCount;
 
     private uint _peakSlabCount;

@@ -49,6 +49,9 @@ internal unsafe struct ObjectCache
     /// <summary>Index of this cache, which is also its size class.</summary>
     public ushort Index;
 
+    /// <summary>The class byte of its pages: which of a thread's magazines a freed object goes to. Its index, or its return side (see <see cref="SlabLayer"/>); by Volatile.</summary>
+    private byte _pageClass;
+
     /// <summary>Runs once for each object of a new slab, with its address; null for none (<c>ctor</c>).</summary>
     public delegate*<void*, void> Constructor;
 
@@ -60,13 +63,15 @@ internal unsafe struct ObjectCache
     private const int ReciprocalShift = 44;
 
     // What a thread that is alone with a cache leaves in the depot, and takes out of slabs for it, at one time: at most so many magazines, and no more than this part of
-    // the cache. It saves seven of eight visits to the slabs, and small heaps nothing.
-    private const int LargestBulk = 8, BulkShift = 4;
+    // the cache. It saves three of four visits to the slabs, and costs small heaps nothing.
+    internal const int LargestBulk = 3;
+    private const int BulkShift = 4;
 
     internal void Initialize(int index, nuint objectBytes, int magazineCapacity, int depotLimit, CacheNode* nodes, delegate*<void*, void> constructor = null)
     {
         this = default;
         Index = (ushort)index;
+        _pageClass = (byte)index;
         ObjectBytes = (uint)objectBytes;
         SlabPages = SizeClasses.SlabPagesOf(objectBytes);
         SlabOrder = LinearRegion.OrderOf(SlabPages);
@@ -96,8 +101,28 @@ internal unsafe struct ObjectCache
     /// <summary>Whether a node's depot has room for a full magazine.</summary>
     internal readonly bool DepotHasRoom(CacheNode* node) => node->Depot.FullCount < Math.Max(node->Depot.Limit, BulkOf(node));
 
+    /// <summary>
+    /// Has objects freed to the return side from now on: of new slabs, and of all there are. Either byte is right for a page at any time, so nobody needs to be kept out, and a slab that is
+    /// being made meanwhile may keep the other.
+    /// </summary>
+    internal void UseReturnSide()
+    {
+        byte side = (byte)SlabLayer.ReturnSideOf(Index);
+        if (Volatile.Read(ref _pageClass) == side) return;
+        Volatile.Write(ref _pageClass, side);
+        for (int index = 0; index < NodeCount; index++)
+        {
+            CacheNode* node = Node(index);
+            node->Lock.Acquire();
+            for (int list = 0; list < NodeSlabs.ListCount; list++)
+                for (uint slab = node->Slabs.First(list); slab != PageFrame.None; slab = LinearRegion.Frames[slab].Next)
+                    LinearRegion.SetClass(slab, SlabPages, side);
+            node->Lock.Release();
+        }
+    }
+
     /// <summary>See <see cref="Depot.NoteExchange"/>.</summary>
-    internal readonly void NoteExchange(CacheNode* node, void* thread) => node->Depot.NoteExchange((nint)thread, _largestDepot);
+    internal readonly bool NoteExchange(CacheNode* node, void* thread) => node->Depot.NoteExchange((nint)thread, _largestDepot);
 
     /// <summary>First page of the slab that a page belongs to.</summary>
     internal readonly uint SlabOf(uint page) => page & ~((1u << SlabOrder) - 1);
@@ -159,14 +184,6 @@ internal unsafe struct ObjectCache
         return next;
     }
 
-    /// <summary>Puts objects back into their slabs, under the locks of their nodes. Slabs that are free then are added to <paramref name="surplus"/>: see <see cref="GiveSlabs"/>.</summary>
-    internal readonly void PutObjects(nint* slots, int count, ref uint surplus)
-    {
-        SlabReturn batch = new((ObjectCache*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref System.Runtime.CompilerServices.Unsafe.AsRef(in this)), surplus);
-        batch.Put(slots, count);
-        surplus = batch.End();
-    }
-
     /// <summary>Takes a slab out that is free; the node's lock is held.</summary>
     internal readonly void RemoveFreeSlab(CacheNode* node, uint slab, ref uint surplus)
     {
@@ -185,43 +202,47 @@ internal unsafe struct ObjectCache
     }
 
     /// <summary>
-    /// Makes new slabs, with every object free, and adds them to their node's (<c>cache_grow</c>); no lock is held. One, or several side by side where only fresh memory is left. False
+    /// Makes new slabs, with every object free, and adds them to a node's (<c>cache_grow</c>); no lock is held. One, or several side by side where only fresh memory is left. False
     /// when there is none.
     /// </summary>
     /// <param name="wanted">Slabs that the caller could use.</param>
-    internal readonly bool TryMakeSlabs(ThreadPages* own, int wanted)
+    /// <param name="grown">The node that their pages are from: where there are several, not always the thread's own.</param>
+    internal readonly bool TryMakeSlabs(ThreadPages* own, int wanted, out CacheNode* grown)
     {
-        CacheNode* node = NodeOf(own);
+        grown = NodeOf(own);
         // A cache that never had two slabs may well leave this one nearly empty. On fresh pages it then costs the few system pages that are touched; on
         // used ones it would hold all of their memory back.
-        bool sparse = node->Slabs.SlabCount == 0 && node->Slabs.PeakSlabCount <= 1 && ObjectBytes < VirtualMemory.PageBytes;
-        MemoryChoice choice = sparse ? MemoryChoice.FreshFirst : MemoryChoice.UsedFirst;
-        int count = SlabPages == 1u << SlabOrder ? wanted : 1; // others do not stand side by side
-        if (count > 1)
+        bool sparse = grown->Slabs.SlabCount == 0 && grown->Slabs.PeakSlabCount <= 1 && ObjectBytes < VirtualMemory.PageBytes;
+        uint slab, count = 1;
+        if (wanted > 1 && SlabPages == 1u << SlabOrder) // slabs of other sizes do not stand side by side
         {
-            // Used pages are rarely side by side: those first, one by one.
-            if (PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedOnly, out uint used))
+            // Used pages first, one by one, as they are rarely side by side.
+            if (!PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedOnly, out slab))
             {
-                AddSlab(used);
-                return true;
+                count = (uint)wanted;
+                if (!PageLayer.TryTakePages(own, SlabPages * count, MemoryChoice.UsedFirst, out slab))
+                {
+                    count = 1;
+                    if (!PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedFirst, out slab)) return false;
+                }
             }
-            choice = MemoryChoice.FreshFirst;
         }
-        if (!PageLayer.TryTakePages(own, SlabPages * (uint)count, choice, out uint first))
+        else if (!PageLayer.TryTakePages(own, SlabPages, sparse ? MemoryChoice.FreshFirst : MemoryChoice.UsedFirst, out slab))
         {
-            if (count == 1 || !PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedFirst, out first)) return false;
-            count = 1;
+            return false;
         }
-        for (uint slab = first; count-- != 0; slab += SlabPages)
+        for (uint first = slab, end = slab + count * SlabPages; slab != end; slab += SlabPages)
         {
-            PageLayer.CopyHead(first, slab);
-            AddSlab(slab);
+            if (slab != first) PageLayer.SplitOff(first, slab);
+            grown = AddSlab(slab, end - slab);
         }
         return true;
     }
 
-    private readonly void AddSlab(uint slab)
+    // Makes a slab of pages that nobody else knows; of several side by side, those behind it are given back where its constructor throws.
+    private readonly CacheNode* AddSlab(uint slab, uint pages)
     {
+        if (Constructor != null) Construct(slab, pages);
         ulong* words = LinearRegion.BitmapOf(slab);
         uint wholeWords = ObjectsPerSlab / 64, rest = ObjectsPerSlab % 64;
         new Span<ulong>(words, (int)wholeWords).Fill(ulong.MaxValue);
@@ -232,19 +253,27 @@ internal unsafe struct ObjectCache
         frame->Cache = Index;
         frame->FreeObjects = (ushort)ObjectsPerSlab;
         frame->FirstWord = 0;
-        LinearRegion.SetClass(slab, SlabPages, (byte)Index);
-        if (Constructor != null) Construct(slab);
+        LinearRegion.SetClass(slab, SlabPages, Volatile.Read(in _pageClass));
         CacheNode* node = NodeOfSlab(slab);
         node->Lock.Acquire();
         node->Slabs.Add(LinearRegion.Frames, slab, NodeSlabs.Free);
         node->Slabs.FreeObjects += ObjectsPerSlab;
         node->Lock.Release();
+        return node;
     }
 
-    private readonly void Construct(uint slab)
+    private readonly void Construct(uint slab, uint pages)
     {
-        byte* address = (byte*)LinearRegion.AddressOf(slab);
-        for (uint index = 0; index < ObjectsPerSlab; index++) Constructor(address + (nuint)index * ObjectBytes);
+        try
+        {
+            byte* address = (byte*)LinearRegion.AddressOf(slab);
+            for (uint index = 0; index < ObjectsPerSlab; index++) Constructor(address + (nuint)index * ObjectBytes);
+        }
+        catch
+        {
+            PageLayer.GivePages(slab, pages);
+            throw;
+        }
     }
 
     /// <summary>Gives slabs that were taken out back to the page layer; without the lock. Returns the pages.</summary>
@@ -266,15 +295,31 @@ internal unsafe struct ObjectCache
     internal readonly void* AllocDirect(ThreadPages* own)
     {
         nint pointer;
-        while (!TryTakeOne(NodeOf(own), &pointer))
-            if (!TryMakeSlabs(own, 1) && !TryTakeAnywhere(&pointer)) return null;
-            else if (pointer != 0) break;
-        return (void*)pointer;
+        CacheNode* node = NodeOf(own);
+        do
+        {
+            if (TryTakeOne(node, &pointer)) return (void*)pointer;
+        }
+        while (TryMakeSlabs(own, 1, out node));
+        return TryTakeAnywhere(&pointer, 1) == 1 ? (void*)pointer : null;
+    }
+
+    /// <summary>Takes objects from whichever node has some: the last resort of a node that has none and cannot grow.</summary>
+    internal readonly int TryTakeAnywhere(nint* slots, int wanted)
+    {
+        int taken = 0;
+        for (int index = 0; index < NodeCount && taken == 0; index++)
+        {
+            CacheNode* node = Node(index);
+            node->Lock.Acquire();
+            taken = TakeObjects(node, slots, wanted);
+            node->Lock.Release();
+        }
+        return taken;
     }
 
     private readonly bool TryTakeOne(CacheNode* node, nint* pointer)
     {
-        *pointer = 0;
         node->Lock.Acquire();
         bool taken = TakeObjects(node, pointer, 1) == 1;
         node->Lock.Release();
@@ -282,7 +327,7 @@ internal unsafe struct ObjectCache
     }
 
     /// <summary>One object straight back to its slab.</summary>
-    internal readonly void FreeDirect(ThreadPages* own, void* pointer)
+    internal void FreeDirect(ThreadPages* own, void* pointer)
     {
         nint slot = (nint)pointer;
         uint surplus = PageFrame.None;
@@ -290,30 +335,44 @@ internal unsafe struct ObjectCache
         GiveSlabs(own, surplus);
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private readonly void StopOnBadFree(nint pointer, bool isObject) =>
-        ThrowHelper.StopOnBadFree((void*)pointer, ObjectBytes, isObject ? null : ObjectAt((void*)pointer));
-
-    /// <summary>Walks the lists and bitmaps and checks them against the counters. Throws where something is wrong; takes the lock.</summary>
-    internal void Verify()
+    /// <summary>Puts objects back into their slabs. Slabs that are free then are added to a list that goes to <see cref="GiveSlabs"/>; no lock is held.</summary>
+    internal void PutObjects(nint* slots, int count, ref uint surplus)
     {
-        Lock.Acquire();
-        string? error = FindError();
-        Lock.Release();
-        if (error != null) throw new InvalidOperationException($"cache {Index} of {ObjectBytes} B: {error}");
+        SlabReturn batch = new((ObjectCache*)Unsafe.AsPointer(ref this), surplus); // a cache is in pinned memory
+        batch.Put(slots, count);
+        surplus = batch.End();
     }
 
-    private readonly string? FindError()
+    /// <summary>Ends the process: an object came back that cannot have been handed out.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal readonly void StopOnBadFree(nint pointer, bool isObject) =>
+        ThrowHelper.StopOnBadFree((void*)pointer, ObjectBytes, isObject ? null : ObjectAt((void*)pointer));
+
+    /// <summary>Walks the lists and bitmaps and checks them against the counters. Throws where something is wrong; takes the locks.</summary>
+    internal readonly void Verify()
+    {
+        for (int index = 0; index < NodeCount; index++)
+        {
+            CacheNode* node = Node(index);
+            node->Lock.Acquire();
+            string? error = FindError(node);
+            node->Lock.Release();
+            if (error != null) throw new InvalidOperationException($"cache {Index} of {ObjectBytes} B, node {index}: {error}");
+        }
+    }
+
+    private readonly string? FindError(CacheNode* node)
     {
         PageFrame* frames = LinearRegion.Frames;
         ulong freeObjects = 0;
         for (int list = 0; list < NodeSlabs.ListCount; list++)
         {
             uint count = 0;
-            for (uint slab = Slabs.First(list); slab != PageFrame.None; slab = frames[slab].Next, count++)
+            for (uint slab = node->Slabs.First(list); slab != PageFrame.None; slab = frames[slab].Next, count++)
             {
                 PageFrame frame = frames[slab];
                 if (frame.State != PageState.Slab || frame.Cache != Index) return $"page {slab} is {frame.State} of cache {frame.Cache}";
+                if (NodeOfSlab(slab) != node) return $"slab {slab} is another node's";
                 if (frame.List != list) return $"slab {slab} of list {frame.List} is on list {list}";
                 uint bits = 0;
                 for (int word = 0; word < LinearRegion.BitmapWords && word * 64 < ObjectsPerSlab; word++)
@@ -326,11 +385,11 @@ internal unsafe struct ObjectCache
                 if (bits != frame.FreeObjects) return $"slab {slab} has {bits} free objects and says {frame.FreeObjects}";
                 if (NodeSlabs.ListOf(bits, ObjectsPerSlab) != list) return $"slab {slab} with {bits} free objects is on list {list}";
                 for (uint page = slab; page < slab + SlabPages; page++)
-                    if (LinearRegion.ClassOf(page) != Index) return $"page {page} of slab {slab} has class {LinearRegion.ClassOf(page)}";
+                    if (SlabLayer.IndexOfClass(LinearRegion.ClassOf(page)) != Index) return $"page {page} of slab {slab} has class {LinearRegion.ClassOf(page)}";
                 freeObjects += bits;
             }
-            if (count != Slabs.Count(list)) return $"list {list} has {count} slabs and says {Slabs.Count(list)}";
+            if (count != node->Slabs.Count(list)) return $"list {list} has {count} slabs and says {node->Slabs.Count(list)}";
         }
-        return freeObjects == Slabs.FreeObjects ? null : $"the slabs have {freeObjects} free objects and the cache says {Slabs.FreeObjects}";
+        return freeObjects == node->Slabs.FreeObjects ? null : $"the slabs have {freeObjects} free objects and the cache says {node->Slabs.FreeObjects}";
     }
 }

@@ -15,26 +15,36 @@ namespace NativeAlloc.Slabs;
 /// <remarks>
 /// <code>
 /// Alloc (fast) pops the loaded magazine
-///   AllocMiss ─ the previous magazine is full: swap                        (no lock)
-///             ├ the depot has a full magazine: exchange                    (one lock)
-///             ├ slabs have objects: ObjectCache.TakeObjects                (the same lock)
-///             └ ObjectCache.TryMakeSlab, then as before
+///   AllocMiss ─ another magazine at hand has objects: swap             (no lock)
+///             ├ the depot has a full magazine: exchange                (no lock, two compare-and-swaps)
+///             ├ slabs have objects: Refill ─ ObjectCache.TakeObjects   (one lock for up to nine magazines)
+///             └ ObjectCache.TryMakeSlabs, then as before
 /// Free (fast) pushes onto the loaded magazine
-///   FreeMiss  ─ the previous magazine is empty: swap                       (no lock)
-///             ├ the depot has room: exchange for an empty magazine         (one lock)
-///             └ ObjectCache.PutObjects of the previous magazine            (the same lock)
+///   FreeMiss  ─ another magazine at hand is empty: swap                (no lock)
+///             ├ the depot has room: exchange for an empty magazine     (no lock)
+///             └ Drain ─ SlabReturn                                     (one lock for up to nine magazines)
 /// </code>
+/// <para><b>Return sides.</b> Objects of 16, 32 and 48 bytes share cache lines. If a thread frees such an object that another thread allocated, and then allocates one, it must not get the same again,
+/// and again: the two threads would write the same line for ever. So these classes have two loaded magazines, one that Alloc pops and one that Free pushes onto, and an object comes round only
+/// after many others. It costs the fast paths nothing, as the class byte of a page says which magazine Free pushes onto; and a program of one thread nothing at all, as the pages of a cache get the
+/// return side's byte only when a second thread turns up.</para>
 /// </remarks>
 internal static unsafe class SlabLayer
 {
-    /// <summary>Caches there can be: a page's class is one byte.</summary>
+    /// <summary>Magazines that a thread can have loaded: a page's class is one byte.</summary>
     internal const int MaxCaches = 256;
 
     /// <summary>The caches that magazines come from, of 512, 1024 and 2048 bytes.</summary>
-    private const int FirstMagazineCache = SizeClasses.Count, MagazineCaches = 3;
+    internal const int FirstMagazineCache = SizeClasses.Count, MagazineCaches = 3;
 
-    /// <summary>Caches in use: the size classes and those of magazines.</summary>
-    internal const int CacheCount = FirstMagazineCache + MagazineCaches;
+    /// <summary>Indexes for caches that users make.</summary>
+    internal const int FirstUserCache = FirstMagazineCache + MagazineCaches, EndOfCaches = MaxCaches - TinyClasses;
+
+    /// <summary>The classes with a return side: all that have two objects in a cache line of 64 bytes, wherever they begin.</summary>
+    internal const int TinyClasses = 3;
+
+    // An object comes round after so many others: one in 64 times, so that two threads that share a line by chance hardly ever write it at the same time.
+    private const int SmallestRound = 64;
 
     // A magazine holds at most 16 KiB, or 255 objects: what a thread can keep from others is bounded in bytes, class by class.
     private const nuint MagazineBytes = 16 * 1024;
@@ -47,27 +57,35 @@ internal static unsafe class SlabLayer
 
     private const int SmallestMagazine = 2;
 
-    private static readonly byte[] s_tables; // keeps what the next two point into
+    private const int LargestBulk = ObjectCache.LargestBulk, MostSlabsAtOnce = 4;
+
+    private static readonly byte[] s_tables; // keeps what the next three point into
     private static readonly nint s_noMagazine;
     private static readonly nuint s_caches;
+    private static readonly nuint s_nodes;
 
     static SlabLayer()
     {
         // A pinned array, as no call can do without these tables: the system may refuse a mapping at this very moment.
         const int NoneBytes = 3 * Magazine.LargestBlockBytes; // holds a multiple of the block's size with zeroes below, wherever it begins
-        s_tables = GC.AllocateArray<byte>(NoneBytes + MaxCaches * sizeof(ObjectCache), pinned: true);
+        int nodeBytes = CacheNode.Bytes * ObjectCache.NodeCount;
+        s_tables = GC.AllocateArray<byte>(NoneBytes + MaxCaches * (ObjectCache.Bytes + nodeBytes), pinned: true);
         nint tables = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_tables));
         s_noMagazine = (tables + 2 * Magazine.LargestBlockBytes) & ~(nint)(Magazine.LargestBlockBytes - 1);
-        s_caches = (nuint)(tables + NoneBytes);
-        for (int index = 1; index < SizeClasses.Count; index++)
-        {
-            nuint bytes = SizeClasses.BytesOf(index);
-            int capacity = bytes > LargestMagazineObject ? 0 : (int)Math.Clamp(MagazineBytes / bytes, SmallestMagazine, Magazine.LargestCapacity);
-            int depotLimit = capacity == 0 ? 0 : (int)(DepotBytes / ((nuint)capacity * bytes));
-            CacheAt(index)->Initialize(index, bytes, capacity, depotLimit);
-        }
+        s_caches = (nuint)((tables + NoneBytes) & ~(nint)(ObjectCache.Bytes - 1));
+        s_nodes = s_caches + MaxCaches * ObjectCache.Bytes;
+        for (int index = 1; index < SizeClasses.Count; index++) Initialize(index, SizeClasses.BytesOf(index), withMagazines: true, null);
+        for (int i = 0; i < MagazineCaches; i++) Initialize(FirstMagazineCache + i, (nuint)(Magazine.SmallestBlockBytes << i), withMagazines: false, null);
         Reclaimer.SetCaches(&ReleaseCaches);
-        for (int i = 0; i < MagazineCaches; i++) CacheAt(FirstMagazineCache + i)->Initialize(FirstMagazineCache + i, (nuint)(Magazine.SmallestBlockBytes << i), 0, 0);
+    }
+
+    /// <summary>Makes a cache at an index that has none.</summary>
+    internal static void Initialize(int index, nuint objectBytes, bool withMagazines, delegate*<void*, void> constructor)
+    {
+        int capacity = !withMagazines || objectBytes > LargestMagazineObject ? 0 : (int)Math.Clamp(MagazineBytes / objectBytes, SmallestMagazine, Magazine.LargestCapacity);
+        int depotLimit = capacity == 0 ? 0 : (int)(DepotBytes / ((nuint)capacity * objectBytes));
+        CacheNode* nodes = (CacheNode*)(s_nodes + (nuint)(index * ObjectCache.NodeCount) * CacheNode.Bytes);
+        CacheAt(index)->Initialize(index, objectBytes, capacity, depotLimit, nodes, constructor);
     }
 
     /// <summary>The top of a magazine that is full and empty: an address at a multiple of the largest block, with a 0 below.</summary>
@@ -75,8 +93,23 @@ internal static unsafe class SlabLayer
 
     internal static ObjectCache* CacheAt(int index) => (ObjectCache*)s_caches + index;
 
+    /// <summary>The loaded magazine that objects of a cache are freed to: the cache's own index, or beyond all caches.</summary>
+    internal static int ReturnSideOf(int index) => index <= TinyClasses ? EndOfCaches - 1 + index : index;
+
+    /// <summary>The cache that a page's class byte stands for; 0 for none.</summary>
+    internal static int IndexOfClass(int pageClass) => pageClass < EndOfCaches ? pageClass : pageClass - (EndOfCaches - 1);
+
+    /// <summary>The cache of objects that users can hold, from their page's class byte; null for pages that have none.</summary>
+    internal static ObjectCache* CacheOfClass(int pageClass)
+    {
+        int index = IndexOfClass(pageClass);
+        return index is 0 or (>= FirstMagazineCache and < FirstUserCache) ? null : CacheAt(index);
+    }
+
     /// <summary>Sets a new thread block's part up.</summary>
     internal static void Initialize(void* block) => ThreadMagazines.Of(block)->Initialize();
+
+    // ── a miss of the fast paths ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// <summary>An object of a cache for a thread whose loaded magazine is empty, or that has no block. Null when there is no memory.</summary>
     internal static void* AllocMiss(void* block, int index)
@@ -85,55 +118,109 @@ internal static unsafe class SlabLayer
         ThreadPages* own = ThreadPages.Of(block);
         if (block == null || cache->Magazine.Capacity == 0) return cache->AllocDirect(own);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
-        nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
-        if (!Magazine.IsEmpty(loaded)) return Pop(magazines, index, loaded); // the fast path was not taken for another reason
-        if (!Magazine.IsEmpty(previous))
+        CacheNode* node = cache->NodeOf(own);
+        while (true)
         {
-            magazines->PreviousHits++;
-            magazines->SetPrevious(index, loaded);
-            return Pop(magazines, index, previous);
+            nint loaded = magazines->Loaded(index);
+            if (!Magazine.IsEmpty(loaded)) return Pop(magazines, index, loaded);
+            if (TrySwapIn(cache, magazines, index, loaded)) continue;
+            NoteExchange(cache, node, block);
+            nint full = node->Depot.PopFull();
+            if (full != 0)
+            {
+                nint previous = magazines->Previous(index);
+                if (previous != s_noMagazine) node->Depot.PushEmpty(cache->Magazine.BlockOf(previous));
+                magazines->SetPrevious(index, loaded);
+                magazines->SetLoaded(index, cache->Magazine.FullTop(full));
+                magazines->DepotExchanges++;
+                continue;
+            }
+            if (loaded == s_noMagazine)
+            {
+                nint empty = TakeEmpty(cache, node, own);
+                if (empty == 0) return cache->AllocDirect(own);
+                loaded = cache->Magazine.MakeEmpty(empty);
+                magazines->SetLoaded(index, loaded);
+            }
+            int wanted = magazines->NextRefill(index, cache->Magazine.Capacity);
+            int taken = Refill(cache, node, own, loaded, wanted);
+            magazines->SlabExchanges++;
+            if (taken == 0 && !TryGrow(cache, ref node, block, wanted))
+            {
+                taken = cache->TryTakeAnywhere((nint*)loaded, wanted);
+                if (taken == 0) return null;
+            }
+            // After growing everything is looked at anew: a constructor is user code, and may have used this very cache.
+            if (taken != 0) return Pop(magazines, index, loaded + taken * sizeof(nint));
         }
+    }
 
-        cache->Lock.Acquire();
-        cache->NoteExchange(block);
-        nint full = cache->Depot.PopFull();
-        if (full != 0)
+    private static void NoteExchange(ObjectCache* cache, CacheNode* node, void* block)
+    {
+        if (cache->NoteExchange(node, block) && cache->Index <= TinyClasses) cache->UseReturnSide();
+    }
+
+    // Without going anywhere else: the previous magazine, or the one that frees have filled.
+    private static bool TrySwapIn(ObjectCache* cache, ThreadMagazines* magazines, int index, nint loaded)
+    {
+        int side = ReturnSideOf(index);
+        if (side != index)
         {
-            if (previous != s_noMagazine) cache->Depot.PushEmpty(cache->Magazine.BlockOf(previous));
-            cache->Lock.Release();
-            magazines->DepotExchanges++;
-            magazines->SetPrevious(index, loaded);
-            return Pop(magazines, index, cache->Magazine.FullTop(full));
+            nint returned = magazines->Loaded(side);
+            if (returned != s_noMagazine && cache->Magazine.CountOf(returned) >= SmallestRound)
+            {
+                magazines->SetLoaded(side, loaded);
+                magazines->SetLoaded(index, returned);
+                magazines->PreviousHits++;
+                return true;
+            }
         }
-        if (loaded == s_noMagazine)
+        nint previous = magazines->Previous(index);
+        if (Magazine.IsEmpty(previous)) return false;
+        magazines->SetPrevious(index, loaded);
+        magazines->SetLoaded(index, previous);
+        magazines->PreviousHits++;
+        return true;
+    }
+
+    // Fills the loaded magazine from slabs, and, for a thread that takes whole ones, more of them for the depot under the same lock.
+    private static int Refill(ObjectCache* cache, CacheNode* node, ThreadPages* own, nint loaded, int wanted)
+    {
+        int capacity = cache->Magazine.Capacity, spares = 0, filled = 0;
+        if (node->Slabs.FreeObjectsHint == 0) return 0;
+        nint* blocks = stackalloc nint[LargestBulk];
+        for (int most = wanted == capacity ? cache->BulkOf(node) : 0; spares < most; spares++)
         {
-            nint empty = cache->Depot.PopEmpty();
-            cache->Lock.Release();
-            if (empty == 0) empty = AllocMagazine(cache, own);
-            if (empty == 0) return cache->AllocDirect(own);
-            loaded = cache->Magazine.MakeEmpty(empty);
-            magazines->SetLoaded(index, loaded);
-            cache->Lock.Acquire();
+            blocks[spares] = TakeEmpty(cache, node, own);
+            if (blocks[spares] == 0) break;
         }
-        magazines->SlabExchanges++;
-        int wanted = magazines->NextRefill(index, cache->Magazine.Capacity);
-        int taken = cache->TakeObjects((nint*)loaded, wanted);
-        cache->Lock.Release();
-        if (taken == 0)
-        {
-            if (PageLayer.ShouldReap(own, cache->SlabOrder)) Reap(block, index);
-            if (!cache->TryMakeSlab(own, out uint slab)) return null;
-            cache->Lock.Acquire();
-            cache->AddSlab(slab);
-            taken = cache->TakeObjects((nint*)loaded, wanted);
-            cache->Lock.Release();
-        }
-        return Pop(magazines, index, loaded + taken * sizeof(nint));
+        node->Lock.Acquire();
+        int taken = cache->TakeObjects(node, (nint*)loaded, wanted);
+        for (; filled < spares && node->Slabs.FreeObjects >= (ulong)capacity; filled++)
+            cache->TakeObjects(node, (nint*)cache->Magazine.MakeEmpty(blocks[filled]), capacity);
+        node->Lock.Release();
+        // Last in, first out: what was taken first is to be used first.
+        for (int i = filled; i-- > 0;) node->Depot.PushFull(blocks[i]);
+        for (int i = filled; i < spares; i++) node->Depot.PushEmpty(blocks[i]);
+        return taken;
+    }
+
+    private static bool TryGrow(ObjectCache* cache, ref CacheNode* node, void* block, int wanted)
+    {
+        ThreadPages* own = ThreadPages.Of(block);
+        if (PageLayer.ShouldReap(own, cache->SlabOrder)) Reap(block, cache->Index);
+        int capacity = cache->Magazine.Capacity;
+        int slabs = wanted == capacity ? (int)(cache->BulkOf(node) * (uint)capacity / cache->ObjectsPerSlab) : 1;
+        if (!cache->TryMakeSlabs(own, Math.Clamp(slabs, 1, MostSlabsAtOnce), out CacheNode* grown)) return false;
+        node = grown;
+        return true;
     }
 
     /// <summary>Takes an object back from a thread whose loaded magazine is full, or that has no block.</summary>
-    internal static void FreeMiss(void* block, int index, void* pointer)
+    /// <param name="side">The class byte of the object's page.</param>
+    internal static void FreeMiss(void* block, int side, void* pointer)
     {
+        int index = IndexOfClass(side);
         ObjectCache* cache = CacheAt(index);
         ThreadPages* own = ThreadPages.Of(block);
         if (block == null || cache->Magazine.Capacity == 0)
@@ -142,53 +229,75 @@ internal static unsafe class SlabLayer
             return;
         }
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
-        nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
+        nint loaded = magazines->Loaded(side), previous = magazines->Previous(index);
         if (loaded != s_noMagazine && !cache->Magazine.IsFull(loaded))
         {
-            Push(magazines, index, loaded, pointer);
+            Push(magazines, side, loaded, pointer);
+            return;
+        }
+        if (side != index && loaded != s_noMagazine && magazines->Loaded(index) is var other && other != s_noMagazine && Magazine.IsEmpty(other))
+        {
+            magazines->PreviousHits++;
+            magazines->SetLoaded(index, loaded);
+            Push(magazines, side, other, pointer);
             return;
         }
         if (previous != s_noMagazine && Magazine.IsEmpty(previous))
         {
             magazines->PreviousHits++;
             magazines->SetPrevious(index, loaded);
-            Push(magazines, index, previous, pointer);
+            Push(magazines, side, previous, pointer);
             return;
         }
 
-        nint empty;
-        uint surplus = PageFrame.None;
-        cache->Lock.Acquire();
-        cache->NoteExchange(block);
-        if (previous == s_noMagazine || cache->DepotHasRoom)
+        CacheNode* node = cache->NodeOf(own);
+        NoteExchange(cache, node, block);
+        nint empty = 0;
+        if (previous != s_noMagazine)
         {
-            if (previous != s_noMagazine)
+            magazines->SetPrevious(index, s_noMagazine);
+            nint full = cache->Magazine.BlockOf(previous);
+            if (cache->DepotHasRoom(node))
             {
-                cache->Depot.PushFull(cache->Magazine.BlockOf(previous));
-                magazines->SetPrevious(index, s_noMagazine);
+                node->Depot.PushFull(full);
                 magazines->DepotExchanges++;
             }
-            empty = cache->Depot.PopEmpty();
+            else
+            {
+                empty = Drain(cache, node, own, full);
+                magazines->SlabExchanges++;
+            }
         }
-        else
-        {
-            // The objects of the previous magazine are the colder ones.
-            empty = cache->Magazine.BlockOf(previous);
-            surplus = cache->PutObjects((nint*)cache->Magazine.EmptyTop(empty), cache->Magazine.Capacity);
-            magazines->SetPrevious(index, s_noMagazine);
-            magazines->SlabExchanges++;
-        }
-        cache->Lock.Release();
-        cache->GiveSlabs(own, surplus);
-        if (empty == 0) empty = AllocMagazine(cache, own);
+        if (empty == 0) empty = TakeEmpty(cache, node, own);
         if (empty == 0)
         {
             cache->FreeDirect(own, pointer); // no memory for a magazine: slower, and nothing is lost
             return;
         }
         if (loaded != s_noMagazine) magazines->SetPrevious(index, loaded);
-        Push(magazines, index, cache->Magazine.MakeEmpty(empty), pointer);
+        Push(magazines, side, cache->Magazine.MakeEmpty(empty), pointer);
     }
+
+    // Puts a full magazine's objects back into slabs, and those of some more that the depot has, under the same lock. Returns the block, which is empty now.
+    private static nint Drain(ObjectCache* cache, CacheNode* node, ThreadPages* own, nint full)
+    {
+        nint* blocks = stackalloc nint[LargestBulk];
+        int count = 0;
+        for (int most = cache->BulkOf(node); count < most; count++)
+        {
+            blocks[count] = node->Depot.PopFull();
+            if (blocks[count] == 0) break;
+        }
+        SlabReturn batch = new(cache, PageFrame.None);
+        batch.Put((nint*)cache->Magazine.EmptyTop(full), cache->Magazine.Capacity);
+        for (int i = 0; i < count; i++) batch.Put((nint*)cache->Magazine.EmptyTop(blocks[i]), cache->Magazine.Capacity);
+        uint surplus = batch.End();
+        for (int i = 0; i < count; i++) node->Depot.PushEmpty(blocks[i]);
+        cache->GiveSlabs(own, surplus);
+        return full;
+    }
+
+    // ── giving caches back ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// <summary>
     /// Puts what the depots and the calling thread's magazines hold back into slabs (<c>cache_reap</c>), before resident memory grows: objects of
@@ -199,20 +308,24 @@ internal static unsafe class SlabLayer
     private static void Reap(void* block, int exceptIndex)
     {
         ThreadPages* own = ThreadPages.Of(block);
-        for (int index = 1; index < SizeClasses.Count; index++)
+        for (int index = 1; index < EndOfCaches; index++)
         {
             // A cache of one slab has little to give, and would take a fresh page for its next object.
-            if (index == exceptIndex || CacheAt(index)->Slabs.SlabCount <= 1) continue;
+            if (index == exceptIndex || !Exists(index) || CacheAt(index)->NodeOf(own)->Slabs.SlabCount <= 1) continue;
             DrainMagazines(block, own, index);
-            DrainDepot(CacheAt(index), own);
+            DrainDepots(CacheAt(index), own);
         }
     }
+
+    /// <summary>Whether there is a cache at an index.</summary>
+    internal static bool Exists(int index) => Volatile.Read(ref CacheAt(index)->ObjectBytes) != 0;
 
     /// <summary>Puts all that a thread's block holds back into slabs and free pages. The caller owns the block.</summary>
     internal static void Drain(void* block)
     {
         ThreadPages* own = ThreadPages.Of(block);
-        for (int index = 1; index < CacheCount; index++) DrainMagazines(block, own, index);
+        for (int index = 1; index < EndOfCaches; index++)
+            if (Exists(index)) DrainMagazines(block, own, index);
         PageLayer.Drain(own);
     }
 
@@ -227,73 +340,73 @@ internal static unsafe class SlabLayer
             Drain(dead);
             ThreadRegistry.Release(dead);
         }
-        Trim();
+        for (int index = 1; index < EndOfCaches; index++)
+            if (Exists(index)) DrainDepots(CacheAt(index), null);
+        for (int index = 1; index < EndOfCaches; index++)
+            if (Exists(index)) Shrink(CacheAt(index), null);
     }
 
-    private static void Trim()
+    /// <summary>Gives every free slab of a cache back to the page layer; returns the pages.</summary>
+    internal static uint Shrink(ObjectCache* cache, ThreadPages* own)
     {
-        ThreadPages* own = null; // to the zones at once
-        for (int index = 1; index < CacheCount; index++) DrainDepot(CacheAt(index), own);
-        for (int index = 1; index < CacheCount; index++)
+        uint pages = 0;
+        for (int index = 0; index < ObjectCache.NodeCount; index++)
         {
-            ObjectCache* cache = CacheAt(index);
-            cache->Lock.Acquire();
-            uint surplus = cache->TakeFreeSlabs();
-            cache->Lock.Release();
-            cache->GiveSlabs(own, surplus);
+            CacheNode* node = cache->Node(index);
+            node->Lock.Acquire();
+            uint surplus = cache->TakeFreeSlabs(node);
+            node->Lock.Release();
+            pages += cache->GiveSlabs(own, surplus);
         }
+        return pages;
     }
 
-    private static void DrainMagazines(void* block, ThreadPages* own, int index)
+    /// <summary>Empties the magazines that a thread has of a cache. Only for the thread's owner, or where nobody uses the cache any more. Returns the pages given back.</summary>
+    internal static uint DrainMagazines(void* block, ThreadPages* own, int index)
     {
+        ObjectCache* cache = CacheAt(index);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
-        nint loaded = magazines->Loaded(index), previous = magazines->Previous(index);
-        magazines->SetLoaded(index, s_noMagazine);
-        magazines->SetPrevious(index, s_noMagazine);
-        Empty(CacheAt(index), own, loaded);
-        Empty(CacheAt(index), own, previous);
+        uint pages = Empty(cache, own, magazines->TakeLoaded(index)) + Empty(cache, own, magazines->TakePrevious(index));
+        return ReturnSideOf(index) == index ? pages : pages + Empty(cache, own, magazines->TakeLoaded(ReturnSideOf(index)));
     }
 
-    private static void DrainDepot(ObjectCache* cache, ThreadPages* own)
+    /// <summary>Empties the depots of a cache. Returns the pages given back.</summary>
+    internal static uint DrainDepots(ObjectCache* cache, ThreadPages* own)
     {
-        while (TryTakeMagazine(cache, out nint block, out bool full))
+        uint pages = 0;
+        for (int index = 0; index < ObjectCache.NodeCount; index++)
         {
-            if (full) Empty(cache, own, cache->Magazine.FullTop(block));
-            else FreeMagazine(cache, own, block);
+            Depot* depot = &cache->Node(index)->Depot;
+            nint block;
+            while ((block = depot->PopFull()) != 0) pages += Empty(cache, own, cache->Magazine.FullTop(block));
+            while ((block = depot->PopEmpty()) != 0) FreeMagazine(cache, own, block);
         }
+        return pages;
     }
 
-    private static nint AllocMagazine(ObjectCache* cache, ThreadPages* own) => (nint)MagazineCacheOf(cache)->AllocDirect(own);
+    // An empty magazine's block: from the depot, or a new one; 0 where there is no memory.
+    private static nint TakeEmpty(ObjectCache* cache, CacheNode* node, ThreadPages* own)
+    {
+        nint block = node->Depot.PopEmpty();
+        return block != 0 ? block : (nint)MagazineCacheOf(cache)->AllocDirect(own);
+    }
 
     private static void FreeMagazine(ObjectCache* cache, ThreadPages* own, nint block) => MagazineCacheOf(cache)->FreeDirect(own, (void*)block);
 
     private static ObjectCache* MagazineCacheOf(ObjectCache* cache) =>
         CacheAt(FirstMagazineCache + BitOperations.Log2((uint)(cache->Magazine.BlockBytes / Magazine.SmallestBlockBytes)));
 
-    private static bool TryTakeMagazine(ObjectCache* cache, out nint block, out bool full)
+    // Puts a magazine's objects into their slabs, then the magazine into its own. Returns the pages given back.
+    private static uint Empty(ObjectCache* cache, ThreadPages* own, nint top)
     {
-        cache->Lock.Acquire();
-        block = cache->Depot.PopFull();
-        full = block != 0;
-        if (!full) block = cache->Depot.PopEmpty();
-        cache->Lock.Release();
-        return block != 0;
-    }
-
-    // Puts a magazine's objects into their slabs, then the magazine into its own.
-    private static void Empty(ObjectCache* cache, ThreadPages* own, nint top)
-    {
-        if (top == s_noMagazine) return;
+        if (top == s_noMagazine || top == 0) return 0; // 0: a block that is being set up
         nint block = cache->Magazine.BlockOf(top);
         nint bottom = cache->Magazine.EmptyTop(block);
-        if (top != bottom)
-        {
-            cache->Lock.Acquire();
-            uint surplus = cache->PutObjects((nint*)bottom, (int)((top - bottom) / sizeof(nint)));
-            cache->Lock.Release();
-            cache->GiveSlabs(own, surplus);
-        }
+        uint surplus = PageFrame.None;
+        if (top != bottom) cache->PutObjects((nint*)bottom, (int)((top - bottom) / sizeof(nint)), ref surplus);
+        uint pages = cache->GiveSlabs(own, surplus);
         FreeMagazine(cache, own, block);
+        return pages;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -313,33 +426,42 @@ internal static unsafe class SlabLayer
         magazines->SetLoaded(index, top + sizeof(nint));
     }
 
+    // ── seeing inside ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
     /// <summary>Where a cache's objects are. The threads' magazines are read while they are in use, so the figures are estimates then.</summary>
     internal static CacheFigures Count(int index)
     {
         ObjectCache* cache = CacheAt(index);
-        long inMagazines = 0;
+        long inMagazines = 0, inSlabs = 0, slabs = 0, active = 0;
         for (int i = 0; i < ThreadRegistry.Count; i++)
         {
             ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
             inMagazines += CountIn(cache, magazines->Loaded(index)) + CountIn(cache, magazines->Previous(index));
+            if (ReturnSideOf(index) != index) inMagazines += CountIn(cache, magazines->Loaded(ReturnSideOf(index)));
         }
-        cache->Lock.Acquire();
-        long inSlabs = (long)cache->Slabs.FreeObjects;
-        long objects = (long)cache->Slabs.SlabCount * cache->ObjectsPerSlab;
-        inMagazines += (long)cache->Depot.FullCount * cache->Magazine.Capacity;
-        cache->Lock.Release();
-        return new CacheFigures(inMagazines, inSlabs, Math.Max(0, objects - inSlabs - inMagazines));
+        for (int i = 0; i < ObjectCache.NodeCount; i++)
+        {
+            CacheNode* node = cache->Node(i);
+            node->Lock.Acquire();
+            inSlabs += (long)node->Slabs.FreeObjects;
+            slabs += node->Slabs.SlabCount;
+            active += node->Slabs.SlabCount - node->Slabs.Count(NodeSlabs.Free);
+            node->Lock.Release();
+            inMagazines += (long)node->Depot.FullCount * cache->Magazine.Capacity;
+        }
+        return new CacheFigures(inMagazines, inSlabs, Math.Max(0, slabs * cache->ObjectsPerSlab - inSlabs - inMagazines), slabs, active);
     }
 
     // A block that is being set up has tops of 0.
     private static int CountIn(ObjectCache* cache, nint top) => top == 0 || top == s_noMagazine ? 0 : cache->Magazine.CountOf(top);
 
-    /// <summary>Objects of a cache by where they are.</summary>
-    internal readonly record struct CacheFigures(long InMagazines, long InSlabs, long Live);
+    /// <summary>Objects of a cache by where they are, and its slabs: all, and those of which an object is in use.</summary>
+    internal readonly record struct CacheFigures(long InMagazines, long InSlabs, long Live, long Slabs, long ActiveSlabs);
 
     /// <summary>Checks every cache. Throws where something is wrong.</summary>
     internal static void Verify()
     {
-        for (int index = 1; index < CacheCount; index++) CacheAt(index)->Verify();
+        for (int index = 1; index < EndOfCaches; index++)
+            if (Exists(index)) CacheAt(index)->Verify();
     }
 }

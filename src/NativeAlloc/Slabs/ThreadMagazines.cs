@@ -49,6 +49,15 @@ internal unsafe struct ThreadMagazines
 
     internal void SetPrevious(int cache, nint top) => Volatile.Write(ref _previous[cache], top);
 
+    /// <summary>Takes a loaded magazine away: of two who try, the owner and one that destroys the cache, one gets it.</summary>
+    internal nint TakeLoaded(int cache) => (nint)Interlocked.Exchange(ref _loaded[cache], SlabLayer.NoMagazine);
+
+    /// <summary>Takes a previous magazine away.</summary>
+    internal nint TakePrevious(int cache) => (nint)Interlocked.Exchange(ref _previous[cache], SlabLayer.NoMagazine);
+
+    /// <summary>Whether refills have grown to whole magazines.</summary>
+    internal bool RefillsWhole(int cache, int capacity) => _refill[cache] >= capacity;
+
     /// <summary>Objects for this refill, and twice as many for the next.</summary>
     internal int NextRefill(int cache, int capacity)
     {
