@@ -117,6 +117,11 @@ internal static unsafe class ThrowHelper
     internal static void ThrowNotAPageBlock(uint page, string state) =>
         throw new ArgumentException($"Page {page} is not the first of a block that this member frees: it is in use as '{state}'. Give memory back by the twin of what it was taken with.", nameof(page));
 
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotOfCache(void* ptr, string cache) =>
+        throw new ArgumentException($"The pointer 0x{(nuint)ptr:x} is not an object of the slab cache '{cache}'. Free it where it was allocated.", nameof(ptr));
+
     /// <summary>Ends the process: a page is in two lists, so two owners may be using it.</summary>
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]

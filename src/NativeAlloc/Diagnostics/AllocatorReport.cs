@@ -1,5 +1,6 @@
 using System.Globalization;
 using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
 
 namespace NativeAlloc;
 
@@ -55,6 +56,28 @@ public static class AllocatorReport
             writer.Write(string.Create(CultureInfo.InvariantCulture, $"Node {zone.Node}, zone {NameOf(zone),8} "));
             foreach ((PageFlags type, _) in s_types) writer.Write(string.Create(CultureInfo.InvariantCulture, $"{zone.Pageblocks(type),12} "));
             writer.WriteLine();
+        }
+    }
+
+    /// <summary>
+    /// Writes a line for each slab cache, in the columns of <c>/proc/slabinfo</c> 2.1 and some more. Objects in magazines count as active, as the kernel's do; the limit is the magazine's capacity.
+    /// </summary>
+    /// <remarks>
+    /// The last group, <c>magstat</c>: objects in magazines; how often a thread that needed a full magazine found one in the depot (hits) and did not (misses); how often objects were
+    /// taken out of slabs (refills) and put back (drains). The fast paths count nothing.
+    /// </remarks>
+    /// <param name="writer">Where to.</param>
+    /// <exception cref="ArgumentNullException">There is no writer.</exception>
+    public static void WriteSlabInfo(TextWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        writer.WriteLine("slabinfo - version: 2.1");
+        writer.WriteLine("# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> <batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail> : magstat <cached> <hits> <misses> <refills> <drains>");
+        foreach ((int index, string name) in CacheChain.All())
+        {
+            CacheReport cache = CacheReport.Read(index);
+            writer.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{name,-17} {cache.Active,6} {cache.Objects,6} {cache.ObjectBytes,6} {cache.ObjectsPerSlab,4} {cache.SlabPages,4} : tunables {cache.Capacity,4} {cache.Capacity,4} {cache.DepotLimit,4} : slabdata {cache.ActiveSlabs,6} {cache.Slabs,6} {cache.InDepot,6} : magstat {cache.Cached,6} {cache.Hits,6} {cache.Misses,6} {cache.Refills,6} {cache.Drains,6}"));
         }
     }
 

@@ -84,6 +84,9 @@ internal unsafe struct ObjectCache
         for (int node = 0; node < NodeCount; node++) Node(node)->Initialize();
     }
 
+    /// <summary>Makes the index free for another cache. Nothing of this one is left.</summary>
+    internal void Remove() => Volatile.Write(ref ObjectBytes, 0);
+
     /// <summary>Nodes that a cache has a part on; one where there are no pages at all.</summary>
     internal static int NodeCount => Math.Max(1, PageLayer.NodeCount);
 

@@ -1,0 +1,130 @@
+using System.Runtime.CompilerServices;
+using NativeAlloc.Common;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc;
+
+/// <summary>
+/// Allocation by moving a pointer through whole pages, for things that are all done with at the same time (a region, or obstack): an allocation is an addition and a comparison, none is freed by
+/// itself, and <see cref="Reset"/> frees all of them at once.
+/// </summary>
+/// <remarks>
+/// One thread at a time. Pages come in chunks, each as large as all before it together, up to 4 MiB, so that few are needed and no more than half of them is ever unused; all of this is given back by
+/// <see cref="Dispose"/>, or by the finalizer where that is forgotten.
+/// </remarks>
+public sealed unsafe class NativeArena : IDisposable
+{
+    private const nuint SmallestChunkBytes = LinearRegion.PageBytes, LargestChunkBytes = 4 << 20;
+
+    private byte* _next, _end;
+
+    // The chunks in the order in which they are used; those before _current are full, those behind it are kept from before a reset.
+    private Chunk[] _chunks = [];
+    private int _count, _current = -1;
+    private bool _disposed;
+
+    /// <summary>Makes an arena.</summary>
+    /// <param name="initialBytes">Bytes to have at once; with 0 the first pages come with the first allocation.</param>
+    /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
+    public NativeArena(nuint initialBytes = 0)
+    {
+        if (initialBytes != 0) MoveToChunk(initialBytes);
+    }
+
+    /// <summary>Gives the memory of an arena back that was not disposed of.</summary>
+    ~NativeArena() => Release();
+
+    /// <summary>Allocates a block; what it holds is undefined. It lives until the next <see cref="Reset"/>.</summary>
+    /// <param name="byteCount">Bytes; 0 gives a pointer that must not be used.</param>
+    /// <param name="alignment">A power of two that the block begins at a multiple of.</param>
+    /// <returns>The block.</returns>
+    /// <exception cref="ArgumentException">The alignment is no power of two.</exception>
+    /// <exception cref="OutOfMemoryException">There is not that much memory; the arena is as before.</exception>
+    /// <exception cref="ObjectDisposedException">The arena is disposed of.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void* Alloc(nuint byteCount, nuint alignment = 16)
+    {
+        if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
+        nuint at = unchecked(((nuint)_next + (alignment - 1)) & ~(alignment - 1));
+        // Compared by what is left, as the sum could overflow; an address of 0 is an arena without a chunk, or one that is disposed of.
+        if (at - 1 >= (nuint)_end || byteCount > (nuint)_end - at) return AllocSlow(byteCount, alignment);
+        _next = (byte*)(at + byteCount);
+        return (void*)at;
+    }
+
+    /// <summary>Allocates an array of <typeparamref name="T"/>; what it holds is undefined.</summary>
+    /// <param name="count">Number of elements.</param>
+    /// <returns>The block, at a multiple of 16.</returns>
+    /// <exception cref="OutOfMemoryException">The size overflows, or there is not that much memory.</exception>
+    /// <exception cref="ObjectDisposedException">The arena is disposed of.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public T* Alloc<T>(nuint count = 1)
+        where T : unmanaged
+    {
+        if (count > nuint.MaxValue / (nuint)sizeof(T)) ThrowHelper.ThrowSizeOverflow(count, (nuint)sizeof(T));
+        return (T*)Alloc(count * (nuint)sizeof(T));
+    }
+
+    /// <summary>Frees all blocks at once. The pages are kept for what is allocated next; it takes as long as there are chunks of them.</summary>
+    /// <exception cref="ObjectDisposedException">The arena is disposed of.</exception>
+    public void Reset()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        _current = -1;
+        _next = _end = null;
+        if (_count != 0) Use(0);
+    }
+
+    /// <summary>Gives all pages back; every block of the arena is gone with it.</summary>
+    public void Dispose()
+    {
+        Release();
+        GC.SuppressFinalize(this);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void* AllocSlow(nuint byteCount, nuint alignment)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        // Room for the alignment as well: a chunk begins at a multiple of 16 or more.
+        nuint wanted = byteCount + (alignment > 16 ? alignment : 0);
+        if (wanted < byteCount) ThrowHelper.ThrowOutOfMemory(byteCount);
+        while (_current + 1 < _count)
+        {
+            Use(_current + 1); // kept from before a reset
+            if (_chunks[_current].Bytes >= wanted) return Alloc(byteCount, alignment);
+        }
+        MoveToChunk(Math.Max(wanted, 1));
+        return Alloc(byteCount, alignment);
+    }
+
+    private void MoveToChunk(nuint byteCount)
+    {
+        nuint all = 0;
+        for (int i = 0; i < _count; i++) all += _chunks[i].Bytes;
+        nuint bytes = Math.Max(byteCount, Math.Clamp(all, SmallestChunkBytes, LargestChunkBytes));
+        if (bytes > nuint.MaxValue - LinearRegion.PageBytes) ThrowHelper.ThrowOutOfMemory(byteCount);
+        bytes = (bytes + (LinearRegion.PageBytes - 1)) & ~(LinearRegion.PageBytes - 1);
+        if (_count == _chunks.Length) Array.Resize(ref _chunks, Math.Max(4, _count * 2)); // before anything is taken: it may throw
+        _chunks[_count] = new Chunk((nuint)NativeAllocator.AlignedAlloc(bytes, LinearRegion.PageBytes), bytes);
+        Use(_count++);
+    }
+
+    private void Use(int chunk)
+    {
+        _current = chunk;
+        _next = (byte*)_chunks[chunk].Address;
+        _end = _next + _chunks[chunk].Bytes;
+    }
+
+    private void Release()
+    {
+        if (_disposed) return;
+        _disposed = true;
+        _next = _end = null;
+        for (int i = 0; i < _count; i++) NativeAllocator.Free((void*)_chunks[i].Address);
+        _count = 0;
+    }
+
+    private readonly record struct Chunk(nuint Address, nuint Bytes);
+}

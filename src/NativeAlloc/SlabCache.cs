@@ -1,0 +1,155 @@
+using System.Runtime.CompilerServices;
+using NativeAlloc.Common;
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc;
+
+/// <summary>
+/// Objects of one size and kind (the kernel's <c>kmem_cache</c>, after Bonwick's slab allocator): cut from slabs of their own, kept in magazines by each thread, with a name in the reports and,
+/// if wanted, constructed once when their slab is made and not each time they are allocated.
+/// </summary>
+/// <remarks>
+/// <para>Objects may be allocated and freed on any thread, by the fast path that <see cref="NativeAllocator"/> has for its size classes; <see cref="NativeAllocator.Free"/> takes them, too. Nothing is
+/// ever written into a free object, so one that was constructed and is freed in the same state is still constructed when it is allocated again.</para>
+/// <para>There can be 145 caches at one time.</para>
+/// </remarks>
+public sealed unsafe class SlabCache : IDisposable
+{
+    // Once disposed of, that of a cache whose objects no thread keeps: what the fast paths see is then always empty and full, and they leave the error to the slow ones.
+    private int _index;
+    private int _disposed;
+
+    /// <summary>Makes a cache (<c>kmem_cache_create</c>).</summary>
+    /// <param name="name">What it is called in reports; any text without white space.</param>
+    /// <param name="objectSize">Bytes of an object, 1 to 512 KiB.</param>
+    /// <param name="alignment">A power of two up to 64 KiB that objects begin at a multiple of; 0 for 16.</param>
+    /// <param name="constructor">
+    /// Runs once for each object when its slab is made, with the object's address, on whichever thread needs the slab; null for none. It may allocate from other caches. If it throws, the slab is not made and
+    /// the exception comes out of <see cref="Alloc"/>.
+    /// </param>
+    /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of two.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The size or the alignment is out of range.</exception>
+    /// <exception cref="InvalidOperationException">There are as many caches as there can be.</exception>
+    public SlabCache(string name, nuint objectSize, nuint alignment = 0, delegate*<void*, void> constructor = null)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        if (name.AsSpan().ContainsAny(" \t\r\n")) throw new ArgumentException($"The name '{name}' has white space in it; the columns of the slab report are separated by that.", nameof(name));
+        if (objectSize == 0 || objectSize > SizeClasses.LargestBytes)
+            throw new ArgumentOutOfRangeException(nameof(objectSize), objectSize, $"An object has {objectSize} bytes; it must have 1 to {SizeClasses.LargestBytes}.");
+        if (alignment != 0 && !nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
+        if (alignment > LinearRegion.PageBytes)
+            throw new ArgumentOutOfRangeException(nameof(alignment), alignment, $"The alignment is {alignment}; a slab begins at a multiple of {LinearRegion.PageBytes}, and no object can do better.");
+        nuint step = Math.Max(alignment, SizeClasses.Granule);
+        nuint bytes = (objectSize + (step - 1)) & ~(step - 1);
+        Name = name;
+        ObjectSize = objectSize;
+        _index = CacheChain.Create(name, bytes, constructor);
+        if (_index == 0) throw new InvalidOperationException($"There are {SlabLayer.EndOfCaches - SlabLayer.FirstUserCache} slab caches already, as many as there can be; dispose of one that is not needed any more.");
+    }
+
+    /// <summary>What the cache is called in reports.</summary>
+    public string Name { get; }
+
+    /// <summary>Bytes of an object, as asked for.</summary>
+    public nuint ObjectSize { get; }
+
+    /// <summary>Allocates an object (<c>kmem_cache_alloc</c>).</summary>
+    /// <returns>The object: as the constructor or its last user left it; without a constructor what it holds is undefined.</returns>
+    /// <exception cref="OutOfMemoryException">There is no memory for another slab.</exception>
+    /// <exception cref="ObjectDisposedException">The cache is disposed of.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void* Alloc()
+    {
+        nint* loaded = CurrentThread.t_block;
+        if (loaded != null)
+        {
+            loaded += _index;
+            void** top = (void**)*loaded;
+            void* pointer = top[-1]; // 0 in an empty magazine
+            if (pointer != null)
+            {
+                *loaded = (nint)(top - 1);
+                return pointer;
+            }
+        }
+        return AllocSlow();
+    }
+
+    /// <summary>Frees an object (<c>kmem_cache_free</c>), on any thread.</summary>
+    /// <param name="ptr">An object of this cache; null does nothing.</param>
+    /// <exception cref="ArgumentException">The pointer is not an object of this cache. What shows only later (a double free) ends the process with a message that names the pointer.</exception>
+    /// <exception cref="ObjectDisposedException">The cache is disposed of.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Free(void* ptr)
+    {
+        nint* loaded = CurrentThread.t_block;
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        if (loaded != null && page < LinearRegion.PageCount && LinearRegion.ClassOf(page) == _index && ((nuint)ptr & (SizeClasses.Granule - 1)) == 0)
+        {
+            loaded += _index;
+            nint top = *loaded;
+            if (!Magazine.MayBeFull(top))
+            {
+                *(void**)top = ptr;
+                *loaded = top + sizeof(nint);
+                return;
+            }
+        }
+        FreeSlow(ptr);
+    }
+
+    /// <summary>Gives slabs of which no object is in use back (<c>kmem_cache_shrink</c>): the calling thread's magazines and those in the depot are emptied first.</summary>
+    /// <returns>Pages of 64 KiB that were given back.</returns>
+    /// <exception cref="ObjectDisposedException">The cache is disposed of.</exception>
+    public int Shrink()
+    {
+        ThrowIfDisposed();
+        void* block = CurrentThread.t_block;
+        uint pages = block == null ? 0 : SlabLayer.DrainMagazines(block, null, _index);
+        ObjectCache* cache = SlabLayer.CacheAt(_index);
+        return (int)(pages + SlabLayer.DrainDepots(cache, null) + SlabLayer.Shrink(cache, null));
+    }
+
+    /// <summary>Takes the cache down and gives all of its memory back (<c>kmem_cache_destroy</c>). No other thread may be using it any more.</summary>
+    /// <exception cref="InvalidOperationException">Objects are still in use; the message says how many, and the cache stays as it is.</exception>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        int index = _index;
+        Volatile.Write(ref _index, SlabLayer.FirstMagazineCache);
+        long live = CacheChain.Destroy(index);
+        if (live == 0) return;
+        Volatile.Write(ref _index, index);
+        Volatile.Write(ref _disposed, 0);
+        throw new InvalidOperationException($"The slab cache '{Name}' cannot be disposed of: {live} of its objects are still in use. Free them first.");
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void* AllocSlow()
+    {
+        ThrowIfDisposed();
+        if (Reclaimer.IsRequested) Reclaimer.RunRequested();
+        void* pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
+        if (pointer == null && Reclaimer.Run(ObjectSize, out _)) pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
+        if (pointer == null) ThrowHelper.ThrowOutOfMemory(ObjectSize);
+        return pointer;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void FreeSlow(void* ptr)
+    {
+        ThrowIfDisposed();
+        if (ptr == null) return;
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        if (page >= LinearRegion.OnlinePages || LinearRegion.ClassOf(page) != _index) ThrowHelper.ThrowNotOfCache(ptr, Name);
+        ObjectCache* cache = SlabLayer.CacheAt(_index);
+        void* beginning = cache->ObjectAt(ptr);
+        if (beginning == null) ThrowHelper.ThrowNotOfCache(ptr, Name);
+        if (beginning != ptr) ThrowHelper.ThrowInterior(ptr, beginning, cache->ObjectBytes);
+        SlabLayer.FreeMiss(NativeAllocator.GetBlock(), _index, ptr);
+    }
+
+    private void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+}
