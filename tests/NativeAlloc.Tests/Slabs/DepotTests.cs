@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
@@ -10,9 +9,9 @@ public sealed unsafe class DepotTests : IDisposable
 {
     private const int Blocks = 8;
 
-    private readonly nint _memory = (nint)NativeMemory.AlignedAlloc(Blocks * Magazine.LargestBlockBytes, Magazine.LargestBlockBytes);
+    private readonly MagazineBlocks _blocks = new(Blocks);
 
-    public void Dispose() => NativeMemory.AlignedFree((void*)_memory);
+    public void Dispose() => _blocks.Dispose();
 
     [Fact]
     public void An_empty_depot_gives_nothing()
@@ -30,7 +29,7 @@ public sealed unsafe class DepotTests : IDisposable
         operations =>
         {
             Depot depot = default;
-            Stack<nint> full = [], empty = [], outside = new(Enumerable.Range(0, Blocks).Select(i => _memory + i * Magazine.LargestBlockBytes));
+            Stack<nint> full = [], empty = [], outside = new(_blocks.All);
             foreach (string operation in operations)
             {
                 Stack<nint> mine = operation.EndsWith("full", StringComparison.Ordinal) ? full : empty;
@@ -60,15 +59,15 @@ public sealed unsafe class DepotTests : IDisposable
     public void A_full_magazine_comes_out_with_its_objects_and_its_floor(int capacity)
     {
         Magazine magazine = Magazine.Of(capacity);
-        nint top = magazine.MakeEmpty(_memory);
+        nint top = magazine.MakeEmpty(_blocks[0]);
         for (int i = 0; i < capacity; i++) ((nint*)top)[i] = i + 1;
         Depot depot = default;
-        nint below = _memory + magazine.BlockBytes;
+        nint below = _blocks[1];
         magazine.MakeEmpty(below);
         depot.PushFull(below);
-        depot.PushFull(_memory);
-        Assert.Equal(_memory, depot.PopFull());
-        top = magazine.FullTop(_memory);
+        depot.PushFull(_blocks[0]);
+        Assert.Equal(_blocks[0], depot.PopFull());
+        top = magazine.FullTop(_blocks[0]);
         for (int i = capacity; i > 0; i--)
         {
             top -= sizeof(nint);
