@@ -285,7 +285,7 @@ internal static unsafe class SlabLayer
         int count = 0;
         for (int most = cache->BulkOf(node); count < most; count++)
         {
-            blocks[count] = node->Depot.PopFull();
+            blocks[count] = node->Depot.PopSurplus();
             if (blocks[count] == 0) break;
         }
         SlabReturn batch = new(cache, PageFrame.None);
@@ -394,7 +394,7 @@ internal static unsafe class SlabLayer
         {
             Depot* depot = &cache->Node(index)->Depot;
             nint block;
-            while ((block = depot->PopFull()) != 0) pages += Empty(cache, own, cache->Magazine.FullTop(block));
+            while ((block = depot->PopSurplus()) != 0) pages += Empty(cache, own, cache->Magazine.FullTop(block));
             while ((block = depot->PopEmpty()) != 0) FreeMagazine(cache, own, block);
         }
         return pages;

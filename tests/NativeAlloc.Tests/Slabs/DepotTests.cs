@@ -110,6 +110,7 @@ public sealed unsafe class DepotTests : IDisposable
         depot.PushFull(_blocks[0]);
         depot.PushFull(_blocks[1]);
         depot.PopEmpty(); // not asked for
+        depot.PushFull(depot.PopSurplus());
         depot.PopFull();
         depot.PopFull();
         depot.PopFull();
