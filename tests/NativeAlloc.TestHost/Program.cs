@@ -11,6 +11,7 @@ internal static class Program
         {
             case BadFrees.Name: return BadFrees.Run(rest);
             case CodeProbes.Name: return CodeProbes.Run();
+            case ReturnSides.Name: return ReturnSides.Run();
             case StartupFaults.Name: return StartupFaults.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);
             default: return Complain($"no scenario is called {args[0]}");

@@ -55,6 +55,125 @@ public sealed unsafe class ObjectCacheTests
         },
         runs: 12);
 
+    [Theory]
+    [InlineData(16)]
+    [InlineData(1152)]
+    [InlineData(8192)]
+    [InlineData(98_304)]
+    public void Several_magazines_at_once_and_slabs_by_several_agree_with_bitmaps_at_every_step(int bytes) => Properties.ForAllSequences(
+        Values.Pairs(Values.OneOf("take", "take", "put", "put", "grow", "shrink", "purge"), Values.Pairs(Values.Between(1, 200), Values.Between(0, int.MaxValue))),
+        50,
+        operations =>
+        {
+            using TestCache cache = new((nuint)bytes);
+            foreach ((string kind, (int count, int seed)) in operations)
+            {
+                if (kind == "take") cache.Take(count);
+                if (kind == "put") cache.PutAll(Batches(Some(cache.Live, count, seed), seed));
+                if (kind == "grow" && cache.SlabCount < 12) cache.Grow(1 + seed % 4);
+                if (kind == "shrink") cache.Shrink();
+                if (kind == "purge" && seed % 8 == 0) PageLayer.Purge(); // fresh memory only: slabs come by several
+            }
+        },
+        runs: 10);
+
+    // In up to ten, some of them empty.
+    private static nint[][] Batches(nint[] objects, int seed)
+    {
+        Random random = new(seed);
+        int[] cuts = [0, .. Enumerable.Range(0, random.Next(9)).Select(_ => random.Next(objects.Length + 1)).Order(), objects.Length];
+        return [.. cuts.Zip(cuts.Skip(1), (from, to) => objects[from..to])];
+    }
+
+    [Theory]
+    [InlineData(1024, 4)]
+    [InlineData(1024, 3)]
+    [InlineData(65_536, 4)]
+    [InlineData(131_072, 4)]
+    [InlineData(262_144, 2)]
+    public void Slabs_that_are_made_of_fresh_memory_stand_side_by_side_and_each_goes_by_itself(int bytes, int wanted)
+    {
+        foreach (int seed in Enumerable.Range(0, 6))
+        {
+            using TestCache cache = new((nuint)bytes);
+            PageLayer.Purge(); // no page has memory behind it: used ones would be taken one by one
+            int perSlab = (int)cache.Cache->ObjectsPerSlab;
+            uint[] slabs = cache.Grow(wanted);
+            Assert.Equal(wanted, slabs.Length);
+            nint[] all = cache.Take(wanted * perSlab);
+            Assert.Equal(wanted * perSlab, all.Length);
+            foreach (nint pointer in all) *(nint*)pointer = pointer;
+            uint[] order = [.. slabs];
+            new Random(seed).Shuffle(order);
+            foreach (uint slab in order)
+            {
+                nint begin = (nint)LinearRegion.AddressOf(slab), end = begin + (nint)(cache.Cache->SlabPages * LinearRegion.PageBytes);
+                Assert.Equal(1, cache.Put(all.Where(pointer => pointer >= begin && pointer < end).ToArray())); // its pages are the zone's again
+                foreach (nint pointer in cache.Live) Assert.Equal(pointer, *(nint*)pointer);
+                TestZone.Normal->Verify();
+            }
+        }
+    }
+
+    [Fact]
+    public void Used_pages_make_one_slab_before_fresh_ones_make_several()
+    {
+        PageLayer.Purge();
+        Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.FreshFirst, out uint used));
+        Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.FreshFirst, out uint between)); // so that the two do not merge
+        Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.FreshFirst, out uint alsoUsed));
+        PageLayer.GivePages(used, 1);
+        PageLayer.GivePages(alsoUsed, 1);
+        using (TestCache cache = new(1024))
+        {
+            uint[] first = [Assert.Single(cache.Grow(4)), Assert.Single(cache.Grow(4))];
+            Assert.Equal(new uint[] { used, alsoUsed }.Order(), first.Order());
+            Assert.Equal(4, cache.Grow(4).Length);
+        }
+        PageLayer.GivePages(between, 1, clean: true);
+    }
+
+    [Fact]
+    public void Slabs_that_leave_a_part_of_their_block_are_made_one_by_one()
+    {
+        using TestCache cache = new(98_304); // three pages of a block of four
+        PageLayer.Purge();
+        Assert.NotEqual(1u << cache.Cache->SlabOrder, cache.Cache->SlabPages);
+        Assert.Single(cache.Grow(4));
+    }
+
+    [Theory]
+    [InlineData(1024)]
+    [InlineData(98_304)]
+    [InlineData(131_072)]
+    public void Wherever_the_system_refuses_the_slabs_that_were_made_are_whole_and_no_page_is_lost(int bytes)
+    {
+        bool refused = true;
+        for (int refusal = 0; refused && refusal < 100; refusal++)
+        {
+            PageLayer.Purge();
+            List<(uint Page, uint Count)> taken = [];
+            // Nothing is free, so that the slabs need a new section.
+            using (new InjectedFaults(OsCall.Commit))
+                foreach (uint count in (uint[])[LinearRegion.SectionPages, 64, 8, 1])
+                    while (PageLayer.TryTakePages(null, count, MemoryChoice.UsedFirst, out uint page)) taken.Add((page, count));
+            using (TestCache cache = new((nuint)bytes))
+            {
+                int calls = 0, first = refusal;
+                refused = false;
+                using (new InjectedFaults(_ => calls++ == first && (refused = true)))
+                {
+                    for (int i = 0; i < 12; i++)
+                        if (!cache.TryGrow(4, out _)) Assert.True(refused, "there is no memory though nothing was refused"); // TestCache checks the rest
+                }
+                Assert.True(cache.TryGrow(4, out _));
+                cache.Take(100);
+            }
+            foreach ((uint page, uint count) in taken) PageLayer.GivePages(page, count, clean: true);
+        }
+        Assert.False(refused, "the system was asked more than a hundred times");
+    }
+
     [Fact]
     public void Objects_come_from_a_slab_in_use_before_a_free_one()
     {
