@@ -46,6 +46,8 @@ internal sealed unsafe class FaultScenario
         AllocateAligned();
         AllocateBulk();
         AllocateHuge();
+        AllocateFromCache();
+        AllocateFromArena();
         ResizeBlocks();
         FreeEveryOther();
         GiveBack();
@@ -110,6 +112,62 @@ internal sealed unsafe class FaultScenario
         Allocate(SectionBytes + 1, () => (nint)NativeAllocator.AllocZeroed(SectionBytes + 1), zeroed: true);
         Allocate(80 * MiB, () => NativeAllocator.TryAlloc(80 * MiB, out void* block) ? (nint)block : throw new OutOfMemoryException());
     }
+
+    // As many as need new slabs, and magazines on a thread that has none for this cache.
+    private void AllocateFromCache()
+    {
+        const nuint Bytes = 3000;
+        using SlabCache cache = new("faults", Bytes, constructor: &MarkAsMade);
+        List<Block> objects = [];
+        for (int i = 0; i < 2000; i++)
+        {
+            try
+            {
+                byte* each = (byte*)cache.Alloc();
+                if (*(ulong*)each != Made) throw new InvalidOperationException("an object was not constructed");
+                objects.Add(new Block((nint)each, Bytes, ++_lastId));
+                Pattern.Fill(each, Bytes, _lastId);
+            }
+            catch (OutOfMemoryException)
+            {
+                Failures++;
+            }
+        }
+        foreach (Block each in objects)
+        {
+            Check(each);
+            *(ulong*)each.Address = Made;
+            cache.Free((void*)each.Address);
+        }
+        cache.Shrink();
+    }
+
+    private void AllocateFromArena()
+    {
+        using NativeArena arena = new();
+        for (int round = 0; round < 2; round++)
+        {
+            List<Block> blocks = [];
+            for (nuint bytes = 1; bytes <= 8 * MiB; bytes = bytes * 3 / 2 + 7)
+            {
+                try
+                {
+                    blocks.Add(new Block((nint)arena.Alloc(bytes, 64), bytes, ++_lastId));
+                    Pattern.Fill((void*)blocks[^1].Address, Filled(bytes), _lastId);
+                }
+                catch (OutOfMemoryException)
+                {
+                    Failures++;
+                }
+            }
+            foreach (Block block in blocks) Check(block);
+            arena.Reset();
+        }
+    }
+
+    private const ulong Made = 0x600D_600D_600D_600D;
+
+    private static void MarkAsMade(void* each) => *(ulong*)each = Made;
 
     private void ResizeBlocks()
     {
