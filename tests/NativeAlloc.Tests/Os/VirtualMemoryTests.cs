@@ -219,18 +219,18 @@ public sealed unsafe class VirtualMemoryTests
     }
 
     [Fact]
-    public void Memory_that_was_bound_to_a_node_or_wished_huge_is_memory_as_any_other()
+    public void Memory_that_was_bound_to_a_node_or_made_huge_is_memory_as_any_other()
     {
         nuint bytes = 4 << 20;
         nuint address = Map(bytes);
         // Each is a wish: what the answer is depends on the system, and what was there stays whatever it is.
         Fill(address, Page, 0x71);
         VirtualMemory.TryBind(address, bytes, NodeTopology.Current.SystemNodeOf(0));
-        VirtualMemory.TryAdviseHuge(address, bytes);
-        using (new InjectedFaults(OsCall.Bind, OsCall.Advise))
+        VirtualMemory.TryCollapse(address, bytes);
+        using (new InjectedFaults(OsCall.Bind, OsCall.Collapse))
         {
             Assert.False(VirtualMemory.TryBind(address, bytes, NodeTopology.Current.SystemNodeOf(0)));
-            Assert.False(VirtualMemory.TryAdviseHuge(address, bytes));
+            Assert.False(VirtualMemory.TryCollapse(address, bytes));
         }
         AssertFilled(address, Page, 0x71);
         AssertZero(address + Page, bytes - Page);
@@ -302,7 +302,7 @@ public sealed unsafe class VirtualMemoryTests
         Assert.False(VirtualMemory.TryRemap(nowhere, Page, 2 * Page, out _));
         Assert.False(VirtualMemory.TryLock(nowhere, Page));
         Assert.False(VirtualMemory.TryBind(nowhere, Page, NodeTopology.Current.SystemNodeOf(0)));
-        Assert.False(VirtualMemory.TryAdviseHuge(nowhere, Page));
+        Assert.False(VirtualMemory.TryCollapse(nowhere, Page));
         const nint NoSection = -1;
         Assert.False(VirtualMemory.TryGrowSection(NoSection, Page));
         Assert.False(VirtualMemory.TryPurgeSection(NoSection, 0, Page));
