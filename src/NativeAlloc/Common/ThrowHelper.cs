@@ -104,6 +104,11 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotExact(uint page, int order) =>
+        throw new ArgumentException($"Page {page} is the first of a block of order {order}, and PageAllocator.FreeExact takes blocks of PageAllocator.AllocExact. Give it back by PageAllocator.FreePages.", nameof(page));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowOtherPageCount(uint page, uint count, nuint byteCount) =>
         throw new ArgumentException($"Page {page} is the first of {count} pages; it was freed with {byteCount} bytes, which are another number of pages. Pass the size that was asked for.", nameof(byteCount));
 
