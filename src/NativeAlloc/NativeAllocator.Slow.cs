@@ -195,7 +195,9 @@ public static unsafe partial class NativeAllocator
         bool isLarge = LinearRegion.Frames[page].GetState() == PageState.Large;
         if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
         bool wholePages = ((nuint)ptr | oldBytes) % VirtualMemory.PageBytes == 0;
-        if (byteCount < oldBytes || !wholePages || alignment > VirtualMemory.PageBytes) return null;
+        // What is locked into memory stays where it is: what grew out of it need not be, and Linux (6.18) counts a lock that moves twice.
+        bool isLocked = LinearRegion.ZoneIndexOf((uint)page) % Zone.KindCount == (int)ZoneKind.Dma;
+        if (byteCount < oldBytes || !wholePages || isLocked || alignment > VirtualMemory.PageBytes) return null;
         void* moved = HugeBlocks.AllocFrom(ptr, oldBytes, byteCount);
         if (moved == null) return null;
         if (isLarge) LargeBlocks.TryFree((uint)page, clean: true);
