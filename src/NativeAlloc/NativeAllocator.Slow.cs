@@ -68,17 +68,18 @@ public static unsafe partial class NativeAllocator
 
     private static void* AllocOrThrow(nuint askedBytes, nuint byteCount, nuint alignment, bool zeroed)
     {
-        void* pointer = TryAllocSlow(byteCount, alignment, zeroed);
-        if (pointer == null) ThrowHelper.ThrowOutOfMemory(askedBytes);
+        void* pointer = TryAllocSlow(byteCount, alignment, zeroed, out Exception? shrinkerError);
+        if (pointer == null) ThrowHelper.ThrowOutOfMemory(askedBytes, shrinkerError);
         return pointer;
     }
 
-    private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed)
+    private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed, out Exception? shrinkerError)
     {
+        shrinkerError = null;
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
         void* pointer = TryAllocOnce(byteCount, alignment, zeroed);
         // What caches and shrinkers hold may be just what is missing; the address space of a huge block is not.
-        if (pointer == null && byteCount <= LargeBlocks.LargestBytes && Reclaimer.Run(byteCount, out _)) pointer = TryAllocOnce(byteCount, alignment, zeroed);
+        if (pointer == null && byteCount <= LargeBlocks.LargestBytes && Reclaimer.Run(byteCount, out shrinkerError)) pointer = TryAllocOnce(byteCount, alignment, zeroed);
         return pointer;
     }
 

@@ -234,7 +234,7 @@ public static unsafe class PageAllocator
     [DoesNotReturn]
     private static void ThrowNoPages(ThreadPages* own, in PageRequest request, nuint bytes, PageFailure failure, Exception? shrinkerError)
     {
-        if (failure == PageFailure.LockLimit) ThrowHelper.ThrowLockLimit(bytes, Machine.LockLimitBytes);
+        if (failure == PageFailure.LockLimit) ThrowHelper.ThrowLockLimit(bytes, Machine.LockLimitBytes, shrinkerError);
         int node = request.Node != PageRequest.LocalNode ? request.Node : own != null ? own->Node : NodeTopology.Current.NodeOfCurrentThread();
         ThrowHelper.ThrowOutOfPages(bytes, request.ThisNode ? node : null, shrinkerError);
     }

@@ -30,7 +30,13 @@ internal static unsafe class PagePattern
             Pattern.Check(block, bytes, id);
             return;
         }
-        for (nuint page = 0; page < bytes; page += PageBytes)
+        CheckPages(block, bytes, id);
+    }
+
+    /// <summary>The same for what is left of a larger block: as many whole pages as the bytes hold.</summary>
+    internal static void CheckPages(void* block, nuint bytes, ulong id)
+    {
+        for (nuint page = 0; page + PageBytes <= bytes; page += PageBytes)
         {
             Pattern.Check((byte*)block + page, EndBytes, IdOf(id, page));
             Pattern.Check((byte*)block + page + PageBytes - EndBytes, EndBytes, ~IdOf(id, page));
