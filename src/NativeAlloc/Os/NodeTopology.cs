@@ -41,7 +41,7 @@ internal sealed class NodeTopology
         {
             int[] nodes = [.. Enumerable.Range(0, count).Where(node => RealOf(node) == index)];
             if (nodes.Length == 0) nodes = [Math.Min(count - 1, index * count / real)]; // fewer nodes than there are
-            foreach (int processor in processors[index]) _nodeOfProcessor[processor] = nodes[processor % nodes.Length];
+            for (int i = 0; i < processors[index].Length; i++) _nodeOfProcessor[processors[index][i]] = nodes[i % nodes.Length];
         }
         IsFake = fakeCount != 0;
     }
@@ -86,7 +86,7 @@ internal sealed class NodeTopology
             int[][] distances = [.. nodes.Select(node => ReadDistances(Path.Combine(folder, $"node{node}", "distance"), online, nodes))];
             if (nodes.Length != 0) return new NodeTopology(nodes, processors, distances, fakeCount);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or FormatException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or FormatException or OverflowException)
         {
             // No such folder, as on systems without NUMA, or one that says something else than expected.
         }

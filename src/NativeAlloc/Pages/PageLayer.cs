@@ -91,13 +91,19 @@ internal static unsafe class PageLayer
     /// <param name="failure">Why not, where the answer is false.</param>
     internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
     {
+        if (s_nodeCount == 0)
+        {
+            page = PageFrame.None;
+            failure = PageFailure.OutOfPages;
+            return false;
+        }
         failure = PageFailure.None;
         if (TryTakeHot(own, request, out page))
         {
             if (request.Zeroed) TryClear(page, 1); // pages in hot lists have been used
             return true;
         }
-        failure = s_nodeCount == 0 ? PageFailure.OutOfPages : TryTakeBlock(own, request, ref page);
+        failure = TryTakeBlock(own, request, ref page);
         return failure == PageFailure.None;
     }
 

@@ -18,9 +18,9 @@ public sealed unsafe class OsFaultsTests
         using Fixture fixture = new();
         foreach (OsCall call in Enum.GetValues<OsCall>())
         {
-            bool done;
+            bool possible = fixture.Do(call), done;
             using (new InjectedFaults(failing)) done = fixture.Do(call);
-            Assert.Equal(call != failing, done);
+            Assert.Equal(possible && call != failing, done);
         }
     }
 
@@ -28,7 +28,8 @@ public sealed unsafe class OsFaultsTests
     public void Without_a_hook_nothing_fails()
     {
         using Fixture fixture = new();
-        foreach (OsCall call in Enum.GetValues<OsCall>()) Assert.True(fixture.Do(call), call.ToString());
+        // A container may forbid the one and a kernel be built without the other: nothing depends on them.
+        foreach (OsCall call in Enum.GetValues<OsCall>().Except([OsCall.Bind, OsCall.Advise])) Assert.True(fixture.Do(call), call.ToString());
     }
 
     [Fact]
@@ -70,6 +71,7 @@ public sealed unsafe class OsFaultsTests
         private nuint _mappedBytes = Page;
         private readonly nuint _reserved;
         private readonly nint _section;
+        private nuint _sectionBytes = Page;
 
         internal Fixture()
         {
@@ -86,7 +88,7 @@ public sealed unsafe class OsFaultsTests
                 case OsCall.Map: return Kept(VirtualMemory.TryMap(Page, Page, out nuint mapped), mapped);
                 case OsCall.Commit: return VirtualMemory.TryCommit(_mapped, Page);
                 case OsCall.Purge: return VirtualMemory.TryPurge(_mapped, Page);
-                case OsCall.Protect: return VirtualMemory.TryProtect(_mapped, Page, accessible: false);
+                case OsCall.Protect: return VirtualMemory.TryProtect(_mapped, Page, accessible: false) && VirtualMemory.TryProtect(_mapped, Page, accessible: true);
                 case OsCall.Remap:
                     if (!VirtualMemory.TryRemap(_mapped, _mappedBytes, _mappedBytes + Page, out nuint moved)) return false;
                     (_mapped, _mappedBytes) = (moved, _mappedBytes + Page);
@@ -101,6 +103,17 @@ public sealed unsafe class OsFaultsTests
                     bool back = VirtualMemory.TryUnmapSection(_reserved, Page);
                     Assert.Equal(there, back);
                     return there;
+                case OsCall.PurgeSection: return VirtualMemory.TryPurgeSection(_section, 0, Page);
+                case OsCall.GrowSection:
+                    if (!VirtualMemory.TryGrowSection(_section, _sectionBytes + Page)) return false;
+                    _sectionBytes += Page;
+                    return true;
+                case OsCall.Lock:
+                    if (!VirtualMemory.TryLock(_mapped, Page)) return false;
+                    VirtualMemory.Unlock(_mapped, Page);
+                    return true;
+                case OsCall.Bind: return VirtualMemory.TryBind(_mapped, Page, NodeTopology.Current.SystemNodeOf(0));
+                case OsCall.Advise: return VirtualMemory.TryAdviseHuge(_mapped, Page);
                 default: throw new ArgumentOutOfRangeException(nameof(call), call, "the fixture does not know this call yet");
             }
         }

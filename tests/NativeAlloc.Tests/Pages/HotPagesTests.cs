@@ -1,19 +1,18 @@
 using NativeAlloc.Pages;
 using NativeAlloc.Tests.Infrastructure;
-using NativeAlloc.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
 
-/// <summary>Shows that the page that came last goes first, that the coldest come out in the order they came, and where the list is full.</summary>
-public sealed unsafe class HotPagesTests
+/// <summary>Shows that the list is one with two ends, wherever in its ring it stands: the page that came last goes first, the coldest come out in the order they came.</summary>
+public sealed class HotPagesTests
 {
     [Fact]
     public void The_page_that_came_last_is_taken_first()
     {
         HotPages hot = default;
-        Assert.False(hot.TryTake(out uint none));
-        Assert.Equal(PageFrame.None, none);
+        Assert.False(hot.TryTake(out _));
+        Assert.False(hot.TryTakeCold(out _));
         for (uint page = 0; page < HotPages.Capacity; page++)
         {
             Assert.False(hot.IsFull);
@@ -27,6 +26,7 @@ public sealed unsafe class HotPagesTests
             Assert.Equal((uint)page, taken);
         }
         Assert.Equal(0, hot.Count);
+        Assert.False(hot.TryTake(out _));
     }
 
     [Fact]
@@ -34,58 +34,105 @@ public sealed unsafe class HotPagesTests
     {
         HotPages hot = default;
         for (uint page = 100; page < 110; page++) hot.Add(page);
-        uint[] cold = new uint[4];
-        Assert.Equal(4, hot.TakeCold(cold));
-        Assert.Equal([100u, 101, 102, 103], cold);
+        Assert.Equal([100u, 101, 102, 103], TakeCold(ref hot, 4));
         Assert.Equal(6, hot.Count);
         Assert.True(hot.TryTake(out uint hottest));
         Assert.Equal(109u, hottest);
-        uint[] rest = new uint[HotPages.Capacity];
-        Assert.Equal(5, hot.TakeCold(rest));
-        Assert.Equal([104u, 105, 106, 107, 108], rest[..5]);
-        Assert.Equal(0, hot.TakeCold(rest));
+        Assert.Equal([104u, 105, 106, 107, 108], TakeCold(ref hot, HotPages.Capacity));
+        Assert.Equal(0, hot.Count);
+        Assert.Empty(TakeCold(ref hot, 1));
+    }
+
+    [Fact]
+    public void What_came_cold_goes_before_all_that_were_there_and_after_all_of_them_if_hot_ones_are_wanted()
+    {
+        HotPages hot = default;
+        hot.Add(1);
+        hot.Add(2);
+        hot.AddCold(3);
+        hot.AddCold(4);
+        Assert.Equal([4u, 3], TakeCold(ref hot, 2));
+        hot.AddCold(5);
+        Assert.Equal([2u, 1, 5], TakeHot(ref hot, 3));
+    }
+
+    [Fact]
+    public void The_list_is_the_same_wherever_in_its_ring_it_begins()
+    {
+        // From every place and to both sides, over the ring's end.
+        for (int start = -HotPages.Capacity; start <= HotPages.Capacity; start++)
+        {
+            HotPages hot = default;
+            for (int i = 0; i < Math.Abs(start); i++)
+            {
+                if (start > 0)
+                {
+                    hot.Add(0);
+                    TakeCold(ref hot, 1);
+                }
+                else
+                {
+                    hot.AddCold(0);
+                    TakeHot(ref hot, 1);
+                }
+            }
+            for (uint page = 0; page < HotPages.Capacity; page++)
+            {
+                if (page % 3 == 0) hot.AddCold(page);
+                else hot.Add(page);
+            }
+            Assert.True(hot.IsFull);
+            uint[] cold = [.. Enumerable.Range(0, HotPages.Capacity).Select(page => (uint)page).Where(page => page % 3 == 0).Reverse()];
+            Assert.Equal(cold, TakeCold(ref hot, cold.Length));
+            Assert.Equal(Enumerable.Range(0, HotPages.Capacity).Select(page => (uint)page).Where(page => page % 3 != 0).Reverse(), TakeHot(ref hot, HotPages.Capacity));
+        }
     }
 
     [Fact]
     public void Any_order_of_steps_gives_what_a_list_gives() => Properties.ForAllSequences(
-        Values.Pairs(Values.OneOf("add", "add", "add", "take", "cold"), Values.Between(0, HotPages.Capacity)),
+        Values.Pairs(Values.OneOf("add", "add", "addcold", "take", "cold"), Values.Between(1, 40)),
         200,
         operations =>
         {
             HotPages hot = default;
-            List<uint> oracle = [];
+            List<uint> oracle = []; // the cold end first
             uint next = 0;
             foreach ((string kind, int count) in operations)
             {
-                if (kind == "add" && oracle.Count < HotPages.Capacity)
+                for (int i = 0; i < count; i++)
                 {
-                    hot.Add(next);
-                    oracle.Add(next++);
-                }
-                else if (kind == "take")
-                {
-                    Assert.Equal(oracle.Count != 0, hot.TryTake(out uint page));
-                    Assert.Equal(oracle.Count != 0 ? oracle[^1] : PageFrame.None, page);
-                    if (oracle.Count != 0) oracle.RemoveAt(oracle.Count - 1);
-                }
-                else if (kind == "cold")
-                {
-                    uint[] pages = new uint[count];
-                    int taken = hot.TakeCold(pages);
-                    Assert.Equal(Math.Min(count, oracle.Count), taken);
-                    Assert.Equal(oracle[..taken], pages[..taken]);
-                    oracle.RemoveRange(0, taken);
+                    if (kind is "add" or "addcold")
+                    {
+                        if (oracle.Count == HotPages.Capacity) break;
+                        if (kind == "add") hot.Add(next);
+                        else hot.AddCold(next);
+                        oracle.Insert(kind == "add" ? oracle.Count : 0, next++);
+                        continue;
+                    }
+                    uint page;
+                    Assert.Equal(oracle.Count != 0, kind == "take" ? hot.TryTake(out page) : hot.TryTakeCold(out page));
+                    if (oracle.Count == 0) break;
+                    int at = kind == "take" ? oracle.Count - 1 : 0;
+                    Assert.Equal(oracle[at], page);
+                    oracle.RemoveAt(at);
                 }
                 Assert.Equal(oracle.Count, hot.Count);
                 Assert.Equal(oracle.Count == HotPages.Capacity, hot.IsFull);
             }
-        });
+        },
+        runs: 100);
 
-    [Fact]
-    public void A_thread_block_has_its_list_in_its_part_and_no_block_has_none()
+    private static List<uint> TakeCold(ref HotPages hot, int count)
     {
-        byte* block = stackalloc byte[ThreadBlock.Bytes];
-        Assert.True((byte*)HotPages.Of(block) == block + ThreadBlock.PagesOffset);
-        Assert.True(HotPages.Of(null) == null);
+        List<uint> pages = [];
+        while (pages.Count < count && hot.TryTakeCold(out uint page)) pages.Add(page);
+        return pages;
+    }
+
+    private static List<uint> TakeHot(ref HotPages hot, int count)
+    {
+        List<uint> pages = [];
+        while (pages.Count < count && hot.TryTake(out uint page)) pages.Add(page);
+        return pages;
     }
 }

@@ -4,6 +4,7 @@ using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
+using NativeAlloc.Tests.Pages;
 using NativeAlloc.Tests.Threads;
 using Xunit;
 

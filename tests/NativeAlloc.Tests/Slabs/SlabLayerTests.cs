@@ -3,6 +3,7 @@ using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
+using NativeAlloc.Tests.Pages;
 using NativeAlloc.Tests.Threads;
 using Xunit;
 
@@ -25,14 +26,14 @@ public sealed unsafe class SlabLayerTests : IDisposable
 
     public SlabLayerTests()
     {
-        SlabLayer.Trim(null);
+        Reclaimer.ReleaseCaches();
         _usedBefore = UsedPages();
     }
 
     public void Dispose()
     {
         _thread.Dispose();
-        SlabLayer.Trim(null);
+        Reclaimer.ReleaseCaches();
         SlabLayer.Verify();
         TestZone.Normal->Verify();
         Assert.Equal(_usedBefore, UsedPages());
@@ -228,7 +229,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         for (int i = 0; i < 600; i++) objects.Add(_thread.Alloc(index));
         foreach (nint pointer in objects) _thread.Free(index, pointer);
         _thread.Drain();
-        SlabLayer.Trim(null);
+        Reclaimer.ReleaseCaches();
         Assert.Equal(before, InUse(cache));
         Assert.Equal(0, cache->Depot.FullCount + cache->Depot.EmptyCount);
         Assert.Equal(0, _thread.Hot->Count);
@@ -269,7 +270,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
                 if (kind == "drain")
                 {
                     if (number % 8 == 0) thread.Drain();
-                    if (number % 8 == 1) SlabLayer.Trim(null);
+                    if (number % 8 == 1) Reclaimer.ReleaseCaches();
                 }
                 else if (kind is "alloc" or "burst")
                 {
@@ -383,7 +384,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         });
         while (passed.TryDequeue(out nint received)) _thread.Free(index, received);
         _thread.Drain();
-        SlabLayer.Trim(null);
+        Reclaimer.ReleaseCaches();
         Assert.Equal(before, InUse(SlabLayer.CacheAt(index)));
     }
 

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
+using NativeAlloc.Tests.Pages;
 
 namespace NativeAlloc.Tests.Slabs;
 

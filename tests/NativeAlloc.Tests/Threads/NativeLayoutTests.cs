@@ -19,13 +19,31 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(PageFrame.Bytes, sizeof(PageFrame));
         Assert.Equal(1, sizeof(PageState));
         Assert.Equal(12, sizeof(FreeArea));
-        Assert.Equal(12 * LinearRegion.OrderCount, sizeof(FreeAreas));
+        Assert.Equal(12 * LinearRegion.OrderCount * Pageblock.TypeCount, sizeof(FreeAreas));
+        Assert.Equal(640, Zone.Bytes);
+        Assert.Equal(Zone.Bytes, sizeof(Zone)); // a stated size never makes a struct smaller than its fields: they fit
+        Assert.Equal(1, sizeof(MigrateType));
+        Assert.Equal(1, sizeof(ZoneKind));
+        Assert.Equal(8, sizeof(Watermarks));
         Assert.Equal(16, sizeof(ThreadHeader));
         Assert.Equal(24, sizeof(Depot));
-        Assert.Equal(4 + 4 * HotPages.Capacity, sizeof(HotPages));
+        Assert.Equal(8 + 4 * HotPages.Capacity, sizeof(HotPages));
+        Assert.Equal(4 * sizeof(int) + 4 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
         Assert.Equal(2 * sizeof(int), sizeof(Magazine));
         Assert.Equal((512, 2048), (Magazine.SmallestBlockBytes, Magazine.LargestBlockBytes));
         Assert.Equal(64, LinearRegion.BitmapWords);
+    }
+
+    [Fact]
+    public void The_lists_of_a_thread_stand_one_behind_the_other_and_none_in_the_others_place()
+    {
+        ThreadPages pages = default;
+        ThreadPages* own = &pages;
+        HashSet<nint> lists = [(nint)own->Foreign];
+        for (int type = 0; type < Pageblock.TypeCount; type++) Assert.True(lists.Add((nint)own->List((MigrateType)type)));
+        Assert.All(lists, list => Assert.InRange(list, (nint)own, (nint)own + sizeof(ThreadPages) - sizeof(HotPages)));
+        nint[] inOrder = [.. lists.Order()];
+        for (int i = 1; i < inOrder.Length; i++) Assert.Equal(inOrder[i - 1] + sizeof(HotPages), inOrder[i]);
     }
 
     [Fact]
@@ -35,7 +53,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(0, ThreadBlock.SlabsOffset);
         Assert.InRange(sizeof(ThreadMagazines), 1, ThreadBlock.SlabsBytes);
         Assert.Equal(ThreadBlock.SlabsOffset + ThreadBlock.SlabsBytes, ThreadBlock.PagesOffset);
-        Assert.InRange(sizeof(HotPages), 1, ThreadBlock.PagesBytes);
+        Assert.InRange(sizeof(ThreadPages), 1, ThreadBlock.PagesBytes);
         Assert.Equal(ThreadBlock.PagesOffset + ThreadBlock.PagesBytes, ThreadBlock.HeaderOffset);
         Assert.InRange(sizeof(ThreadHeader), 1, ThreadBlock.Bytes - ThreadBlock.HeaderOffset);
     }
@@ -60,9 +78,12 @@ public sealed unsafe class NativeLayoutTests
             State = PageState.Large,
             Order = 10,
             List = 2,
+            Zone = 7,
             Cache = 0x1112,
             FreeObjects = 0x1314,
             FirstWord = 0x1516,
+            Type = MigrateType.Movable,
+            Dirty = true,
             PageCount = 0x21222324,
         };
         Assert.Equal(0x01020304u, frame.Next);
@@ -70,9 +91,12 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(PageState.Large, frame.GetState());
         Assert.Equal(10, frame.Order);
         Assert.Equal(2, frame.List);
+        Assert.Equal(7, frame.Zone);
         Assert.Equal(0x1112, frame.Cache);
         Assert.Equal(0x1314, frame.FreeObjects);
         Assert.Equal(0x1516, frame.FirstWord);
+        Assert.Equal(MigrateType.Movable, frame.Type);
+        Assert.True(frame.Dirty);
         Assert.Equal(0x21222324u, frame.PageCount);
         frame.SetState(PageState.Free);
         Assert.Equal(PageState.Free, frame.State);
@@ -85,6 +109,7 @@ public sealed unsafe class NativeLayoutTests
         PageFrame frame = default;
         ThreadHeader header = default;
         Assert.Equal(PageState.Inner, frame.State);
+        Assert.Equal(MigrateType.Unmovable, frame.Type);
         Assert.Equal(ThreadBlockState.Unused, header.State);
         Assert.Equal(0, header.Initialized);
     }
@@ -96,7 +121,9 @@ public sealed unsafe class NativeLayoutTests
     [InlineData(typeof(PageFrame))]
     [InlineData(typeof(FreeAreas))]
     [InlineData(typeof(Zone))]
+    [InlineData(typeof(Watermarks))]
     [InlineData(typeof(HotPages))]
+    [InlineData(typeof(ThreadPages))]
     [InlineData(typeof(NodeSlabs))]
     [InlineData(typeof(Depot))]
     [InlineData(typeof(Magazine))]
