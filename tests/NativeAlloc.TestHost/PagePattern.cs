@@ -1,7 +1,7 @@
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// The <see cref="Pattern"/> of a block of pages: of a small block in every byte; of a larger one at both ends of each page, which tells as well
+/// The <see cref="Pattern"/> of a block of pages: of a small block in every byte; of a larger one at both ends of each whole page, which tells as well
 /// whose the page is and costs a fraction.
 /// </summary>
 internal static unsafe class PagePattern
@@ -15,7 +15,7 @@ internal static unsafe class PagePattern
             Pattern.Fill(block, bytes, id);
             return;
         }
-        for (nuint page = 0; page < bytes; page += PageBytes)
+        for (nuint page = 0; page + PageBytes <= bytes; page += PageBytes)
         {
             Pattern.Fill((byte*)block + page, EndBytes, IdOf(id, page));
             Pattern.Fill((byte*)block + page + PageBytes - EndBytes, EndBytes, ~IdOf(id, page));
