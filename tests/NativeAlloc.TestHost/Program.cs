@@ -11,6 +11,7 @@ internal static class Program
         {
             case BadFrees.Name: return BadFrees.Run(rest);
             case LockLimit.Name: return LockLimit.Run(rest);
+            case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
             case StartupFaults.Name: return StartupFaults.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);
             default: return Complain($"no scenario is called {args[0]}");
