@@ -12,7 +12,7 @@ namespace NativeAlloc;
 /// </summary>
 /// <remarks>
 /// <para>All members may be called from any thread, and a block may be freed on another thread than the one that allocated it. No member
-/// allocates on the managed heap once a thread has made its first call.</para>
+/// but <see cref="GetStatistics"/> allocates on the managed heap once a thread has made its first call.</para>
 /// <para>Where a request goes, by size: up to 32 KiB to the calling thread's magazine of the size class (a few instructions, no lock); up to 512 KiB
 /// to the slabs of its class; up to 64 MiB to the page allocator; beyond to the operating system.</para>
 /// <code>

@@ -20,7 +20,7 @@ namespace NativeAlloc;
 ///                                                        ├               RemoveFallback
 ///                                                        ├ the next zone, the next node
 ///                                                        └ Reclaimer.Run, once more
-/// FreePage, FreePages ─ order 0: the thread's hot list, at its cold end if so told
+/// FreePage, FreePages ─ order 0: the thread's hot list
 ///                     └ Zone.Give: merges with its buddies
 /// </code>
 /// </remarks>
