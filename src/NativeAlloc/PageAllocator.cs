@@ -287,8 +287,9 @@ public static unsafe class PageAllocator
                 ThrowHelper.ThrowInsideBlock(page, head, 1u << blockOrder);
                 break;
         }
-        if (LargeBlocks.TryFind(page, out uint first, out uint count) && first != page) ThrowHelper.ThrowInsideBlock(page, first, count);
-        bool isSlab = page < LinearRegion.PageCount && LinearRegion.ClassOf(page) != 0; // of which only the first page's frame says so
+        bool isLinear = page < LinearRegion.PageCount; // high pages are neither slabs nor large blocks
+        if (isLinear && LargeBlocks.TryFind(page, out uint first, out uint count) && first != page) ThrowHelper.ThrowInsideBlock(page, first, count);
+        bool isSlab = isLinear && LinearRegion.ClassOf(page) != 0; // of which only the first page's frame says so
         ThrowHelper.ThrowNotAPageBlock(page, isSlab ? nameof(PageState.Slab) : frame.State.ToString());
     }
 }
