@@ -20,7 +20,7 @@ namespace NativeAlloc;
 ///                                                        ├               RemoveFallback
 ///                                                        ├ the next zone, the next node
 ///                                                        └ Reclaimer.Run, once more
-/// FreePage, FreePages ─ order 0: the thread's hot list
+/// FreePage, FreePages ─ order 0: the thread's hot list, at the cold end if it was taken as cold
 ///                     └ Zone.Give: merges with its buddies
 /// </code>
 /// </remarks>
@@ -130,7 +130,7 @@ public static unsafe class PageAllocator
         return (void*)LinearRegion.AddressOf(Take(RequestOf(LinearRegion.OrderOf(count), count, flags), isExact: true));
     }
 
-    /// <summary>Gives a single page back (<c>__free_page</c>), to the hot end of the calling thread's list.</summary>
+    /// <summary>Gives a single page back (<c>__free_page</c>), to the hot end of the calling thread's list, or to its cold end if it was taken with <see cref="PageFlags.Cold"/>.</summary>
     /// <param name="page">A page taken with order 0.</param>
     /// <exception cref="ArgumentException">It is no page, is free already, or is not a block of order 0; the message says which. Nothing is changed.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -150,7 +150,7 @@ public static unsafe class PageAllocator
     {
         CheckOrder(order);
         if (page.IsNone) ThrowHelper.ThrowNoPage(nameof(page));
-        PageFault fault = PageBlocks.TryGive(Own(), page.Index, order, cold: false);
+        PageFault fault = PageBlocks.TryGive(Own(), page.Index, order);
         if (fault != PageFault.None) ThrowFault(page.Index, order, fault);
     }
 

@@ -237,4 +237,28 @@ public sealed unsafe class PageAllocTests : LeakCheckedTests
         if (order <= LargestDmaOrder) takers.Add(static order => (nint)PageAllocator.GetDmaPages(order));
         return takers;
     }
+
+    [Fact]
+    public void A_page_taken_as_cold_goes_back_to_the_cold_end_and_the_next_one_taken_is_another()
+    {
+        NativeAllocator.Trim(); // no used page is left, so the list has only what comes now
+        Page first = PageAllocator.AllocPage(), second = PageAllocator.AllocPage();
+        PageAllocator.FreePage(first);
+        PageAllocator.FreePage(second);
+        Page cold = PageAllocator.AllocPage(PageFlags.Cold);
+        Assert.Equal(first, cold); // the one that was freed longest ago
+        PageAllocator.FreePage(cold);
+        Page hot = PageAllocator.AllocPage();
+        Assert.Equal(second, hot);
+        Page again = PageAllocator.AllocPage(PageFlags.Cold);
+        Assert.Equal(first, again);
+        // What was cold once is not for ever.
+        PageAllocator.FreePage(again);
+        Page last = PageAllocator.AllocPage();
+        Assert.Equal(first, last);
+        PageAllocator.FreePage(last);
+        Assert.Equal(last, PageAllocator.AllocPage());
+        PageAllocator.FreePage(last);
+        PageAllocator.FreePage(hot);
+    }
 }

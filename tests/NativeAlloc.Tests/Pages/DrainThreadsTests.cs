@@ -209,7 +209,8 @@ public sealed unsafe class DrainThreadsTests
     private static void Give(ThreadPages* own, uint page, bool cold = false)
     {
         if (!cold && PageBlocks.TryGiveHot(own, page)) return;
-        if (PageBlocks.TryGive(own, page, 0, cold) != PageFault.None) throw new InvalidOperationException($"page {page} is no block any more");
+        LinearRegion.Frames[page].Cold = cold;
+        if (PageBlocks.TryGive(own, page, 0) != PageFault.None) throw new InvalidOperationException($"page {page} is no block any more");
     }
 
     private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
