@@ -28,7 +28,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(16, sizeof(ThreadHeader));
         Assert.Equal(24, sizeof(Depot));
         Assert.Equal(8 + 4 * HotPages.Capacity, sizeof(HotPages));
-        Assert.Equal(4 * sizeof(int) + 4 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
+        Assert.Equal(4 * sizeof(int) + 7 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
         Assert.Equal(2 * sizeof(int), sizeof(Magazine));
         Assert.Equal((512, 2048), (Magazine.SmallestBlockBytes, Magazine.LargestBlockBytes));
         Assert.Equal(64, LinearRegion.BitmapWords);
