@@ -51,6 +51,9 @@ internal abstract class ManagedArm(string name, string description, CLibrary? li
     /// <summary>Measures here and now; this is what the child does.</summary>
     public abstract RunResult Measure(IPreparedWorkload workload, PassPolicy policy);
 
+    /// <summary>One warm-up, one pass and the examination, without waiting for optimised code; returns the pass's time.</summary>
+    public abstract long RunOnce(IPreparedWorkload workload);
+
     /// <summary>See <see cref="HeapBinding{TAllocator}.Count"/>.</summary>
     public abstract (long Operations, long Expected, long Left) Count(HeapWorkload workload, int threads, ThreadTeam team);
 }
@@ -62,6 +65,14 @@ internal sealed class ManagedArm<TAllocator>(string name, string description, CL
 {
     public override RunResult Measure(IPreparedWorkload workload, PassPolicy policy) =>
         Measurement.Run<TAllocator>(workload, policy);
+
+    public override long RunOnce(IPreparedWorkload workload)
+    {
+        workload.WarmUp<TAllocator>();
+        long time = workload.RunPass<TAllocator>();
+        workload.Examine<TAllocator>();
+        return time;
+    }
 
     public override (long Operations, long Expected, long Left) Count(HeapWorkload workload, int threads, ThreadTeam team) =>
         HeapBinding<TAllocator>.Count(workload, threads, team);

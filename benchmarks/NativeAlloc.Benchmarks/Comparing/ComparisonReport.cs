@@ -59,6 +59,16 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
 
         if (_usable.Values.Any(outcome => outcome.Figures.Count > 0))
             Write(console, $"Further figures, median of the runs{OnThreads}", BuildFigures("figure", outcome => outcome.Figures));
+        if (withCounters && _usable.Values.Any(outcome => outcome.CpuNsPerOp is not null))
+        {
+            Write(
+                console,
+                $"Processor time of all threads in ns per operation, median of the runs{OnThreads}",
+                Build(
+                    Describe(outcome => outcome.CpuNsPerOp is { } cpu ? $"{cpu:F1}" : "-"),
+                    allocator => Mean(_rows, allocator, outcome => outcome.CpuNsPerOp ?? double.NaN) is double mean and > 0 ? $"{mean:F1}" : null));
+        }
+
         if (withCounters && _usable.Values.Any(outcome => outcome.Counters.Count > 0))
         {
             Write(

@@ -35,6 +35,11 @@ internal sealed class PreparedHeapWorkload(HeapWorkload workload, int threads) :
     public long RunPass<TAllocator>()
         where TAllocator : struct, IAllocator
     {
+        // Threads and tasks of the pass before are dead, but until they are finalised they hold memory. Not a full collection:
+        // that would empty the array pool.
+        GC.Collect(0);
+        GC.WaitForPendingFinalizers();
+
         long before = Stopwatch.GetTimestamp();
         Full.Pass();
         return Stopwatch.GetTimestamp() - before;

@@ -26,7 +26,7 @@ internal sealed class AllocTestWorkload : HeapWorkload
         : base(parameters, "slots=64:steps=64")
     {
         _slots = parameters.Number("slots", 1 << 18, 1, 1 << 26);
-        _steps = parameters.Number("steps", 4_000_000, 1, 1_000_000_000);
+        _steps = parameters.Number("steps", 3_000_000, 1, 1_000_000_000);
         _seed = parameters.Number("seed", 1, 0, int.MaxValue);
         parameters.RejectOthers();
     }
@@ -41,25 +41,6 @@ internal sealed class AllocTestWorkload : HeapWorkload
 
     protected override HeapWorkload Create(WorkloadParameters parameters) => new AllocTestWorkload(parameters);
 
-    /// <summary>One draw is enough: eight bits for each nesting, and what is left for the slot in the range.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint DrawSlot(ref Dice dice, uint slots)
-    {
-        const uint Frequent = 256 * 80 / 100;
-        ulong bits = dice.Next();
-        uint first = 0, count = slots;
-        for (int i = 0; i < Nestings; i++)
-        {
-            uint fifth = count / 5;
-            bool isFrequent = (bits & 0xFF) < Frequent;
-            bits >>= 8;
-            first += isFrequent ? 0 : fifth;
-            count = isFrequent ? Math.Max(1, fifth) : count - fifth;
-        }
-
-        return first + (uint)((bits * count) >> (64 - (8 * Nestings)));
-    }
-
     /// <summary>Leading zeros of random bits are a geometric law with one half.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static uint DrawSize(ref Dice dice)
@@ -67,6 +48,49 @@ internal sealed class AllocTestWorkload : HeapWorkload
         ulong bits = dice.Next();
         int exponent = Math.Min(MaxExponent, MinExponent + System.Numerics.BitOperations.LeadingZeroCount(bits));
         return (1u << exponent) | ((uint)bits & ((1u << exponent) - 1));
+    }
+
+    /// <summary>
+    /// The slots in 64 segments, one for each way through the nestings, and a table to draw a segment from by its frequency:
+    /// going through the nestings every time would cost more than allocating.
+    /// </summary>
+    private sealed class SlotLaw
+    {
+        /// <summary>A power of two, large enough for the rarest segment (0.2 to the sixth) to be in the table.</summary>
+        private const int TableLength = 1 << 14;
+
+        private readonly byte[] _segments = new byte[TableLength];
+        private readonly (uint First, uint Count)[] _ranges = new (uint, uint)[1 << Nestings];
+
+        public SlotLaw(int slots)
+        {
+            double below = 0;
+            for (int segment = 0; segment < _ranges.Length; segment++)
+            {
+                uint first = 0, count = (uint)slots;
+                double frequency = 1;
+                for (int nesting = 0; nesting < Nestings; nesting++)
+                {
+                    uint fifth = Math.Max(1, count / 5);
+                    bool isFrequent = (segment & (1 << nesting)) == 0 || count == fifth;
+                    frequency *= (segment & (1 << nesting)) == 0 ? 0.8 : 0.2;
+                    first += isFrequent ? 0 : fifth;
+                    count = isFrequent ? fifth : count - fifth;
+                }
+
+                _ranges[segment] = (first, count);
+                _segments.AsSpan((int)(below * TableLength)..).Fill((byte)segment);
+                below += frequency;
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public uint Draw(ref Dice dice)
+        {
+            ulong bits = dice.Next();
+            (uint first, uint count) = _ranges[_segments[(int)bits & (TableLength - 1)]];
+            return first + (uint)(((bits >> 32) * count) >> 32);
+        }
     }
 
     private struct Slot<TBlock>
@@ -84,12 +108,14 @@ internal sealed class AllocTestWorkload : HeapWorkload
         private readonly AllocTestWorkload _of;
         private readonly ThreadTeam _team;
         private readonly Slot<TBlock>[][] _slots;
+        private readonly SlotLaw _law;
 
         public Run(AllocTestWorkload of, int threads, ThreadTeam team)
         {
             _of = of;
             _team = team;
             _slots = [.. Enumerable.Range(0, threads).Select(_ => MakeResident<Slot<TBlock>>(Math.Max(1, of._slots / threads)))];
+            _law = new SlotLaw(_slots[0].Length);
             (Operations, LiveBytes) = CountOperations();
         }
 
@@ -111,7 +137,7 @@ internal sealed class AllocTestWorkload : HeapWorkload
         {
             for (int step = 0; step < _of._steps; step++)
             {
-                ref Slot<TBlock> slot = ref slots[(int)DrawSlot(ref dice, (uint)slots.Length)];
+                ref Slot<TBlock> slot = ref slots[(int)_law.Draw(ref dice)];
                 if (slot.Size != 0)
                 {
                     CheckAndFree(ref slot);
@@ -155,7 +181,7 @@ internal sealed class AllocTestWorkload : HeapWorkload
                 long live = 0, peak = 0;
                 for (int step = 0; step < _of._steps; step++)
                 {
-                    ref uint size = ref sizes[DrawSlot(ref dice, (uint)sizes.Length)];
+                    ref uint size = ref sizes[_law.Draw(ref dice)];
                     if (size != 0)
                     {
                         live -= size;

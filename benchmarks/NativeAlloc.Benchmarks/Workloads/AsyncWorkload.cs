@@ -35,7 +35,7 @@ internal sealed class AsyncWorkload : HeapWorkload
         : base(parameters, "tasks=64:rounds=2")
     {
         _tasks = parameters.Number("tasks", 2000, 1, 1_000_000);
-        _rounds = parameters.Number("rounds", 40, 1, 1_000_000);
+        _rounds = parameters.Number("rounds", 160, 1, 1_000_000);
         _blocks = parameters.Number("blocks", 4, 1, 1000);
         _minSize = (uint)parameters.Number("minsize", 64, 1, 1 << 20);
         _sizeSteps = parameters.Number("doublings", 8, 0, 16);

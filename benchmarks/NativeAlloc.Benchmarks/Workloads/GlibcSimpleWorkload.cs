@@ -22,7 +22,7 @@ internal sealed class GlibcSimpleWorkload : HeapWorkload
     public GlibcSimpleWorkload(WorkloadParameters parameters)
         : base(parameters, "blocks=1600")
     {
-        _blocks = parameters.Number("blocks", 400_000, s_counts[^1], 1_000_000_000);
+        _blocks = parameters.Number("blocks", 800_000, s_counts[^1], 1_000_000_000);
         parameters.RejectOthers();
     }
 

@@ -34,7 +34,7 @@ internal sealed class LarsonWorkload : HeapWorkload
         _minSize = (uint)parameters.Number("minsize", 8, 2, 1 << 20);
         _maxSize = (uint)parameters.Number("maxsize", 1000, (int)_minSize, 1 << 20);
         _rounds = parameters.Number("rounds", 500_000, 1, 1_000_000_000);
-        _generations = parameters.Number("generations", 8, 1, 1000);
+        _generations = parameters.Number("generations", 20, 1, 1000);
         _seed = parameters.Number("seed", 1, 0, int.MaxValue);
         parameters.RejectOthers();
     }

@@ -61,9 +61,18 @@ internal sealed class MleakWorkload : HeapWorkload
         public override IReadOnlyDictionary<string, double> Examine()
         {
             SwapAll(FewRounds);
-            long afterFew = ResidentMemory.ResetPeak();
+            long afterFew = Settle();
             SwapAll(ManyRounds);
-            return new Dictionary<string, double> { ["growthKiB"] = ResidentMemory.ResetPeak() - afterFew };
+            return new Dictionary<string, double> { ["growthKiB"] = Settle() - afterFew };
+        }
+
+        /// <summary>What is resident once nothing is left of the threads on the managed side.</summary>
+        private static long Settle()
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            GC.Collect();
+            return ResidentMemory.ResetPeak();
         }
 
         private void SwapAll(int rounds)

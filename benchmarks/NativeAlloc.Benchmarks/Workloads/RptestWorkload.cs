@@ -10,7 +10,8 @@ namespace NativeAlloc.Benchmarks.Workloads;
 /// a bundle of new blocks to the next thread. Small sizes are more frequent than large ones, by a linear law. Blocks below
 /// 4 KiB are unaligned, aligned to 8 and aligned to 16 in turn.
 /// <para>
-/// Nothing holds a thread back that pushes faster than the next one frees, so the peak depends on the scheduler, too.
+/// A thread waits while the next one has too many bundles before it, and frees its own meanwhile; without that bound the
+/// peak would be the scheduler's and not the allocator's.
 /// </para>
 /// </summary>
 internal sealed class RptestWorkload : HeapWorkload
@@ -29,6 +30,7 @@ internal sealed class RptestWorkload : HeapWorkload
     private readonly int _loops;
     private readonly int _slots;
     private readonly uint _maxBatch;
+    private readonly int _queue;
     private readonly uint _minSize;
     private readonly uint _maxSize;
     private readonly int _seed;
@@ -36,9 +38,10 @@ internal sealed class RptestWorkload : HeapWorkload
     public RptestWorkload(WorkloadParameters parameters)
         : base(parameters, "loops=8:slots=64")
     {
-        _loops = parameters.Number("loops", 5000, 1, 1_000_000);
+        _loops = parameters.Number("loops", 20_000, 1, 1_000_000);
         _slots = parameters.Number("slots", 1000, 1, 1_000_000);
         _maxBatch = (uint)parameters.Number("operations", 100, (int)MinBatch + 1, 10_000) - 1;
+        _queue = parameters.Number("queue", 64, 1, 100_000);
         _minSize = (uint)parameters.Number("minsize", 8, 8, 1 << 20);
         _maxSize = (uint)parameters.Number("maxsize", 16_000, (int)_minSize, 1 << 20);
         _seed = parameters.Number("seed", 1, 0, int.MaxValue);
@@ -47,7 +50,7 @@ internal sealed class RptestWorkload : HeapWorkload
 
     public override string Description =>
         $"{_slots} slots per thread with {_minSize}..{_maxSize} B, up to {_maxBatch} at a time freed and filled again, bundles to the " +
-        "next thread; parameters: loops=PER-THREAD, slots=PER-THREAD, operations=PER-LOOP, minsize=B, maxsize=B, seed=N";
+        "next thread; parameters: loops=PER-THREAD, slots=PER-THREAD, operations=PER-LOOP, queue=BUNDLES, minsize=B, maxsize=B, seed=N";
 
     /// <summary>It asks for alignment.</summary>
     public override bool Arrays => false;
@@ -76,6 +79,9 @@ internal sealed class RptestWorkload : HeapWorkload
         public readonly Slot<TBlock>[] Blocks = HeapRun.MakeResident<Slot<TBlock>>(capacity);
         public int Count;
         public Bundle<TBlock>? Next;
+
+        /// <summary>How many there are from this one on.</summary>
+        public int Depth;
     }
 
     /// <summary>What belongs to one thread.</summary>
@@ -83,12 +89,17 @@ internal sealed class RptestWorkload : HeapWorkload
     {
         public readonly Slot<TBlock>[] Slots = HeapRun.MakeResident<Slot<TBlock>>(of._slots);
 
-        /// <summary>One for every push of a pass: nobody can tell when the next thread has taken the one before.</summary>
+        /// <summary>
+        /// Used in turn. As many as the queue holds may be before the next thread while it frees as many others, and one is
+        /// being filled.
+        /// </summary>
         public readonly Bundle<TBlock>[] Bundles =
-            [.. Enumerable.Range(0, of._loops / 2).Select(_ => new Bundle<TBlock>((int)of._maxBatch))];
+            [.. Enumerable.Range(0, (2 * of._queue) + 1).Select(_ => new Bundle<TBlock>((int)of._maxBatch))];
 
         /// <summary>Bundles that the thread before pushed, the last one first.</summary>
         public Bundle<TBlock>? Inbox;
+
+        public Bundle<TBlock>? TakeInbox() => Interlocked.Exchange(ref Inbox, null);
     }
 
     private sealed class Run<THeap, TBlock> : HeapRun
@@ -99,6 +110,9 @@ internal sealed class RptestWorkload : HeapWorkload
         private readonly ThreadTeam _team;
         private readonly Worker<TBlock>[] _workers;
         private readonly uint[] _sizes = new uint[SizesInTable];
+
+        /// <summary>Threads that still push.</summary>
+        private int _pushing;
 
         public Run(RptestWorkload of, int threads, ThreadTeam team)
         {
@@ -114,17 +128,15 @@ internal sealed class RptestWorkload : HeapWorkload
 
         public override long Operations { get; }
 
-        /// <summary>With all slots full, and no bundle on its way; the mean is at a third of the range.</summary>
-        public override long LiveBytes =>
-            (long)_workers.Length * _of._slots * (_of._minSize + ((_of._maxSize - _of._minSize) / 3));
+        /// <summary>With all slots full and the queues, too; the mean is at a third of the range.</summary>
+        public override long LiveBytes => _workers.Length *
+            (_of._slots + (Math.Min(_of._queue, _of._loops / 2) * (MinBatch + _of._maxBatch) / 2)) *
+            (_of._minSize + ((_of._maxSize - _of._minSize) / 3));
 
         public override void Pass()
         {
+            _pushing = _workers.Length;
             _team.Run(Work);
-
-            // Who ends first still is pushed to.
-            foreach (Worker<TBlock> worker in _workers)
-                FreeBundles(Interlocked.Exchange(ref worker.Inbox, null));
         }
 
         private void Work(int thread)
@@ -134,12 +146,18 @@ internal sealed class RptestWorkload : HeapWorkload
             for (int loop = 0; loop < _of._loops; loop++)
                 Loop(worker, next, loop, ref dice);
             FreeAll(worker.Slots);
+
+            // Who has done its loops first is still pushed to.
+            Interlocked.Decrement(ref _pushing);
+            while (Volatile.Read(ref _pushing) > 0)
+                FreeInboxAndYield(worker);
+            FreeBundles(worker.TakeInbox());
         }
 
         [MethodImpl(MethodImplOptions.NoInlining)]
         private void Loop(Worker<TBlock> worker, Worker<TBlock> next, int loop, ref Dice dice)
         {
-            Bundle<TBlock>? foreign = Interlocked.Exchange(ref worker.Inbox, null);
+            Bundle<TBlock>? foreign = worker.TakeInbox();
             Slot<TBlock>[] slots = worker.Slots;
             uint batch = DrawAll(ref dice, out uint pushed, out uint first, out uint sizeAt, loop);
 
@@ -162,7 +180,11 @@ internal sealed class RptestWorkload : HeapWorkload
             }
 
             if (pushed > 0)
-                Push(worker.Bundles[loop / 2], next, pushed, ref sizeAt);
+            {
+                while (Volatile.Read(ref next.Inbox) is { } head && head.Depth >= _of._queue)
+                    FreeInboxAndYield(worker);
+                Push(worker.Bundles[loop / 2 % worker.Bundles.Length], next, pushed, ref sizeAt);
+            }
         }
 
         private uint DrawAll(ref Dice dice, out uint pushed, out uint first, out uint sizeAt, int loop)
@@ -185,6 +207,7 @@ internal sealed class RptestWorkload : HeapWorkload
             {
                 head = Volatile.Read(ref to.Inbox);
                 bundle.Next = head;
+                bundle.Depth = head is null ? 1 : head.Depth + 1;
             }
             while (Interlocked.CompareExchange(ref to.Inbox, bundle, head) != head);
         }
@@ -219,6 +242,12 @@ internal sealed class RptestWorkload : HeapWorkload
         {
             foreach (ref Slot<TBlock> slot in slots)
                 Free(ref slot);
+        }
+
+        private static void FreeInboxAndYield(Worker<TBlock> worker)
+        {
+            FreeBundles(worker.TakeInbox());
+            Thread.Yield();
         }
 
         private static void FreeBundles(Bundle<TBlock>? bundle)

@@ -30,7 +30,7 @@ internal sealed class XmallocWorkload : HeapWorkload
         : base(parameters, "batch=16:batches=4:queue=2")
     {
         _batch = parameters.Number("batch", 4096, 1, 1 << 20);
-        _batches = parameters.Number("batches", 400, 1, 10_000_000);
+        _batches = parameters.Number("batches", 2000, 1, 10_000_000);
         _queue = parameters.Number("queue", 100, 1, 100_000);
         uint size = (uint)parameters.Number("size", 64, 1, 1 << 20);
         _sizes = parameters.Choice("sizes", "fixed", "mixed") == "fixed" ? [size] : s_mixedSizes;
