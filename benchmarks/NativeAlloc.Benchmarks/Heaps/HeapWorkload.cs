@@ -39,5 +39,10 @@ internal abstract class HeapWorkload(WorkloadParameters parameters, string small
         where THeap : struct, IHeap<TBlock>
         where TBlock : struct;
 
+    /// <summary>
+    /// A thread's part of a number that is for all threads: a pass then takes about as long on many threads as on one.
+    /// </summary>
+    protected static int Share(int inAll, int threads) => Math.Max(1, inAll / threads);
+
     protected abstract HeapWorkload Create(WorkloadParameters parameters);
 }

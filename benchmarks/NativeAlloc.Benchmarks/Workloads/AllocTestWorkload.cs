@@ -26,14 +26,14 @@ internal sealed class AllocTestWorkload : HeapWorkload
         : base(parameters, "slots=64:steps=64")
     {
         _slots = parameters.Number("slots", 1 << 18, 1, 1 << 26);
-        _steps = parameters.Number("steps", 3_000_000, 1, 1_000_000_000);
+        _steps = parameters.Number("steps", 6_000_000, 1, 1_000_000_000);
         _seed = parameters.Number("seed", 1, 0, int.MaxValue);
         parameters.RejectOthers();
     }
 
     public override string Description =>
         $"{_slots} slots in all, some much more frequent than others, small sizes more frequent than large ones; blocks are read as a " +
-        "whole; parameters: slots=IN-ALL, steps=PER-THREAD, seed=N";
+        "whole; parameters: slots=IN-ALL, steps=IN-ALL, seed=N";
 
     public override int TeamSize(int threads) => threads;
 
@@ -47,7 +47,7 @@ internal sealed class AllocTestWorkload : HeapWorkload
     {
         ulong bits = dice.Next();
         int exponent = Math.Min(MaxExponent, MinExponent + System.Numerics.BitOperations.LeadingZeroCount(bits));
-        return (1u << exponent) | ((uint)bits & ((1u << exponent) - 1));
+        return (1u << exponent) | (uint)(bits & ((1u << exponent) - 1));
     }
 
     /// <summary>
@@ -88,7 +88,7 @@ internal sealed class AllocTestWorkload : HeapWorkload
         public uint Draw(ref Dice dice)
         {
             ulong bits = dice.Next();
-            (uint first, uint count) = _ranges[_segments[(int)bits & (TableLength - 1)]];
+            (uint first, uint count) = _ranges[_segments[bits & (TableLength - 1)]];
             return first + (uint)(((bits >> 32) * count) >> 32);
         }
     }
@@ -109,12 +109,14 @@ internal sealed class AllocTestWorkload : HeapWorkload
         private readonly ThreadTeam _team;
         private readonly Slot<TBlock>[][] _slots;
         private readonly SlotLaw _law;
+        private readonly int _steps;
 
         public Run(AllocTestWorkload of, int threads, ThreadTeam team)
         {
             _of = of;
             _team = team;
-            _slots = [.. Enumerable.Range(0, threads).Select(_ => MakeResident<Slot<TBlock>>(Math.Max(1, of._slots / threads)))];
+            _slots = [.. Enumerable.Range(0, threads).Select(_ => MakeResident<Slot<TBlock>>(Share(of._slots, threads)))];
+            _steps = Share(of._steps, threads);
             _law = new SlotLaw(_slots[0].Length);
             (Operations, LiveBytes) = CountOperations();
         }
@@ -135,7 +137,7 @@ internal sealed class AllocTestWorkload : HeapWorkload
         [MethodImpl(MethodImplOptions.NoInlining)]
         private void Step(Span<Slot<TBlock>> slots, ref Dice dice)
         {
-            for (int step = 0; step < _of._steps; step++)
+            for (int step = 0; step < _steps; step++)
             {
                 ref Slot<TBlock> slot = ref slots[(int)_law.Draw(ref dice)];
                 if (slot.Size != 0)
@@ -179,7 +181,7 @@ internal sealed class AllocTestWorkload : HeapWorkload
                 Dice dice = new(_of._seed, thread);
                 uint[] sizes = new uint[_slots[thread].Length];
                 long live = 0, peak = 0;
-                for (int step = 0; step < _of._steps; step++)
+                for (int step = 0; step < _steps; step++)
                 {
                     ref uint size = ref sizes[_law.Draw(ref dice)];
                     if (size != 0)

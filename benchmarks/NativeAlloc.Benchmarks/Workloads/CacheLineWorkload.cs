@@ -64,7 +64,7 @@ internal sealed class CacheLineWorkload : HeapWorkload
         {
             if (of._handOver)
                 THeap.Free(_handedOver[thread]);
-            int accesses = Math.Max(1, of._accesses / threads);
+            int accesses = Share(of._accesses, threads);
             for (int round = 0; round < of._rounds; round++)
                 Round(accesses);
         }

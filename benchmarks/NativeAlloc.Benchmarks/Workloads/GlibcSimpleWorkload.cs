@@ -28,7 +28,7 @@ internal sealed class GlibcSimpleWorkload : HeapWorkload
 
     public override string Description =>
         "25 to 1600 blocks of 16, 32, 64 B allocated, half of them freed oldest first, half newest first; on the calling thread, on N " +
-        "new ones, on the calling thread; parameters: blocks=PER-SIZE-AND-COUNT";
+        "new ones, on the calling thread; parameters: blocks=PER-SIZE-AND-COUNT-IN-ALL";
 
     public override int TeamSize(int threads) => 1;
 
@@ -44,23 +44,26 @@ internal sealed class GlibcSimpleWorkload : HeapWorkload
             [.. Enumerable.Range(0, threads).Select(_ => MakeResident<TBlock>(s_counts[^1]))];
 
         public override long Operations =>
-            2L * (threads + 2) * s_sizes.Length * s_counts.Sum(count => (long)(of._blocks / count * count));
+            2 * s_sizes.Length * s_counts.Sum(count =>
+                ((2L * Times(of._blocks, count)) + ((long)threads * Times(Share(of._blocks, threads), count))) * count);
 
         public override long LiveBytes => (long)threads * s_sizes[^1] * s_counts[^1];
 
         public override void Pass()
         {
-            Work(0);
-            FreshThreads.Run(threads, Work);
-            Work(0);
+            Work(0, of._blocks);
+            FreshThreads.Run(threads, thread => Work(thread, Share(of._blocks, threads)));
+            Work(0, of._blocks);
         }
 
-        private void Work(int thread)
+        private static int Times(int blocks, int count) => Math.Max(1, blocks / count);
+
+        private void Work(int thread, int blocks)
         {
             foreach (uint size in s_sizes)
             {
                 foreach (int count in s_counts)
-                    Repeat(_slots[thread].AsSpan(0, count), size, of._blocks / count);
+                    Repeat(_slots[thread].AsSpan(0, count), size, Times(blocks, count));
             }
         }
 

@@ -25,7 +25,7 @@ internal sealed class GlibcThreadWorkload : HeapWorkload
         : base(parameters, "slots=16:rounds=64")
     {
         _slots = parameters.Number("slots", 1024, 1, 10_000_000);
-        _rounds = parameters.Number("rounds", 4_000_000, 1, 1_000_000_000);
+        _rounds = parameters.Number("rounds", 8_000_000, 1, 1_000_000_000);
         _minSize = parameters.Number("minsize", 4, 1, 1 << 20);
         _maxSize = parameters.Number("maxsize", 32_768, _minSize, 1 << 24);
         _seed = parameters.Number("seed", 1, 0, int.MaxValue);
@@ -34,7 +34,7 @@ internal sealed class GlibcThreadWorkload : HeapWorkload
 
     public override string Description =>
         $"{_slots} slots per thread with {_minSize}..{_maxSize} B by an inverse-square law, freed and allocated at random; parameters: " +
-        "slots=PER-THREAD, rounds=PER-THREAD, minsize=B, maxsize=B, seed=N";
+        "slots=PER-THREAD, rounds=IN-ALL, minsize=B, maxsize=B, seed=N";
 
     public override int TeamSize(int threads) => threads;
 
@@ -49,12 +49,14 @@ internal sealed class GlibcThreadWorkload : HeapWorkload
         private readonly GlibcThreadWorkload _of;
         private readonly ThreadTeam _team;
         private readonly TBlock[][] _slots;
+        private readonly int _rounds;
         private readonly uint[] _sizes = new uint[SizesInTable];
 
         public Run(GlibcThreadWorkload of, int threads, ThreadTeam team)
         {
             _of = of;
             _team = team;
+            _rounds = Share(of._rounds, threads);
             _slots = [.. Enumerable.Range(0, threads).Select(_ => MakeResident<TBlock>(of._slots))];
 
             // The law's distribution function, turned around.
@@ -64,7 +66,7 @@ internal sealed class GlibcThreadWorkload : HeapWorkload
                 size = (uint)(1 / (most - (dice.Fraction() * (most - least))));
         }
 
-        public override long Operations => 2L * _slots.Length * (_of._slots + _of._rounds);
+        public override long Operations => 2L * _slots.Length * (_of._slots + _rounds);
 
         public override long LiveBytes => (long)_slots.Length * _of._slots * _sizes.Sum(size => size) / SizesInTable;
 
@@ -89,7 +91,7 @@ internal sealed class GlibcThreadWorkload : HeapWorkload
         [MethodImpl(MethodImplOptions.NoInlining)]
         private void Replace(TBlock[] slots, ref Dice dice)
         {
-            for (int round = 0; round < _of._rounds; round++)
+            for (int round = 0; round < _rounds; round++)
             {
                 ref TBlock slot = ref slots[dice.Below((uint)slots.Length)];
                 THeap.Free(slot);

@@ -33,7 +33,7 @@ internal sealed class LarsonWorkload : HeapWorkload
         _blocks = parameters.Number("blocks", 5000, 1, 10_000_000);
         _minSize = (uint)parameters.Number("minsize", 8, 2, 1 << 20);
         _maxSize = (uint)parameters.Number("maxsize", 1000, (int)_minSize, 1 << 20);
-        _rounds = parameters.Number("rounds", 500_000, 1, 1_000_000_000);
+        _rounds = parameters.Number("rounds", 1_000_000, 1, 1_000_000_000);
         _generations = parameters.Number("generations", 20, 1, 1000);
         _seed = parameters.Number("seed", 1, 0, int.MaxValue);
         parameters.RejectOthers();
@@ -41,7 +41,7 @@ internal sealed class LarsonWorkload : HeapWorkload
 
     public override string Description =>
         $"{_blocks} blocks of {_minSize}..{_maxSize} B per thread, replaced at random; threads end and hand them on; parameters: " +
-        "blocks=PER-THREAD, minsize=B, maxsize=B, rounds=PER-GENERATION, generations=N, seed=N";
+        "blocks=PER-THREAD, minsize=B, maxsize=B, rounds=PER-GENERATION-IN-ALL, generations=N, seed=N";
 
     public override int TeamSize(int threads) => 1;
 
@@ -55,11 +55,13 @@ internal sealed class LarsonWorkload : HeapWorkload
     {
         private readonly TBlock[] _slots = MakeResident<TBlock>(of._blocks * threads);
 
+        private readonly int _rounds = Share(of._rounds, threads);
+
         /// <summary>Shares on which there still is a thread; guarded by the slots.</summary>
         private int _served;
 
         public override long Operations =>
-            2 * (((1L + InitialRounds) * _slots.Length) + ((long)of._rounds * of._generations * threads));
+            2 * (((1L + InitialRounds) * _slots.Length) + ((long)_rounds * of._generations * threads));
 
         public override long LiveBytes => _slots.Length * (long)(of._minSize + of._maxSize) / 2;
 
@@ -87,7 +89,7 @@ internal sealed class LarsonWorkload : HeapWorkload
         private void Serve(int thread, int generation)
         {
             Dice dice = new(of._seed, 1 + thread + (generation * threads));
-            Replace(ref dice, _slots.AsSpan(thread * of._blocks, of._blocks), of._rounds);
+            Replace(ref dice, _slots.AsSpan(thread * of._blocks, of._blocks), _rounds);
             if (generation + 1 < of._generations)
             {
                 StartServing(thread, generation + 1);

@@ -53,8 +53,8 @@ internal sealed class MallocLargeWorkload : HeapWorkload
         {
             _of = of;
             _team = team;
-            _owners = [.. Enumerable.Range(0, threads).Select(_ => new TBlock[Math.Max(1, of._owners / threads)])];
-            _rounds = Math.Max(1, of._rounds / threads);
+            _owners = [.. Enumerable.Range(0, threads).Select(_ => new TBlock[Share(of._owners, threads)])];
+            _rounds = Share(of._rounds, threads);
         }
 
         public override long Operations => 2L * _owners.Length * _rounds;

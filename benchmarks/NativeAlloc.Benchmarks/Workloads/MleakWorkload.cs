@@ -29,7 +29,7 @@ internal sealed class MleakWorkload : HeapWorkload
         : base(parameters, "rounds=1:swaps=64:slots=16")
     {
         _rounds = parameters.Number("rounds", 50, 1, 1_000_000);
-        _swaps = parameters.Number("swaps", 40_000, 1, 100_000_000);
+        _swaps = parameters.Number("swaps", 80_000, 1, 100_000_000);
         _slots = parameters.Number("slots", 1000, 1, 1_000_000);
         _seed = parameters.Number("seed", 1, 0, int.MaxValue);
         parameters.RejectOthers();
@@ -37,7 +37,7 @@ internal sealed class MleakWorkload : HeapWorkload
 
     public override string Description =>
         $"N short-lived threads at a time swap zeroed blocks through {_slots} shared slots; memory must not grow; parameters: " +
-        "rounds=N, swaps=PER-THREAD-AND-ROUND, slots=N, seed=N";
+        "rounds=N, swaps=PER-ROUND-IN-ALL, slots=N, seed=N";
 
     public override int TeamSize(int threads) => 1;
 
@@ -49,9 +49,10 @@ internal sealed class MleakWorkload : HeapWorkload
         where THeap : struct, IHeap<TBlock>
         where TBlock : struct
     {
+        private readonly int _swaps = Share(of._swaps, threads);
         private readonly TBlock[] _slots = MakeResident<TBlock>(of._slots);
 
-        public override long Operations => 2L * of._rounds * threads * of._swaps;
+        public override long Operations => 2L * of._rounds * threads * _swaps;
 
         public override long LiveBytes => (_slots.Length + threads) * (long)Bytes;
 
@@ -90,7 +91,7 @@ internal sealed class MleakWorkload : HeapWorkload
         private void Swap(int stream)
         {
             Dice dice = new(of._seed, stream);
-            for (int i = 0; i < of._swaps; i++)
+            for (int i = 0; i < _swaps; i++)
             {
                 TBlock block = THeap.AllocZeroed(Bytes);
                 ref ulong words = ref Unsafe.As<byte, ulong>(ref THeap.At(block));

@@ -36,7 +36,7 @@ internal sealed class MstressWorkload : HeapWorkload
         : base(parameters, "quota=16:iterations=1:slots=8")
     {
         _quota = parameters.Number("quota", 5000, 2, 1_000_000);
-        _iterations = parameters.Number("iterations", 50, 1, 10_000);
+        _iterations = parameters.Number("iterations", 25, 1, 10_000);
         _slots = parameters.Number("slots", 1000, 1, 1_000_000);
         _seed = parameters.Number("seed", 1, 0, int.MaxValue);
         parameters.RejectOthers();

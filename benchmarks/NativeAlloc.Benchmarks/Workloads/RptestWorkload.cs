@@ -36,9 +36,9 @@ internal sealed class RptestWorkload : HeapWorkload
     private readonly int _seed;
 
     public RptestWorkload(WorkloadParameters parameters)
-        : base(parameters, "loops=8:slots=64")
+        : base(parameters, "loops=16:slots=64")
     {
-        _loops = parameters.Number("loops", 20_000, 1, 1_000_000);
+        _loops = parameters.Number("loops", 40_000, 1, 1_000_000);
         _slots = parameters.Number("slots", 1000, 1, 1_000_000);
         _maxBatch = (uint)parameters.Number("operations", 100, (int)MinBatch + 1, 10_000) - 1;
         _queue = parameters.Number("queue", 64, 1, 100_000);
@@ -50,7 +50,7 @@ internal sealed class RptestWorkload : HeapWorkload
 
     public override string Description =>
         $"{_slots} slots per thread with {_minSize}..{_maxSize} B, up to {_maxBatch} at a time freed and filled again, bundles to the " +
-        "next thread; parameters: loops=PER-THREAD, slots=PER-THREAD, operations=PER-LOOP, queue=BUNDLES, minsize=B, maxsize=B, seed=N";
+        "next thread; parameters: loops=IN-ALL, slots=PER-THREAD, operations=PER-LOOP, queue=BUNDLES, minsize=B, maxsize=B, seed=N";
 
     /// <summary>It asks for alignment.</summary>
     public override bool Arrays => false;
@@ -108,6 +108,7 @@ internal sealed class RptestWorkload : HeapWorkload
     {
         private readonly RptestWorkload _of;
         private readonly ThreadTeam _team;
+        private readonly int _loops;
         private readonly Worker<TBlock>[] _workers;
         private readonly uint[] _sizes = new uint[SizesInTable];
 
@@ -118,6 +119,7 @@ internal sealed class RptestWorkload : HeapWorkload
         {
             _of = of;
             _team = team;
+            _loops = Share(of._loops, threads);
             _workers = [.. Enumerable.Range(0, threads).Select(_ => new Worker<TBlock>(of))];
 
             Dice dice = new(of._seed, -1);
@@ -130,7 +132,7 @@ internal sealed class RptestWorkload : HeapWorkload
 
         /// <summary>With all slots full and the queues, too; the mean is at a third of the range.</summary>
         public override long LiveBytes => _workers.Length *
-            (_of._slots + (Math.Min(_of._queue, _of._loops / 2) * (MinBatch + _of._maxBatch) / 2)) *
+            (_of._slots + ((_workers.Length == 1 ? 1 : Math.Min(_of._queue, _loops / 2)) * (MinBatch + _of._maxBatch) / 2)) *
             (_of._minSize + ((_of._maxSize - _of._minSize) / 3));
 
         public override void Pass()
@@ -143,7 +145,7 @@ internal sealed class RptestWorkload : HeapWorkload
         {
             Worker<TBlock> worker = _workers[thread], next = _workers[(thread + 1) % _workers.Length];
             Dice dice = new(_of._seed, thread);
-            for (int loop = 0; loop < _of._loops; loop++)
+            for (int loop = 0; loop < _loops; loop++)
                 Loop(worker, next, loop, ref dice);
             FreeAll(worker.Slots);
 
@@ -263,7 +265,7 @@ internal sealed class RptestWorkload : HeapWorkload
             for (int thread = 0; thread < _workers.Length; thread++)
             {
                 Dice dice = new(_of._seed, thread);
-                for (int loop = 0; loop < _of._loops; loop++)
+                for (int loop = 0; loop < _loops; loop++)
                     allocations += DrawAll(ref dice, out uint pushed, out _, out _, loop) + pushed;
             }
 

@@ -30,7 +30,7 @@ internal sealed class XmallocWorkload : HeapWorkload
         : base(parameters, "batch=16:batches=4:queue=2")
     {
         _batch = parameters.Number("batch", 4096, 1, 1 << 20);
-        _batches = parameters.Number("batches", 2000, 1, 10_000_000);
+        _batches = parameters.Number("batches", 4000, 1, 10_000_000);
         _queue = parameters.Number("queue", 100, 1, 100_000);
         uint size = (uint)parameters.Number("size", 64, 1, 1 << 20);
         _sizes = parameters.Choice("sizes", "fixed", "mixed") == "fixed" ? [size] : s_mixedSizes;
@@ -39,7 +39,7 @@ internal sealed class XmallocWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"N threads allocate batches of {_batch} blocks, N others free them; parameters: batch=BLOCKS, batches=PER-PRODUCER, " +
+        $"N threads allocate batches of {_batch} blocks, N others free them; parameters: batch=BLOCKS, batches=IN-ALL, " +
         "queue=BATCHES, size=B, sizes=fixed|mixed, seed=N";
 
     public override int TeamSize(int threads) => 2 * threads;
@@ -54,6 +54,7 @@ internal sealed class XmallocWorkload : HeapWorkload
     {
         private readonly XmallocWorkload _of;
         private readonly int _producers;
+        private readonly int _batches;
         private readonly ThreadTeam _team;
 
         // All three are guarded by the first, which also is what threads wait on.
@@ -65,6 +66,7 @@ internal sealed class XmallocWorkload : HeapWorkload
         {
             _of = of;
             _producers = threads;
+            _batches = Share(of._batches, threads);
             _team = team;
 
             // On top of the queue's: every producer may exceed it by one and hold another, and every consumer holds one.
@@ -75,11 +77,11 @@ internal sealed class XmallocWorkload : HeapWorkload
                 _empty.Push(MakeResident<TBlock>(of._batch));
         }
 
-        public override long Operations => 2L * _producers * _of._batches * _of._batch;
+        public override long Operations => 2L * _producers * _batches * _of._batch;
 
         /// <summary>With all batches full.</summary>
         public override long LiveBytes =>
-            Math.Min(_of._queue + (2L * _producers), (long)_producers * _of._batches) * _of._batch * _of._sizes.Sum(size => size) / _of._sizes.Length;
+            Math.Min(_of._queue + (2L * _producers), (long)_producers * _batches) * _of._batch * _of._sizes.Sum(size => size) / _of._sizes.Length;
 
         public override void Pass()
         {
@@ -98,7 +100,7 @@ internal sealed class XmallocWorkload : HeapWorkload
         private void Produce(int index)
         {
             Dice dice = new(_of._seed, index);
-            for (int i = 0; i < _of._batches; i++)
+            for (int i = 0; i < _batches; i++)
             {
                 TBlock[] batch;
                 lock (_full)
