@@ -15,7 +15,7 @@ internal static class ListCommand
             workloads.AddRow(workload.Name.EscapeMarkup(), workload.Description.EscapeMarkup());
 
         foreach ((string name, IReadOnlyList<IWorkload> group) in WorkloadRegistry.Groups)
-            workloads.AddRow(name.EscapeMarkup(), $"{group.Count} workloads: {string.Join(", ", group.Select(w => w.Name))}".EscapeMarkup());
+            workloads.AddRow(name.EscapeMarkup(), $"group: {string.Join(", ", group.Select(w => w.Name))}".EscapeMarkup());
 
         Table arms = new Table().Title("Allocators").AddColumns("Name", "What it is", "Available");
         foreach (Arm arm in ArmRegistry.All)

@@ -5,9 +5,9 @@ using Spectre.Console;
 namespace NativeAlloc.Benchmarks.Comparing;
 
 /// <summary>
-/// The results as tables: a row per workload (and number of threads), a column per allocator, and geometric means below. One table is about time,
-/// one about memory, one sets both in relation to the library (or to the first allocator if it takes no part),
-/// and one has the figures that only some workloads add.
+/// The results as tables: a row per workload (and number of threads), a column per allocator, and geometric means below. One
+/// table is about time, one about memory, one sets both in relation to the library (or to the first allocator if it takes no
+/// part), and one has the figures that only some workloads add.
 /// </summary>
 internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool withCounters)
 {
@@ -17,9 +17,6 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
     private readonly Row[] _rows = [.. outcomes.Select(Row.Of).Distinct()];
     private readonly int[] _threads = [.. outcomes.Select(outcome => outcome.Threads).Distinct()];
     private readonly string[] _allocators = [.. outcomes.Select(outcome => outcome.Allocator).Distinct()];
-
-    private readonly Dictionary<(Row, string), Outcome> _all =
-        outcomes.ToDictionary(outcome => (Row.Of(outcome), outcome.Allocator));
 
     private readonly Dictionary<(Row, string), Outcome> _usable =
         outcomes.Where(outcome => outcome.Failure is null).ToDictionary(outcome => (Row.Of(outcome), outcome.Allocator));
@@ -66,7 +63,7 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
                 $"Processor time of all threads in ns per operation, median of the runs{OnThreads}",
                 Build(
                     Describe(outcome => outcome.CpuNsPerOp is { } cpu ? $"{cpu:F1}" : "-"),
-                    allocator => Mean(_rows, allocator, outcome => outcome.CpuNsPerOp ?? double.NaN) is double mean and > 0 ? $"{mean:F1}" : null));
+                    allocator => Mean(_rows, allocator, Cpu) is double mean and > 0 ? $"{mean:F1}" : null));
         }
 
         if (withCounters && _usable.Values.Any(outcome => outcome.Counters.Count > 0))
@@ -78,7 +75,10 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
         }
 
         foreach (Outcome failed in outcomes.Where(outcome => outcome.Failure is not null))
-            console.MarkupLineInterpolated($"[red]{failed.Workload}{(_threads.Length > 1 ? $" ({failed.Threads} threads)" : "")} on {failed.Allocator} failed: {failed.Failure}[/]");
+        {
+            string threads = _threads.Length > 1 ? $" ({failed.Threads} threads)" : "";
+            console.MarkupLineInterpolated($"[red]{failed.Workload}{threads} on {failed.Allocator} failed: {failed.Failure}[/]");
+        }
     }
 
     /// <summary>The title is a line of its own: as the table's it would be broken to the table's width.</summary>
@@ -108,7 +108,7 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
             List<string> cells = RowHead(row);
             if (withLive)
                 cells.Add(Text(LiveOf(row)));
-            cells.AddRange(_allocators.Select(allocator => Text(_all.ContainsKey((row, allocator)) ? cell(row, allocator) : Unsupported)));
+            cells.AddRange(_allocators.Select(allocator => Text(IsSupported(row, allocator) ? cell(row, allocator) : Unsupported)));
             table.AddRow([.. cells]);
         }
 
@@ -154,6 +154,9 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
     private Func<Row, string, string?> Describe(Func<Outcome, string> describe) =>
         (row, allocator) => _usable.TryGetValue((row, allocator), out Outcome? outcome) ? describe(outcome) : null;
 
+    private bool IsSupported(Row row, string allocator) =>
+        outcomes.Any(outcome => Row.Of(outcome) == row && outcome.Allocator == allocator);
+
     private string? LiveOf(Row row) =>
         _usable.Values.FirstOrDefault(outcome => Row.Of(outcome) == row) is { } outcome ? $"{outcome.LiveKiB}" : null;
 
@@ -175,6 +178,8 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
     }
 
     private static double Time(Outcome outcome) => outcome.NsPerOp;
+
+    private static double Cpu(Outcome outcome) => outcome.CpuNsPerOp ?? double.NaN;
 
     /// <summary>At least 1 KiB: a workload that fits what was resident before must not make every mean zero.</summary>
     private static double Peak(Outcome outcome) => Math.Max(1, outcome.PeakKiB);

@@ -13,7 +13,9 @@ internal abstract class HeapRun
     /// </summary>
     public abstract long Operations { get; }
 
-    /// <summary>About what the workload has alive at its peak, by the sizes it draws; an upper bound where it depends on scheduling.</summary>
+    /// <summary>
+    /// About what the workload has alive at its peak, by the sizes it draws; an upper bound where it depends on scheduling.
+    /// </summary>
     public abstract long LiveBytes { get; }
 
     /// <summary>One pass. It leaves nothing allocated, and throws if a block does not hold what was written to it.</summary>

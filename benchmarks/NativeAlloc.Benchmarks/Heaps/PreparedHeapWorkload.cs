@@ -30,16 +30,13 @@ internal sealed class PreparedHeapWorkload(HeapWorkload workload, int threads) :
         _small ??= HeapBinding<TAllocator>.Bind(workload.Small, threads, _team);
         for (int i = 0; i < WarmUpRepeats; i++)
             _small.Pass();
+        FinaliseRemains();
     }
 
     public long RunPass<TAllocator>()
         where TAllocator : struct, IAllocator
     {
-        // Threads and tasks of the pass before are dead, but until they are finalised they hold memory. Not a full collection:
-        // that would empty the array pool.
-        GC.Collect(0);
-        GC.WaitForPendingFinalizers();
-
+        FinaliseRemains();
         long before = Stopwatch.GetTimestamp();
         Full.Pass();
         return Stopwatch.GetTimestamp() - before;
@@ -47,6 +44,16 @@ internal sealed class PreparedHeapWorkload(HeapWorkload workload, int threads) :
 
     public IReadOnlyDictionary<string, double>? Examine<TAllocator>()
         where TAllocator : struct, IAllocator => Full.Examine();
+
+    /// <summary>
+    /// Threads and tasks of the pass before are dead, but until they are finalised they hold memory. Not a full collection: that
+    /// would empty the array pool.
+    /// </summary>
+    private static void FinaliseRemains()
+    {
+        GC.Collect(0);
+        GC.WaitForPendingFinalizers();
+    }
 
     public void Dispose() => _team.Dispose();
 }

@@ -81,7 +81,8 @@ internal sealed class XmallocWorkload : HeapWorkload
 
         /// <summary>With all batches full.</summary>
         public override long LiveBytes =>
-            Math.Min(_of._queue + (2L * _producers), (long)_producers * _batches) * _of._batch * _of._sizes.Sum(size => size) / _of._sizes.Length;
+            Math.Min(_of._queue + (2L * _producers), (long)_producers * _batches) *
+            _of._batch * _of._sizes.Sum(size => size) / _of._sizes.Length;
 
         public override void Pass()
         {
