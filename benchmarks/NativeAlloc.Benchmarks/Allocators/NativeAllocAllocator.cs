@@ -18,4 +18,13 @@ internal readonly unsafe struct NativeAllocAllocator : IAllocator
     public static void* AllocPages(int order) => PageAllocator.GetFreePages(order);
 
     public static void FreePages(void* block, int order) => PageAllocator.FreePages(block, order);
+
+    public static IReadOnlyDictionary<string, long> ReadCounters()
+    {
+        AllocatorStatistics statistics = NativeAllocator.GetStatistics();
+        return new Dictionary<string, long>
+        {
+            ["lockAcquisitions"] = statistics.LockAcquisitions,
+        };
+    }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using NativeAlloc.Pages;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
@@ -71,7 +72,8 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
             Assert.Matches(BlockCells(), lines[at][head.Length..]);
             long[] blocks = [.. lines[at++][head.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(word => long.Parse(word, CultureInfo.InvariantCulture))];
             Assert.Equal([.. s_types.Select(type => zone.Pageblocks(type.Type))], blocks);
-            Assert.Equal(zone.OnlinePages / PageblockPages, blocks.Sum());
+            // Tests of a zone of their own may have taken one section out of the normal zone's hands.
+            Assert.Contains(blocks.Sum() - zone.OnlinePages / PageblockPages, (long[])[0, LinearRegion.SectionPages / PageblockPages]);
         }
         Assert.Equal(lines.Length, at);
     }
