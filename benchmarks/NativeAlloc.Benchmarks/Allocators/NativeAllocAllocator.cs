@@ -25,6 +25,9 @@ internal readonly unsafe struct NativeAllocAllocator : IAllocator
         return new Dictionary<string, long>
         {
             ["lockAcquisitions"] = statistics.LockAcquisitions,
+            ["depotExchanges"] = statistics.DepotExchanges,
+            // What other threads write too: a lock is taken and let go; an exchange changes two stacks, their counts, and how often it was done.
+            ["sharedLineWrites"] = 2 * statistics.LockAcquisitions + 5 * statistics.DepotExchanges,
         };
     }
 }
