@@ -47,7 +47,7 @@ public sealed unsafe class NativeArena : IDisposable
         if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
         nuint at = unchecked(((nuint)_next + (alignment - 1)) & ~(alignment - 1));
         // Compared by what is left, as the sum could overflow; an address of 0 is an arena without a chunk, or one that is disposed of.
-        if (at - 1 >= (nuint)_end || byteCount > (nuint)_end - at) return AllocSlow(byteCount, alignment);
+        if (unchecked(at - 1) >= (nuint)_end || byteCount > (nuint)_end - at) return AllocSlow(byteCount, alignment);
         _next = (byte*)(at + byteCount);
         return (void*)at;
     }
@@ -87,12 +87,13 @@ public sealed unsafe class NativeArena : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         // Room for the alignment as well: a chunk begins at a multiple of 16 or more.
-        nuint wanted = byteCount + (alignment > 16 ? alignment : 0);
+        nuint wanted = unchecked(byteCount + (alignment > 16 ? alignment : 0));
         if (wanted < byteCount) ThrowHelper.ThrowOutOfMemory(byteCount);
-        while (_current + 1 < _count)
+        for (int chunk = _current + 1; chunk < _count; chunk++)
         {
-            Use(_current + 1); // kept from before a reset
-            if (_chunks[_current].Bytes >= wanted) return Alloc(byteCount, alignment);
+            if (_chunks[chunk].Bytes < wanted) continue;
+            Use(chunk); // kept from before a reset
+            return Alloc(byteCount, alignment);
         }
         MoveToChunk(Math.Max(wanted, 1));
         return Alloc(byteCount, alignment);

@@ -147,7 +147,7 @@ public sealed unsafe class SlabCache : IDisposable
         ObjectCache* cache = SlabLayer.CacheAt(_index);
         void* beginning = cache->ObjectAt(ptr);
         if (beginning == null) ThrowHelper.ThrowNotOfCache(ptr, Name);
-        if (beginning != ptr) ThrowHelper.ThrowInterior(ptr, beginning, cache->ObjectBytes);
+        if (beginning != ptr) ThrowHelper.ThrowInsideObject(ptr, beginning, cache->ObjectBytes, Name);
         SlabLayer.FreeMiss(NativeAllocator.GetBlock(), _index, ptr);
     }
 

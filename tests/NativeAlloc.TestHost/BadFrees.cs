@@ -26,11 +26,24 @@ internal static unsafe class BadFrees
     /// <summary>A pointer into the middle of a block.</summary>
     internal const string Interior = "interior";
 
+    /// <summary>The steps with a slab cache's object, without a mistake.</summary>
+    internal const string CacheClean = "cache-clean";
+
+    /// <summary>A slab cache's object, freed twice, found when the cache shrinks.</summary>
+    internal const string CacheTwiceThenShrink = "cache-twice-then-shrink";
+
+    /// <summary>A slab cache's object, freed twice, found when the cache is disposed of.</summary>
+    internal const string CacheTwiceThenDispose = "cache-twice-then-dispose";
+
+    /// <summary>A pointer into the middle of a slab cache's object, at a multiple of 16.</summary>
+    internal const string CacheInterior = "cache-interior";
+
     /// <summary>Bytes of the block; a size class of its own.</summary>
     internal const int BlockBytes = 80;
 
     internal static int Run(string[] args)
     {
+        if (args[0].StartsWith("cache-", StringComparison.Ordinal)) return RunCache(args[0]);
         byte* block = (byte*)NativeAllocator.Alloc(BlockBytes);
         byte* wrong = args[0] == Interior ? block + 16 : block;
         Console.WriteLine($"0x{(nuint)wrong:x}");
@@ -66,6 +79,18 @@ internal static unsafe class BadFrees
                 Console.Error.WriteLine($"no such mistake: {args[0]}");
                 return 2;
         }
+        return 0;
+    }
+
+    private static int RunCache(string mistake)
+    {
+        using SlabCache cache = new("objects", BlockBytes);
+        byte* one = (byte*)cache.Alloc();
+        byte* wrong = mistake == CacheInterior ? one + 16 : one;
+        Console.WriteLine($"0x{(nuint)wrong:x}");
+        cache.Free(wrong);
+        if (mistake is CacheTwiceThenShrink or CacheTwiceThenDispose) cache.Free(one);
+        if (mistake != CacheTwiceThenDispose) cache.Shrink();
         return 0;
     }
 

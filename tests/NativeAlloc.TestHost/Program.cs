@@ -13,6 +13,7 @@ internal static class Program
             case FakeNodes.Name: return FakeNodes.Run(rest);
             case LockLimit.Name: return LockLimit.Run(rest);
             case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
+            case CodeProbes.Name: return CodeProbes.Run();
             case StartupFaults.Name: return StartupFaults.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);
             default: return Complain($"no scenario is called {args[0]}");

@@ -127,6 +127,11 @@ internal static unsafe class ThrowHelper
     internal static void ThrowNotOfCache(void* ptr, string cache) =>
         throw new ArgumentException($"The pointer 0x{(nuint)ptr:x} is not an object of the slab cache '{cache}'. Free it where it was allocated.", nameof(ptr));
 
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowInsideObject(void* ptr, void* beginning, nuint objectBytes, string cache) =>
+        throw new ArgumentException($"The pointer 0x{(nuint)ptr:x} is not the beginning of an object of the slab cache '{cache}': it lies {(nuint)ptr - (nuint)beginning} bytes inside the object of {objectBytes} bytes at 0x{(nuint)beginning:x}. Pass the pointer that the allocation returned.", nameof(ptr));
+
     /// <summary>Ends the process: a page is in two lists, so two owners may be using it.</summary>
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]

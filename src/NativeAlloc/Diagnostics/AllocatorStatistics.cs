@@ -77,12 +77,13 @@ public readonly unsafe record struct AllocatorStatistics
         }
         for (int index = 1; index < SlabLayer.EndOfCaches; index++)
         {
-            if (!SlabLayer.Exists(index)) continue;
+            if (!SlabLayer.CacheAt(index)->TryEnter()) continue;
             SlabLayer.CacheFigures figures = SlabLayer.Count(index);
             nuint bytes = SlabLayer.CacheAt(index)->ObjectBytes;
             cached += (nuint)figures.InMagazines * bytes;
             slabFree += (nuint)figures.InSlabs * bytes;
             for (int node = 0; node < ObjectCache.NodeCount; node++) locks += SlabLayer.CacheAt(index)->Node(node)->Lock.Acquisitions;
+            SlabLayer.CacheAt(index)->Leave();
             if (index is >= SlabLayer.FirstMagazineCache and < SlabLayer.FirstUserCache) continue; // the allocator's own
             live += (nuint)figures.Live * bytes;
             blocks += figures.Live;

@@ -35,9 +35,14 @@ internal static unsafe class CacheChain
     {
         lock (s_lock)
         {
-            long live = SlabLayer.Count(index).Live;
-            if (live != 0) return live;
             ObjectCache* cache = SlabLayer.CacheAt(index);
+            cache->Close(); // whoever is putting objects back has put them back then
+            long live = SlabLayer.Count(index).Live;
+            if (live != 0)
+            {
+                cache->Open();
+                return live;
+            }
             for (int i = 0; i < ThreadRegistry.Count; i++) SlabLayer.DrainMagazines(ThreadRegistry.At(i), null, index);
             SlabLayer.DrainDepots(cache, null);
             SlabLayer.Shrink(cache, null);

@@ -38,9 +38,18 @@ internal readonly unsafe record struct CacheReport
 
     internal ulong Drains { get; private init; }
 
-    internal static CacheReport Read(int index)
+    /// <summary>Reads them; null where the cache has gone meanwhile.</summary>
+    internal static CacheReport? TryRead(int index)
     {
         ObjectCache* cache = SlabLayer.CacheAt(index);
+        if (!cache->TryEnter()) return null;
+        CacheReport report = Read(cache, index);
+        cache->Leave();
+        return report;
+    }
+
+    private static CacheReport Read(ObjectCache* cache, int index)
+    {
         SlabLayer.CacheFigures figures = SlabLayer.Count(index);
         int limit = 0;
         long inDepot = 0, hits = 0, misses = 0;

@@ -42,6 +42,9 @@ internal struct Depot
 
     internal void PushEmpty(nint block) => _empty.Push<NoPause>(block);
 
+    /// <summary>A full magazine's block, or 0, for somebody who empties it: not counted as asked for.</summary>
+    internal nint PopSurplus() => _full.Pop<NoPause>();
+
     /// <summary>A full magazine's block, or 0.</summary>
     internal nint PopFull()
     {

@@ -52,6 +52,9 @@ internal unsafe struct ObjectCache
     /// <summary>The class byte of its pages: which of a thread's magazines a freed object goes to. Its index, or its return side (see <see cref="SlabLayer"/>); by Volatile.</summary>
     private byte _pageClass;
 
+    /// <summary>0 where there is no cache, or it is being made or taken down; else 1 and the visits at present. By Interlocked.</summary>
+    private int _visits;
+
     /// <summary>Runs once for each object of a new slab, with its address; null for none (<c>ctor</c>).</summary>
     public delegate*<void*, void> Constructor;
 
@@ -82,6 +85,32 @@ internal unsafe struct ObjectCache
         Constructor = constructor;
         _nodes = nodes;
         for (int node = 0; node < NodeCount; node++) Node(node)->Initialize();
+        Open();
+    }
+
+    /// <summary>
+    /// Begins a visit of somebody who is no user of the cache, such as a thread that gives all of its caches back: until <see cref="Leave"/> it is not taken down. False where there is no cache. Visits are
+    /// short, and run no code of users.
+    /// </summary>
+    internal bool TryEnter()
+    {
+        while (true)
+        {
+            int visits = Volatile.Read(ref _visits);
+            if (visits == 0) return false;
+            if (Interlocked.CompareExchange(ref _visits, visits + 1, visits) == visits) return true;
+        }
+    }
+
+    internal void Leave() => Interlocked.Decrement(ref _visits);
+
+    /// <summary>Lets visitors in.</summary>
+    internal void Open() => Volatile.Write(ref _visits, 1);
+
+    /// <summary>Waits until nobody visits, and lets nobody in from then on.</summary>
+    internal void Close()
+    {
+        while (Interlocked.CompareExchange(ref _visits, 0, 1) != 1) Thread.Yield();
     }
 
     /// <summary>Makes the index free for another cache. Nothing of this one is left.</summary>

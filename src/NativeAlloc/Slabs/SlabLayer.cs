@@ -285,7 +285,7 @@ internal static unsafe class SlabLayer
         int count = 0;
         for (int most = cache->BulkOf(node); count < most; count++)
         {
-            blocks[count] = node->Depot.PopFull();
+            blocks[count] = node->Depot.PopSurplus();
             if (blocks[count] == 0) break;
         }
         SlabReturn batch = new(cache, PageFrame.None);
@@ -311,9 +311,13 @@ internal static unsafe class SlabLayer
         for (int index = 1; index < EndOfCaches; index++)
         {
             // A cache of one slab has little to give, and would take a fresh page for its next object.
-            if (index == exceptIndex || !Exists(index) || CacheAt(index)->NodeOf(own)->Slabs.SlabCount <= 1) continue;
-            DrainMagazines(block, own, index);
-            DrainDepots(CacheAt(index), own);
+            if (index == exceptIndex || !CacheAt(index)->TryEnter()) continue;
+            if (CacheAt(index)->NodeOf(own)->Slabs.SlabCount > 1)
+            {
+                DrainMagazines(block, own, index);
+                DrainDepots(CacheAt(index), own);
+            }
+            CacheAt(index)->Leave();
         }
     }
 
@@ -325,7 +329,11 @@ internal static unsafe class SlabLayer
     {
         ThreadPages* own = ThreadPages.Of(block);
         for (int index = 1; index < EndOfCaches; index++)
-            if (Exists(index)) DrainMagazines(block, own, index);
+        {
+            if (!CacheAt(index)->TryEnter()) continue;
+            DrainMagazines(block, own, index);
+            CacheAt(index)->Leave();
+        }
         PageLayer.Drain(own);
     }
 
@@ -341,9 +349,17 @@ internal static unsafe class SlabLayer
             ThreadRegistry.Release(dead);
         }
         for (int index = 1; index < EndOfCaches; index++)
-            if (Exists(index)) DrainDepots(CacheAt(index), null);
+        {
+            if (!CacheAt(index)->TryEnter()) continue;
+            DrainDepots(CacheAt(index), null);
+            CacheAt(index)->Leave();
+        }
         for (int index = 1; index < EndOfCaches; index++)
-            if (Exists(index)) Shrink(CacheAt(index), null);
+        {
+            if (!CacheAt(index)->TryEnter()) continue;
+            Shrink(CacheAt(index), null);
+            CacheAt(index)->Leave();
+        }
     }
 
     /// <summary>Gives every free slab of a cache back to the page layer; returns the pages.</summary>
@@ -378,7 +394,7 @@ internal static unsafe class SlabLayer
         {
             Depot* depot = &cache->Node(index)->Depot;
             nint block;
-            while ((block = depot->PopFull()) != 0) pages += Empty(cache, own, cache->Magazine.FullTop(block));
+            while ((block = depot->PopSurplus()) != 0) pages += Empty(cache, own, cache->Magazine.FullTop(block));
             while ((block = depot->PopEmpty()) != 0) FreeMagazine(cache, own, block);
         }
         return pages;
@@ -474,6 +490,16 @@ internal static unsafe class SlabLayer
     internal static void Verify()
     {
         for (int index = 1; index < EndOfCaches; index++)
-            if (Exists(index)) CacheAt(index)->Verify();
+        {
+            if (!CacheAt(index)->TryEnter()) continue;
+            try
+            {
+                CacheAt(index)->Verify();
+            }
+            finally
+            {
+                CacheAt(index)->Leave();
+            }
+        }
     }
 }

@@ -92,6 +92,7 @@ internal static class PublicSurface
     private static string NameOf(Type type)
     {
         if (s_keywords.TryGetValue(type, out string? keyword)) return keyword;
+        if (type.IsFunctionPointer) return $"delegate*<{string.Join(", ", type.GetFunctionPointerParameterTypes().Append(type.GetFunctionPointerReturnType()).Select(NameOf))}>";
         if (type.IsPointer) return NameOf(type.GetElementType()!) + "*";
         if (type.IsArray) return NameOf(type.GetElementType()!) + "[]";
         if (type.IsGenericParameter) return type.Name;

@@ -1,6 +1,6 @@
-using System.Runtime.InteropServices;
 using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
@@ -10,9 +10,9 @@ public sealed unsafe class DepotTests : IDisposable
 {
     private const int Blocks = 8;
 
-    private readonly nint _memory = (nint)NativeMemory.AlignedAlloc(Blocks * Magazine.LargestBlockBytes, Magazine.LargestBlockBytes);
+    private readonly MagazineBlocks _blocks = new(Blocks);
 
-    public void Dispose() => NativeMemory.AlignedFree((void*)_memory);
+    public void Dispose() => _blocks.Dispose();
 
     [Fact]
     public void An_empty_depot_gives_nothing()
@@ -30,7 +30,7 @@ public sealed unsafe class DepotTests : IDisposable
         operations =>
         {
             Depot depot = default;
-            Stack<nint> full = [], empty = [], outside = new(Enumerable.Range(0, Blocks).Select(i => _memory + i * Magazine.LargestBlockBytes));
+            Stack<nint> full = [], empty = [], outside = new(_blocks.All);
             foreach (string operation in operations)
             {
                 Stack<nint> mine = operation.EndsWith("full", StringComparison.Ordinal) ? full : empty;
@@ -60,15 +60,15 @@ public sealed unsafe class DepotTests : IDisposable
     public void A_full_magazine_comes_out_with_its_objects_and_its_floor(int capacity)
     {
         Magazine magazine = Magazine.Of(capacity);
-        nint top = magazine.MakeEmpty(_memory);
+        nint top = magazine.MakeEmpty(_blocks[0]);
         for (int i = 0; i < capacity; i++) ((nint*)top)[i] = i + 1;
         Depot depot = default;
-        nint below = _memory + magazine.BlockBytes;
+        nint below = _blocks[1];
         magazine.MakeEmpty(below);
         depot.PushFull(below);
-        depot.PushFull(_memory);
-        Assert.Equal(_memory, depot.PopFull());
-        top = magazine.FullTop(_memory);
+        depot.PushFull(_blocks[0]);
+        Assert.Equal(_blocks[0], depot.PopFull());
+        top = magazine.FullTop(_blocks[0]);
         for (int i = capacity; i > 0; i--)
         {
             top -= sizeof(nint);
@@ -76,5 +76,86 @@ public sealed unsafe class DepotTests : IDisposable
         }
         Assert.True(Magazine.IsEmpty(top));
         Assert.Equal(0, magazine.CountOf(top));
+    }
+
+    [Fact]
+    public void An_exchange_says_whether_the_one_before_was_another_threads_and_moves_the_limit() => Properties.ForAllSequences(
+        Values.Pairs(Values.Between(1, 3), Values.Between(1, 150)),
+        40,
+        operations =>
+        {
+            const int Largest = 20;
+            Depot depot = default;
+            int limit = 0, last = 0, calm = 0;
+            foreach ((int thread, int times) in operations)
+            {
+                for (int i = 0; i < times; i++)
+                {
+                    bool changed = depot.NoteExchange(thread, Largest);
+                    Assert.Equal(last != 0 && last != thread, changed); // the very first has none before it
+                    calm = thread == last ? calm + 1 : 0;
+                    if (thread != last) limit = Math.Min(Largest, 2 * limit + 1);
+                    else if (calm % 64 == 0) limit /= 2;
+                    last = thread;
+                    Assert.Equal(limit, depot.Limit);
+                }
+            }
+        });
+
+    [Fact]
+    public void Threads_that_ask_for_full_magazines_are_counted_by_whether_they_got_one()
+    {
+        Depot depot = default;
+        depot.PopFull();
+        depot.PushFull(_blocks[0]);
+        depot.PushFull(_blocks[1]);
+        depot.PopEmpty(); // not asked for
+        depot.PushFull(depot.PopSurplus());
+        depot.PopFull();
+        depot.PopFull();
+        depot.PopFull();
+        Assert.Equal((2L, 2L), (depot.Hits, depot.Misses));
+    }
+
+    [Fact]
+    public void Four_threads_that_exchange_magazines_lose_none_and_share_none()
+    {
+        const int Threads = 4, Exchanges = 100_000;
+        Depot depot = default;
+        foreach (nint block in _blocks.All)
+        {
+            Magazine.Link(block) = 0;
+            if (block < _blocks[Blocks / 2]) depot.PushFull(block);
+            else depot.PushEmpty(block);
+        }
+        Depot* shared = &depot;
+        int exchanged = 0;
+        TestThreads.RunTogether(Threads, number =>
+        {
+            for (int i = 0; i < Exchanges; i++)
+            {
+                bool full = (i + number) % 3 != 0;
+                nint block = full ? shared->PopFull() : shared->PopEmpty();
+                if (block == 0) continue;
+                if (Magazine.Link(block) != 0) throw new InvalidOperationException("a magazine came out with a link in it");
+                // Marked while it is out, in the slot that the stack uses and in another.
+                Volatile.Write(ref Magazine.Link(block), number + 1);
+                Volatile.Write(ref ((nint*)block)[1], number + 1);
+                if (i % 16 == 0) Thread.Yield();
+                if (Volatile.Read(ref Magazine.Link(block)) != number + 1 || Volatile.Read(ref ((nint*)block)[1]) != number + 1)
+                    throw new InvalidOperationException("two threads hold the same magazine");
+                Magazine.Link(block) = 0;
+                if (i % 2 == 0) shared->PushFull(block);
+                else shared->PushEmpty(block);
+                Interlocked.Increment(ref exchanged);
+            }
+        });
+        Assert.InRange(exchanged, Threads * Exchanges / 4, Threads * Exchanges);
+        Assert.Equal(Blocks, depot.FullCount + depot.EmptyCount);
+        HashSet<nint> found = [];
+        while (depot.PopFull() is var block && block != 0) Assert.True(found.Add(block));
+        while (depot.PopEmpty() is var block && block != 0) Assert.True(found.Add(block));
+        Assert.Equal(_blocks.All.ToHashSet(), found);
+        Assert.Equal((0, 0), (depot.FullCount, depot.EmptyCount));
     }
 }

@@ -29,7 +29,7 @@ public sealed unsafe class ObjectCacheTests
         for (int step = 1; objects.Count < count; step = step * 2 + 1) objects.AddRange(cache.Take(step).Reverse());
         Assert.Equal(Enumerable.Range(0, (int)count).Select(i => address + (nint)i * bytes), objects);
         Assert.Empty(cache.Take(1));
-        Assert.Equal(1u, cache.Cache->Slabs.Count(NodeSlabs.Full));
+        Assert.Equal(1u, cache.Node->Slabs.Count(NodeSlabs.Full));
         for (uint page = slab; page < slab + cache.Cache->SlabPages; page++) Assert.Equal(TestCache.Index, LinearRegion.ClassOf(page));
     }
 
@@ -64,7 +64,7 @@ public sealed unsafe class ObjectCacheTests
         uint slab = (uint)LinearRegion.PageIndexOf((void*)inUse);
         cache.Grow();
         Assert.All(cache.Take(7), pointer => Assert.Equal(slab, (uint)LinearRegion.PageIndexOf((void*)pointer)));
-        Assert.Equal(1u, cache.Cache->Slabs.Count(NodeSlabs.Free));
+        Assert.Equal(1u, cache.Node->Slabs.Count(NodeSlabs.Free));
     }
 
     [Fact]
@@ -74,16 +74,16 @@ public sealed unsafe class ObjectCacheTests
         using TestCache cache = new(8192);
         for (int i = 0; i < Slabs; i++) cache.Grow();
         nint[] all = cache.Take(Slabs * (int)cache.Cache->ObjectsPerSlab);
-        Assert.Equal((uint)Slabs, cache.Cache->Slabs.Count(NodeSlabs.Full));
+        Assert.Equal((uint)Slabs, cache.Node->Slabs.Count(NodeSlabs.Full));
         cache.Grow();
         cache.Grow();
         Assert.Equal(0, cache.Put(all.AsSpan(1, 7))); // of the slab that gave the last ones, one object is missing
         Assert.Equal(1, cache.Put(all[0]));
         Assert.Equal(Slabs - 1, cache.Put(all.AsSpan(8)));
-        Assert.Equal(2u, cache.Cache->Slabs.Count(NodeSlabs.Free));
-        Assert.Equal(2u, cache.Cache->Slabs.SlabCount);
+        Assert.Equal(2u, cache.Node->Slabs.Count(NodeSlabs.Free));
+        Assert.Equal(2u, cache.Node->Slabs.SlabCount);
         Assert.Equal(2, cache.Shrink());
-        Assert.Equal(0u, cache.Cache->Slabs.SlabCount);
+        Assert.Equal(0u, cache.Node->Slabs.SlabCount);
     }
 
     [Fact]
@@ -155,7 +155,7 @@ public sealed unsafe class ObjectCacheTests
         for (int i = 0; i < 63; i++) Note(102);
         Assert.Equal(3, probe.Limit);
 
-        void Note(int thread) => cache.Cache->NoteExchange((void*)thread);
+        void Note(int thread) => cache.Cache->NoteExchange(cache.Node, (void*)thread);
     }
 
     [Fact]
@@ -172,7 +172,7 @@ public sealed unsafe class ObjectCacheTests
             {
                 for (int i = 0; i < times; i++)
                 {
-                    cache.Cache->NoteExchange((void*)thread);
+                    cache.Cache->NoteExchange(cache.Node, (void*)thread);
                     calm = thread == last ? calm + 1 : 0;
                     if (thread != last) limit = Math.Min(Largest, 2 * limit + 1);
                     else if (calm % 64 == 0) limit /= 2;
@@ -185,7 +185,7 @@ public sealed unsafe class ObjectCacheTests
     [Fact]
     public void The_object_an_address_lies_in_is_exact_for_every_object_of_every_class()
     {
-        for (int index = 1; index < SlabLayer.CacheCount; index++)
+        for (int index = 1; index < SlabLayer.FirstUserCache; index++)
         {
             ObjectCache* cache = SlabLayer.CacheAt(index);
             uint bytes = cache->ObjectBytes;
@@ -232,7 +232,7 @@ public sealed unsafe class ObjectCacheTests
         using (new InjectedFaults(OsCall.Commit))
         {
             while (cache.Cache->AllocDirect(null) is var pointer && pointer != null) direct.Add((nint)pointer);
-            Assert.False(cache.Cache->TryMakeSlab(null, out _));
+            Assert.False(cache.Cache->TryMakeSlabs(null, 1, out _));
             cache.Cache->Verify();
         }
         Assert.Equal(direct.Count, direct.Distinct().Count());
@@ -241,8 +241,8 @@ public sealed unsafe class ObjectCacheTests
         cache.Cache->FreeDirect(null, withMemory);
         foreach (nint pointer in direct) cache.Cache->FreeDirect(null, (void*)pointer);
         cache.Cache->Verify();
-        Assert.Equal(0u, cache.Cache->Slabs.SlabCount); // a slab that is free does not stay
-        Assert.Equal(0u, cache.Cache->Slabs.FreeObjects);
+        Assert.Equal(0u, cache.Node->Slabs.SlabCount); // a slab that is free does not stay
+        Assert.Equal(0u, cache.Node->Slabs.FreeObjects);
         cache.ForgetPeak();
     }
 
@@ -279,10 +279,10 @@ public sealed unsafe class ObjectCacheTests
         });
         shared->Verify();
         // None stays but those that one thread made while another's came, and that nobody used then.
-        Assert.Equal(shared->Slabs.SlabCount, shared->Slabs.Count(NodeSlabs.Free));
-        shared->Lock.Acquire();
-        uint surplus = shared->TakeFreeSlabs();
-        shared->Lock.Release();
+        Assert.Equal(shared->Node(0)->Slabs.SlabCount, shared->Node(0)->Slabs.Count(NodeSlabs.Free));
+        shared->Node(0)->Lock.Acquire();
+        uint surplus = shared->TakeFreeSlabs(shared->Node(0));
+        shared->Node(0)->Lock.Release();
         shared->GiveSlabs(null, surplus);
         cache.ForgetPeak();
     }
@@ -313,7 +313,7 @@ public sealed unsafe class ObjectCacheTests
             bits[0] = savedBits;
             LinearRegion.SetClass(slab, 1, TestCache.Index);
             Assert.Contains(words, error.Message, StringComparison.Ordinal);
-            Assert.False(cache.Cache->Lock.IsHeld);
+            Assert.False(cache.Node->Lock.IsHeld);
         }
     }
 
@@ -329,19 +329,21 @@ public sealed unsafe class ObjectCacheTests
     {
         private const int Blocks = 64;
 
-        private readonly nint _memory = (nint)NativeMemory.AlignedAlloc(Blocks * Magazine.SmallestBlockBytes, Magazine.SmallestBlockBytes);
+        private readonly MagazineBlocks _blocks = new(Blocks);
 
         internal int Limit
         {
             get
             {
+                CacheNode* node = cache->Node(0);
                 int count = 0;
-                for (; cache->DepotHasRoom; count++) cache->Depot.PushFull(_memory + count * Magazine.SmallestBlockBytes);
-                while (cache->Depot.PopFull() != 0) { }
+                for (; cache->DepotHasRoom(node); count++) node->Depot.PushFull(_blocks[count]);
+                while (node->Depot.PopFull() != 0) { }
+                Assert.Equal(node->Depot.Limit, count); // without slabs there is nothing that a thread may leave beyond it
                 return count;
             }
         }
 
-        public void Dispose() => NativeMemory.AlignedFree((void*)_memory);
+        public void Dispose() => _blocks.Dispose();
     }
 }

@@ -49,6 +49,8 @@ public sealed class SizeClassesTests
     [Fact]
     public void The_table_agrees_with_the_arithmetic()
     {
+        Assert.Equal(1024u, SizeClasses.TableBytes);
+        Assert.Equal(32_768u, SizeClasses.MagazineBytes);
         for (nuint bytes = 0; bytes <= SizeClasses.TableBytes; bytes++)
             if ((int)SizeClasses.OfSmall(bytes) != SizeClasses.Of(bytes)) Assert.Fail($"{bytes} B: the table says {SizeClasses.OfSmall(bytes)}");
     }

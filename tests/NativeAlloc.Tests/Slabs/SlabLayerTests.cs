@@ -10,7 +10,7 @@ using Xunit;
 namespace NativeAlloc.Tests.Slabs;
 
 /// <summary>
-/// Shows the way of an object between a thread's two magazines, the depot and the slabs: which steps need the lock, that a thread's objects can
+/// Shows the way of an object between a thread's two magazines, the depot and the slabs: which steps need a lock, that a thread's objects can
 /// serve another, that everything comes back in the end, and that the layer stands when there is no memory.
 /// </summary>
 public sealed unsafe class SlabLayerTests : IDisposable
@@ -19,7 +19,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     private static readonly nuint[] s_sizes = [64, 1024, 32_768, 65_536];
 
     /// <summary>The first of the caches that magazines come from, the one of the smallest.</summary>
-    private const int MagazineCache = SizeClasses.Count;
+    private const int MagazineCache = SlabLayer.FirstMagazineCache;
 
     private readonly TestThread _thread = new();
     private readonly uint _usedBefore;
@@ -53,7 +53,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
             Assert.Equal(LinearRegion.OrderOf(cache->SlabPages), cache->SlabOrder);
             int capacity = cache->Magazine.Capacity;
             Assert.InRange(capacity, 0, Magazine.LargestCapacity);
-            Assert.Equal(cache->ObjectBytes <= SizeClasses.TableBytes, capacity != 0);
+            Assert.Equal(cache->ObjectBytes <= SizeClasses.MagazineBytes, capacity != 0);
             Assert.True(capacity <= 2 || (uint)capacity * cache->ObjectBytes <= 16 * 1024);
             if (capacity != 0) Assert.Equal(Magazine.Of(capacity), cache->Magazine);
         }
@@ -63,7 +63,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
             Assert.Equal((uint)blockBytes[i], SlabLayer.CacheAt(MagazineCache + i)->ObjectBytes);
             Assert.Equal(0, SlabLayer.CacheAt(MagazineCache + i)->Magazine.Capacity); // else each magazine would need one
         }
-        Assert.Equal(SlabLayer.CacheCount, MagazineCache + blockBytes.Length);
+        Assert.Equal(SlabLayer.FirstUserCache, MagazineCache + blockBytes.Length);
     }
 
     [Theory]
@@ -110,9 +110,9 @@ public sealed unsafe class SlabLayerTests : IDisposable
         {
             Shrink(start);
             Walk(); // the first may still exchange
-            uint locks = cache->Lock.Acquisitions;
+            uint locks = cache->Node(0)->Lock.Acquisitions;
             for (int i = 0; i < 20; i++) Walk();
-            Assert.Equal(locks, cache->Lock.Acquisitions);
+            Assert.Equal(locks, cache->Node(0)->Lock.Acquisitions);
         }
         Shrink(live.Count);
 
@@ -131,20 +131,19 @@ public sealed unsafe class SlabLayerTests : IDisposable
     }
 
     [Fact]
-    public void What_one_thread_frees_serves_another_by_whole_magazines_and_without_new_slabs()
+    public void What_one_thread_frees_serves_another_by_whole_magazines_without_a_lock_or_new_slabs()
     {
         const int Rounds = 50;
         int index = SizeClasses.Of(1024);
         ObjectCache* cache = SlabLayer.CacheAt(index);
         using TestThread consumer = new();
-        Pass(); // fills both threads' magazines
-        Pass();
-        uint slabs = cache->Slabs.SlabCount, locks = cache->Lock.Acquisitions;
-        ulong refills = cache->Refills;
+        for (int i = 0; i < 4; i++) Pass(); // fills both threads' magazines, and the depot gets to know that there are two
+        uint slabs = cache->Node(0)->Slabs.SlabCount, locks = cache->Node(0)->Lock.Acquisitions;
+        ulong refills = cache->Node(0)->Refills;
         for (int i = 0; i < Rounds; i++) Pass();
-        Assert.Equal(slabs, cache->Slabs.SlabCount);
-        Assert.Equal(refills, cache->Refills); // no object came out of a slab
-        Assert.InRange(cache->Lock.Acquisitions - locks, 1u, 2u * Rounds * 5); // one per magazine and thread
+        Assert.Equal(slabs, cache->Node(0)->Slabs.SlabCount);
+        Assert.Equal(refills, cache->Node(0)->Refills); // no object came out of a slab
+        Assert.Equal(locks, cache->Node(0)->Lock.Acquisitions); // nor did the exchange take the lock
         Assert.True(_thread.Magazines->DepotExchanges >= Rounds);
 
         // Four magazines of objects go from the one to the other.
@@ -167,14 +166,14 @@ public sealed unsafe class SlabLayerTests : IDisposable
         using TestThread other = new();
         List<nint> objects = [];
         for (int i = 0; i < 2 * limit * capacity; i++) objects.Add(_thread.Alloc(index));
-        uint most = cache->Slabs.SlabCount;
+        uint most = cache->Node(0)->Slabs.SlabCount;
         // By turns, a magazine each: that is what makes a depot worth its memory.
         for (int i = 0; i < objects.Count; i++) (i / capacity % 2 == 0 ? _thread : other).Free(index, objects[i]);
-        Assert.Equal(limit, cache->Depot.FullCount);
-        Assert.False(cache->DepotHasRoom);
+        Assert.Equal(limit, cache->Node(0)->Depot.FullCount);
+        Assert.False(cache->DepotHasRoom(cache->Node(0)));
         cache->Verify();
         Assert.InRange(InUse(cache) - before, 0u, 4u * (uint)capacity); // two magazines each; all others are in slabs, or their slabs have gone
-        Assert.True(cache->Slabs.SlabCount < most, "no slab has gone");
+        Assert.True(cache->Node(0)->Slabs.SlabCount < most, "no slab has gone");
     }
 
     [Fact]
@@ -186,12 +185,12 @@ public sealed unsafe class SlabLayerTests : IDisposable
         using (TestThread other = new())
         {
             for (int i = 0; i < 20; i++) Pass(i % 2 == 0 ? _thread : other);
-            Assert.True(cache->DepotHasRoom || cache->Depot.FullCount != 0);
+            Assert.True(cache->DepotHasRoom(cache->Node(0)) || cache->Node(0)->Depot.FullCount != 0);
         }
         for (int i = 0; i < 100; i++) Pass(_thread);
-        Assert.False(cache->DepotHasRoom);
-        Assert.Equal(0, cache->Depot.FullCount);
-        uint slabs = cache->Slabs.SlabCount;
+        Assert.False(cache->DepotHasRoom(cache->Node(0)));
+        Assert.Equal(0, cache->Node(0)->Depot.FullCount);
+        uint slabs = cache->Node(0)->Slabs.SlabCount;
         Assert.InRange(slabs, 0u, 4u); // what the two magazines keep
 
         void Pass(TestThread thread)
@@ -231,7 +230,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         _thread.Drain();
         Reclaimer.ReleaseCaches();
         Assert.Equal(before, InUse(cache));
-        Assert.Equal(0, cache->Depot.FullCount + cache->Depot.EmptyCount);
+        Assert.Equal(0, cache->Node(0)->Depot.FullCount + cache->Node(0)->Depot.EmptyCount);
         Assert.Equal(0, _thread.Hot->Count);
         for (int i = 0; i < SlabLayer.MaxCaches; i++) Assert.Equal(SlabLayer.NoMagazine, _thread.Magazines->Loaded(i));
         Assert.Equal(_usedBefore, UsedPages());
@@ -397,14 +396,14 @@ public sealed unsafe class SlabLayerTests : IDisposable
         void* one = SlabLayer.AllocMiss(null, index), two = SlabLayer.AllocMiss(null, index);
         SlabLayer.CacheFigures between = SlabLayer.Count(index);
         Assert.Equal(before.Live + 2, between.Live);
-        Assert.Equal(cache->Slabs.SlabCount * cache->ObjectsPerSlab, between.Live + between.InMagazines + between.InSlabs);
+        Assert.Equal(cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab, between.Live + between.InMagazines + between.InSlabs);
         SlabLayer.FreeMiss(null, index, one);
         SlabLayer.FreeMiss(null, index, two);
         Assert.Equal(before.Live, SlabLayer.Count(index).Live);
     }
 
     // Objects that are not in a slab.
-    private static ulong InUse(ObjectCache* cache) => cache->Slabs.SlabCount * cache->ObjectsPerSlab - cache->Slabs.FreeObjects - (ulong)cache->Depot.FullCount * (uint)cache->Magazine.Capacity;
+    private static ulong InUse(ObjectCache* cache) => cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab - cache->Node(0)->Slabs.FreeObjects - (ulong)cache->Node(0)->Depot.FullCount * (uint)cache->Magazine.Capacity;
 
     private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 }

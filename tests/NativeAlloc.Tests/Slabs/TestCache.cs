@@ -18,19 +18,22 @@ internal sealed unsafe class TestCache : IDisposable
     /// <summary>By slab: which of its objects are free.</summary>
     private readonly SortedDictionary<uint, bool[]> _slabs = [];
 
-    /// <summary>By slab: the object that is handed out first.</summary>
-
     private readonly List<nint> _live = [];
+    private readonly CacheNode* _nodes;
     private int _peak;
 
     internal TestCache(nuint objectBytes, int magazineCapacity = 0, int depotLimit = 0)
     {
-        if (SlabLayer.CacheCount > Index) throw new InvalidOperationException("the index is one of the allocator's own");
+        if (SlabLayer.Exists(Index)) throw new InvalidOperationException("the allocator has a cache at this index");
         Cache = (ObjectCache*)NativeMemory.AllocZeroed((nuint)sizeof(ObjectCache));
-        Cache->Initialize(Index, objectBytes, magazineCapacity, depotLimit);
+        _nodes = (CacheNode*)NativeMemory.AllocZeroed((nuint)ObjectCache.NodeCount, (nuint)sizeof(CacheNode));
+        Cache->Initialize(Index, objectBytes, magazineCapacity, depotLimit, _nodes);
     }
 
     internal ObjectCache* Cache { get; }
+
+    /// <summary>The part that all slabs belong to, as the tests' pages are from the first node.</summary>
+    internal CacheNode* Node => Cache->Node(0);
 
     internal IReadOnlyList<nint> Live => _live;
 
@@ -39,17 +42,39 @@ internal sealed unsafe class TestCache : IDisposable
     internal int FreeObjects => _slabs.Values.Sum(objects => objects.Count(free => free));
 
     /// <summary>Makes a slab and adds it.</summary>
-    internal uint Grow()
+    internal uint Grow() => Grow(1)[0];
+
+    /// <summary>Makes one slab, or up to so many side by side, and adds them; returns their first pages in ascending order.</summary>
+    internal uint[] Grow(int wanted)
     {
-        Require(Cache->TryMakeSlab(null, out uint slab), "there is memory for a slab");
-        Cache->Lock.Acquire();
-        Cache->AddSlab(slab);
-        Cache->Lock.Release();
-        Require(slab % (1u << Cache->SlabOrder) == 0, "a slab begins at a multiple of its order");
-        _slabs.Add(slab, Enumerable.Repeat(true, (int)Cache->ObjectsPerSlab).ToArray());
+        Require(TryGrow(wanted, out uint[] slabs), "there is memory for a slab");
+        return slabs;
+    }
+
+    /// <summary>The same where there may be no memory.</summary>
+    internal bool TryGrow(int wanted, out uint[] slabs)
+    {
+        bool made = Cache->TryMakeSlabs(null, wanted, out CacheNode* grown);
+        slabs = made ? [.. NewSlabs().Order()] : [];
+        Require(!made || grown == Node, "the slabs are the first node's");
+        Require(slabs.Length <= wanted && made == (slabs.Length != 0), "there are as many new slabs as the answer says");
+        for (int i = 0; i < slabs.Length; i++)
+        {
+            Require(slabs[i] % (1u << Cache->SlabOrder) == 0, "a slab begins at a multiple of its order");
+            Require(slabs[i] == slabs[0] + i * Cache->SlabPages, "slabs that are made together stand side by side");
+            _slabs.Add(slabs[i], Enumerable.Repeat(true, (int)Cache->ObjectsPerSlab).ToArray());
+        }
         _peak = Math.Max(_peak, _slabs.Count);
         Check();
-        return slab;
+        return made;
+    }
+
+    private List<uint> NewSlabs()
+    {
+        List<uint> slabs = [];
+        for (uint slab = Node->Slabs.First(NodeSlabs.Free); slab != PageFrame.None; slab = LinearRegion.Frames[slab].Next)
+            if (!_slabs.ContainsKey(slab)) slabs.Add(slab);
+        return slabs;
     }
 
     /// <summary>
@@ -60,9 +85,9 @@ internal sealed unsafe class TestCache : IDisposable
     {
         nint[] slots = new nint[wanted];
         int available = FreeObjects, taken;
-        Cache->Lock.Acquire();
-        fixed (nint* first = slots) taken = Cache->TakeObjects(first, wanted);
-        Cache->Lock.Release();
+        Node->Lock.Acquire();
+        fixed (nint* first = slots) taken = Cache->TakeObjects(Node, first, wanted);
+        Node->Lock.Release();
         Require(taken == Math.Min(wanted, available), $"{taken} of {wanted} objects were taken and {available} were free");
         for (int i = taken; i-- > 0;)
         {
@@ -84,17 +109,29 @@ internal sealed unsafe class TestCache : IDisposable
     /// <summary>Puts objects back and gives the slabs that come out, which are those that become free, to the page layer; returns how many those are.</summary>
     internal int Put(params ReadOnlySpan<nint> objects)
     {
+        nint[] batch = objects.ToArray();
+        return PutAll(batch);
+    }
+
+    /// <summary>Puts several batches back under one lock, as magazines are drained.</summary>
+    internal int PutAll(params ReadOnlySpan<nint[]> batches)
+    {
         int unused = _slabs.Values.Count(all => !all.Contains(false));
-        foreach (nint pointer in objects)
+        foreach (nint[] batch in batches)
         {
-            uint slab = Cache->SlabOf((uint)LinearRegion.PageIndexOf((void*)pointer));
-            _slabs[slab][(pointer - (nint)LinearRegion.AddressOf(slab)) / (int)Cache->ObjectBytes] = true;
-            Require(_live.Remove(pointer), "the test holds the object");
+            foreach (nint pointer in batch)
+            {
+                uint slab = Cache->SlabOf((uint)LinearRegion.PageIndexOf((void*)pointer));
+                _slabs[slab][(pointer - (nint)LinearRegion.AddressOf(slab)) / (int)Cache->ObjectBytes] = true;
+                Require(_live.Remove(pointer), "the test holds the object");
+            }
         }
-        Cache->Lock.Acquire();
-        uint surplus;
-        fixed (nint* first = objects) surplus = Cache->PutObjects(first, objects.Length);
-        Cache->Lock.Release();
+        uint locks = Node->Lock.Acquisitions;
+        SlabReturn put = new(Cache, PageFrame.None);
+        foreach (nint[] batch in batches)
+            fixed (nint* first = batch) put.Put(first, batch.Length);
+        uint surplus = put.End();
+        Require(Node->Lock.Acquisitions == locks + (batches.ToArray().Any(batch => batch.Length != 0) ? 1 : 0), "the lock is taken once");
         int given = Give(surplus);
         Require(_slabs.Values.Count(all => !all.Contains(false)) == unused, "slabs that become free go back at once");
         return given;
@@ -103,14 +140,14 @@ internal sealed unsafe class TestCache : IDisposable
     /// <summary>Takes all free slabs out and gives them to the page layer; returns how many those are.</summary>
     internal int Shrink()
     {
-        Cache->Lock.Acquire();
-        uint surplus = Cache->TakeFreeSlabs();
-        Cache->Lock.Release();
+        Node->Lock.Acquire();
+        uint surplus = Cache->TakeFreeSlabs(Node);
+        Node->Lock.Release();
         return Give(surplus);
     }
 
     /// <summary>Slabs have come and gone past this: how many there were at a time is not known here.</summary>
-    internal void ForgetPeak() => _peak = (int)Cache->Slabs.PeakSlabCount;
+    internal void ForgetPeak() => _peak = (int)Node->Slabs.PeakSlabCount;
 
     private int Give(uint surplus)
     {
@@ -130,11 +167,11 @@ internal sealed unsafe class TestCache : IDisposable
     private void Check()
     {
         Cache->Verify();
-        Require(Cache->Slabs.SlabCount == _slabs.Count, "the slabs are counted");
-        Require(Cache->Slabs.FreeObjects == (ulong)FreeObjects, "the free objects are counted");
-        Require(Cache->Slabs.PeakSlabCount == _peak, "the most slabs there ever were are known");
+        Require(Node->Slabs.SlabCount == _slabs.Count, "the slabs are counted");
+        Require(Node->Slabs.FreeObjects == (ulong)FreeObjects, "the free objects are counted");
+        Require(Node->Slabs.PeakSlabCount == _peak, "the most slabs there ever were are known");
         for (int list = 0; list < NodeSlabs.ListCount; list++)
-            Require(Cache->Slabs.Count(list) == _slabs.Values.Count(objects => ListOf(objects) == list), "the slabs are on the lists they belong in");
+            Require(Node->Slabs.Count(list) == _slabs.Values.Count(objects => ListOf(objects) == list), "the slabs are on the lists they belong in");
         Require(UsedPages() == _usedBefore + _slabs.Count * Cache->SlabPages, "the cache has the pages of its slabs");
         foreach ((uint slab, bool[] objects) in _slabs)
         {
@@ -163,6 +200,7 @@ internal sealed unsafe class TestCache : IDisposable
         Put([.. _live]);
         Shrink();
         NativeMemory.Free(Cache);
+        NativeMemory.Free(_nodes);
         Require(_slabs.Count == 0 && UsedPages() == _usedBefore, "every page has come back");
     }
 }

@@ -31,15 +31,19 @@ internal sealed unsafe class TestThread : IDisposable
 
     internal void Free(int cache, nint pointer)
     {
-        nint top = Magazines->Loaded(cache);
+        int side = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer)); // the cache's index, or its return side
+        if (SlabLayer.IndexOfClass(side) != cache) throw new InvalidOperationException($"a page of cache {cache} has class {side}");
+        nint top = Magazines->Loaded(side);
         if (Magazine.MayBeFull(top))
         {
-            SlabLayer.FreeMiss(_block, cache, (void*)pointer);
+            SlabLayer.FreeMiss(_block, side, (void*)pointer);
             return;
         }
         *(nint*)top = pointer;
-        Magazines->SetLoaded(cache, top + sizeof(nint));
+        Magazines->SetLoaded(side, top + sizeof(nint));
     }
+
+    internal byte* Block => _block;
 
     internal void Drain() => SlabLayer.Drain(_block);
 

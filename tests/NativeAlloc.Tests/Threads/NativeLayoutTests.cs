@@ -26,7 +26,10 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(1, sizeof(ZoneKind));
         Assert.Equal(8, sizeof(Watermarks));
         Assert.Equal(16, sizeof(ThreadHeader));
-        Assert.Equal(24, sizeof(Depot));
+        Assert.Equal(16, sizeof(DepotStack));
+        Assert.Equal(64, sizeof(Depot));
+        Assert.Equal(CacheNode.Bytes, sizeof(CacheNode));
+        Assert.Equal(ObjectCache.Bytes, sizeof(ObjectCache));
         Assert.Equal(8 + 4 * HotPages.Capacity, sizeof(HotPages));
         Assert.Equal(4 * sizeof(int) + 7 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
         Assert.Equal(2 * sizeof(int), sizeof(Magazine));
@@ -126,6 +129,8 @@ public sealed unsafe class NativeLayoutTests
     [InlineData(typeof(ThreadPages))]
     [InlineData(typeof(NodeSlabs))]
     [InlineData(typeof(Depot))]
+    [InlineData(typeof(DepotStack))]
+    [InlineData(typeof(CacheNode))]
     [InlineData(typeof(Magazine))]
     [InlineData(typeof(ObjectCache))]
     [InlineData(typeof(ThreadMagazines))]
@@ -136,11 +141,37 @@ public sealed unsafe class NativeLayoutTests
     }
 
     [Fact]
+    public void What_is_written_without_a_lock_and_what_is_written_under_it_share_no_pair_of_cache_lines()
+    {
+        CacheNode* nodes = stackalloc CacheNode[2];
+        byte* node = (byte*)nodes;
+        Assert.Equal(0, (byte*)&nodes->Depot - node);
+        Assert.InRange(sizeof(Depot), 1, 128);
+        foreach (nint locked in (nint[])[(nint)((byte*)&nodes->Lock - node), (nint)((byte*)&nodes->Refills - node), (nint)((byte*)&nodes->Drains - node), (nint)((byte*)&nodes->Slabs - node)])
+            Assert.InRange(locked, 128, CacheNode.Bytes - 1);
+        Assert.InRange((byte*)&nodes->Slabs - node + sizeof(NodeSlabs), 1, CacheNode.Bytes);
+        Assert.Equal(0, CacheNode.Bytes % 128);
+    }
+
+    [Fact]
     public void Every_cache_has_an_index_that_fits_a_pages_class_byte()
     {
-        Assert.Equal(SizeClasses.Count + 3, SlabLayer.CacheCount); // three sizes of magazines
-        Assert.InRange(SlabLayer.CacheCount, 1, byte.MaxValue);
+        Assert.Equal(SizeClasses.Count, SlabLayer.FirstMagazineCache);
+        Assert.Equal(SizeClasses.Count + 3, SlabLayer.FirstUserCache); // three sizes of magazines
+        Assert.Equal(SlabLayer.MaxCaches, SlabLayer.EndOfCaches + SlabLayer.TinyClasses);
         Assert.Equal(byte.MaxValue + 1, SlabLayer.MaxCaches);
         Assert.InRange(Magazine.LargestCapacity, 1, byte.MaxValue);
+        HashSet<int> classes = [];
+        for (int index = 1; index < SlabLayer.EndOfCaches; index++)
+        {
+            Assert.Equal(index, SlabLayer.IndexOfClass(index));
+            Assert.True(classes.Add(index));
+            int side = SlabLayer.ReturnSideOf(index);
+            Assert.Equal(index, SlabLayer.IndexOfClass(side));
+            Assert.Equal(index <= SlabLayer.TinyClasses, side != index);
+            if (side != index) Assert.True(classes.Add(side));
+        }
+        Assert.Equal(Enumerable.Range(1, byte.MaxValue), classes.Order());
+        Assert.Equal([16u, 32u, 48u], Enumerable.Range(1, SlabLayer.TinyClasses).Select(index => (uint)SizeClasses.BytesOf(index)));
     }
 }

@@ -1,0 +1,53 @@
+using System.Runtime.CompilerServices;
+
+namespace NativeAlloc.TestHost;
+
+/// <summary>
+/// Callers of the fast paths, each in a method of its own, called until the runtime has compiled them for good. What it compiled is read from its listing, which the one who starts this process asks for by
+/// environment variables.
+/// </summary>
+internal static unsafe class CodeProbes
+{
+    internal const string Name = "code-probes";
+
+    /// <summary>The methods, as the listing names them.</summary>
+    internal static readonly string[] Methods = [nameof(AllocVariable), nameof(AllocConstant), nameof(Free), nameof(CacheAlloc), nameof(CacheFree)];
+
+    /// <summary>The one whose size is a constant.</summary>
+    internal const string ConstantSize = nameof(AllocConstant);
+
+    // Enough for the runtime to call a method hot twice, first to watch it and then for good; and pauses in which it does the work in the background.
+    private const int Rounds = 40, CallsPerRound = 500, PauseMilliseconds = 10;
+
+    internal static int Run()
+    {
+        using SlabCache cache = new("probes", 200);
+        nuint bytes = (nuint)Environment.ProcessorCount % 100 + 50; // not known to the compiler
+        for (int round = 0; round < Rounds; round++)
+        {
+            for (int i = 0; i < CallsPerRound; i++)
+            {
+                Free(AllocVariable(bytes));
+                Free(AllocConstant());
+                CacheFree(cache, CacheAlloc(cache));
+            }
+            Thread.Sleep(PauseMilliseconds);
+        }
+        return 0;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* AllocVariable(nuint bytes) => NativeAllocator.Alloc(bytes);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* AllocConstant() => NativeAllocator.Alloc(64);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Free(void* ptr) => NativeAllocator.Free(ptr);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* CacheAlloc(SlabCache cache) => cache.Alloc();
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void CacheFree(SlabCache cache, void* ptr) => cache.Free(ptr);
+}
