@@ -7,6 +7,7 @@ const string Help =
       {CompareOptions.Usage}
       {FragmentationCommand.Usage}
       {GrowthCommand.Usage}   first touch and clearing of memory, by all the ways there are
+      self-check  runs all workloads with few blocks on all allocators, and checks what they do
       list      workloads and allocators, and whether they are available
       micro     microbenchmarks; the other arguments go to BenchmarkDotNet (try: micro --list flat)
     Without arguments: a quick comparison of all bundled traces on all available allocators.
@@ -26,6 +27,8 @@ try
             return GrowthCommand.Run(args.AsSpan(1));
         case "list":
             return ListCommand.Run();
+        case SelfCheckCommand.Verb:
+            return SelfCheckCommand.Run(args.AsSpan(1));
         case "micro":
             return MicroCommand.Run(args[1..]);
         case "fragmentation":
@@ -37,7 +40,7 @@ try
         case MeasureCommand.Verb:
             return MeasureCommand.Run(args.AsSpan(1));
         default:
-            throw new UsageException($"unknown command '{args[0]}'; there are: compare, fragmentation, growth, list, micro");
+            throw new UsageException($"unknown command '{args[0]}'; there are: compare, fragmentation, growth, list, micro, self-check");
     }
 }
 catch (UsageException e)

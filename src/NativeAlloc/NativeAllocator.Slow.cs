@@ -93,17 +93,18 @@ public static unsafe partial class NativeAllocator
 
     private static void* AllocOrThrow(nuint askedBytes, nuint byteCount, nuint alignment, bool zeroed)
     {
-        void* pointer = TryAllocSlow(byteCount, alignment, zeroed);
-        if (pointer == null) ThrowHelper.ThrowOutOfMemory(askedBytes);
+        void* pointer = TryAllocSlow(byteCount, alignment, zeroed, out Exception? shrinkerError);
+        if (pointer == null) ThrowHelper.ThrowOutOfMemory(askedBytes, shrinkerError);
         return pointer;
     }
 
-    private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed)
+    private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed, out Exception? shrinkerError)
     {
+        shrinkerError = null;
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
         void* pointer = TryAllocOnce(byteCount, alignment, zeroed);
         // What caches and shrinkers hold may be just what is missing; the address space of a huge block is not.
-        if (pointer == null && byteCount <= LargeBlocks.LargestBytes && Reclaimer.Run(byteCount, out _)) pointer = TryAllocOnce(byteCount, alignment, zeroed);
+        if (pointer == null && byteCount <= LargeBlocks.LargestBytes && Reclaimer.Run(byteCount, out shrinkerError)) pointer = TryAllocOnce(byteCount, alignment, zeroed);
         return pointer;
     }
 
@@ -219,7 +220,9 @@ public static unsafe partial class NativeAllocator
         bool isLarge = LinearRegion.Frames[page].GetState() == PageState.Large;
         if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
         bool wholePages = ((nuint)ptr | oldBytes) % VirtualMemory.PageBytes == 0;
-        if (byteCount < oldBytes || !wholePages || alignment > VirtualMemory.PageBytes) return null;
+        // What is locked into memory stays where it is: what grew out of it need not be, and Linux (6.18) counts a lock that moves twice.
+        bool isLocked = LinearRegion.ZoneIndexOf((uint)page) % Zone.KindCount == (int)ZoneKind.Dma;
+        if (byteCount < oldBytes || !wholePages || isLocked || alignment > VirtualMemory.PageBytes) return null;
         void* moved = HugeBlocks.AllocFrom(ptr, oldBytes, byteCount);
         if (moved == null) return null;
         if (isLarge) LargeBlocks.TryFree((uint)page, clean: true);

@@ -175,7 +175,7 @@ public static unsafe partial class NativeAllocator
     /// <returns>False instead of an <see cref="OutOfMemoryException"/>.</returns>
     public static bool TryAlloc(nuint byteCount, out void* ptr)
     {
-        ptr = TryAllocSlow(byteCount, SizeClasses.Granule, zeroed: false);
+        ptr = TryAllocSlow(byteCount, SizeClasses.Granule, zeroed: false, out _);
         return ptr != null;
     }
 }

@@ -20,7 +20,7 @@ namespace NativeAlloc;
 ///                                                        ├               RemoveFallback
 ///                                                        ├ the next zone, the next node
 ///                                                        └ Reclaimer.Run, once more
-/// FreePage, FreePages ─ order 0: the thread's hot list, at its cold end if so told
+/// FreePage, FreePages ─ order 0: the thread's hot list, at the cold end if it was taken as cold
 ///                     └ Zone.Give: merges with its buddies
 /// </code>
 /// </remarks>
@@ -31,6 +31,9 @@ public static unsafe class PageAllocator
 
     /// <summary>The largest order: blocks of 64 MiB.</summary>
     public const int MaxOrder = LinearRegion.MaxOrder;
+
+    // In place of an order: the page was to be freed as pages of AllocExact.
+    private const int AnyOrder = -1;
 
     private const PageFlags AllFlags = PageFlags.Zeroed | PageFlags.Dma | PageFlags.High | PageFlags.Cold | PageFlags.Reclaimable | PageFlags.Movable | PageFlags.ThisNode;
 
@@ -69,7 +72,7 @@ public static unsafe class PageAllocator
     /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into memory.</exception>
     public static Page AllocPagesNode(int node, int order, PageFlags flags = default)
     {
-        if ((uint)node >= (uint)Math.Max(1, PageLayer.NodeCount)) ThrowHelper.ThrowBadNode(node, PageLayer.NodeCount);
+        if (node < 0 || node >= Math.Max(1, PageLayer.NodeCount)) ThrowHelper.ThrowBadNode(node, PageLayer.NodeCount);
         CheckOrder(order);
         return new Page(Take(RequestOf(order, 1u << order, flags) with { Node = node }, isExact: false));
     }
@@ -127,7 +130,7 @@ public static unsafe class PageAllocator
         return (void*)LinearRegion.AddressOf(Take(RequestOf(LinearRegion.OrderOf(count), count, flags), isExact: true));
     }
 
-    /// <summary>Gives a single page back (<c>__free_page</c>), to the hot end of the calling thread's list.</summary>
+    /// <summary>Gives a single page back (<c>__free_page</c>), to the hot end of the calling thread's list, or to its cold end if it was taken with <see cref="PageFlags.Cold"/>.</summary>
     /// <param name="page">A page taken with order 0.</param>
     /// <exception cref="ArgumentException">It is no page, is free already, or is not a block of order 0; the message says which. Nothing is changed.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -147,7 +150,7 @@ public static unsafe class PageAllocator
     {
         CheckOrder(order);
         if (page.IsNone) ThrowHelper.ThrowNoPage(nameof(page));
-        PageFault fault = PageBlocks.TryGive(Own(), page.Index, order, cold: false);
+        PageFault fault = PageBlocks.TryGive(Own(), page.Index, order);
         if (fault != PageFault.None) ThrowFault(page.Index, order, fault);
     }
 
@@ -184,7 +187,7 @@ public static unsafe class PageAllocator
         if (page.IsNone) ThrowHelper.ThrowForeign(address);
         if (page.Address != address) ThrowHelper.ThrowInsidePage(address, page.Index);
         bool found = LargeBlocks.TryFind(page.Index, out uint head, out uint pages);
-        if (!found) ThrowFault(page.Index, -1, PageBlocks.FindFault(page.Index, -1));
+        if (!found) ThrowFault(page.Index, AnyOrder, PageBlocks.FindFault(page.Index, AnyOrder));
         if (head != page.Index) ThrowHelper.ThrowInsideBlock(page.Index, head, pages);
         if (pages != count) ThrowHelper.ThrowOtherPageCount(page.Index, pages, byteCount);
         if (!LargeBlocks.TryFree(page.Index)) ThrowHelper.ThrowPageIsFree(page.Index);
@@ -221,7 +224,7 @@ public static unsafe class PageAllocator
         if (TryTakeOnce(own, request, isExact, out uint page, out PageFailure failure)) return page;
         nuint bytes = (nuint)request.Count << LinearRegion.PageShift;
         bool reclaimed = Reclaimer.Run(bytes, out Exception? shrinkerError);
-        if (!reclaimed || !TryTakeOnce(own, request, isExact, out page, out failure)) ThrowNoPages(request, bytes, failure, shrinkerError);
+        if (!reclaimed || !TryTakeOnce(own, request, isExact, out page, out failure)) ThrowNoPages(own, request, bytes, failure, shrinkerError);
         return page;
     }
 
@@ -229,10 +232,11 @@ public static unsafe class PageAllocator
         isExact ? LargeBlocks.TryTake(own, request, out page, out failure) : PageBlocks.TryTake(own, request, out page, out failure);
 
     [DoesNotReturn]
-    private static void ThrowNoPages(in PageRequest request, nuint bytes, PageFailure failure, Exception? shrinkerError)
+    private static void ThrowNoPages(ThreadPages* own, in PageRequest request, nuint bytes, PageFailure failure, Exception? shrinkerError)
     {
-        if (failure == PageFailure.LockLimit) ThrowHelper.ThrowLockLimit(bytes, Machine.LockLimitBytes);
-        ThrowHelper.ThrowOutOfPages(bytes, request.ThisNode ? Math.Max(0, request.Node) : null, shrinkerError);
+        if (failure == PageFailure.LockLimit) ThrowHelper.ThrowLockLimit(bytes, Machine.LockLimitBytes, shrinkerError);
+        int node = request.Node != PageRequest.LocalNode ? request.Node : own != null ? own->Node : NodeTopology.Current.NodeOfCurrentThread();
+        ThrowHelper.ThrowOutOfPages(bytes, request.ThisNode ? node : null, shrinkerError);
     }
 
     private static ThreadPages* Own() => ThreadPages.Of(NativeAllocator.GetBlock());
@@ -255,7 +259,7 @@ public static unsafe class PageAllocator
 
     private static void CheckOrder(int order)
     {
-        if ((uint)order > MaxOrder) ThrowHelper.ThrowBadOrder(order, MaxOrder);
+        if (order is < 0 or > MaxOrder) ThrowHelper.ThrowBadOrder(order, MaxOrder);
     }
 
     private static uint PageCountOf(nuint byteCount)
@@ -273,6 +277,9 @@ public static unsafe class PageAllocator
             case PageFault.AlreadyFree:
                 ThrowHelper.ThrowPageIsFree(page);
                 break;
+            case PageFault.OtherOrder when order == AnyOrder:
+                ThrowHelper.ThrowNotExact(page, frame.Order);
+                break;
             case PageFault.OtherOrder:
                 ThrowHelper.ThrowOtherOrder(page, frame.Order, order);
                 break;
@@ -280,6 +287,9 @@ public static unsafe class PageAllocator
                 ThrowHelper.ThrowInsideBlock(page, head, 1u << blockOrder);
                 break;
         }
-        ThrowHelper.ThrowNotAPageBlock(page, frame.State.ToString());
+        bool isLinear = page < LinearRegion.PageCount; // high pages are neither slabs nor large blocks
+        if (isLinear && LargeBlocks.TryFind(page, out uint first, out uint count) && first != page) ThrowHelper.ThrowInsideBlock(page, first, count);
+        bool isSlab = isLinear && LinearRegion.ClassOf(page) != 0; // of which only the first page's frame says so
+        ThrowHelper.ThrowNotAPageBlock(page, isSlab ? nameof(PageState.Slab) : frame.State.ToString());
     }
 }

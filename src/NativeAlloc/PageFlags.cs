@@ -21,7 +21,9 @@ public enum PageFlags
     /// </summary>
     High = 4,
 
-    /// <summary>The page is not in the processor's cache and need not be (<c>__GFP_COLD</c>): single pages only, a hint.</summary>
+    /// <summary>
+    /// The page need not be in the processor's cache (<c>__GFP_COLD</c>): it comes from the cold end of the thread's list, and goes back there. Single pages only, a hint.
+    /// </summary>
     Cold = 8,
 
     /// <summary>The caller can drop the pages on request (<c>__GFP_RECLAIMABLE</c>), by <see cref="PageAllocator.RegisterShrinker"/>.</summary>

@@ -35,7 +35,9 @@ internal sealed unsafe class FaultScenario
             _ballast.Add((nint)NativeAllocator.Alloc(SectionBytes));
         }
         while (NativeAllocator.GetStatistics().CommittedBytes == committed);
-        _bulkCount += NativeAllocator.GetStatistics().FreePageBytes / BulkObjectBytes;
+        // Of the zone that slabs are from; what is free in others is no use to them.
+        long freePages = NativeAllocator.GetStatistics().Zones.Where(zone => zone.Zone == PageZone.Normal).Sum(zone => zone.FreePages);
+        _bulkCount += (nuint)freePages * PageAllocator.PageSize / BulkObjectBytes;
     }
 
     /// <summary>Goes the whole way.</summary>

@@ -1,20 +1,38 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 
 namespace NativeAlloc.TestHost;
 
 /// <summary>What the system says of this process.</summary>
-internal static class ProcessMemory
+internal static unsafe partial class ProcessMemory
 {
     /// <summary>Bytes of the process that are in memory (VmRSS).</summary>
-    internal static long ResidentBytes()
+    internal static long ResidentBytes() => ReadStatus("VmRSS:");
+
+    /// <summary>Bytes that the process has locked into memory (VmLck).</summary>
+    internal static long LockedBytes() => ReadStatus("VmLck:");
+
+    /// <summary>Whether every system page of a mapped range is in memory.</summary>
+    internal static bool IsResident(void* address, nuint bytes)
     {
-        const string Label = "VmRSS:";
+        byte[] pages = new byte[bytes / (nuint)Environment.SystemPageSize];
+        fixed (byte* vector = pages)
+        {
+            if (MInCore((nuint)address, bytes, vector) != 0) throw new InvalidOperationException($"The system does not say what is behind 0x{(nuint)address:x}.");
+        }
+        return Array.TrueForAll(pages, static page => (page & 1) != 0);
+    }
+
+    private static long ReadStatus(string label)
+    {
         foreach (string line in File.ReadLines("/proc/self/status"))
         {
-            if (!line.StartsWith(Label, StringComparison.Ordinal)) continue;
-            string kibibytes = line[Label.Length..].Replace("kB", "", StringComparison.Ordinal).Trim();
+            if (!line.StartsWith(label, StringComparison.Ordinal)) continue;
+            string kibibytes = line[label.Length..].Replace("kB", "", StringComparison.Ordinal).Trim();
             return long.Parse(kibibytes, CultureInfo.InvariantCulture) * 1024;
         }
-        throw new InvalidOperationException("/proc/self/status has no VmRSS.");
+        throw new InvalidOperationException($"/proc/self/status has no {label}");
     }
+
+    [LibraryImport("libc", EntryPoint = "mincore")] private static partial int MInCore(nuint address, nuint length, byte* vector);
 }

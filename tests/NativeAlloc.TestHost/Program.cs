@@ -10,6 +10,9 @@ internal static class Program
         switch (args[0])
         {
             case BadFrees.Name: return BadFrees.Run(rest);
+            case FakeNodes.Name: return FakeNodes.Run(rest);
+            case LockLimit.Name: return LockLimit.Run(rest);
+            case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
             case CodeProbes.Name: return CodeProbes.Run();
             case ReturnSides.Name: return ReturnSides.Run();
             case StartupFaults.Name: return StartupFaults.Run(rest);

@@ -6,6 +6,8 @@ namespace NativeAlloc.Benchmarks.Allocators;
 /// </summary>
 internal unsafe interface IAllocator
 {
+    private static readonly Dictionary<string, long> s_noCounters = [];
+
     static abstract void* Alloc(nuint size);
 
     static abstract void* AllocZeroed(nuint size);
@@ -27,6 +29,12 @@ internal unsafe interface IAllocator
 
     /// <summary>Frees a block of <see cref="AllocPages"/>.</summary>
     static abstract void FreePages(void* block, int order);
+
+    /// <summary>
+    /// What the allocator counts about itself, by name, since the process began. Results have these per 1000 operations, so
+    /// a new entry is all that a new figure needs.
+    /// </summary>
+    static virtual IReadOnlyDictionary<string, long> ReadCounters() => s_noCounters;
 
     /// <summary>What a block of <see cref="AllocPages"/> has.</summary>
     static nuint BytesOf(int order) => (nuint)PageAllocator.PageSize << order;

@@ -18,4 +18,16 @@ internal readonly unsafe struct NativeAllocAllocator : IAllocator
     public static void* AllocPages(int order) => PageAllocator.GetFreePages(order);
 
     public static void FreePages(void* block, int order) => PageAllocator.FreePages(block, order);
+
+    public static IReadOnlyDictionary<string, long> ReadCounters()
+    {
+        AllocatorStatistics statistics = NativeAllocator.GetStatistics();
+        return new Dictionary<string, long>
+        {
+            ["lockAcquisitions"] = statistics.LockAcquisitions,
+            ["depotExchanges"] = statistics.DepotExchanges,
+            // What other threads write too: a lock is taken and let go; an exchange changes two stacks, their counts, and how often it was done.
+            ["sharedLineWrites"] = 2 * statistics.LockAcquisitions + 5 * statistics.DepotExchanges,
+        };
+    }
 }

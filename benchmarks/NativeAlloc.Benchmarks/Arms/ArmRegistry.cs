@@ -17,6 +17,7 @@ internal static class ArmRegistry
         new ManagedArm<JemallocAllocator>("jemalloc", "jemalloc by function pointer", CLibrary.Jemalloc),
         new ManagedArm<TcmallocAllocator>("tcmalloc", "tcmalloc by function pointer", CLibrary.Tcmalloc),
         new ManagedArm<MmapAllocator>("mmap", "mmap and munmap for every block, whole pages only") { WholePagesOnly = true },
+        new ManagedArm<ArrayPoolAllocator>("arraypool", "ArrayPool<byte>.Shared, managed arrays only") { ArraysOnly = true },
     ];
 
     public static IReadOnlyList<NativeArm> Native { get; } =

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using NativeAlloc.Benchmarks.Allocators;
 using NativeAlloc.Benchmarks.Commands;
+using NativeAlloc.Benchmarks.Heaps;
 using NativeAlloc.Benchmarks.Measuring;
 using NativeAlloc.Benchmarks.Workloads;
 
@@ -13,9 +14,13 @@ internal abstract class ManagedArm(string name, string description, CLibrary? li
     /// <summary>The arm has nothing but <see cref="IAllocator.AllocPages"/>.</summary>
     public bool WholePagesOnly { get; init; }
 
+    /// <summary>The arm has no pointers, and runs workloads only that can do with managed arrays.</summary>
+    public bool ArraysOnly { get; init; }
+
     public override string? Missing => library?.Missing;
 
-    public override bool Supports(IWorkload workload) => workload.WholePages || !WholePagesOnly;
+    public override bool Supports(IWorkload workload) =>
+        (workload.WholePages || !WholePagesOnly) && (workload.Arrays || !ArraysOnly);
 
     public override ProcessStartInfo CreateChild(RunRequest request)
     {
@@ -27,13 +32,30 @@ internal abstract class ManagedArm(string name, string description, CLibrary? li
         start.ArgumentList.Add(request.Policy.MinTimedPasses.ToString(CultureInfo.InvariantCulture));
         start.ArgumentList.Add(request.Policy.MinSeconds.ToString(CultureInfo.InvariantCulture));
 
+        SetEnvironment(start, request.Threads);
+        return start;
+    }
+
+    /// <summary>What a process in which arms run needs from its start.</summary>
+    public static void SetEnvironment(ProcessStartInfo start, int threads)
+    {
         start.Environment.Add(Tiering.ChildEnvironment!);
         start.Environment.Add(CLibrary.RequiredEnvironment!);
-        return start;
+
+        // Threads of the pool: as many as asked for, neither more nor less. The runtime reads hexadecimal numbers.
+        string hexadecimal = threads.ToString("X", CultureInfo.InvariantCulture);
+        start.Environment["DOTNET_ThreadPool_ForceMinWorkerThreads"] = hexadecimal;
+        start.Environment["DOTNET_ThreadPool_ForceMaxWorkerThreads"] = hexadecimal;
     }
 
     /// <summary>Measures here and now; this is what the child does.</summary>
     public abstract RunResult Measure(IPreparedWorkload workload, PassPolicy policy);
+
+    /// <summary>One warm-up, one pass and the examination, without waiting for optimised code; returns the pass's time.</summary>
+    public abstract long RunOnce(IPreparedWorkload workload);
+
+    /// <summary>See <see cref="HeapBinding{TAllocator}.Count"/>.</summary>
+    public abstract (long Operations, long Expected, long Left) Count(HeapWorkload workload, int threads, ThreadTeam team);
 }
 
 /// <inheritdoc/>
@@ -43,4 +65,15 @@ internal sealed class ManagedArm<TAllocator>(string name, string description, CL
 {
     public override RunResult Measure(IPreparedWorkload workload, PassPolicy policy) =>
         Measurement.Run<TAllocator>(workload, policy);
+
+    public override long RunOnce(IPreparedWorkload workload)
+    {
+        workload.WarmUp<TAllocator>();
+        long time = workload.RunPass<TAllocator>();
+        workload.Examine<TAllocator>();
+        return time;
+    }
+
+    public override (long Operations, long Expected, long Left) Count(HeapWorkload workload, int threads, ThreadTeam team) =>
+        HeapBinding<TAllocator>.Count(workload, threads, team);
 }

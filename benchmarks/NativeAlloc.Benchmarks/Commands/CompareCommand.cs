@@ -37,9 +37,9 @@ internal static class CompareCommand
         };
         List<Outcome> outcomes = ProgressDisplay.Show(comparison.TotalRuns, comparison.Run);
 
-        new ComparisonReport(outcomes, options.Threads).Print();
+        new ComparisonReport(outcomes, options.Counters).Print();
         if (options.JsonFile is not null)
-            JsonReport.Write(options.JsonFile, outcomes, options.Threads);
+            JsonReport.Write(options.JsonFile, outcomes);
         return outcomes.Any(outcome => outcome.Failure is not null) ? 1 : 0;
     }
 
@@ -61,8 +61,15 @@ internal static class CompareCommand
 
         foreach (string name in options.Workloads.Distinct())
         {
+            if (WorkloadRegistry.Groups.TryGetValue(name, out IReadOnlyList<IWorkload>? group))
+            {
+                chosen.AddRange(group.Except(chosen));
+                continue;
+            }
+
             chosen.Add(WorkloadRegistry.Find(name) ?? throw new UsageException(
-                $"unknown workload '{name}'; there are: {string.Join(", ", WorkloadRegistry.All.Select(w => w.Name))}"));
+                $"unknown workload '{name}'; there are: {string.Join(", ", WorkloadRegistry.All.Select(w => w.Name))}; " +
+                $"and groups of them: {string.Join(", ", WorkloadRegistry.Groups.Keys)}"));
         }
 
         if (chosen.Count == 0)

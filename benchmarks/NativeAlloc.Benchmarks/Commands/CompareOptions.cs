@@ -6,8 +6,8 @@ namespace NativeAlloc.Benchmarks.Commands;
 internal sealed class CompareOptions
 {
     public const string Usage =
-        "compare [--trace FILE]... [--workload NAME[:PARAMETER=VALUE]...,...] [--allocator NAME,...] [--threads N] [--runs N] " +
-        "[--json FILE] [--native]";
+        "compare [--trace FILE]... [--workload NAME[:PARAMETER=VALUE]...,...] [--allocator NAME,...] [--threads N,...] [--runs N] " +
+        "[--json FILE] [--counters] [--native]";
 
     private const int MaxThreads = 1024;
     private const int MaxRuns = 10_000;
@@ -18,7 +18,8 @@ internal sealed class CompareOptions
 
     public List<string> Allocators { get; } = [];
 
-    public int Threads { get; private set; } = 1;
+    /// <summary>Numbers of threads, each for a row of its own.</summary>
+    public IReadOnlyList<int> Threads { get; private set; } = [1];
 
     public int Runs { get; private set; } = 5;
 
@@ -26,6 +27,9 @@ internal sealed class CompareOptions
 
     /// <summary>Also measure the C allocators under a program written in C.</summary>
     public bool Native { get; private set; }
+
+    /// <summary>Also show what the allocators count about themselves.</summary>
+    public bool Counters { get; private set; }
 
     /// <summary>Nothing in particular was asked for, so a first impression soon is better than a precise one later.</summary>
     public bool Quick { get; private init; }
@@ -43,6 +47,12 @@ internal sealed class CompareOptions
             if (parts[0] == "--native" && parts.Length == 1)
             {
                 options.Native = true;
+                continue;
+            }
+
+            if (parts[0] == "--counters" && parts.Length == 1)
+            {
+                options.Counters = true;
                 continue;
             }
 
@@ -72,7 +82,7 @@ internal sealed class CompareOptions
                 Allocators.AddRange(Names(option, value));
                 break;
             case "--threads":
-                Threads = Number(option, value, MaxThreads);
+                Threads = [.. Names(option, value).Select(text => Number(option, text, MaxThreads)).Distinct()];
                 break;
             case "--runs":
                 Runs = Number(option, value, MaxRuns);

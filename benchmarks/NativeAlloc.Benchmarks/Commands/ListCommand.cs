@@ -14,6 +14,9 @@ internal static class ListCommand
         foreach (IWorkload workload in WorkloadRegistry.All)
             workloads.AddRow(workload.Name.EscapeMarkup(), workload.Description.EscapeMarkup());
 
+        foreach ((string name, IReadOnlyList<IWorkload> group) in WorkloadRegistry.Groups)
+            workloads.AddRow(name.EscapeMarkup(), $"group: {string.Join(", ", group.Select(w => w.Name))}".EscapeMarkup());
+
         Table arms = new Table().Title("Allocators").AddColumns("Name", "What it is", "Available");
         foreach (Arm arm in ArmRegistry.All)
         {

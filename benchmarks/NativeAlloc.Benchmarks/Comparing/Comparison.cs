@@ -14,32 +14,34 @@ namespace NativeAlloc.Benchmarks.Comparing;
 /// </summary>
 internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyList<Arm> arms, Staging staging)
 {
-    public required int Threads { get; init; }
+    /// <summary>Every workload runs with each of these numbers of threads.</summary>
+    public required IReadOnlyList<int> Threads { get; init; }
 
     public required int Runs { get; init; }
 
     public required PassPolicy Policy { get; init; }
 
-    public int TotalRuns => Runs * workloads.Sum(workload => arms.Count(arm => arm.Supports(workload)));
+    public int TotalRuns => Runs * Threads.Count * workloads.Sum(workload => arms.Count(arm => arm.Supports(workload)));
 
     public List<Outcome> Run(Action<string> report)
     {
-        Dictionary<(IWorkload, Arm), Outcome> outcomes = [];
-        foreach (IWorkload workload in workloads)
+        (IWorkload Workload, int Threads)[] rows = [.. workloads.SelectMany(_ => Threads, (workload, threads) => (workload, threads))];
+        Dictionary<(IWorkload, int, Arm), Outcome> outcomes = [];
+        foreach ((IWorkload workload, int threads) in rows)
         {
             foreach (Arm arm in arms.Where(arm => arm.Supports(workload)))
-                outcomes.Add((workload, arm), new Outcome(workload.Name, arm.Name));
+                outcomes.Add((workload, threads, arm), new Outcome(workload.Name, threads, arm.Name));
         }
 
         for (int run = 0; run < Runs; run++)
         {
-            for (int w = 0; w < workloads.Count; w++)
+            for (int r = 0; r < rows.Length; r++)
             {
                 for (int a = 0; a < arms.Count; a++)
                 {
-                    Arm arm = arms[(a + run + w) % arms.Count];
-                    if (outcomes.TryGetValue((workloads[w], arm), out Outcome? outcome))
-                        report($"{outcome.Workload} on {outcome.Allocator}: {RunOnce(workloads[w], arm, outcome)}");
+                    Arm arm = arms[(a + run + r) % arms.Count];
+                    if (outcomes.TryGetValue((rows[r].Workload, rows[r].Threads, arm), out Outcome? outcome))
+                        report($"{Describe(outcome)}: {RunOnce(rows[r].Workload, arm, outcome)}");
                 }
             }
         }
@@ -47,12 +49,15 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
         return [.. outcomes.Values];
     }
 
+    private string Describe(Outcome outcome) =>
+        $"{outcome.Workload}{(Threads.Count > 1 ? $" ({outcome.Threads} threads)" : "")} on {outcome.Allocator}";
+
     private string RunOnce(IWorkload workload, Arm arm, Outcome outcome)
     {
         if (outcome.Failure is not null)
             return "left out";
 
-        RunRequest request = new(workload.Name, staging.FileOf(workload), Threads, Policy, staging.Replayer);
+        RunRequest request = new(workload.Name, staging.FileOf(workload), outcome.Threads, Policy, staging.Replayer);
         ProcessStartInfo start = arm.CreateChild(request);
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;

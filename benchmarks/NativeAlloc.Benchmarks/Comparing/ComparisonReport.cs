@@ -5,19 +5,26 @@ using Spectre.Console;
 namespace NativeAlloc.Benchmarks.Comparing;
 
 /// <summary>
-/// The results as tables: a row per workload, a column per allocator, and geometric means below. One table is about time,
-/// one about memory, one sets both in relation to the library (or to the first allocator if it takes no part),
-/// and one has the figures that only some workloads add.
+/// The results as tables: a row per workload (and number of threads), a column per allocator, and geometric means below. One
+/// table is about time, one about memory, one sets both in relation to the library (or to the first allocator if it takes no
+/// part), and one has the figures that only some workloads add.
 /// </summary>
-internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, int threads)
+internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool withCounters)
 {
     private const string MeanLabel = "geometric mean";
+    private const string Unsupported = "unsupported";
 
-    private readonly string[] _workloads = [.. outcomes.Select(outcome => outcome.Workload).Distinct()];
+    private readonly Row[] _rows = [.. outcomes.Select(Row.Of).Distinct()];
+    private readonly int[] _threads = [.. outcomes.Select(outcome => outcome.Threads).Distinct()];
     private readonly string[] _allocators = [.. outcomes.Select(outcome => outcome.Allocator).Distinct()];
 
-    private readonly Dictionary<(string, string), Outcome> _usable =
-        outcomes.Where(outcome => outcome.Failure is null).ToDictionary(outcome => (outcome.Workload, outcome.Allocator));
+    private readonly Dictionary<(Row, string), Outcome> _usable =
+        outcomes.Where(outcome => outcome.Failure is null).ToDictionary(outcome => (Row.Of(outcome), outcome.Allocator));
+
+    private readonly record struct Row(string Workload, int Threads)
+    {
+        public static Row Of(Outcome outcome) => new(outcome.Workload, outcome.Threads);
+    }
 
     public void Print()
     {
@@ -27,13 +34,13 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, int thre
             $"Time in ns per operation: median (best){OnThreads}",
             Build(
                 Describe(time => $"{time.NsPerOp:F1} ({time.NsPerOpBest:F1})"),
-                allocator => Mean(_workloads, allocator, Time) is { } mean ? $"{mean:F1}" : null));
+                allocator => Mean(_rows, allocator, Time) is { } mean ? $"{mean:F1}" : null));
         Write(
             console,
             $"Peak resident memory in KiB, less what was resident before{OnThreads}",
             Build(
                 Describe(memory => $"{memory.PeakKiB}"),
-                allocator => Mean(_workloads, allocator, Peak) is { } mean ? $"{mean:F0}" : null,
+                allocator => Mean(_rows, allocator, Peak) is { } mean ? $"{mean:F0}" : null,
                 withLive: true));
 
         string reference = _allocators.Contains(ArmRegistry.Reference) ? ArmRegistry.Reference : _allocators[0];
@@ -43,15 +50,35 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, int thre
                 console,
                 $"Time and peak relative to {reference} (below 1 is better than {reference}){OnThreads}",
                 Build(
-                    (workload, allocator) => Ratios([workload], allocator, reference),
-                    allocator => Ratios(_workloads, allocator, reference)));
+                    (row, allocator) => Ratios([row], allocator, reference),
+                    allocator => Ratios(_rows, allocator, reference)));
         }
 
         if (_usable.Values.Any(outcome => outcome.Figures.Count > 0))
-            Write(console, $"Further figures, median of the runs{OnThreads}", BuildFigures());
+            Write(console, $"Further figures, median of the runs{OnThreads}", BuildFigures("figure", outcome => outcome.Figures));
+        if (withCounters && _usable.Values.Any(outcome => outcome.CpuNsPerOp is not null))
+        {
+            Write(
+                console,
+                $"Processor time of all threads in ns per operation, median of the runs{OnThreads}",
+                Build(
+                    Describe(outcome => outcome.CpuNsPerOp is { } cpu ? $"{cpu:F1}" : "-"),
+                    allocator => Mean(_rows, allocator, Cpu) is double mean and > 0 ? $"{mean:F1}" : null));
+        }
+
+        if (withCounters && _usable.Values.Any(outcome => outcome.Counters.Count > 0))
+        {
+            Write(
+                console,
+                $"Counters per 1000 operations (allocations and frees), median of the runs{OnThreads}",
+                BuildFigures("counter", outcome => outcome.Counters));
+        }
 
         foreach (Outcome failed in outcomes.Where(outcome => outcome.Failure is not null))
-            console.MarkupLineInterpolated($"[red]{failed.Workload} on {failed.Allocator} failed: {failed.Failure}[/]");
+        {
+            string threads = _threads.Length > 1 ? $" ({failed.Threads} threads)" : "";
+            console.MarkupLineInterpolated($"[red]{failed.Workload}{threads} on {failed.Allocator} failed: {failed.Failure}[/]");
+        }
     }
 
     /// <summary>The title is a line of its own: as the table's it would be broken to the table's width.</summary>
@@ -62,32 +89,34 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, int thre
         console.Write(table);
     }
 
-    private string OnThreads => threads > 1 ? $", {threads} threads" : "";
+    private string OnThreads => _threads is [> 1 and int threads] ? $", {threads} threads" : "";
 
     private Table Build(
-        Func<string, string, string?> cell,
+        Func<Row, string, string?> cell,
         Func<string, string?> mean,
         bool withLive = false)
     {
         Table table = new();
-        table.AddColumn("workload");
+        AddRowHeads(table);
         if (withLive)
             table.AddColumn(new TableColumn("alive").RightAligned());
         foreach (string allocator in _allocators)
             table.AddColumn(new TableColumn(allocator.EscapeMarkup()).RightAligned());
 
-        foreach (string workload in _workloads)
+        foreach (Row row in _rows)
         {
-            List<string> cells = [workload.EscapeMarkup()];
+            List<string> cells = RowHead(row);
             if (withLive)
-                cells.Add(Text(LiveOf(workload)));
-            cells.AddRange(_allocators.Select(allocator => Text(cell(workload, allocator))));
+                cells.Add(Text(LiveOf(row)));
+            cells.AddRange(_allocators.Select(allocator => Text(IsSupported(row, allocator) ? cell(row, allocator) : Unsupported)));
             table.AddRow([.. cells]);
         }
 
-        if (_workloads.Length > 1)
+        if (_rows.Length > 1)
         {
             List<string> cells = [MeanLabel];
+            if (_threads.Length > 1)
+                cells.Add("");
             if (withLive)
                 cells.Add("");
             cells.AddRange(_allocators.Select(allocator => Text(mean(allocator))));
@@ -97,46 +126,60 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, int thre
         return table;
     }
 
-    private Table BuildFigures()
+    private Table BuildFigures(string title, Func<Outcome, IReadOnlyDictionary<string, double>> figures)
     {
-        Table table = new Table().AddColumns("workload", "allocator", "figure");
+        Table table = new();
+        AddRowHeads(table);
+        table.AddColumns("allocator", title);
         table.AddColumn(new TableColumn("value").RightAligned());
-        foreach (Outcome outcome in _usable.Values)
+        foreach (((Row row, string allocator), Outcome outcome) in _usable)
         {
-            foreach ((string name, double value) in outcome.Figures)
-            {
-                table.AddRow(
-                    outcome.Workload.EscapeMarkup(), outcome.Allocator.EscapeMarkup(), name.EscapeMarkup(), $"{value:0.###}");
-            }
+            foreach ((string name, double value) in figures(outcome))
+                table.AddRow([.. RowHead(row), allocator.EscapeMarkup(), name.EscapeMarkup(), $"{value:0.###}"]);
         }
 
         return table;
     }
 
-    private Func<string, string, string?> Describe(Func<Outcome, string> describe) =>
-        (workload, allocator) => _usable.TryGetValue((workload, allocator), out Outcome? outcome) ? describe(outcome) : null;
+    private void AddRowHeads(Table table)
+    {
+        table.AddColumn("workload");
+        if (_threads.Length > 1)
+            table.AddColumn(new TableColumn("threads").RightAligned());
+    }
 
-    private string? LiveOf(string workload) =>
-        _usable.Values.FirstOrDefault(outcome => outcome.Workload == workload) is { } outcome ? $"{outcome.LiveKiB}" : null;
+    private List<string> RowHead(Row row) =>
+        _threads.Length > 1 ? [row.Workload.EscapeMarkup(), $"{row.Threads}"] : [row.Workload.EscapeMarkup()];
 
-    private string? Ratios(IReadOnlyCollection<string> over, string allocator, string reference) =>
+    private Func<Row, string, string?> Describe(Func<Outcome, string> describe) =>
+        (row, allocator) => _usable.TryGetValue((row, allocator), out Outcome? outcome) ? describe(outcome) : null;
+
+    private bool IsSupported(Row row, string allocator) =>
+        outcomes.Any(outcome => Row.Of(outcome) == row && outcome.Allocator == allocator);
+
+    private string? LiveOf(Row row) =>
+        _usable.Values.FirstOrDefault(outcome => Row.Of(outcome) == row) is { } outcome ? $"{outcome.LiveKiB}" : null;
+
+    private string? Ratios(IReadOnlyCollection<Row> over, string allocator, string reference) =>
         Mean(over, allocator, Time) / Mean(over, reference, Time) is { } time &&
         Mean(over, allocator, Peak) / Mean(over, reference, Peak) is { } peak
             ? $"{time:F2}, {peak:F2}"
             : null;
 
-    /// <summary>Null unless all the workloads have a result: means over different workloads do not compare.</summary>
-    private double? Mean(IReadOnlyCollection<string> over, string allocator, Func<Outcome, double> value)
+    /// <summary>Null unless all the rows have a result: means over different rows do not compare.</summary>
+    private double? Mean(IReadOnlyCollection<Row> over, string allocator, Func<Outcome, double> value)
     {
         double[] values =
         [
-            .. over.Where(workload => _usable.ContainsKey((workload, allocator)))
-                .Select(workload => value(_usable[(workload, allocator)])),
+            .. over.Where(row => _usable.ContainsKey((row, allocator)))
+                .Select(row => value(_usable[(row, allocator)])),
         ];
         return values.Length == over.Count ? Statistics.GeometricMean(values) : null;
     }
 
     private static double Time(Outcome outcome) => outcome.NsPerOp;
+
+    private static double Cpu(Outcome outcome) => outcome.CpuNsPerOp ?? double.NaN;
 
     /// <summary>At least 1 KiB: a workload that fits what was resident before must not make every mean zero.</summary>
     private static double Peak(Outcome outcome) => Math.Max(1, outcome.PeakKiB);

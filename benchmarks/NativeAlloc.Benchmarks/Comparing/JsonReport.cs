@@ -12,12 +12,12 @@ internal static class JsonReport
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     };
 
-    public static void Write(string path, IEnumerable<Outcome> outcomes, int threads)
+    public static void Write(string path, IEnumerable<Outcome> outcomes)
     {
         IEnumerable<Entry> entries = outcomes.Where(outcome => outcome.Failure is null).Select(outcome => new Entry(
             outcome.Workload,
             outcome.Allocator,
-            threads,
+            outcome.Threads,
             outcome.Runs,
             Math.Round(outcome.NsPerOp, 4),
             Math.Round(outcome.NsPerOpBest, 4),
@@ -25,6 +25,8 @@ internal static class JsonReport
             outcome.PeakKiB,
             outcome.LiveKiB,
             outcome.Operations,
+            outcome.CpuNsPerOp is { } cpu ? Math.Round(cpu, 4) : null,
+            outcome.Counters is { Count: > 0 } counters ? counters : null,
             outcome.Figures is { Count: > 0 } figures ? figures : null));
         File.WriteAllText(path, JsonSerializer.Serialize(entries, s_format) + "\n");
     }
@@ -40,5 +42,7 @@ internal static class JsonReport
         long PeakKiB,
         long LiveKiB,
         long Operations,
+        double? CpuNsPerOp,
+        IReadOnlyDictionary<string, double>? CountersPer1000Operations,
         IReadOnlyDictionary<string, double>? Figures);
 }

@@ -2,12 +2,14 @@ using NativeAlloc.Benchmarks.Measuring;
 
 namespace NativeAlloc.Benchmarks.Comparing;
 
-/// <summary>What the runs of one workload on one allocator came to.</summary>
-internal sealed class Outcome(string workload, string allocator)
+/// <summary>What the runs of one workload on one allocator, with so many threads, came to.</summary>
+internal sealed class Outcome(string workload, int threads, string allocator)
 {
     private readonly List<RunResult> _runs = [];
 
     public string Workload => workload;
+
+    public int Threads => threads;
 
     public string Allocator => allocator;
 
@@ -29,12 +31,21 @@ internal sealed class Outcome(string workload, string allocator)
     public long Operations => _runs[0].Operations;
 
     /// <summary>The median over the runs of each figure the workload adds; empty if it adds none.</summary>
-    public IReadOnlyDictionary<string, double> Figures =>
-        _runs.SelectMany(run => run.Figures ?? new Dictionary<string, double>())
-            .GroupBy(figure => figure.Key, figure => figure.Value)
-            .ToDictionary(group => group.Key, Statistics.Median);
+    public IReadOnlyDictionary<string, double> Figures => MedianOf(run => run.Figures);
+
+    /// <summary>The median over the runs of each of the allocator's counters, per 1000 operations; empty if it has none.</summary>
+    public IReadOnlyDictionary<string, double> Counters => MedianOf(run => run.Counters);
+
+    /// <summary>The median over the runs; null if the arm does not tell.</summary>
+    public double? CpuNsPerOp =>
+        _runs.All(run => run.CpuNsPerOp is not null) ? Statistics.Median(_runs.Select(run => run.CpuNsPerOp!.Value)) : null;
 
     public void Add(RunResult run) => _runs.Add(run);
 
     public void Fail(string reason) => Failure = reason;
+
+    private Dictionary<string, double> MedianOf(Func<RunResult, IReadOnlyDictionary<string, double>?> figures) =>
+        _runs.SelectMany(run => figures(run) ?? new Dictionary<string, double>())
+            .GroupBy(figure => figure.Key, figure => figure.Value)
+            .ToDictionary(group => group.Key, Statistics.Median);
 }

@@ -13,6 +13,7 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// taken.
 /// </para>
 /// <para>
+/// Counters of the allocator and the processor time are taken over the timed passes, per operation.
 /// Whatever else a workload tells about the allocator it finds out last, when nothing is timed any more.
 /// </para>
 /// </summary>
@@ -23,19 +24,25 @@ internal static class Measurement
     {
         // Everything managed that the passes need is allocated here, ahead of the baseline.
         double[] times = new double[PassPolicy.MaxTimedPasses];
-        double nsPerTickPerOp = 1e9 / Stopwatch.Frequency / workload.Operations;
-
         Tiering.RunUntilOptimised(workload.WarmUp<TAllocator>);
+        double nsPerTickPerOp = 1e9 / Stopwatch.Frequency / workload.Operations;
+        _ = CountersSince(TAllocator.ReadCounters(), TAllocator.ReadCounters(), TAllocator.ReadCounters(), workload.Operations);
         _ = ResidentMemory.ResetPeak() + ResidentMemory.PeakKiB;
         GC.Collect();
 
         long baseline = ResidentMemory.ResetPeak();
         workload.RunPass<TAllocator>();
+        IReadOnlyDictionary<string, long> counted = TAllocator.ReadCounters(), countedAgain = TAllocator.ReadCounters();
+        TimeSpan cpu = Environment.CpuUsage.TotalTime;
         int passes = 0;
         long began = Stopwatch.GetTimestamp();
         while (!policy.IsEnough(passes, Stopwatch.GetElapsedTime(began)))
             times[passes++] = workload.RunPass<TAllocator>() * nsPerTickPerOp;
         long peak = ResidentMemory.PeakKiB;
+        cpu = Environment.CpuUsage.TotalTime - cpu;
+        double operations = (double)workload.Operations * passes;
+        IReadOnlyDictionary<string, double>? counters =
+            CountersSince(counted, countedAgain, TAllocator.ReadCounters(), operations);
 
         double[] timed = times[..passes];
         return new RunResult(
@@ -45,6 +52,22 @@ internal static class Measurement
             workload.LiveKiB,
             workload.Operations,
             passes,
-            workload.Examine<TAllocator>());
+            workload.Examine<TAllocator>(),
+            cpu.TotalNanoseconds / operations,
+            counters);
     }
+
+    /// <summary>
+    /// Per 1000 operations. Reading counters may itself be counted (it takes locks), which reading them twice in a row tells.
+    /// </summary>
+    private static Dictionary<string, double>? CountersSince(
+        IReadOnlyDictionary<string, long> before,
+        IReadOnlyDictionary<string, long> again,
+        IReadOnlyDictionary<string, long> now,
+        double operations) =>
+        now.Count == 0
+            ? null
+            : now.ToDictionary(
+                counter => counter.Key,
+                counter => (counter.Value - (2 * again[counter.Key]) + before[counter.Key]) * 1000 / operations);
 }

@@ -12,6 +12,11 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// <param name="Operations">Operations per pass, over all threads.</param>
 /// <param name="Passes">How many passes were timed.</param>
 /// <param name="Figures">What else the workload has found out about the allocator, by name; null if nothing.</param>
+/// <param name="CpuNsPerOp">Processor time of all threads over the timed passes; null if it is not known.</param>
+/// <param name="Counters">
+/// What the allocator counted over the timed passes, by name, per 1000 operations; null if it counts nothing. An operation
+/// is a single allocation or a single free, in every workload.
+/// </param>
 internal sealed record RunResult(
     double NsPerOp,
     double NsPerOpBest,
@@ -19,7 +24,9 @@ internal sealed record RunResult(
     long LiveKiB,
     long Operations,
     int Passes,
-    IReadOnlyDictionary<string, double>? Figures = null)
+    IReadOnlyDictionary<string, double>? Figures = null,
+    double? CpuNsPerOp = null,
+    IReadOnlyDictionary<string, double>? Counters = null)
 {
     public string ToJson() => JsonSerializer.Serialize(this, JsonSerializerOptions.Web);
 

@@ -10,6 +10,9 @@ internal interface IWorkload
     /// <summary>Whether it asks for whole pages and nothing else.</summary>
     bool WholePages => false;
 
+    /// <summary>Whether its blocks may be managed arrays.</summary>
+    bool Arrays => false;
+
     /// <summary>
     /// Does, in the runner, what needs doing only once, and returns the file with the outcome that every child gets; null
     /// if there is nothing to prepare. A staged file has the format of <see cref="Traces.OpFile"/>.

@@ -32,6 +32,16 @@ internal sealed class WorkloadParameters
     /// <summary>What stands before the first colon.</summary>
     public string Kind { get; }
 
+    /// <summary>The same with some parameters set otherwise; those that were asked for already are not remembered.</summary>
+    /// <param name="text">Parameters and values, as they follow the kind.</param>
+    public WorkloadParameters With(string text)
+    {
+        WorkloadParameters changes = new($"{Kind}:{text}");
+        IEnumerable<KeyValuePair<string, string>> kept = _values.Where(pair => !changes._values.ContainsKey(pair.Key));
+        return new WorkloadParameters(
+            string.Join(':', kept.Concat(changes._values).Select(pair => $"{pair.Key}={pair.Value}").Prepend(Kind)));
+    }
+
     /// <summary>A whole number.</summary>
     /// <exception cref="UsageException">It is none, or out of bounds.</exception>
     public int Number(string name, int usual, int min, int max)

@@ -9,6 +9,18 @@ internal static class WorkloadRegistry
     private static readonly Dictionary<string, Func<WorkloadParameters, IWorkload>> s_synthetic = new()
     {
         [PagesWorkload.Kind] = parameters => new PagesWorkload(parameters),
+        [LarsonWorkload.Kind] = parameters => new LarsonWorkload(parameters),
+        [XmallocWorkload.Kind] = parameters => new XmallocWorkload(parameters),
+        [AsyncWorkload.Kind] = parameters => new AsyncWorkload(parameters),
+        [MstressWorkload.Kind] = parameters => new MstressWorkload(parameters),
+        [RptestWorkload.Kind] = parameters => new RptestWorkload(parameters),
+        [AllocTestWorkload.Kind] = parameters => new AllocTestWorkload(parameters),
+        [CacheLineWorkload.Scratch] = parameters => new CacheLineWorkload(parameters),
+        [CacheLineWorkload.Thrash] = parameters => new CacheLineWorkload(parameters),
+        [GlibcSimpleWorkload.Kind] = parameters => new GlibcSimpleWorkload(parameters),
+        [GlibcThreadWorkload.Kind] = parameters => new GlibcThreadWorkload(parameters),
+        [MallocLargeWorkload.Kind] = parameters => new MallocLargeWorkload(parameters),
+        [MleakWorkload.Kind] = parameters => new MleakWorkload(parameters),
     };
 
     /// <summary>The bundled traces: what is compared unless something else is named.</summary>
@@ -17,6 +29,15 @@ internal static class WorkloadRegistry
     /// <summary>The traces, and the workloads that are made up, with their usual parameters.</summary>
     public static IReadOnlyList<IWorkload> All { get; } =
         [.. Traces, .. s_synthetic.Select(entry => entry.Value(new WorkloadParameters(entry.Key)))];
+
+    /// <summary>Names that stand for several workloads.</summary>
+    public static IReadOnlyDictionary<string, IReadOnlyList<IWorkload>> Groups { get; } =
+        new Dictionary<string, IReadOnlyList<IWorkload>>
+        {
+            ["traces"] = Traces,
+            ["threads"] = [.. All.Where(workload => workload is Heaps.HeapWorkload)],
+            ["all"] = All,
+        };
 
     /// <exception cref="UsageException">There is such a workload, but it does not have these parameters.</exception>
     public static IWorkload? Find(string name)

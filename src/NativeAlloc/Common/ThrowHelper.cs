@@ -11,8 +11,8 @@ internal static unsafe class ThrowHelper
 {
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowOutOfMemory(nuint byteCount) =>
-        throw new OutOfMemoryException($"NativeAlloc could not get {byteCount} bytes: neither its own free memory nor the system has them. Nothing was changed; free something or raise the limit of the process or container, and try again.");
+    internal static void ThrowOutOfMemory(nuint byteCount, Exception? shrinkerError = null) =>
+        throw new OutOfMemoryException($"NativeAlloc could not get {byteCount} bytes: neither its own free memory nor the system has them. Nothing was changed; free something or raise the limit of the process or container, and try again.", shrinkerError);
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -53,8 +53,8 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowLockLimit(nuint byteCount, ulong? limitBytes) =>
-        throw new OutOfMemoryException($"NativeAlloc could not lock {byteCount} bytes of DMA pages into memory: {(limitBytes is { } limit ? $"the process may lock {limit} bytes in all (RLIMIT_MEMLOCK)" : "the system refused, though the process has no limit (RLIMIT_MEMLOCK)")}. Raise it by 'ulimit -l', LimitMEMLOCK= in a systemd unit, or --ulimit memlock= of a container, give the process CAP_IPC_LOCK, or free other DMA pages. Nothing was changed.");
+    internal static void ThrowLockLimit(nuint byteCount, ulong? limitBytes, Exception? shrinkerError) =>
+        throw new OutOfMemoryException($"NativeAlloc could not lock {byteCount} bytes of DMA pages into memory: {(limitBytes is { } limit ? $"the process may lock {limit} bytes in all (RLIMIT_MEMLOCK)" : "the system refused, though the process has no limit (RLIMIT_MEMLOCK)")}. Raise it by 'ulimit -l', LimitMEMLOCK= in a systemd unit, or --ulimit memlock= of a container, give the process CAP_IPC_LOCK, or free other DMA pages. Nothing was changed.", shrinkerError);
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -101,6 +101,11 @@ internal static unsafe class ThrowHelper
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowOtherOrder(uint page, int order, int given) =>
         throw new ArgumentException($"Page {page} is the first of a block of order {order}; it was freed with order {given}. Pass the order that it was taken with.", nameof(order));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotExact(uint page, int order) =>
+        throw new ArgumentException($"Page {page} is the first of a block of order {order}, and PageAllocator.FreeExact takes blocks of PageAllocator.AllocExact. Give it back by PageAllocator.FreePages.", nameof(page));
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]

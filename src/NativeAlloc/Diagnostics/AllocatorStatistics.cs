@@ -42,6 +42,12 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Locks taken so far; the counter of each lock wraps at 2^32.</summary>
     public long LockAcquisitions { get; init; }
 
+    /// <summary>Magazines that threads exchanged with a depot so far, without a lock.</summary>
+    public long DepotExchanges { get; init; }
+
+    /// <summary>Times that threads took objects out of slabs or put them back, under a lock; each for up to four magazines.</summary>
+    public long SlabExchanges { get; init; }
+
     /// <summary>Threads that took over the caches of a thread that had ended.</summary>
     public long Adoptions { get; init; }
 
@@ -82,6 +88,7 @@ public readonly unsafe record struct AllocatorStatistics
             live += (nuint)figures.Live * bytes;
             blocks += figures.Live;
         }
+        SlabLayer.CountExchanges(out long depotExchanges, out long slabExchanges);
         cached += PageLayer.CountHotPages() * LinearRegion.PageBytes;
         return new AllocatorStatistics
         {
@@ -96,6 +103,8 @@ public readonly unsafe record struct AllocatorStatistics
             PurgedBytes = (nuint)PageLayer.PurgedBytes,
             OsCalls = VirtualMemory.Calls,
             LockAcquisitions = locks,
+            DepotExchanges = depotExchanges,
+            SlabExchanges = slabExchanges,
             Adoptions = ThreadRegistry.Adoptions,
             Reclaims = Reclaimer.Runs,
             ShrinkerFailures = Shrinkers.Failures,

@@ -62,7 +62,12 @@ internal static unsafe partial class LinuxMemory
 
     internal static void Release(nuint address, nuint bytes) => MUnmap(address, bytes);
 
-    internal static bool TryLock(nuint address, nuint bytes) => MLock(address, bytes) == 0;
+    internal static bool TryLock(nuint address, nuint bytes)
+    {
+        if (MLock(address, bytes) == 0) return true;
+        MUnlock(address, bytes); // a part may be locked
+        return false;
+    }
 
     internal static void Unlock(nuint address, nuint bytes) => MUnlock(address, bytes);
 

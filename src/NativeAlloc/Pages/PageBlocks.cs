@@ -50,7 +50,7 @@ internal static unsafe class PageBlocks
     internal static bool TryGiveHot(ThreadPages* own, uint page)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Zone != own->Zone || !own->TryEnter()) return false;
+        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Cold || frame->Zone != own->Zone || !own->TryEnter()) return false;
         HotPages* hot = own->List(frame->Type);
         bool room = !hot->IsFull;
         if (room)
@@ -67,18 +67,21 @@ internal static unsafe class PageBlocks
     internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
     {
         if (!PageLayer.TryTake(own, request with { State = PageState.Block }, out page, out failure)) return false;
+        if (request.Order == 0) LinearRegion.Frames[page].Cold = request.Cold;
         Count(own, request.Order, 1);
         return true;
     }
 
     /// <summary>Gives a block back; says what is wrong where it cannot, and then nothing has changed.</summary>
-    internal static PageFault TryGive(ThreadPages* own, uint page, int order, bool cold)
+    internal static PageFault TryGive(ThreadPages* own, uint page, int order)
     {
         PageFrame* frame = LinearRegion.Frames + page;
         if (frame->GetState() != PageState.Block || frame->Order != order) return FindFault(page, order);
         if (order == 0)
         {
             Count(own, order, -1);
+            bool cold = frame->Cold;
+            frame->Cold = false;
             PageLayer.GivePages(own, page, 1, cold);
             return PageFault.None;
         }
@@ -93,7 +96,7 @@ internal static unsafe class PageBlocks
     internal static bool TryFree(ThreadPages* own, uint page)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        return frame->GetState() == PageState.Block && TryGive(own, page, frame->Order, cold: false) == PageFault.None;
+        return frame->GetState() == PageState.Block && TryGive(own, page, frame->Order) == PageFault.None;
     }
 
     /// <summary>Finds the block that a page lies in, if it is one of these.</summary>

@@ -58,6 +58,9 @@ internal struct PageFrame
     /// <summary>Large blocks: how many pages they have, any number.</summary>
     [FieldOffset(20)] public uint PageCount;
 
+    /// <summary>Single pages that users hold: taken as cold, and to go back to the cold end of the hot list. False in all others.</summary>
+    [FieldOffset(24)] public bool Cold;
+
     /// <summary>Reads the state of a page that may be somebody else's.</summary>
     internal PageState GetState() => (PageState)Volatile.Read(ref Unsafe.As<PageState, byte>(ref State));
 

@@ -38,7 +38,9 @@ internal static unsafe class Reclaimer
         for (int index = 0; index < PageLayer.ZoneCount; index++)
         {
             Zone* zone = PageLayer.ZoneAt(index);
+            zone->Lock.Acquire(); // else a new section could come between the two counters
             missing += zone->Marks.MissingPages(zone->OnlinePages - zone->FreePages);
+            zone->Lock.Release();
         }
         Run((nuint)missing << LinearRegion.PageShift, out _);
         for (int index = 0; index < PageLayer.ZoneCount; index++)

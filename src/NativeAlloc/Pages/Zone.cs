@@ -121,8 +121,13 @@ internal unsafe struct Zone
     /// <summary>Counts a request that was meant for this node and went to another. Without the lock.</summary>
     internal void CountForeign() => Interlocked.Increment(ref _foreign);
 
-    /// <summary>Counts hits of a hot list that was filled from here. Without the lock.</summary>
-    internal void AddHits(long hits) => Interlocked.Add(ref _hits, hits);
+    /// <summary>Counts hits of a hot list that was filled from here. Takes the lock, as <see cref="CountHit"/> adds without an atomic operation.</summary>
+    internal void AddHits(long hits)
+    {
+        Lock.Acquire();
+        Volatile.Write(ref _hits, _hits + hits);
+        Lock.Release();
+    }
 
     /// <summary>Adds a section that has just been brought online.</summary>
     internal void AddSection(uint firstPage, MigrateType type = MigrateType.Unmovable)

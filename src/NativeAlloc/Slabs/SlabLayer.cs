@@ -468,6 +468,18 @@ internal static unsafe class SlabLayer
         return new CacheFigures(inMagazines, inSlabs, Math.Max(0, slabs * cache->ObjectsPerSlab - inSlabs - inMagazines), slabs, active);
     }
 
+    /// <summary>What misses of the fast paths came to, over all threads.</summary>
+    internal static void CountExchanges(out long depot, out long slabs)
+    {
+        depot = slabs = 0;
+        for (int i = 0; i < ThreadRegistry.Count; i++)
+        {
+            ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
+            depot += (long)Volatile.Read(ref magazines->DepotExchanges);
+            slabs += (long)Volatile.Read(ref magazines->SlabExchanges);
+        }
+    }
+
     // A block that is being set up has tops of 0.
     private static int CountIn(ObjectCache* cache, nint top) => top == 0 || top == s_noMagazine ? 0 : cache->Magazine.CountOf(top);
 

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that no member allocates on the managed heap once a thread has made its first call, on fast and slow paths alike.</summary>
+/// <summary>Proves that no member but the statistics allocates on the managed heap once a thread has made its first call, on fast and slow paths alike.</summary>
 public sealed unsafe class ManagedHeapTests : LeakCheckedTests
 {
     [Fact]

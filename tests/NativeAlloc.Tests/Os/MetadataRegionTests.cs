@@ -90,6 +90,30 @@ public sealed unsafe class MetadataRegionTests
     }
 
     [Fact]
+    public void A_part_of_a_region_grows_by_itself_and_the_rest_stays_as_it_was()
+    {
+        MetadataRegion whole = MetadataRegion.Reserve(8 * MiB);
+        MetadataRegion part = MetadataRegion.Within(whole.Address + 4 * MiB, 3 * MiB - 4096); // it need not be whole steps
+        long calls = VirtualMemory.Calls;
+        Assert.Equal(0u, part.CommittedBytes);
+        Assert.True(part.TryCommitTo(0));
+        Assert.Equal(calls, VirtualMemory.Calls);
+        Assert.True(part.TryCommitTo(1));
+        Assert.Equal(MiB, part.CommittedBytes);
+        *(long*)part.Address = 3;
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(part.Address - 1));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(part.Address + MiB));
+        Assert.True(part.TryCommitTo(3 * MiB - 4096));
+        Assert.Equal(part.Bytes, part.CommittedBytes); // not a byte beyond its end
+        Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(part.Address + part.Bytes - 1));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(part.Address + part.Bytes));
+        Assert.False(part.TryCommitTo(part.Bytes + 1));
+        Assert.True(whole.TryCommitTo(MiB)); // its own beginning
+        Assert.Equal((MiB, 3L), (whole.CommittedBytes, *(long*)part.Address));
+        whole.Release();
+    }
+
+    [Fact]
     public void A_released_region_is_empty_and_its_addresses_are_given_back()
     {
         const nuint GiB = 1 << 30;

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 
@@ -13,6 +14,17 @@ internal static unsafe partial class ResidentMemory
         fixed (byte* first = pages)
             if (MInCore(address, bytes, first) != 0) throw new InvalidOperationException("the range is not mapped");
         return (uint)pages.Count(page => (page & 1) != 0);
+    }
+
+    /// <summary>False where a touch may bring a huge page, so that its neighbours have memory too.</summary>
+    internal static bool ComesInSystemPages { get; } =
+        !File.Exists("/sys/kernel/mm/transparent_hugepage/enabled") || !File.ReadAllText("/sys/kernel/mm/transparent_hugepage/enabled").Contains("[always]", StringComparison.Ordinal);
+
+    /// <summary>Bytes that the process has locked into memory.</summary>
+    internal static ulong LockedBytes()
+    {
+        string line = File.ReadLines("/proc/self/status").Single(line => line.StartsWith("VmLck:", StringComparison.Ordinal)); // "VmLck:       64 kB"
+        return ulong.Parse(line["VmLck:".Length..^"kB".Length].Trim(), CultureInfo.InvariantCulture) * 1024;
     }
 
     [LibraryImport("libc", EntryPoint = "mincore")]

@@ -185,6 +185,110 @@ public sealed unsafe class VirtualMemoryTests
     }
 
     [Fact]
+    public void Locked_pages_are_in_memory_and_counted_until_they_are_unlocked_and_keep_their_contents()
+    {
+        nuint address = Map(8 * Page);
+        ulong before = ResidentMemory.LockedBytes();
+        Assert.Equal(0u, ResidentMemory.PagesAt(address, 8 * Page));
+        Assert.True(VirtualMemory.TryLock(address + 2 * Page, 4 * Page));
+        Assert.Equal(before + 4 * Page, ResidentMemory.LockedBytes());
+        Assert.Equal(4u, ResidentMemory.PagesAt(address + 2 * Page, 4 * Page)); // without a touch
+        if (ResidentMemory.ComesInSystemPages) Assert.Equal(4u, ResidentMemory.PagesAt(address, 8 * Page));
+        AssertZero(address + 2 * Page, 4 * Page);
+        Fill(address + 2 * Page, 4 * Page, 0x31);
+        VirtualMemory.Unlock(address + 2 * Page, Page);
+        Assert.Equal(before + 3 * Page, ResidentMemory.LockedBytes());
+        VirtualMemory.Unlock(address, 8 * Page); // also of what is not locked
+        Assert.Equal(before, ResidentMemory.LockedBytes());
+        AssertFilled(address + 2 * Page, 4 * Page, 0x31);
+        VirtualMemory.Release(address, 8 * Page);
+    }
+
+    [Fact]
+    public void A_refused_lock_locks_nothing()
+    {
+        nuint address = Map(2 * Page);
+        ulong before = ResidentMemory.LockedBytes();
+        using (new InjectedFaults(OsCall.Lock)) Assert.False(VirtualMemory.TryLock(address, 2 * Page));
+        Assert.Equal(before, ResidentMemory.LockedBytes());
+        Assert.Equal(0u, ResidentMemory.PagesAt(address, 2 * Page));
+        VirtualMemory.Release(address, 2 * Page);
+        Assert.True(VirtualMemory.TryReserve(Page, Page, out nuint reserved)); // what is inaccessible cannot be brought into memory
+        Assert.False(VirtualMemory.TryLock(reserved, Page));
+        VirtualMemory.Release(reserved, Page);
+    }
+
+    [Fact]
+    public void Memory_that_was_bound_to_a_node_or_made_huge_is_memory_as_any_other()
+    {
+        nuint bytes = 4 << 20;
+        nuint address = Map(bytes);
+        // Each is a wish: what the answer is depends on the system, and what was there stays whatever it is.
+        Fill(address, Page, 0x71);
+        VirtualMemory.TryBind(address, bytes, NodeTopology.Current.SystemNodeOf(0));
+        VirtualMemory.TryCollapse(address, bytes);
+        using (new InjectedFaults(OsCall.Bind, OsCall.Collapse))
+        {
+            Assert.False(VirtualMemory.TryBind(address, bytes, NodeTopology.Current.SystemNodeOf(0)));
+            Assert.False(VirtualMemory.TryCollapse(address, bytes));
+        }
+        AssertFilled(address, Page, 0x71);
+        AssertZero(address + Page, bytes - Page);
+        Fill(address, bytes, 0x72);
+        AssertFilled(address, bytes, 0x72);
+        Assert.True(VirtualMemory.TryPurge(address, bytes));
+        AssertZero(address, bytes);
+        VirtualMemory.Release(address, bytes);
+    }
+
+    [Fact]
+    public void A_node_that_there_is_not_is_refused()
+    {
+        nuint address = Map(Page);
+        Assert.False(VirtualMemory.TryBind(address, Page, 1000));
+        VirtualMemory.Release(address, Page);
+    }
+
+    [Fact]
+    public void A_purged_part_of_a_section_is_zero_in_every_mapping_and_the_rest_stays()
+    {
+        nuint bytes = 6 * Page;
+        Assert.True(VirtualMemory.TryCreateSection(bytes, out nint section));
+        nuint one = MapSection(section, 0, bytes), two = MapSection(section, 2 * Page, 2 * Page);
+        Fill(one, bytes, 0x81);
+        using (new InjectedFaults(OsCall.PurgeSection)) Assert.False(VirtualMemory.TryPurgeSection(section, 2 * Page, 2 * Page));
+        AssertFilled(one, bytes, 0x81);
+        Assert.True(VirtualMemory.TryPurgeSection(section, 2 * Page, 2 * Page));
+        AssertFilled(one, 2 * Page, 0x81);
+        AssertZero(one + 2 * Page, 2 * Page);
+        AssertZero(two, 2 * Page);
+        AssertFilled(one + 4 * Page, 2 * Page, 0x81);
+        Fill(two, Page, 0x82); // it can be written to again
+        AssertFilled(one + 2 * Page, Page, 0x82);
+        VirtualMemory.CloseSection(section);
+        VirtualMemory.Release(one, bytes);
+        VirtualMemory.Release(two, 2 * Page);
+    }
+
+    [Fact]
+    public void A_section_that_grows_keeps_what_it_has_and_its_new_part_reads_zero()
+    {
+        Assert.True(VirtualMemory.TryCreateSection(2 * Page, out nint section));
+        nuint old = MapSection(section, 0, 2 * Page);
+        Fill(old, 2 * Page, 0x91);
+        using (new InjectedFaults(OsCall.GrowSection)) Assert.False(VirtualMemory.TryGrowSection(section, 8 * Page));
+        Assert.True(VirtualMemory.TryGrowSection(section, 8 * Page));
+        nuint grown = MapSection(section, 0, 8 * Page);
+        AssertFilled(grown, 2 * Page, 0x91);
+        AssertZero(grown + 2 * Page, 6 * Page);
+        Fill(grown, 8 * Page, 0x92);
+        AssertFilled(old, 2 * Page, 0x92);
+        VirtualMemory.CloseSection(section);
+        VirtualMemory.Release(old, 2 * Page);
+        VirtualMemory.Release(grown, 8 * Page);
+    }
+
+    [Fact]
     public void What_the_system_refuses_comes_back_as_false()
     {
         nuint tooMuch = nuint.MaxValue & ~(Page - 1);
@@ -196,6 +300,12 @@ public sealed unsafe class VirtualMemoryTests
         Assert.False(VirtualMemory.TryCommit(nowhere, Page));
         Assert.False(VirtualMemory.TryPurge(nowhere, Page));
         Assert.False(VirtualMemory.TryRemap(nowhere, Page, 2 * Page, out _));
+        Assert.False(VirtualMemory.TryLock(nowhere, Page));
+        Assert.False(VirtualMemory.TryBind(nowhere, Page, NodeTopology.Current.SystemNodeOf(0)));
+        Assert.False(VirtualMemory.TryCollapse(nowhere, Page));
+        const nint NoSection = -1;
+        Assert.False(VirtualMemory.TryGrowSection(NoSection, Page));
+        Assert.False(VirtualMemory.TryPurgeSection(NoSection, 0, Page));
     }
 
     [Fact]
@@ -205,13 +315,22 @@ public sealed unsafe class VirtualMemoryTests
         Assert.True(VirtualMemory.TryReserve(Page, Page, out nuint address));
         Assert.True(VirtualMemory.TryCommit(address, Page));
         Assert.True(VirtualMemory.TryPurge(address, Page));
+        Assert.True(VirtualMemory.TryLock(address, Page));
+        VirtualMemory.Unlock(address, Page);
         VirtualMemory.Release(address, Page);
-        Assert.Equal(before + 4, VirtualMemory.Calls);
+        Assert.Equal(before + 6, VirtualMemory.Calls);
     }
 
     private static nuint Map(nuint bytes)
     {
         Assert.True(VirtualMemory.TryMap(bytes, Page, out nuint address));
+        return address;
+    }
+
+    private static nuint MapSection(nint section, nuint offset, nuint bytes)
+    {
+        Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint address));
+        Assert.True(VirtualMemory.TryMapSection(section, offset, address, bytes));
         return address;
     }
 

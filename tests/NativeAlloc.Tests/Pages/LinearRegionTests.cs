@@ -49,7 +49,7 @@ public sealed unsafe class LinearRegionTests
         (nuint Begin, nuint End)[] tables =
         [
             (LinearRegion.Base, LinearRegion.Base + LinearRegion.Bytes),
-            ((nuint)LinearRegion.Frames, (nuint)(LinearRegion.Frames + LinearRegion.PageCount)),
+            ((nuint)LinearRegion.Frames, (nuint)(LinearRegion.Frames + LinearRegion.EndPage)),
             ((nuint)LinearRegion.BitmapOf(0), (nuint)(LinearRegion.BitmapOf(last) + LinearRegion.BitmapWords)),
         ];
         Array.Sort(tables);
@@ -86,6 +86,89 @@ public sealed unsafe class LinearRegionTests
             runs: 60);
         LinearRegion.MarkClean(first, LinearRegion.SectionPages);
         Assert.Equal(0u, LinearRegion.CountDirty(first, LinearRegion.SectionPages));
+    }
+
+    [Fact]
+    public void A_copy_of_the_dirty_bits_says_of_each_page_what_the_region_says_and_nothing_of_others()
+    {
+        using TestZone zone = new();
+        uint first = zone.First;
+        Properties.ForAllSequences(
+            Values.Pairs(Values.Between(0, (int)LinearRegion.SectionPages - 1), Values.Between(1, 300)),
+            20,
+            runs =>
+            {
+                const ulong Untouched = 0xDEAD_BEEF_DEAD_BEEF;
+                ulong* words = stackalloc ulong[(int)LinearRegion.SectionPages / 64 + 1];
+                LinearRegion.MarkClean(first, LinearRegion.SectionPages);
+                foreach ((int at, int wanted) in runs)
+                {
+                    uint page = first + (uint)at, count = Math.Min((uint)wanted, LinearRegion.SectionPages - (uint)at);
+                    LinearRegion.MarkDirty(page, count / 2); // every other half stays as it is
+                    int wordCount = (int)(((page & 63) + count + 63) / 64);
+                    new Span<ulong>(words, wordCount + 1).Fill(Untouched);
+                    LinearRegion.CopyDirty(page, count, words);
+                    Assert.Equal(Untouched, words[wordCount]);
+                    for (uint i = 0; i < (uint)wordCount * 64; i++)
+                    {
+                        uint which = (page & ~63u) + i;
+                        bool expected = which >= page && which < page + count && LinearRegion.IsDirty(which);
+                        if ((words[i / 64] >> (int)(i % 64) & 1) != 0 != expected) Assert.Fail($"the bit of page {which} is wrong in a copy of {count} from {page}");
+                    }
+                }
+            },
+            runs: 60);
+        LinearRegion.MarkClean(first, LinearRegion.SectionPages);
+    }
+
+    [Fact]
+    public void A_type_is_set_for_whole_pageblocks_and_for_no_others()
+    {
+        using TestZone zone = new();
+        uint first = zone.First, blocks = LinearRegion.SectionPages / Pageblock.Pages;
+        MigrateType[] oracle = new MigrateType[blocks];
+        LinearRegion.SetType(first, LinearRegion.SectionPages, MigrateType.Unmovable);
+        Random random = new(7);
+        for (int step = 0; step < 200; step++)
+        {
+            int at = random.Next((int)blocks), count = random.Next(1, (int)blocks - at + 1);
+            MigrateType type = (MigrateType)random.Next(Pageblock.TypeCount);
+            LinearRegion.SetType(first + (uint)at * Pageblock.Pages, (uint)count * Pageblock.Pages, type);
+            oracle.AsSpan(at, count).Fill(type);
+            for (uint page = 0; page < LinearRegion.SectionPages; page += 1 + page % 5)
+                if (LinearRegion.TypeOf(first + page) != oracle[page / Pageblock.Pages]) Assert.Fail($"page {page} is of the wrong type");
+        }
+        LinearRegion.SetType(first, LinearRegion.SectionPages, MigrateType.Unmovable);
+    }
+
+    [Fact]
+    public void Every_number_has_the_zone_of_its_section_or_none()
+    {
+        for (uint section = 0; section < LinearRegion.EndPage; section += LinearRegion.SectionPages)
+        {
+            bool online = section < LinearRegion.OnlinePages || (section >= LinearRegion.HighFirstPage && section - LinearRegion.HighFirstPage < HighRegion.OnlinePages);
+            int zone = LinearRegion.ZoneIndexOf(section);
+            Assert.Equal(online, zone >= 0);
+            Assert.True(zone < PageLayer.ZoneCount);
+            foreach (uint inside in (uint[])[1, 77, LinearRegion.SectionPages - 1]) Assert.Equal(zone, LinearRegion.ZoneIndexOf(section + inside));
+        }
+        foreach (uint none in (uint[])[LinearRegion.PageCount, LinearRegion.HighFirstPage - 1, LinearRegion.EndPage - 1, LinearRegion.EndPage, LinearRegion.EndPage + 1, int.MaxValue, PageFrame.None])
+            if (none < LinearRegion.HighFirstPage || none - LinearRegion.HighFirstPage >= HighRegion.OnlinePages) Assert.Equal(-1, LinearRegion.ZoneIndexOf(none));
+    }
+
+    [Fact]
+    public void A_wish_for_a_node_may_be_refused_and_the_section_comes_all_the_same()
+    {
+        int node = NodeTopology.Current.SystemNodeOf(0);
+        Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), node, out uint first));
+        GiveToAllocator(first);
+        bool asked = false;
+        using (new InjectedFaults(call => asked |= call == OsCall.Bind)) // from then on everything
+        {
+            Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), node, out first));
+        }
+        Assert.True(asked);
+        GiveToAllocator(first);
     }
 
     [Fact]

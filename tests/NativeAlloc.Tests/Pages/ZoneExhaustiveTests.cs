@@ -25,19 +25,47 @@ public sealed class ZoneExhaustiveTests
     [InlineData(3, 677)]
     public void Every_reachable_state_with_pages_that_were_never_in_use_and_with_purges(int order, int shapes) => Explore(order, clean: true, shapes);
 
+    /// <summary>Types within one pageblock, of which half can be free and then changes its type, and less than half cannot.</summary>
+    [Theory]
+    [InlineData(2, 0, 26, true)]
+    [InlineData(4, 3, 5, true)]
+    [InlineData(4, 2, 26, true)]
+    [InlineData(5, 3, 26, true)]
+    [InlineData(5, 2, 677, false)]
+    public void Every_reachable_state_inside_a_pageblock_with_requests_of_two_types(int order, int leastOrder, int shapes, bool clean) =>
+        Explore(order, clean, shapes, leastOrder, MigrateType.Unmovable, MigrateType.Movable);
+
+    /// <summary>Types over two and four pageblocks, in blocks of whole ones and of halves of one.</summary>
+    [Theory]
+    [InlineData(6, 5, 5, true)]
+    [InlineData(6, 4, 26, true)]
+    [InlineData(7, 5, 26, false)]
+    public void Every_reachable_state_of_several_pageblocks_with_requests_of_all_types(int order, int leastOrder, int shapes, bool clean) =>
+        Explore(order, clean, shapes, leastOrder, Enum.GetValues<MigrateType>());
+
     [Fact]
-    public void Every_sequence_of_steps_on_sixteen_pages()
+    public void Every_sequence_of_steps_on_sixteen_pages() => FollowAll(order: 4, leastOrder: 0, longest: 7, MigrateType.Unmovable);
+
+    [Fact]
+    public void Every_sequence_of_steps_of_two_types_on_sixteen_pages() => FollowAll(order: 4, leastOrder: 0, longest: 4, MigrateType.Unmovable, MigrateType.Reclaimable);
+
+    [Fact]
+    public void Every_sequence_of_steps_of_two_types_on_four_pageblocks() => FollowAll(order: 7, leastOrder: 4, longest: 5, MigrateType.Unmovable, MigrateType.Movable);
+
+    [Fact]
+    public void Every_sequence_of_steps_of_all_types_on_two_pageblocks() => FollowAll(order: 6, leastOrder: 3, longest: 4, Enum.GetValues<MigrateType>());
+
+    private static void FollowAll(int order, int leastOrder, int longest, params MigrateType[] types)
     {
-        const int Order = 4, Longest = 7;
-        using ZoneWorld world = new(Order, clean: false);
+        using ZoneWorld world = new(order, clean: false, leastOrder, types);
         ZoneWorld.State start = world.Save();
         List<ZoneStep> steps = [];
         // The shortest first, so that what fails is the shortest that can.
-        for (int length = 1; length <= Longest; length++)
+        for (int length = 1; length <= longest; length++)
         {
             try
             {
-                Follow(world, steps, length, freeAllAtEnd: length == Longest);
+                Follow(world, steps, length, freeAllAtEnd: length == longest);
             }
             catch (InvalidOperationException error)
             {
@@ -48,9 +76,9 @@ public sealed class ZoneExhaustiveTests
         world.FreeAllAndRejoin();
     }
 
-    private static void Explore(int order, bool clean, int shapes)
+    private static void Explore(int order, bool clean, int shapes, int leastOrder = 0, params MigrateType[] types)
     {
-        using ZoneWorld world = new(order, clean);
+        using ZoneWorld world = new(order, clean, leastOrder, types);
         ZoneWorld.State start = world.Save();
         HashSet<string> seen = [world.Key()], seenShapes = [];
         Queue<ZoneWorld.State> open = new([start]);
@@ -59,7 +87,7 @@ public sealed class ZoneExhaustiveTests
             world.Restore(state);
             seenShapes.Add(world.Shape());
             From(world, state, "free all", world.FreeAll);
-            TryRuns(world, state, order);
+            TryRuns(world, state, order, leastOrder, types.Length == 0 ? [MigrateType.Unmovable] : types);
             foreach (ZoneStep step in world.Steps(withPurges: clean, withChoices: true).ToList())
             {
                 From(world, state, step.ToString(), () =>
@@ -74,17 +102,27 @@ public sealed class ZoneExhaustiveTests
         world.FreeAllAndRejoin();
     }
 
-    // Every run of pages where it stands, and every number of pages from a block of every order that fits it.
-    private static void TryRuns(ZoneWorld world, ZoneWorld.State state, int order)
+    // Every run of the smallest blocks where it stands, and of a block of every order that fits it every number of these, and of pages one more than half and one
+    // less than all, which are those that leave most pieces.
+    private static void TryRuns(ZoneWorld world, ZoneWorld.State state, int order, int leastOrder, MigrateType[] types)
     {
-        int pages = 1 << order;
-        for (int page = 0; page < pages; page++)
-            for (int count = 1; page + count <= pages; count++)
+        int pages = 1 << order, least = 1 << leastOrder;
+        for (int page = 0; page < pages; page += least)
+            for (int count = least; page + count <= pages; count += least)
                 From(world, state, $"take {count} pages at {page}", () => world.TryAt(page, count));
         foreach (MemoryChoice choice in Enum.GetValues<MemoryChoice>())
-            for (int blockOrder = 0; blockOrder <= order; blockOrder++)
-                for (int used = (1 << blockOrder) / 2 + 1; used <= 1 << blockOrder; used++)
-                    From(world, state, $"take {used} pages of a block of order {blockOrder}, {choice}", () => world.TryPart(blockOrder, used, choice));
+        {
+            foreach (MigrateType type in types)
+            {
+                for (int blockOrder = leastOrder; blockOrder <= order; blockOrder++)
+                {
+                    int all = 1 << blockOrder, half = all / 2;
+                    IEnumerable<int> parts = Enumerable.Range(half + 1, all - half).Where(used => used % least == 0 || used == half + 1 || used == all - 1);
+                    foreach (int used in parts)
+                        From(world, state, $"take {used} pages of a block of order {blockOrder}, {choice}, {type}", () => world.TryPart(blockOrder, used, choice, type));
+                }
+            }
+        }
     }
 
     // Does something in a state, and goes back to it.

@@ -204,6 +204,30 @@ public sealed unsafe class ZoneTests : IDisposable
     }
 
     [Fact]
+    public void Hits_that_threads_count_with_and_without_the_lock_are_all_counted()
+    {
+        const int Rounds = 100_000;
+        Zone* zone = _zone.Zone;
+        TestThreads.RunTogether(2, number =>
+        {
+            for (int i = 0; i < Rounds; i++)
+            {
+                if (number == 0)
+                {
+                    zone->AddHits(3);
+                    zone->CountForeign();
+                    continue;
+                }
+                zone->Lock.Acquire();
+                zone->CountHit(wanted: true);
+                zone->CountHit(wanted: false);
+                zone->Lock.Release();
+            }
+        });
+        Assert.Equal((4L * Rounds, (long)Rounds, (long)Rounds), (zone->Hits, zone->Misses, zone->Foreign));
+    }
+
+    [Fact]
     public void Blocks_that_were_in_use_are_taken_before_those_that_never_were()
     {
         uint first = _zone.Take(2), second = _zone.Take(2), third = _zone.Take(2), fourth = _zone.Take(2);

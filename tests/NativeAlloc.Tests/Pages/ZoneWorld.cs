@@ -4,10 +4,10 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Tests.Pages;
 
 /// <summary>One step of a test that explores a zone.</summary>
-internal readonly record struct ZoneStep(char Kind, int Number, MemoryChoice Choice = MemoryChoice.UsedFirst)
+internal readonly record struct ZoneStep(char Kind, int Number, MemoryChoice Choice = MemoryChoice.UsedFirst, MigrateType Type = MigrateType.Unmovable)
 {
     /// <summary>Takes a block of an order.</summary>
-    internal static ZoneStep Take(int order, MemoryChoice choice) => new('t', order, choice);
+    internal static ZoneStep Take(int order, MemoryChoice choice, MigrateType type) => new('t', order, choice, type);
 
     /// <summary>Frees the so-manieth of the blocks in use.</summary>
     internal static ZoneStep Free(int index) => new('f', index);
@@ -15,23 +15,31 @@ internal readonly record struct ZoneStep(char Kind, int Number, MemoryChoice Cho
     /// <summary>Purges the first dirty free block of an order.</summary>
     internal static ZoneStep Purge(int order) => new('p', order);
 
-    public override string ToString() => $"{Kind}{Number}{(Choice == MemoryChoice.UsedFirst ? "" : $" {Choice}")}";
+    public override string ToString() =>
+        $"{Kind}{Number}{(Choice == MemoryChoice.UsedFirst ? "" : $" {Choice}")}{(Type == MigrateType.Unmovable ? "" : $" {Type}")}";
 }
 
 /// <summary>
 /// The first 2^order pages of a zone, isolated from the rest, and an oracle that goes along with every step. The whole can be saved and
 /// brought back, so that a test can go on from one state in every direction.
 /// </summary>
+/// <param name="order">The size.</param>
+/// <param name="clean">No page was ever in use.</param>
+/// <param name="leastOrder">The smallest blocks that are taken: with larger ones a world of several pageblocks has few enough states to try them all.</param>
+/// <param name="types">The migrate types that are asked for.</param>
 internal sealed unsafe class ZoneWorld : IDisposable
 {
     private readonly TestZone _zone = new();
-    private readonly int _order;
+    private readonly int _order, _leastOrder;
+    private readonly MigrateType[] _types;
     private BuddyOracle _oracle;
     private List<(int Page, int Order)> _live = [];
 
-    internal ZoneWorld(int order, bool clean)
+    internal ZoneWorld(int order, bool clean, int leastOrder = 0, params MigrateType[] types)
     {
         _order = order;
+        _leastOrder = leastOrder;
+        _types = types.Length == 0 ? [MigrateType.Unmovable] : types;
         _zone.Isolate(order);
         _oracle = new BuddyOracle(order);
         if (clean) _zone.TryPurge(order, askSystem: false);
@@ -46,47 +54,62 @@ internal sealed unsafe class ZoneWorld : IDisposable
     internal IEnumerable<ZoneStep> Steps(bool withPurges, bool withChoices)
     {
         foreach (MemoryChoice choice in withChoices ? Enum.GetValues<MemoryChoice>() : [MemoryChoice.UsedFirst])
-            for (int order = 0; order <= _order; order++) yield return ZoneStep.Take(order, choice);
+            foreach (MigrateType type in _types)
+                for (int order = _leastOrder; order <= _order; order++) yield return ZoneStep.Take(order, choice, type);
         for (int index = 0; index < _live.Count; index++) yield return ZoneStep.Free(index);
         if (!withPurges) yield break;
-        for (int order = 0; order <= _order; order++) yield return ZoneStep.Purge(order);
+        for (int order = _leastOrder; order <= _order; order++) yield return ZoneStep.Purge(order);
     }
 
     /// <summary>Does a step and checks all there is against the oracle. False if the step rightly did nothing.</summary>
     internal bool Do(ZoneStep step)
     {
-        bool done = step.Kind switch { 't' => DoTake(step.Number, step.Choice), 'f' => DoFree(step.Number), _ => DoPurge(step.Number) };
+        bool done = step.Kind switch
+        {
+            't' => DoTake(PageRequest.Block(step.Number) with { Choice = step.Choice, Type = step.Type }) is { } block && Keep((block, step.Number)),
+            'f' => DoFree(step.Number),
+            _ => DoPurge(step.Number),
+        };
         Check();
         return done;
     }
 
-    private bool DoTake(int order, MemoryChoice choice)
+    private bool Keep((int Page, int Order) block)
     {
-        bool taken = _zone.TryTake(order, 1u << order, choice, out uint absolute, out bool zeroed);
-        int page = taken ? (int)(absolute - _zone.First) : -1;
-        RequireRightBlock(order, choice, taken, page);
-        if (!taken) return false;
-        Require(zeroed == !_oracle.AnyDirty(page, 1 << order), "a block is zeroed if nobody ever had one of its pages");
-        _oracle.Take(page, 1 << order);
-        _live.Add((page, order));
+        _live.Add(block);
         return true;
     }
 
-    // Compares an answer with what there was before: whether there is a block, and which of those it may be.
-    private void RequireRightBlock(int order, MemoryChoice choice, bool taken, int page)
+    // Takes pages and compares the answer with what there was before: whether there is a block, which of those it may be, and what became of the type of
+    // the pageblocks that it is from.
+    private int? DoTake(in PageRequest request)
     {
-        List<(int Page, int Order)> candidates = _oracle.FreeBlocks().Where(block => block.Order >= order).ToList();
-        List<(int Page, int Order)> used = candidates.Where(block => _oracle.AnyDirty(block.Page, 1 << block.Order)).ToList();
-        Require(taken == ((choice == MemoryChoice.UsedOnly ? used : candidates).Count != 0), "a block is taken if there is one of the kind and only then");
-        if (!taken) return;
-        Require(page % (1 << order) == 0 && _oracle.AllFree(page, 1 << order), "the block is cut from free pages at a multiple of its size");
-        bool fromUsed = choice == MemoryChoice.FreshFirst ? used.Count == candidates.Count : used.Count != 0;
-        Require(_oracle.AnyDirty(page, 1 << order) == fromUsed, "no fresh page is taken while there is a used block, nor the other way round where fresh ones are asked for");
-        List<(int Page, int Order)> ofKind = fromUsed ? used : candidates.Except(used).ToList();
-        int smallest = ofKind.Min(block => block.Order);
-        Require(
-            ofKind.Exists(block => block.Order == smallest && page == FirstUsedPart(block.Page, smallest, order)),
-            "the block is the first used part of one of the smallest free ones of its kind that are large enough");
+        (int order, int count, MigrateType type) = (request.Order, (int)request.Count, request.Type);
+        List<(int Page, int Order)> candidates = _oracle.Candidates(order, type, request.Choice);
+        (long steals, long claims) = (_zone.Zone->Steals, _zone.Zone->Claims);
+        bool taken = _zone.TryTake(request, out uint absolute, out bool zeroed);
+        Require(taken == (candidates.Count != 0), "a block is taken if there is one of the kind and only then");
+        if (!taken)
+        {
+            Require(absolute == PageFrame.None && (steals, claims) == (_zone.Zone->Steals, _zone.Zone->Claims), "nothing is nothing");
+            return null;
+        }
+        int page = (int)(absolute - _zone.First);
+        int at = candidates.FindIndex(candidate => FirstUsedPart(candidate.Page, candidate.Order, order) == page);
+        Require(at >= 0, "the block is the first used part of one of those that it may be from");
+        (int Page, int Order) block = candidates[at];
+        bool stolen = _oracle.TypeOf(block.Page) != type;
+        // Half of a pageblock is worth having it all; what is larger comes with all of its pageblocks.
+        bool claimed = stolen && (block.Order >= Pageblock.Order || _oracle.FreePagesOfPageblock(block.Page) >= Pageblock.Pages / 2);
+        if (claimed) _oracle.SetType(block.Page, block.Order, type);
+        Require(_zone.Zone->Steals == steals + (stolen ? 1 : 0), "requests that another type's memory served are counted");
+        Require(_zone.Zone->Claims == claims + (claimed ? Math.Max(1, 1 << block.Order >> Pageblock.Order) : 0), "pageblocks that changed their type are counted");
+        Require(zeroed == !_oracle.AnyDirty(page, count), "a block is zeroed if nobody ever had one of its pages");
+        _oracle.Take(page, count); // and precisely the others must be free: the caller checks
+        PageFrame frame = LinearRegion.Frames[absolute];
+        Require(frame.State == request.State && frame.Order == order && frame.PageCount == count && frame.Zone == _zone.Zone->Index, "the head says what was taken");
+        Require(frame.Type == _oracle.TypeOf(page), "the head says the type of its pageblock, the list that a single page goes back to");
+        return page;
     }
 
     // Of a block that is halved until it has an order: which part stays. The lower half, unless only the upper one is used.
@@ -134,20 +157,13 @@ internal sealed unsafe class ZoneWorld : IDisposable
     }
 
     /// <summary>Takes a block of which only some pages are wanted, if there is one, and gives them back.</summary>
-    internal void TryPart(int order, int usedPages, MemoryChoice choice)
+    internal void TryPart(int order, int usedPages, MemoryChoice choice, MigrateType type)
     {
-        bool taken = _zone.TryTake(order, (uint)usedPages, choice, out uint absolute, out bool zeroed);
-        int page = taken ? (int)(absolute - _zone.First) : -1;
-        RequireRightBlock(order, choice, taken, page);
-        if (taken)
-        {
-            Require(zeroed == !_oracle.AnyDirty(page, usedPages), "what counts is the pages that are kept");
-            _oracle.Take(page, usedPages); // and precisely the others must be free: the check below
-        }
+        int? page = DoTake(new PageRequest(order, (uint)usedPages) { Choice = choice, Type = type });
         Check();
-        if (!taken) return;
-        _zone.GiveRange(absolute, (uint)usedPages);
-        _oracle.Give(page, usedPages);
+        if (page == null) return;
+        _zone.GiveRange(_zone.First + (uint)page, (uint)usedPages);
+        _oracle.Give(page.Value, usedPages);
         Check();
     }
 
@@ -157,18 +173,30 @@ internal sealed unsafe class ZoneWorld : IDisposable
         Require(_zone.Zone->FreePages == _oracle.FreePages, "the free pages are counted");
         // The rest of the section is in use.
         Require(_zone.Zone->DirtyPages == LinearRegion.SectionPages - Pages + _oracle.DirtyPages, "the dirty pages are counted");
-        int largestDirty = -1;
-        Span<int> counts = stackalloc int[LinearRegion.OrderCount];
+        Span<int> largestDirty = [-1, -1, -1];
+        Span<int> counts = stackalloc int[Pageblock.TypeCount * LinearRegion.OrderCount];
         counts.Clear();
         foreach ((int page, int order) in _oracle.FreeBlocks())
         {
             PageFrame frame = LinearRegion.Frames[_zone.First + page];
             Require(frame.State == PageState.Free && frame.Order == order, "the free blocks are those of the oracle");
-            counts[order]++;
-            if (order > largestDirty && _oracle.AnyDirty(page, 1 << order)) largestDirty = order;
+            int type = (int)_oracle.TypeOf(page);
+            counts[type * LinearRegion.OrderCount + order]++;
+            if (order > largestDirty[type] && _oracle.AnyDirty(page, 1 << order)) largestDirty[type] = order;
         }
-        for (int order = 0; order <= _order; order++) Require(_zone.Zone->HasDirty(order) == (order <= largestDirty), "it is known whether a block can be had without fresh pages");
-        for (int order = 0; order < counts.Length; order++) Require(_zone.Zone->FreeBlocks(order) == counts[order], "there are no other free blocks");
+        for (int block = 0; block < _oracle.Types.Count; block++)
+            Require(LinearRegion.TypeOf(_zone.First + (uint)block * Pageblock.Pages) == _oracle.Types[block], "the types of the pageblocks are those of the oracle");
+        for (int type = 0; type < Pageblock.TypeCount; type++)
+        {
+            int anyLargest = Math.Max(largestDirty[0], Math.Max(largestDirty[1], largestDirty[2]));
+            for (int order = 0; order <= _order; order++)
+            {
+                bool has = order <= largestDirty[type] || Math.Max(order, Pageblock.Order) <= anyLargest;
+                Require(_zone.Zone->HasDirty(order, (MigrateType)type) == has, "it is known whether a block can be had without fresh pages");
+            }
+            for (int order = 0; order < LinearRegion.OrderCount; order++)
+                Require(_zone.Zone->FreeBlocks((MigrateType)type, order) == counts[type * LinearRegion.OrderCount + order], "there are no other free blocks");
+        }
         foreach ((int page, int order) in _live)
         {
             PageFrame frame = LinearRegion.Frames[_zone.First + page];
@@ -222,6 +250,7 @@ internal sealed unsafe class ZoneWorld : IDisposable
         foreach ((int page, int order) in _live.Order()) key.Append((char)('0' + page)).Append((char)('a' + order));
         key.Append('|');
         for (int page = 0; page < Pages; page++) key.Append(_oracle.AnyDirty(page, 1) ? 'd' : 'c');
+        foreach (MigrateType type in _oracle.Types) key.Append((int)type);
         return key.ToString();
     }
 
@@ -233,6 +262,7 @@ internal sealed unsafe class ZoneWorld : IDisposable
         state.Frames.CopyTo(new Span<PageFrame>(LinearRegion.Frames + _zone.First, Pages));
         _oracle = state.Oracle.Copy();
         _live = [.. state.Live];
+        for (int block = 0; block < _oracle.Types.Count; block++) LinearRegion.SetType(_zone.First + (uint)block * Pageblock.Pages, Pageblock.Pages, _oracle.Types[block]);
         for (int page = 0; page < Pages; page++)
         {
             if (_oracle.AnyDirty(page, 1)) LinearRegion.MarkDirty(_zone.First + (uint)page, 1);

@@ -1,0 +1,70 @@
+using System.Globalization;
+using NativeAlloc.Os;
+using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Api;
+
+/// <summary>
+/// Proves that any system call may fail at any time while pages of all zones are taken and freed: each call ends as documented, no block is harmed, and
+/// when the system is well again all is in order and everything is to be had.
+/// </summary>
+public sealed class PageFaultTests : LeakCheckedTests
+{
+    // More calls of a kind than the scenario makes by far; a scenario that makes one more each time must not go on for ever.
+    private const int MostCalls = 2_000;
+
+    // Beyond the first ones most calls of a kind are the same step again: from there on every thirteenth fails.
+    private const int FirstInFull = 12, Step = 13;
+
+    public static MatrixTheoryData<string, bool> Faults => new(Enum.GetNames<OsCall>(), [false, true]);
+
+    [Theory]
+    [MemberData(nameof(Faults))]
+    public void A_system_call_that_fails_does_no_harm(string kindName, bool andAllLater)
+    {
+        OsCall kind = Enum.Parse<OsCall>(kindName);
+        int first = 0, failures = 0;
+        for (; ; first += first < FirstInFull ? 1 : Step)
+        {
+            Assert.True(first < MostCalls, "the scenario does not come to an end");
+            long locked = ProcessMemory.LockedBytes();
+            PageFaultScenario scenario = new();
+            NativeAllocator.Trim(); // so that what other tests left does not count
+            if (kind is OsCall.Commit or OsCall.GrowSection) scenario.TakeFreeSections();
+            FaultPlan plan = new(kind, first, andAllLater);
+            plan.Run(scenario.Run);
+            NativeAllocator.Verify();
+            scenario.CheckAll();
+            scenario.FreeAll();
+            Assert.Equal(locked, ProcessMemory.LockedBytes());
+            failures += scenario.Failures;
+            if (plan.Injected != 0) continue;
+            Assert.Equal(0, scenario.Failures); // no call failed, so no step may
+            break;
+        }
+        // Otherwise this would prove nothing: these the scenario must come by, and those must be felt.
+        if (kind is OsCall.Commit or OsCall.GrowSection or OsCall.Lock or OsCall.Purge or OsCall.PurgeSection) Assert.True(first > 0, $"the scenario makes no {kind}");
+        if (kind is OsCall.Commit or OsCall.Lock && andAllLater) Assert.True(failures > 0, $"no step felt that {kind} failed");
+    }
+
+    [Theory]
+    [InlineData(nameof(OsCall.CreateSection), false)]
+    [InlineData(nameof(OsCall.CreateSection), true)]
+    [InlineData(nameof(OsCall.GrowSection), true)]
+    public void A_system_call_that_is_made_for_the_first_high_pages_and_fails_does_no_harm(string kind, bool andAllLater)
+    {
+        int first = 0;
+        for (; ; first++)
+        {
+            Assert.True(first < MostCalls, "the scenario does not come to an end");
+            ChildProcess child = ChildProcess.RunHost(PageStartupFaults.Name, kind, first.ToString(CultureInfo.InvariantCulture), andAllLater.ToString()).ShouldSucceed();
+            int[] figures = [.. child.Output.Split().Where(word => word.Length != 0).Select(word => int.Parse(word, CultureInfo.InvariantCulture))];
+            Assert.Equal(2, figures.Length);
+            Assert.Equal(0, figures[1]); // without high pages there are others
+            if (figures[0] == 0) break;
+        }
+        Assert.True(first > 0, $"the process makes no {kind}");
+    }
+}
