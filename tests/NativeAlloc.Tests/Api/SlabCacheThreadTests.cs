@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Threads;
@@ -127,6 +129,44 @@ public sealed unsafe class SlabCacheThreadTests : LeakCheckedTests
             }
         });
         Assert.True(made > 100, $"only {made} caches were made");
+    }
+
+    [Fact]
+    public void A_cache_is_not_taken_down_while_somebody_puts_its_objects_back()
+    {
+        SlabCache cache = new("visited", 100);
+        void* one = cache.Alloc();
+        ObjectCache* slabs = SlabLayer.CacheAt(LinearRegion.ClassOf(LinearRegion.PageIndexOf(one)));
+        Assert.True(slabs->TryEnter()); // as a thread does that trims
+        cache.Free(one);
+        using TestThread other = new();
+        bool gone = false;
+        other.Begin(() =>
+        {
+            cache.Dispose();
+            Volatile.Write(ref gone, true);
+        });
+        Thread.Sleep(50);
+        Assert.False(Volatile.Read(ref gone));
+        Assert.True(SlabLayer.Exists(slabs->Index));
+        slabs->Leave();
+        other.Finish();
+        Assert.True(gone);
+        Assert.False(slabs->TryEnter()); // there is none to visit
+    }
+
+    [Fact]
+    public void A_cache_that_could_not_be_disposed_of_is_emptied_with_all_others_again()
+    {
+        using SlabCache cache = new("kept", 100);
+        void* one = cache.Alloc(), two = cache.Alloc();
+        cache.Free(two);
+        Assert.Throws<InvalidOperationException>(cache.Dispose);
+        ObjectCache* slabs = SlabLayer.CacheAt(LinearRegion.ClassOf(LinearRegion.PageIndexOf(one)));
+        Assert.NotEqual(0, SlabLayer.Count(slabs->Index).InMagazines);
+        NativeAllocator.Trim();
+        Assert.Equal((0L, 1L), (SlabLayer.Count(slabs->Index).InMagazines, SlabLayer.Count(slabs->Index).Live));
+        cache.Free(one);
     }
 
     [Fact]
