@@ -58,7 +58,7 @@ internal readonly unsafe record struct CacheReport
         {
             CacheNode* node = cache->Node(i);
             limit += node->Depot.Limit;
-            inDepot += (long)node->Depot.FullCount * cache->Magazine.Capacity;
+            inDepot += cache->InDepot(node);
             hits += node->Depot.Hits;
             misses += node->Depot.Misses;
             refills += Volatile.Read(ref node->Refills);

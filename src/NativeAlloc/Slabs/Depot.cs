@@ -22,6 +22,9 @@ internal struct Depot
     /// <summary>The thread block that made the last exchange. Any thread, as the limit.</summary>
     private nint _lastUser;
 
+    /// <summary>Objects in the full magazines, where these hold different numbers. By Interlocked.</summary>
+    private long _objects;
+
     /// <summary>Threads that asked for a full magazine and got one, and that got none. By Interlocked.</summary>
     private long _hits, _misses;
 
@@ -35,6 +38,10 @@ internal struct Depot
     internal readonly long Hits => Volatile.Read(in _hits);
 
     internal readonly long Misses => Volatile.Read(in _misses);
+
+    internal readonly long Objects => Math.Max(0, Volatile.Read(in _objects));
+
+    internal void CountObjects(int objects) => Interlocked.Add(ref _objects, objects);
 
     internal readonly int Limit => Volatile.Read(in _limit);
 

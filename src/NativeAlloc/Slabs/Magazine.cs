@@ -14,36 +14,58 @@ namespace NativeAlloc.Slabs;
 /// </list>
 /// So the fast paths read one word per class and thread and compare with nothing else in memory.
 /// </summary>
-/// <param name="Capacity">Objects that it holds.</param>
-/// <param name="BlockBytes">Bytes of the block, a power of two that holds the capacity and the floor.</param>
-internal readonly unsafe record struct Magazine(int Capacity, int BlockBytes)
+/// <param name="Capacity">Objects that it holds, where the cache's magazines are all alike.</param>
+/// <param name="LargestCapacity">Objects that it may hold where threads contend; then a magazine's floor says how many it does.</param>
+/// <param name="BlockBytes">Bytes of the block, a power of two that holds the capacities and the floor.</param>
+internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacity, int BlockBytes)
 {
     internal const int SmallestBlockBytes = 512, LargestBlockBytes = 2048;
 
     /// <summary>The floor takes one slot.</summary>
-    internal const int LargestCapacity = LargestBlockBytes / sizeof(long) - 1;
+    internal const int MostObjects = LargestBlockBytes / sizeof(long) - 1;
 
-    /// <summary>The magazine of a capacity.</summary>
-    internal static Magazine Of(int capacity)
+    /// <summary>The magazine of a capacity, and of a larger one as far as the same block holds it.</summary>
+    internal static Magazine Of(int capacity, int largestCapacity = 0)
     {
-        Debug.Assert(capacity is > 0 and <= LargestCapacity, "the largest block holds the capacity");
-        return new Magazine(capacity, (int)Math.Max(SmallestBlockBytes, BitOperations.RoundUpToPowerOf2((uint)(capacity + 1) * sizeof(long))));
+        Debug.Assert(capacity is > 0 and <= MostObjects, "the largest block holds the capacity");
+        int blockBytes = (int)Math.Max(SmallestBlockBytes, BitOperations.RoundUpToPowerOf2((uint)(capacity + 1) * sizeof(long)));
+        return new Magazine(capacity, Math.Clamp(largestCapacity, capacity, blockBytes / sizeof(long) - 1), blockBytes);
     }
 
+    /// <summary>All magazines of the cache hold the same.</summary>
+    internal bool IsFixed => LargestCapacity == Capacity;
+
     /// <summary>Sets an unused block up as an empty magazine and returns its top.</summary>
-    internal nint MakeEmpty(nint block)
+    internal nint MakeEmpty(nint block) => MakeEmpty(block, Capacity);
+
+    /// <summary>The same with another capacity.</summary>
+    internal nint MakeEmpty(nint block, int capacity)
     {
         Debug.Assert(block % BlockBytes == 0, "a magazine is aligned to its size");
-        nint top = EmptyTop(block);
+        Debug.Assert(capacity >= Capacity && capacity <= LargestCapacity, "the block holds the capacity");
+        nint top = block + BlockBytes - capacity * sizeof(long);
         ((nint*)top)[-1] = 0;
         return top;
     }
 
-    /// <summary>The top of a magazine that holds nothing: just above its floor.</summary>
+    /// <summary>The top of a magazine of the smaller capacity that holds nothing: just above its floor.</summary>
     internal nint EmptyTop(nint block) => block + BlockBytes - Capacity * sizeof(long);
 
     /// <summary>The top of a magazine that holds all it can.</summary>
     internal nint FullTop(nint block) => block + BlockBytes;
+
+    /// <summary>The slot just above a magazine's floor. Where capacities differ it is looked for, down from the top: in the few slots of a class of large objects.</summary>
+    internal nint BottomOf(nint top)
+    {
+        nint block = BlockOf(top);
+        if (IsFixed) return EmptyTop(block);
+        nint bottom = top;
+        while (bottom > block + sizeof(long) && ((nint*)bottom)[-1] != 0) bottom -= sizeof(long);
+        return bottom;
+    }
+
+    /// <summary>Objects that can still be pushed.</summary>
+    internal int RoomOf(nint top) => (int)((FullTop(BlockOf(top)) - top) / sizeof(long));
 
     /// <summary>True in a full magazine, and in others where the top is at a multiple of 512.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -58,7 +80,7 @@ internal readonly unsafe record struct Magazine(int Capacity, int BlockBytes)
     internal nint BlockOf(nint top) => (top - 1) & ~(nint)(BlockBytes - 1);
 
     /// <summary>Objects in the magazine.</summary>
-    internal int CountOf(nint top) => (int)((top - EmptyTop(BlockOf(top))) / sizeof(long));
+    internal int CountOf(nint top) => (int)((top - BottomOf(top)) / sizeof(long));
 
     /// <summary>The first slot of a block links it into a depot's list. It may be the floor: it is 0 again when the magazine comes out.</summary>
     internal static ref nint Link(nint block) => ref *(nint*)block;

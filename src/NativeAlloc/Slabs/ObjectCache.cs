@@ -70,7 +70,7 @@ internal unsafe struct ObjectCache
     internal const int LargestBulk = 3;
     private const int BulkShift = 4;
 
-    internal void Initialize(int index, nuint objectBytes, int magazineCapacity, int depotLimit, CacheNode* nodes, delegate*<void*, void> constructor = null)
+    internal void Initialize(int index, nuint objectBytes, Magazine magazine, int depotLimit, CacheNode* nodes, delegate*<void*, void> constructor = null)
     {
         this = default;
         Index = (ushort)index;
@@ -80,7 +80,7 @@ internal unsafe struct ObjectCache
         SlabOrder = LinearRegion.OrderOf(SlabPages);
         ObjectsPerSlab = (uint)(SlabPages * LinearRegion.PageBytes / objectBytes);
         _reciprocal = ((1UL << ReciprocalShift) + ObjectBytes - 1) / ObjectBytes;
-        Magazine = magazineCapacity == 0 ? default : Magazine.Of(magazineCapacity);
+        Magazine = magazine;
         _largestDepot = depotLimit;
         Constructor = constructor;
         _nodes = nodes;
@@ -126,6 +126,12 @@ internal unsafe struct ObjectCache
 
     /// <summary>The part that a slab belongs to.</summary>
     internal readonly CacheNode* NodeOfSlab(uint slab) => Node(LinearRegion.Frames[slab].Zone / Zone.KindCount);
+
+    /// <summary>What a new magazine holds at present: more where threads take turns at the depot, so that they meet there less often.</summary>
+    internal readonly int CapacityNow(CacheNode* node) => node->Depot.Limit > 1 ? Magazine.LargestCapacity : Magazine.Capacity; // 1 is what the first thread leaves
+
+    /// <summary>Objects in a node's depot.</summary>
+    internal readonly long InDepot(CacheNode* node) => Magazine.IsFixed ? (long)node->Depot.FullCount * Magazine.Capacity : node->Depot.Objects;
 
     /// <summary>Magazines that are worth moving at one time.</summary>
     internal readonly int BulkOf(CacheNode* node) => (int)Math.Min(LargestBulk, node->Slabs.SlabCount * ObjectsPerSlab / ((uint)Magazine.Capacity << BulkShift));

@@ -46,8 +46,9 @@ internal static unsafe class SlabLayer
     // An object comes round after so many others: one in 64 times, so that two threads that share a line by chance hardly ever write it at the same time.
     private const int SmallestRound = 64;
 
-    // A magazine holds at most 16 KiB, or 255 objects: what a thread can keep from others is bounded in bytes, class by class.
-    private const nuint MagazineBytes = 16 * 1024;
+    // A magazine holds at most 16 KiB, or 255 objects: what a thread can keep from others is bounded in bytes, class by class. Where threads take turns at the depot it holds up to 128 KiB, as far as
+    // its block has slots for them, so that of large objects, too, there is an exchange for several.
+    private const nuint MagazineBytes = 16 * 1024, ContendedBytes = 128 * 1024;
 
     // Beyond this size an object goes straight to its slab: a lock is little against touching it.
     private const nuint LargestMagazineObject = SizeClasses.MagazineBytes;
@@ -82,10 +83,17 @@ internal static unsafe class SlabLayer
     /// <summary>Makes a cache at an index that has none.</summary>
     internal static void Initialize(int index, nuint objectBytes, bool withMagazines, delegate*<void*, void> constructor)
     {
-        int capacity = !withMagazines || objectBytes > LargestMagazineObject ? 0 : (int)Math.Clamp(MagazineBytes / objectBytes, SmallestMagazine, Magazine.LargestCapacity);
-        int depotLimit = capacity == 0 ? 0 : (int)(DepotBytes / ((nuint)capacity * objectBytes));
+        Magazine magazine = default;
+        int depotLimit = 0;
+        if (withMagazines && objectBytes <= LargestMagazineObject)
+        {
+            int capacity = (int)Math.Clamp(MagazineBytes / objectBytes, SmallestMagazine, Magazine.MostObjects);
+            magazine = Magazine.Of(capacity, (int)Math.Min(ContendedBytes / objectBytes, Magazine.MostObjects));
+            if (magazine.LargestCapacity < 2 * capacity) magazine = Magazine.Of(capacity); // not worth a magazine of its own size each
+            depotLimit = (int)(DepotBytes / ((nuint)magazine.LargestCapacity * objectBytes));
+        }
         CacheNode* nodes = (CacheNode*)(s_nodes + (nuint)(index * ObjectCache.NodeCount) * CacheNode.Bytes);
-        CacheAt(index)->Initialize(index, objectBytes, capacity, depotLimit, nodes, constructor);
+        CacheAt(index)->Initialize(index, objectBytes, magazine, depotLimit, nodes, constructor);
     }
 
     /// <summary>The top of a magazine that is full and empty: an address at a multiple of the largest block, with a 0 below.</summary>
@@ -125,7 +133,7 @@ internal static unsafe class SlabLayer
             if (!Magazine.IsEmpty(loaded)) return Pop(magazines, index, loaded);
             if (TrySwapIn(cache, magazines, index, loaded)) continue;
             NoteExchange(cache, node, block);
-            nint full = node->Depot.PopFull();
+            nint full = Counted(cache, node, node->Depot.PopFull());
             if (full != 0)
             {
                 nint previous = magazines->Previous(index);
@@ -139,13 +147,13 @@ internal static unsafe class SlabLayer
             {
                 nint empty = TakeEmpty(cache, node, own);
                 if (empty == 0) return cache->AllocDirect(own);
-                loaded = cache->Magazine.MakeEmpty(empty);
+                loaded = cache->Magazine.MakeEmpty(empty, cache->CapacityNow(node));
                 magazines->SetLoaded(index, loaded);
             }
-            int wanted = magazines->NextRefill(index, cache->Magazine.Capacity);
-            int taken = Refill(cache, node, own, loaded, wanted);
+            int room = cache->Magazine.RoomOf(loaded), wanted = magazines->NextRefill(index, room);
+            int taken = Refill(cache, node, own, loaded, wanted, isWhole: wanted == room);
             magazines->SlabExchanges++;
-            if (taken == 0 && !TryGrow(cache, ref node, block, wanted))
+            if (taken == 0 && !TryGrow(cache, ref node, block, isWhole: wanted == room))
             {
                 taken = cache->TryTakeAnywhere((nint*)loaded, wanted);
                 if (taken == 0) return null;
@@ -184,12 +192,12 @@ internal static unsafe class SlabLayer
     }
 
     // Fills the loaded magazine from slabs, and, for a thread that takes whole ones, more of them for the depot under the same lock.
-    private static int Refill(ObjectCache* cache, CacheNode* node, ThreadPages* own, nint loaded, int wanted)
+    private static int Refill(ObjectCache* cache, CacheNode* node, ThreadPages* own, nint loaded, int wanted, bool isWhole)
     {
-        int capacity = cache->Magazine.Capacity, spares = 0, filled = 0;
+        int capacity = cache->CapacityNow(node), spares = 0, filled = 0;
         if (node->Slabs.FreeObjectsHint == 0) return 0;
         nint* blocks = stackalloc nint[LargestBulk];
-        for (int most = wanted == capacity ? cache->BulkOf(node) : 0; spares < most; spares++)
+        for (int most = isWhole ? cache->BulkOf(node) : 0; spares < most; spares++)
         {
             blocks[spares] = TakeEmpty(cache, node, own);
             if (blocks[spares] == 0) break;
@@ -197,20 +205,20 @@ internal static unsafe class SlabLayer
         node->Lock.Acquire();
         int taken = cache->TakeObjects(node, (nint*)loaded, wanted);
         for (; filled < spares && node->Slabs.FreeObjects >= (ulong)capacity; filled++)
-            cache->TakeObjects(node, (nint*)cache->Magazine.MakeEmpty(blocks[filled]), capacity);
+            cache->TakeObjects(node, (nint*)cache->Magazine.MakeEmpty(blocks[filled], capacity), capacity);
         node->Lock.Release();
         // Last in, first out: what was taken first is to be used first.
-        for (int i = filled; i-- > 0;) node->Depot.PushFull(blocks[i]);
+        for (int i = filled; i-- > 0;) PushFull(cache, node, blocks[i]);
         for (int i = filled; i < spares; i++) node->Depot.PushEmpty(blocks[i]);
         return taken;
     }
 
-    private static bool TryGrow(ObjectCache* cache, ref CacheNode* node, void* block, int wanted)
+    private static bool TryGrow(ObjectCache* cache, ref CacheNode* node, void* block, bool isWhole)
     {
         ThreadPages* own = ThreadPages.Of(block);
         if (PageLayer.ShouldReap(own, cache->SlabOrder)) Reap(block, cache->Index);
-        int capacity = cache->Magazine.Capacity;
-        int slabs = wanted == capacity ? (int)(cache->BulkOf(node) * (uint)capacity / cache->ObjectsPerSlab) : 1;
+        int capacity = cache->CapacityNow(node);
+        int slabs = isWhole ? (int)(cache->BulkOf(node) * (uint)capacity / cache->ObjectsPerSlab) : 1;
         if (!cache->TryMakeSlabs(own, Math.Clamp(slabs, 1, MostSlabsAtOnce), out CacheNode* grown)) return false;
         node = grown;
         return true;
@@ -259,7 +267,7 @@ internal static unsafe class SlabLayer
             nint full = cache->Magazine.BlockOf(previous);
             if (cache->DepotHasRoom(node))
             {
-                node->Depot.PushFull(full);
+                PushFull(cache, node, full);
                 magazines->DepotExchanges++;
             }
             else
@@ -275,7 +283,7 @@ internal static unsafe class SlabLayer
             return;
         }
         if (loaded != s_noMagazine) magazines->SetPrevious(index, loaded);
-        Push(magazines, side, cache->Magazine.MakeEmpty(empty), pointer);
+        Push(magazines, side, cache->Magazine.MakeEmpty(empty, cache->CapacityNow(node)), pointer);
     }
 
     // Puts a full magazine's objects back into slabs, and those of some more that the depot has, under the same lock. Returns the block, which is empty now.
@@ -285,16 +293,35 @@ internal static unsafe class SlabLayer
         int count = 0;
         for (int most = cache->BulkOf(node); count < most; count++)
         {
-            blocks[count] = node->Depot.PopSurplus();
+            blocks[count] = Counted(cache, node, node->Depot.PopSurplus());
             if (blocks[count] == 0) break;
         }
         SlabReturn batch = new(cache, PageFrame.None);
-        batch.Put((nint*)cache->Magazine.EmptyTop(full), cache->Magazine.Capacity);
-        for (int i = 0; i < count; i++) batch.Put((nint*)cache->Magazine.EmptyTop(blocks[i]), cache->Magazine.Capacity);
+        PutMagazine(ref batch, cache, full);
+        for (int i = 0; i < count; i++) PutMagazine(ref batch, cache, blocks[i]);
         uint surplus = batch.End();
         for (int i = 0; i < count; i++) node->Depot.PushEmpty(blocks[i]);
         cache->GiveSlabs(own, surplus);
         return full;
+    }
+
+    private static void PutMagazine(ref SlabReturn batch, ObjectCache* cache, nint full)
+    {
+        nint top = cache->Magazine.FullTop(full), bottom = cache->Magazine.BottomOf(top);
+        batch.Put((nint*)bottom, (int)((top - bottom) / sizeof(nint)));
+    }
+
+    private static void PushFull(ObjectCache* cache, CacheNode* node, nint block)
+    {
+        if (!cache->Magazine.IsFixed) node->Depot.CountObjects(cache->Magazine.CountOf(cache->Magazine.FullTop(block)));
+        node->Depot.PushFull(block);
+    }
+
+    // A full magazine that has just come out of the depot, or 0.
+    private static nint Counted(ObjectCache* cache, CacheNode* node, nint block)
+    {
+        if (block != 0 && !cache->Magazine.IsFixed) node->Depot.CountObjects(-cache->Magazine.CountOf(cache->Magazine.FullTop(block)));
+        return block;
     }
 
     // ── giving caches back ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -392,9 +419,10 @@ internal static unsafe class SlabLayer
         uint pages = 0;
         for (int index = 0; index < ObjectCache.NodeCount; index++)
         {
-            Depot* depot = &cache->Node(index)->Depot;
+            CacheNode* node = cache->Node(index);
+            Depot* depot = &node->Depot;
             nint block;
-            while ((block = depot->PopSurplus()) != 0) pages += Empty(cache, own, cache->Magazine.FullTop(block));
+            while ((block = Counted(cache, node, depot->PopSurplus())) != 0) pages += Empty(cache, own, cache->Magazine.FullTop(block));
             while ((block = depot->PopEmpty()) != 0) FreeMagazine(cache, own, block);
         }
         return pages;
@@ -417,7 +445,7 @@ internal static unsafe class SlabLayer
     {
         if (top == s_noMagazine || top == 0) return 0; // 0: a block that is being set up
         nint block = cache->Magazine.BlockOf(top);
-        nint bottom = cache->Magazine.EmptyTop(block);
+        nint bottom = cache->Magazine.BottomOf(top);
         uint surplus = PageFrame.None;
         if (top != bottom) cache->PutObjects((nint*)bottom, (int)((top - bottom) / sizeof(nint)), ref surplus);
         uint pages = cache->GiveSlabs(own, surplus);
@@ -463,7 +491,7 @@ internal static unsafe class SlabLayer
             slabs += node->Slabs.SlabCount;
             active += node->Slabs.SlabCount - node->Slabs.Count(NodeSlabs.Free);
             node->Lock.Release();
-            inMagazines += (long)node->Depot.FullCount * cache->Magazine.Capacity;
+            inMagazines += cache->InDepot(node);
         }
         return new CacheFigures(inMagazines, inSlabs, Math.Max(0, slabs * cache->ObjectsPerSlab - inSlabs - inMagazines), slabs, active);
     }

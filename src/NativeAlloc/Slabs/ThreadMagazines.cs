@@ -62,7 +62,7 @@ internal unsafe struct ThreadMagazines
     internal int NextRefill(int cache, int capacity)
     {
         int count = Math.Min(_refill[cache], capacity);
-        _refill[cache] = (byte)Math.Min(count * 2, Magazine.LargestCapacity);
+        _refill[cache] = (byte)Math.Min(count * 2, Magazine.MostObjects);
         return count;
     }
 

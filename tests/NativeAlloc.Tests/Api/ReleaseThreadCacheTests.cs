@@ -67,7 +67,7 @@ public sealed unsafe class ReleaseThreadCacheTests : LeakCheckedTests
             if (!SlabLayer.Exists(index)) continue;
             ObjectCache* cache = SlabLayer.CacheAt(index);
             for (int node = 0; node < ObjectCache.NodeCount; node++)
-                bytes += (nuint)cache->Node(node)->Depot.FullCount * (nuint)cache->Magazine.Capacity * cache->ObjectBytes;
+                bytes += (nuint)cache->InDepot(cache->Node(node)) * cache->ObjectBytes;
         }
         return bytes;
     }

@@ -360,7 +360,7 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
             if (pages > 15) Assert.Fail($"a slab of {bytes} B objects has {pages} pages, and an offset in it can no longer be divided by multiplication");
             ObjectCache cache = default;
             CacheNode node = default;
-            cache.Initialize(SlabLayer.FirstUserCache, bytes, 0, 0, &node);
+            cache.Initialize(SlabLayer.FirstUserCache, bytes, default, 0, &node);
             if (cache.ObjectsPerSlab is 0 or > LinearRegion.BitmapWords * 64) Assert.Fail($"{cache.ObjectsPerSlab} objects of {bytes} B");
             uint last = cache.ObjectsPerSlab - 1;
             foreach (uint each in (uint[])[0, last / 3, last / 2, last])

@@ -12,7 +12,7 @@ public sealed unsafe class MagazineTests : IDisposable
 
     public void Dispose() => NativeMemory.AlignedFree((void*)_memory);
 
-    public static TheoryData<int> Capacities => [.. Enumerable.Range(1, Magazine.LargestCapacity)];
+    public static TheoryData<int> Capacities => [.. Enumerable.Range(1, Magazine.MostObjects)];
 
     [Theory]
     [MemberData(nameof(Capacities))]
@@ -68,7 +68,7 @@ public sealed unsafe class MagazineTests : IDisposable
     [Fact]
     public void One_in_64_tops_of_a_magazine_may_be_full()
     {
-        Magazine magazine = Magazine.Of(Magazine.LargestCapacity);
+        Magazine magazine = Magazine.Of(Magazine.MostObjects);
         nint empty = magazine.EmptyTop(_memory);
         int[] doubtful = [.. Enumerable.Range(0, magazine.Capacity + 1).Where(held => Magazine.MayBeFull(empty + held * sizeof(nint)))];
         Assert.Equal([63, 127, 191, 255], doubtful);
@@ -84,6 +84,34 @@ public sealed unsafe class MagazineTests : IDisposable
     {
         Assert.True(Magazine.MayBeFull(SlabLayer.NoMagazine));
         Assert.True(Magazine.IsEmpty(SlabLayer.NoMagazine));
-        for (int capacity = 1; capacity <= Magazine.LargestCapacity; capacity++) Assert.True(Magazine.Of(capacity).IsFull(SlabLayer.NoMagazine));
+        for (int capacity = 1; capacity <= Magazine.MostObjects; capacity++) Assert.True(Magazine.Of(capacity).IsFull(SlabLayer.NoMagazine));
+    }
+
+    [Theory]
+    [InlineData(16, 63)]
+    [InlineData(2, 8)]
+    [InlineData(28, 63)]
+    public void Magazines_of_one_cache_may_hold_different_numbers_and_each_tells_its_own(int capacity, int largest)
+    {
+        Magazine magazine = Magazine.Of(capacity, largest);
+        Assert.Equal((capacity, largest), (magazine.Capacity, magazine.LargestCapacity));
+        Assert.False(magazine.IsFixed);
+        void* memory = NativeMemory.AlignedAlloc((nuint)magazine.BlockBytes, (nuint)magazine.BlockBytes);
+        new Span<byte>(memory, magazine.BlockBytes).Fill(0xff); // what is below a floor may be anything
+        for (int each = capacity; each <= largest; each++)
+        {
+            nint bottom = magazine.MakeEmpty((nint)memory, each), top = bottom;
+            Assert.True(Magazine.IsEmpty(top));
+            for (int objects = 0; objects < each; objects++)
+            {
+                Assert.Equal((objects, each - objects, bottom), (magazine.CountOf(top), magazine.RoomOf(top), magazine.BottomOf(top)));
+                Assert.False(magazine.IsFull(top));
+                *(nint*)top = 16 * (objects + 1);
+                top += sizeof(nint);
+            }
+            Assert.True(magazine.IsFull(top));
+            Assert.Equal((each, bottom, magazine.FullTop((nint)memory)), (magazine.CountOf(top), magazine.BottomOf(top), top));
+        }
+        NativeMemory.AlignedFree(memory);
     }
 }

@@ -181,7 +181,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
         for (int i = 0; i < ObjectCache.NodeCount; i++)
         {
             CacheNode* node = cache->Node(i);
-            outside += node->Slabs.SlabCount * cache->ObjectsPerSlab - (long)node->Slabs.FreeObjects - (long)node->Depot.FullCount * cache->Magazine.Capacity;
+            outside += node->Slabs.SlabCount * cache->ObjectsPerSlab - (long)node->Slabs.FreeObjects - cache->InDepot(node);
         }
         return outside;
     }

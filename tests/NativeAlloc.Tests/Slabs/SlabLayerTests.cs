@@ -52,10 +52,14 @@ public sealed unsafe class SlabLayerTests : IDisposable
             Assert.Equal(SizeClasses.SlabPagesOf(cache->ObjectBytes), cache->SlabPages);
             Assert.Equal(LinearRegion.OrderOf(cache->SlabPages), cache->SlabOrder);
             int capacity = cache->Magazine.Capacity;
-            Assert.InRange(capacity, 0, Magazine.LargestCapacity);
+            Assert.InRange(capacity, 0, Magazine.MostObjects);
             Assert.Equal(cache->ObjectBytes <= SizeClasses.MagazineBytes, capacity != 0);
             Assert.True(capacity <= 2 || (uint)capacity * cache->ObjectBytes <= 16 * 1024);
-            if (capacity != 0) Assert.Equal(Magazine.Of(capacity), cache->Magazine);
+            if (capacity == 0) continue;
+            Assert.Equal(Magazine.Of(capacity, cache->Magazine.LargestCapacity), cache->Magazine); // in a block of the same size
+            bool grows = !cache->Magazine.IsFixed;
+            Assert.True(!grows || (cache->Magazine.LargestCapacity >= 2 * capacity && (uint)cache->Magazine.LargestCapacity * cache->ObjectBytes <= 128 * 1024));
+            Assert.Equal(cache->ObjectBytes is > 512 and <= 32 * 1024, grows);
         }
         int[] blockBytes = [512, 1024, 2048];
         for (int i = 0; i < blockBytes.Length; i++)
@@ -137,7 +141,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         int index = SizeClasses.Of(1024);
         ObjectCache* cache = SlabLayer.CacheAt(index);
         using TestThread consumer = new();
-        for (int i = 0; i < 4; i++) Pass(); // fills both threads' magazines, and the depot gets to know that there are two
+        for (int i = 0; i < 16; i++) Pass(); // fills both threads' magazines, and the depot gets to know that there are two
         uint slabs = cache->Node(0)->Slabs.SlabCount, locks = cache->Node(0)->Lock.Acquisitions;
         ulong refills = cache->Node(0)->Refills;
         for (int i = 0; i < Rounds; i++) Pass();
@@ -150,7 +154,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         void Pass()
         {
             List<nint> objects = [];
-            for (int i = 0; i < 4 * cache->Magazine.Capacity; i++) objects.Add(_thread.Alloc(index));
+            for (int i = 0; i < 4 * cache->Magazine.LargestCapacity; i++) objects.Add(_thread.Alloc(index));
             Assert.Equal(objects.Count, objects.Distinct().Count());
             foreach (nint pointer in objects) consumer.Free(index, pointer);
         }
@@ -161,7 +165,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     {
         int index = SizeClasses.Of(1024);
         ObjectCache* cache = SlabLayer.CacheAt(index);
-        int capacity = cache->Magazine.Capacity, limit = 1024 * 1024 / (capacity * 1024);
+        int capacity = cache->Magazine.LargestCapacity, limit = 1024 * 1024 / (capacity * 1024);
         ulong before = InUse(cache);
         using TestThread other = new();
         List<nint> objects = [];
@@ -181,13 +185,13 @@ public sealed unsafe class SlabLayerTests : IDisposable
     {
         int index = SizeClasses.Of(1024);
         ObjectCache* cache = SlabLayer.CacheAt(index);
-        int count = 8 * cache->Magazine.Capacity;
+        int count = 8 * cache->Magazine.LargestCapacity;
         using (TestThread other = new())
         {
             for (int i = 0; i < 20; i++) Pass(i % 2 == 0 ? _thread : other);
             Assert.True(cache->DepotHasRoom(cache->Node(0)) || cache->Node(0)->Depot.FullCount != 0);
         }
-        for (int i = 0; i < 100; i++) Pass(_thread);
+        for (int i = 0; i < 400; i++) Pass(_thread);
         Assert.False(cache->DepotHasRoom(cache->Node(0)));
         Assert.Equal(0, cache->Node(0)->Depot.FullCount);
         uint slabs = cache->Node(0)->Slabs.SlabCount;
@@ -403,7 +407,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     }
 
     // Objects that are not in a slab.
-    private static ulong InUse(ObjectCache* cache) => cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab - cache->Node(0)->Slabs.FreeObjects - (ulong)cache->Node(0)->Depot.FullCount * (uint)cache->Magazine.Capacity;
+    private static ulong InUse(ObjectCache* cache) => cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab - cache->Node(0)->Slabs.FreeObjects - (ulong)cache->InDepot(cache->Node(0));
 
     private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 }

@@ -27,7 +27,7 @@ internal sealed unsafe class TestCache : IDisposable
         if (SlabLayer.Exists(Index)) throw new InvalidOperationException("the allocator has a cache at this index");
         Cache = (ObjectCache*)NativeMemory.AllocZeroed((nuint)sizeof(ObjectCache));
         _nodes = (CacheNode*)NativeMemory.AllocZeroed((nuint)ObjectCache.NodeCount, (nuint)sizeof(CacheNode));
-        Cache->Initialize(Index, objectBytes, magazineCapacity, depotLimit, _nodes);
+        Cache->Initialize(Index, objectBytes, magazineCapacity == 0 ? default : Magazine.Of(magazineCapacity), depotLimit, _nodes);
     }
 
     internal ObjectCache* Cache { get; }

@@ -27,12 +27,12 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(8, sizeof(Watermarks));
         Assert.Equal(16, sizeof(ThreadHeader));
         Assert.Equal(16, sizeof(DepotStack));
-        Assert.Equal(64, sizeof(Depot));
+        Assert.Equal(72, sizeof(Depot)); // within the two cache lines before the lock
         Assert.Equal(CacheNode.Bytes, sizeof(CacheNode));
         Assert.Equal(ObjectCache.Bytes, sizeof(ObjectCache));
         Assert.Equal(8 + 4 * HotPages.Capacity, sizeof(HotPages));
         Assert.Equal(4 * sizeof(int) + 7 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
-        Assert.Equal(2 * sizeof(int), sizeof(Magazine));
+        Assert.Equal(3 * sizeof(int), sizeof(Magazine));
         Assert.Equal((512, 2048), (Magazine.SmallestBlockBytes, Magazine.LargestBlockBytes));
         Assert.Equal(64, LinearRegion.BitmapWords);
     }
@@ -160,7 +160,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(SizeClasses.Count + 3, SlabLayer.FirstUserCache); // three sizes of magazines
         Assert.Equal(SlabLayer.MaxCaches, SlabLayer.EndOfCaches + SlabLayer.TinyClasses);
         Assert.Equal(byte.MaxValue + 1, SlabLayer.MaxCaches);
-        Assert.InRange(Magazine.LargestCapacity, 1, byte.MaxValue);
+        Assert.InRange(Magazine.MostObjects, 1, byte.MaxValue);
         HashSet<int> classes = [];
         for (int index = 1; index < SlabLayer.EndOfCaches; index++)
         {
