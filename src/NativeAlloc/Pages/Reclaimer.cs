@@ -12,8 +12,8 @@ namespace NativeAlloc.Pages;
 /// </remarks>
 internal static unsafe class Reclaimer
 {
-    /// <summary>Gives the layer above's caches back to the page layer: set once by that layer. Null as long as it has none.</summary>
-    private static delegate*<void> s_releaseCaches;
+    /// <summary>Gives the layer above's caches back to the page layer: a <c>delegate*&lt;void&gt;</c>, set once by that layer and read by any thread. 0 as long as it has none.</summary>
+    private static nint s_releaseCaches;
 
     /// <summary>1 when a zone has fallen below its mark and nobody has taken the work up. By Interlocked.</summary>
     private static int s_requested;
@@ -25,7 +25,7 @@ internal static unsafe class Reclaimer
 
     internal static bool IsRequested => Volatile.Read(ref s_requested) != 0;
 
-    internal static void SetCaches(delegate*<void> release) => s_releaseCaches = release;
+    internal static void SetCaches(delegate*<void> release) => Volatile.Write(ref s_releaseCaches, (nint)release);
 
     /// <summary>Asks for a run by whoever comes first.</summary>
     internal static void Request() => Volatile.Write(ref s_requested, 1);
@@ -71,7 +71,8 @@ internal static unsafe class Reclaimer
     /// <summary>Gives the caches of all threads that can be reached and of all layers back to the zones.</summary>
     internal static void ReleaseCaches()
     {
-        if (s_releaseCaches != null) s_releaseCaches();
+        delegate*<void> release = (delegate*<void>)Volatile.Read(ref s_releaseCaches);
+        if (release != null) release();
         PageLayer.DrainThreads();
     }
 }

@@ -21,7 +21,7 @@ internal struct CacheNode
     /// <summary>Guards the slab lists, and the frames and bitmaps of the slabs.</summary>
     [FieldOffset(LinePairBytes)] public NativeLock Lock;
 
-    /// <summary>Times that objects were taken out of slabs and put back into them, one per batch. Under the lock.</summary>
+    /// <summary>Times that objects were taken out of slabs and put back into them, one per batch. Written under the lock, read by any thread.</summary>
     [FieldOffset(LinePairBytes + 8)] public ulong Refills;
 
     /// <inheritdoc cref="Refills"/>

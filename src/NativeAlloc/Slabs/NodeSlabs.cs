@@ -26,7 +26,7 @@ internal unsafe struct NodeSlabs
     /// <summary>The lists.</summary>
     private SlabLists _lists;
 
-    /// <summary>Objects that are in slabs, whatever their list.</summary>
+    /// <summary>Objects that are in slabs, whatever their list. Written under the lock, read by any thread.</summary>
     public ulong FreeObjects;
 
     /// <summary><see cref="FreeObjects"/>, as an estimate without the lock.</summary>

@@ -192,9 +192,9 @@ internal unsafe struct ObjectCache
             node->Slabs.Place(frames, slab, ObjectsPerSlab);
         }
         int taken = wanted - (int)(next - slots);
-        node->Slabs.FreeObjects -= (uint)taken;
+        Volatile.Write(ref node->Slabs.FreeObjects, node->Slabs.FreeObjects - (uint)taken);
         if (taken != 0 && next != slots) new Span<nint>(next, taken).CopyTo(new Span<nint>(slots, taken));
-        node->Refills++;
+        Volatile.Write(ref node->Refills, node->Refills + 1);
         return taken;
     }
 
@@ -226,7 +226,7 @@ internal unsafe struct ObjectCache
     internal readonly void RemoveFreeSlab(CacheNode* node, uint slab, ref uint surplus)
     {
         node->Slabs.Remove(LinearRegion.Frames, slab);
-        node->Slabs.FreeObjects -= ObjectsPerSlab;
+        Volatile.Write(ref node->Slabs.FreeObjects, node->Slabs.FreeObjects - ObjectsPerSlab);
         LinearRegion.Frames[slab].Next = surplus;
         surplus = slab;
     }
@@ -295,7 +295,7 @@ internal unsafe struct ObjectCache
         CacheNode* node = NodeOfSlab(slab);
         node->Lock.Acquire();
         node->Slabs.Add(LinearRegion.Frames, slab, NodeSlabs.Free);
-        node->Slabs.FreeObjects += ObjectsPerSlab;
+        Volatile.Write(ref node->Slabs.FreeObjects, node->Slabs.FreeObjects + ObjectsPerSlab);
         node->Lock.Release();
         return node;
     }

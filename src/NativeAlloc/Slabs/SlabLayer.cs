@@ -140,7 +140,7 @@ internal static unsafe class SlabLayer
                 if (previous != s_noMagazine) node->Depot.PushEmpty(cache->Magazine.BlockOf(previous));
                 magazines->SetPrevious(index, loaded);
                 magazines->SetLoaded(index, cache->Magazine.FullTop(full));
-                magazines->DepotExchanges++;
+                Volatile.Write(ref magazines->DepotExchanges, magazines->DepotExchanges + 1);
                 continue;
             }
             if (loaded == s_noMagazine)
@@ -152,7 +152,7 @@ internal static unsafe class SlabLayer
             }
             int room = cache->Magazine.RoomOf(loaded), wanted = magazines->NextRefill(index, room);
             int taken = Refill(cache, node, own, loaded, wanted, isWhole: wanted == room);
-            magazines->SlabExchanges++;
+            Volatile.Write(ref magazines->SlabExchanges, magazines->SlabExchanges + 1);
             if (taken == 0 && !TryGrow(cache, ref node, block, isWhole: wanted == room))
             {
                 taken = cache->TryTakeAnywhere((nint*)loaded, wanted);
@@ -179,7 +179,7 @@ internal static unsafe class SlabLayer
             {
                 magazines->SetLoaded(side, loaded);
                 magazines->SetLoaded(index, returned);
-                magazines->PreviousHits++;
+                Volatile.Write(ref magazines->PreviousHits, magazines->PreviousHits + 1);
                 return true;
             }
         }
@@ -187,7 +187,7 @@ internal static unsafe class SlabLayer
         if (Magazine.IsEmpty(previous)) return false;
         magazines->SetPrevious(index, loaded);
         magazines->SetLoaded(index, previous);
-        magazines->PreviousHits++;
+        Volatile.Write(ref magazines->PreviousHits, magazines->PreviousHits + 1);
         return true;
     }
 
@@ -245,14 +245,14 @@ internal static unsafe class SlabLayer
         }
         if (side != index && loaded != s_noMagazine && magazines->Loaded(index) is var other && other != s_noMagazine && Magazine.IsEmpty(other))
         {
-            magazines->PreviousHits++;
+            Volatile.Write(ref magazines->PreviousHits, magazines->PreviousHits + 1);
             magazines->SetLoaded(index, loaded);
             Push(magazines, side, other, pointer);
             return;
         }
         if (previous != s_noMagazine && Magazine.IsEmpty(previous))
         {
-            magazines->PreviousHits++;
+            Volatile.Write(ref magazines->PreviousHits, magazines->PreviousHits + 1);
             magazines->SetPrevious(index, loaded);
             Push(magazines, side, previous, pointer);
             return;
@@ -268,12 +268,12 @@ internal static unsafe class SlabLayer
             if (cache->DepotHasRoom(node))
             {
                 PushFull(cache, node, full);
-                magazines->DepotExchanges++;
+                Volatile.Write(ref magazines->DepotExchanges, magazines->DepotExchanges + 1);
             }
             else
             {
                 empty = Drain(cache, node, own, full);
-                magazines->SlabExchanges++;
+                Volatile.Write(ref magazines->SlabExchanges, magazines->SlabExchanges + 1);
             }
         }
         if (empty == 0) empty = TakeEmpty(cache, node, own);

@@ -30,7 +30,7 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint surplus)
             word |= bit;
             frames[slab].FreeObjects++;
             frames[slab].FirstWord = (ushort)Math.Min(frames[slab].FirstWord, index >> 6);
-            _node->Slabs.FreeObjects++;
+            Volatile.Write(ref _node->Slabs.FreeObjects, _node->Slabs.FreeObjects + 1);
         }
     }
 
@@ -50,7 +50,7 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint surplus)
         {
             if (_node != null) _node->Lock.Release();
             node->Lock.Acquire();
-            node->Drains++;
+            Volatile.Write(ref node->Drains, node->Drains + 1);
             _node = node;
         }
         _slab = slab;

@@ -22,7 +22,7 @@ internal unsafe struct ThreadMagazines
     /// <summary>Objects that the next refill from slabs takes: grows from few to a whole magazine, so that a thread that needs ten takes no 255.</summary>
     private fixed byte _refill[SlabLayer.MaxCaches];
 
-    /// <summary>Misses of the fast paths, by what helped: the previous magazine, the depot, the slabs.</summary>
+    /// <summary>Misses of the fast paths, by what helped: the previous magazine, the depot, the slabs. Written by the owner, read by any thread.</summary>
     public ulong PreviousHits, DepotExchanges, SlabExchanges;
 
     internal static ThreadMagazines* Of(void* block)
