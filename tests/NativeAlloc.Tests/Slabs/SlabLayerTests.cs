@@ -173,8 +173,9 @@ public sealed unsafe class SlabLayerTests : IDisposable
         uint most = cache->Node(0)->Slabs.SlabCount;
         // By turns, a magazine each: that is what makes a depot worth its memory.
         for (int i = 0; i < objects.Count; i++) (i / capacity % 2 == 0 ? _thread : other).Free(index, objects[i]);
-        Assert.Equal(limit, cache->Node(0)->Depot.FullCount);
-        Assert.False(cache->DepotHasRoom(cache->Node(0)));
+        // A drain takes some of the depot's magazines along, so that it may have room for as many again.
+        Assert.InRange(cache->Node(0)->Depot.FullCount, limit - ObjectCache.LargestBulk, limit);
+        Assert.Equal(cache->Node(0)->Depot.FullCount < limit, cache->DepotHasRoom(cache->Node(0)));
         cache->Verify();
         Assert.InRange(InUse(cache) - before, 0u, 4u * (uint)capacity); // two magazines each; all others are in slabs, or their slabs have gone
         Assert.True(cache->Node(0)->Slabs.SlabCount < most, "no slab has gone");
