@@ -40,7 +40,8 @@ public static unsafe partial class NativeAllocator
     public static nuint Trim()
     {
         Reclaimer.ReleaseCaches();
-        return PageLayer.Purge();
+        Areas.DestroyStale();
+        return KeptAreas.Release() + PageLayer.Purge();
     }
 
     /// <summary>
@@ -103,8 +104,8 @@ public static unsafe partial class NativeAllocator
         shrinkerError = null;
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
         void* pointer = TryAllocOnce(byteCount, alignment, zeroed);
-        // What caches and shrinkers hold may be just what is missing; the address space of a huge block is not.
-        if (pointer == null && byteCount <= LargeBlocks.LargestBytes && Reclaimer.Run(byteCount, out shrinkerError)) pointer = TryAllocOnce(byteCount, alignment, zeroed);
+        // What caches and shrinkers hold may be just what is missing.
+        if (pointer == null && Reclaimer.Run(byteCount, out shrinkerError)) pointer = TryAllocOnce(byteCount, alignment, zeroed);
         return pointer;
     }
 
@@ -124,7 +125,7 @@ public static unsafe partial class NativeAllocator
             void* pointer = LargeBlocks.Alloc(byteCount, alignment, zeroed);
             if (pointer != null) return pointer;
         }
-        return HugeBlocks.Alloc(Math.Max(byteCount, 1), alignment); // a new mapping: zero
+        return Areas.Alloc(Math.Max(byteCount, 1), alignment, AreaSource.Any, zeroed);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -157,7 +158,7 @@ public static unsafe partial class NativeAllocator
             bool isPage = sizeClass == 0 && (nuint)ptr % LinearRegion.PageBytes == 0;
             if (isPage && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page))) return;
         }
-        else if (HugeBlocks.TryFree(ptr))
+        else if (Areas.TryFree(ptr))
         {
             return;
         }
@@ -216,14 +217,14 @@ public static unsafe partial class NativeAllocator
     {
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page >= LinearRegion.OnlinePages)
-            return byteCount >= SmallestPageMove && alignment <= VirtualMemory.PageBytes ? HugeBlocks.Realloc(ptr, byteCount) : null;
+            return byteCount >= SmallestPageMove ? Areas.Realloc(ptr, byteCount, alignment) : null;
         bool isLarge = LinearRegion.Frames[page].GetState() == PageState.Large;
         if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
         bool wholePages = ((nuint)ptr | oldBytes) % VirtualMemory.PageBytes == 0;
         // What is locked into memory stays where it is: what grew out of it need not be, and Linux (6.18) counts a lock that moves twice.
         bool isLocked = LinearRegion.ZoneIndexOf((uint)page) % Zone.KindCount == (int)ZoneKind.Dma;
-        if (byteCount < oldBytes || !wholePages || isLocked || alignment > VirtualMemory.PageBytes) return null;
-        void* moved = HugeBlocks.AllocFrom(ptr, oldBytes, byteCount);
+        if (byteCount < oldBytes || !wholePages || isLocked || alignment > LinearRegion.PageBytes) return null;
+        void* moved = Areas.AllocFrom(ptr, oldBytes, byteCount);
         if (moved == null) return null;
         if (isLarge) LargeBlocks.TryFree((uint)page, clean: true);
         else Free(ptr);
@@ -234,7 +235,7 @@ public static unsafe partial class NativeAllocator
     private static bool TryFindBlock(void* ptr, out void* block, out nuint bytes)
     {
         nuint page = LinearRegion.PageIndexOf(ptr);
-        if (page >= LinearRegion.OnlinePages) return HugeBlocks.TryFind(ptr, out block, out bytes);
+        if (page >= LinearRegion.OnlinePages) return Areas.TryFind(ptr, out block, out bytes);
         int sizeClass = LinearRegion.ClassOf(page);
         block = null;
         bytes = 0;

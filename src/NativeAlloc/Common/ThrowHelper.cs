@@ -34,6 +34,11 @@ internal static unsafe class ThrowHelper
     internal static void ThrowInterior(void* ptr, void* block, nuint blockBytes) =>
         throw new ArgumentException($"The pointer 0x{(nuint)ptr:x} is not the beginning of a block: it lies {(nuint)ptr - (nuint)block} bytes inside the block of {blockBytes} bytes at 0x{(nuint)block:x}. Pass the pointer that the allocation returned.", nameof(ptr));
 
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotVmalloc(void* ptr) =>
+        throw new ArgumentException($"The pointer 0x{(nuint)ptr:x} is no block of Vmalloc.Alloc, or was freed before. Give memory back by the twin of what it was taken with.", nameof(ptr));
+
     /// <summary>
     /// Ends the process: an object has come back that cannot have been handed out, so somebody may be using memory that is somebody else's.
     /// </summary>

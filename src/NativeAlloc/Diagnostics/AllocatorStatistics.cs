@@ -64,9 +64,9 @@ public readonly unsafe record struct AllocatorStatistics
     internal static AllocatorStatistics Read()
     {
         PageBlocks.CountLive(out long pageBlocks, out long pages);
-        nuint live = LargeBlocks.Bytes + HugeBlocks.Bytes + ((nuint)Math.Max(0, pages) << LinearRegion.PageShift), cached = 0, slabFree = 0;
-        long blocks = LargeBlocks.Count + HugeBlocks.Count + pageBlocks;
-        long locks = LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + HugeBlocks.LockAcquisitions;
+        nuint live = LargeBlocks.Bytes + Areas.LiveBytes + ((nuint)Math.Max(0, pages) << LinearRegion.PageShift), cached = 0, slabFree = 0;
+        long blocks = LargeBlocks.Count + Areas.LiveCount + pageBlocks;
+        long locks = LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + VmallocSpace.LockAcquisitions;
         nuint onlinePages = 0, freePages = 0;
         for (int index = 0; index < PageLayer.ZoneCount; index++)
         {
@@ -92,9 +92,9 @@ public readonly unsafe record struct AllocatorStatistics
         cached += PageLayer.CountHotPages() * LinearRegion.PageBytes;
         return new AllocatorStatistics
         {
-            ReservedBytes = LinearRegion.Bytes + HugeBlocks.Bytes,
-            CommittedBytes = (onlinePages << LinearRegion.PageShift) + HugeBlocks.Bytes,
-            ResidentEstimateBytes = PageLayer.DirtyPages() * LinearRegion.PageBytes + HugeBlocks.Bytes,
+            ReservedBytes = LinearRegion.Bytes + VmallocSpace.Bytes,
+            CommittedBytes = (onlinePages << LinearRegion.PageShift) + Areas.LiveBytes + KeptAreas.Bytes,
+            ResidentEstimateBytes = PageLayer.DirtyPages() * LinearRegion.PageBytes + Areas.LiveBytes + KeptAreas.Bytes,
             LiveBytes = live,
             LiveBlocks = blocks,
             CachedBytes = cached,

@@ -70,6 +70,9 @@ internal enum AreaState
 
     /// <summary>Nobody holds it: mapped, with its memory, for the next request.</summary>
     Kept,
+
+    /// <summary>Nobody holds it, and the system refused to unmap it: it has no memory, and goes at the next opportunity.</summary>
+    Stale,
 }
 
 /// <summary>What an area is for (the flags of <c>/proc/vmallocinfo</c>).</summary>

@@ -8,11 +8,11 @@ internal static unsafe partial class LinuxMemory
     // The values of the system's headers, common to x86-64 and arm64 (asm-generic/mman-common.h, linux/mman.h, linux/memfd.h).
     private const int ProtNone = 0, ProtReadWrite = 1 | 2;
     private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, Map32Bit = 0x40, MapNoReserve = 0x4000;
-    private const int MadviseDontNeed = 4, MadviseCollapse = 25; // the last since Linux 6.1
+    private const int MadviseDontNeed = 4, MadviseHugePage = 14, MadviseCollapse = 25; // the last since Linux 6.1
     private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
     private const int PolicyPreferred = 1; // linux/mempolicy.h
     private const int ResourceLockedBytes = 8; // RLIMIT_MEMLOCK in asm-generic/resource.h
-    private const int RemapMayMove = 1, RemapDontUnmap = 4; // the last since Linux 5.7
+    private const int RemapMayMove = 1, RemapFixed = 2, RemapDontUnmap = 4; // the last since Linux 5.7
     private const uint MemfdCloseOnExec = 1;
     private static readonly nuint s_failed = nuint.MaxValue;
 
@@ -38,27 +38,10 @@ internal static unsafe partial class LinuxMemory
 
     internal static bool TryPurge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseDontNeed) == 0;
 
-    internal static bool TryRemap(nuint address, nuint oldBytes, nuint newBytes, out nuint newAddress)
-    {
-        newAddress = MRemap(address, oldBytes, newBytes, RemapMayMove, 0);
-        return newAddress != s_failed;
-    }
+    internal static bool TryMove(nuint source, nuint bytes, nuint target) =>
+        MRemap(source, bytes, bytes, RemapMayMove | RemapFixed | RemapDontUnmap, target) == target;
 
-    internal static bool TryMove(nuint source, nuint bytes, nuint newBytes, out nuint address)
-    {
-        // In two steps, as a mapping that keeps its source cannot change its length; and only what is one mapping can grow by mremap later.
-        address = MRemap(source, bytes, bytes, RemapMayMove | RemapDontUnmap, 0);
-        if (address == s_failed) return false;
-        nuint grown = MRemap(address, bytes, newBytes, RemapMayMove, 0);
-        if (grown != s_failed)
-        {
-            address = grown;
-            return true;
-        }
-        Buffer.MemoryCopy((void*)address, (void*)source, bytes, bytes);
-        MUnmap(address, bytes);
-        return false;
-    }
+    internal static bool TryAdviseHuge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseHugePage) == 0;
 
     internal static void Release(nuint address, nuint bytes) => MUnmap(address, bytes);
 

@@ -17,6 +17,8 @@ internal enum OsCall
     Lock,
     Bind,
     Collapse,
+    Decommit,
+    AdviseHuge,
 }
 
 /// <summary>

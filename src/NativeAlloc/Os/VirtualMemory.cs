@@ -71,27 +71,29 @@ internal static unsafe class VirtualMemory
         return Enter(OsCall.Map) && LinuxMemory.TryMap(bytes, alignment, out address);
     }
 
-    /// <summary>
-    /// Changes the length of a mapping made by <see cref="TryMap"/>, moving its pages (not their bytes) to other addresses where it
-    /// cannot grow in place. What is new reads as zero. False also where the system cannot do this.
-    /// </summary>
-    internal static bool TryRemap(nuint address, nuint oldBytes, nuint newBytes, out nuint newAddress)
+    /// <summary>Turns committed addresses back into reserved ones and gives the memory behind them back. False where the system has no room for one more mapping.</summary>
+    internal static bool TryDecommit(nuint address, nuint bytes)
     {
-        AssertRange(address, oldBytes);
-        newAddress = 0;
-        return Enter(OsCall.Remap) && LinuxMemory.TryRemap(address, oldBytes, newBytes, out newAddress);
+        AssertRange(address, bytes);
+        return Enter(OsCall.Decommit) && LinuxMemory.TryReserveAt(address, bytes);
     }
 
     /// <summary>
-    /// Moves the memory behind <paramref name="bytes"/> committed bytes, as it is, into a new mapping of <paramref name="newBytes"/>, at least as many,
-    /// whose rest reads as zero. The source stays committed and reads as zero. False also where the system cannot do this.
+    /// Moves the memory behind committed addresses, as it is, to reserved ones, which are committed afterwards. The source, all of which came into being by one call of this class, stays committed and reads as
+    /// zero. False also where the system cannot do this.
     /// </summary>
-    internal static bool TryMove(nuint source, nuint bytes, nuint newBytes, out nuint address)
+    internal static bool TryMove(nuint source, nuint bytes, nuint target)
     {
         AssertRange(source, bytes);
-        Debug.Assert(newBytes >= bytes && newBytes % PageBytes == 0, "the new mapping holds all that is moved");
-        address = 0;
-        return Enter(OsCall.Move) && LinuxMemory.TryMove(source, bytes, newBytes, out address);
+        AssertRange(target, bytes);
+        return Enter(OsCall.Move) && LinuxMemory.TryMove(source, bytes, target);
+    }
+
+    /// <summary>Asks that huge pages come with the first touch of committed addresses, where there are whole ones.</summary>
+    internal static bool TryAdviseHuge(nuint address, nuint bytes)
+    {
+        AssertRange(address, bytes);
+        return Enter(OsCall.AdviseHuge) && LinuxMemory.TryAdviseHuge(address, bytes);
     }
 
     /// <summary>

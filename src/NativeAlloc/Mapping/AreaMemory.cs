@@ -1,0 +1,176 @@
+using System.Diagnostics;
+using NativeAlloc.Common;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc.Mapping;
+
+/// <summary>
+/// The memory behind areas: gathered in pieces from where there is some and mapped side by side (<c>__vmalloc_area_node</c>, <c>map_vm_area</c>), and given back (<c>unmap_vm_area</c>).
+/// </summary>
+/// <remarks>Only for whoever has made the area busy.</remarks>
+internal static unsafe class AreaMemory
+{
+    /// <summary>
+    /// Areas from here on get huge pages. A quarter of it is what the last huge page can cost an area that is not used to its end.
+    /// </summary>
+    internal const nuint SmallestHugeBytes = 4 * VirtualMemory.HugePageBytes;
+
+    private static long s_movedBytes;
+
+    /// <summary>Bytes whose pages were moved to other addresses so far.</summary>
+    internal static long MovedBytes => Volatile.Read(ref s_movedBytes);
+
+    /// <summary>
+    /// Puts memory behind a part of an area that has none. False where there is not enough, and then it has none still.
+    /// </summary>
+    /// <param name="zeroed">The part is to read as zero.</param>
+    internal static bool TryFill(VmallocArea* area, nuint from, nuint to, AreaSource source, bool zeroed)
+    {
+        nuint at = from;
+        if (source == AreaSource.Any) at = Gather(area, at, to, VirtualMemory.HugePageBytes);
+        // Nothing from the system: then in pieces of any size.
+        if (!TryAddFresh(area, at, to) && (source != AreaSource.Any || ((at = Gather(area, at, to, LinearRegion.PageBytes)) != to && !TryAddFresh(area, at, to))))
+        {
+            TryUnmap(area, from, at);
+            AreaRuns.CutBack(area, from);
+            return false;
+        }
+        if (zeroed && at != from) Clear((void*)(VmallocSpace.AddressOf(area) + from), at - from);
+        return true;
+    }
+
+    /// <summary>Makes all of an area read as zero.</summary>
+    internal static void Clear(VmallocArea* area) => Clear((void*)VmallocSpace.AddressOf(area), Areas.BytesOf(area));
+
+    /// <summary>Moves the memory behind committed addresses to reserved ones.</summary>
+    internal static bool TryMove(nuint source, nuint bytes, nuint target)
+    {
+        if (!VirtualMemory.TryMove(source, bytes, target)) return false;
+        Interlocked.Add(ref s_movedBytes, (long)bytes);
+        return true;
+    }
+
+    /// <summary>Moves the memory of an area, run by run, to the beginning of another that has nothing there. False where that fails, and then the area has all of its memory.</summary>
+    internal static bool TryMoveRuns(VmallocArea* area, VmallocArea* target)
+    {
+        nuint source = VmallocSpace.AddressOf(area), destination = VmallocSpace.AddressOf(target), moved = 0;
+        for (uint run = 0; run < AreaRuns.Count(area); run++)
+        {
+            nuint bytes = AreaRuns.BytesOf(area, run);
+            if (!TryMove(source + moved, bytes, destination + moved))
+            {
+                // Moving back might fail as well; what was moved left committed addresses behind.
+                Buffer.MemoryCopy((void*)destination, (void*)source, moved, moved);
+                return false;
+            }
+            moved += bytes;
+        }
+        return true;
+    }
+
+    /// <summary>Gives back what an area has behind so many pages. Where the system refuses, the area keeps its size.</summary>
+    internal static void Shorten(VmallocArea* area, uint pages)
+    {
+        nuint bytes = (nuint)pages << LinearRegion.PageShift;
+        if (!TryUnmap(area, bytes, Areas.BytesOf(area))) return;
+        AreaRuns.CutBack(area, bytes);
+        VmallocSpace.Shorten(area, pages);
+    }
+
+    /// <summary>Takes memory and access away from a part of an area. Where the system has no room for one more mapping, only the memory, and the answer is false.</summary>
+    internal static bool TryUnmap(VmallocArea* area, nuint from, nuint to)
+    {
+        nuint address = VmallocSpace.AddressOf(area) + from;
+        if (from == to || VirtualMemory.TryDecommit(address, to - from)) return true;
+        VirtualMemory.TryPurge(address, to - from);
+        return false;
+    }
+
+    // ── where memory comes from ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    // From kept areas and free pages, in pieces of so many bytes at least; returns how far it came.
+    private static nuint Gather(VmallocArea* area, nuint at, nuint to, nuint smallest)
+    {
+        at = GatherKept(area, at, to, smallest);
+        return GatherFree(area, at, to, smallest);
+    }
+
+    private static nuint GatherKept(VmallocArea* area, nuint at, nuint to, nuint smallest)
+    {
+        while (to - at >= smallest)
+        {
+            VmallocArea* kept = KeptAreas.TakeFor((uint)((to - at) >> LinearRegion.PageShift));
+            if (kept == null) break;
+            // Pieces are whole huge pages where that is asked for, so that those stay whole.
+            nuint bytes = Math.Min(to - at, Areas.BytesOf(kept)) & ~(smallest - 1), moved = 0;
+            for (uint run = 0; run < AreaRuns.Count(kept) && moved != bytes; run++)
+            {
+                nuint piece = Math.Min(AreaRuns.BytesOf(kept, run), bytes - moved);
+                if (!TryAddPiece(area, VmallocSpace.AddressOf(kept) + moved, piece, at, to)) break;
+                moved += piece;
+                at += piece;
+            }
+            LeaveRest(kept, moved);
+            if (moved == 0 || moved != bytes) break;
+        }
+        return at;
+    }
+
+    // What is left of a kept area is kept again.
+    private static void LeaveRest(VmallocArea* kept, nuint moved)
+    {
+        bool rest = moved != Areas.BytesOf(kept);
+        if (rest && moved != 0)
+        {
+            rest = TryUnmap(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> LinearRegion.PageShift));
+            if (rest) AreaRuns.CutFront(kept, moved);
+        }
+        if (!rest || !KeptAreas.TryPut(kept)) Areas.Destroy(kept);
+    }
+
+    // Free pages of the buddy, the largest runs first. Their frames go back at once, as clean ones.
+    private static nuint GatherFree(VmallocArea* area, nuint at, nuint to, nuint smallest)
+    {
+        int order = Math.Min(LinearRegion.MaxOrder, LinearRegion.OrderOf((uint)(smallest >> LinearRegion.PageShift)));
+        for (int largest = LinearRegion.MaxOrder; largest >= order;)
+        {
+            nuint bytes = LinearRegion.PageBytes << largest;
+            PageRequest request = PageRequest.Block(largest) with { Choice = MemoryChoice.UsedOnly };
+            if (to - at < bytes || !PageLayer.TryTake(null, request, out uint page, out _))
+            {
+                largest--;
+                continue;
+            }
+            bool moved = TryAddPiece(area, LinearRegion.AddressOf(page), bytes, at, to);
+            PageLayer.GivePages(page, 1u << largest, clean: moved);
+            if (!moved) break;
+            at += bytes;
+        }
+        return at;
+    }
+
+    private static bool TryAddPiece(VmallocArea* area, nuint source, nuint bytes, nuint at, nuint to)
+    {
+        if (!AreaRuns.TryAdd(area, bytes, isWhole: at == 0 && bytes == Areas.BytesOf(area))) return false;
+        if (TryMove(source, bytes, VmallocSpace.AddressOf(area) + at)) return true;
+        AreaRuns.CutBack(area, at);
+        return false;
+    }
+
+    private static bool TryAddFresh(VmallocArea* area, nuint at, nuint to)
+    {
+        if (at == to) return true;
+        if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == Areas.BytesOf(area))) return false;
+        nuint address = VmallocSpace.AddressOf(area);
+        if (!VirtualMemory.TryCommit(address + at, to - at))
+        {
+            AreaRuns.CutBack(area, at);
+            return false;
+        }
+        if (to >= SmallestHugeBytes && to - at >= VirtualMemory.HugePageBytes) area->Huge |= VirtualMemory.TryAdviseHuge(address + at, to - at);
+        return true;
+    }
+
+    private static void Clear(void* address, nuint bytes) => Clearing.Clear(address, bytes);
+}

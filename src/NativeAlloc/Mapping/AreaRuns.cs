@@ -1,0 +1,116 @@
+using System.Diagnostics;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
+
+namespace NativeAlloc.Mapping;
+
+/// <summary>
+/// The runs of an area: how long each piece of memory is that came in one go, from the area's beginning on, in system pages. The system moves one at a time. An area of a single run needs no array; others have theirs from
+/// the slabs, or from the vmalloc space itself once it is larger than a page (as <c>vmalloc</c>'s array of pages).
+/// </summary>
+/// <remarks>Only for whoever has made the area busy.</remarks>
+internal static unsafe class AreaRuns
+{
+    internal static uint Count(VmallocArea* area) => Math.Max(1, area->RunCount);
+
+    /// <summary>Bytes of a run.</summary>
+    internal static nuint BytesOf(VmallocArea* area, uint run) =>
+        area->Runs == 0 ? (nuint)area->Pages << LinearRegion.PageShift : ((uint*)area->Runs)[run] * VirtualMemory.PageBytes;
+
+    /// <summary>
+    /// Adds a run at the end; false, and nothing changed, where there is no memory for the array, or the process has as many mappings as are ours: a run is one, beyond the two that each area has.
+    /// </summary>
+    /// <param name="isWhole">It is the area's only run, which needs no array.</param>
+    internal static bool TryAdd(VmallocArea* area, nuint bytes, bool isWhole = false)
+    {
+        if (isWhole && area->Runs == 0) return true;
+        if (!MappingBudget.TryTake(1)) return false;
+        if (TryReserve(area))
+        {
+            ((uint*)area->Runs)[area->RunCount++] = (uint)(bytes / VirtualMemory.PageBytes);
+            return true;
+        }
+        MappingBudget.Give(1);
+        return false;
+    }
+
+    /// <summary>Notes what an area has as its first run, before another is added: until then it needs no array.</summary>
+    internal static bool TryBegin(VmallocArea* area, nuint bytes) => area->Runs != 0 || TryAdd(area, bytes);
+
+    /// <summary>Leaves out what lies behind so many bytes.</summary>
+    internal static void CutBack(VmallocArea* area, nuint bytes)
+    {
+        if (area->Runs == 0) return;
+        uint* runs = (uint*)area->Runs;
+        uint left = (uint)(bytes / VirtualMemory.PageBytes), count = 0;
+        for (; left != 0; count++)
+        {
+            runs[count] = Math.Min(runs[count], left);
+            left -= runs[count];
+        }
+        SetCount(area, count);
+    }
+
+    /// <summary>Leaves out the first bytes.</summary>
+    internal static void CutFront(VmallocArea* area, nuint bytes)
+    {
+        if (area->Runs == 0) return;
+        uint* runs = (uint*)area->Runs;
+        uint cut = (uint)(bytes / VirtualMemory.PageBytes), gone = 0;
+        while (gone < area->RunCount && runs[gone] <= cut) cut -= runs[gone++];
+        if (cut != 0) runs[gone] -= cut;
+        new ReadOnlySpan<uint>(runs + gone, (int)(area->RunCount - gone)).CopyTo(new Span<uint>(runs, (int)(area->RunCount - gone)));
+        SetCount(area, area->RunCount - gone);
+    }
+
+    internal static void Free(VmallocArea* area)
+    {
+        SetCount(area, 0);
+        FreeArray(area);
+        area->Runs = 0;
+    }
+
+    private static void SetCount(VmallocArea* area, uint count)
+    {
+        MappingBudget.Give((int)(area->RunCount - count));
+        area->RunCount = count;
+    }
+
+    // Room for one more. False where there is no memory, and then all stands as it was.
+    private static bool TryReserve(VmallocArea* area)
+    {
+        nuint needed = (area->RunCount + 1) * (nuint)sizeof(uint);
+        if (area->Runs != 0 && needed <= CapacityOf(area)) return true;
+        nint grown = AllocArray(needed);
+        if (grown == 0) return false;
+        new ReadOnlySpan<uint>((uint*)area->Runs, (int)area->RunCount).CopyTo(new Span<uint>((uint*)grown, (int)area->RunCount));
+        FreeArray(area);
+        area->Runs = grown;
+        return true;
+    }
+
+    private static nuint CapacityOf(VmallocArea* area) =>
+        VmallocSpace.Contains((void*)area->Runs) ? Areas.UsableBytes((void*)area->Runs) : CacheOf(area)->ObjectBytes;
+
+    private static nint AllocArray(nuint bytes)
+    {
+        if (bytes > LinearRegion.PageBytes) return (nint)Areas.Alloc(2 * bytes, 1, AreaSource.Fresh);
+        int index = SizeClasses.Of(bytes * 2 <= LinearRegion.PageBytes ? bytes * 2 : bytes); // room to grow: a copy each time that it doubles
+        return (nint)SlabLayer.CacheAt(index)->AllocDirect(null);
+    }
+
+    private static void FreeArray(VmallocArea* area)
+    {
+        if (area->Runs == 0) return;
+        if (VmallocSpace.Contains((void*)area->Runs)) Areas.TryFree((void*)area->Runs);
+        else CacheOf(area)->FreeDirect(null, (void*)area->Runs);
+    }
+
+    private static ObjectCache* CacheOf(VmallocArea* area)
+    {
+        ObjectCache* cache = SlabLayer.CacheOfClass(LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)area->Runs)));
+        Debug.Assert(cache != null, "the array is an object of a slab");
+        return cache;
+    }
+}
