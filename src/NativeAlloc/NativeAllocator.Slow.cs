@@ -101,6 +101,7 @@ public static unsafe partial class NativeAllocator
 
     private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed, out Exception? shrinkerError)
     {
+        Options.ThrowIfWrong();
         shrinkerError = null;
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
         void* pointer = TryAllocOnce(byteCount, alignment, zeroed);
@@ -268,6 +269,7 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AttachThread()
     {
+        Options.ThrowIfWrong();
         void* block = ThreadRegistry.Attach(out bool isNew);
         if (block != null && isNew) SlabLayer.Initialize(block);
         if (block != null) PageLayer.Initialize(ThreadPages.Of(block));
