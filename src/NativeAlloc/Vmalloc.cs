@@ -1,5 +1,6 @@
 using NativeAlloc.Common;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -56,6 +57,7 @@ public static unsafe partial class Vmalloc
 
     private static void* Alloc(nuint byteCount, bool zeroed)
     {
+        Options.ThrowIfWrong();
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
         void* pointer = Areas.Alloc(byteCount, 1, AreaSource.Any, zeroed);
         Exception? shrinkerError = null;

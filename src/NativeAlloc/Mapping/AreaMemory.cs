@@ -168,7 +168,7 @@ internal static unsafe class AreaMemory
             AreaRuns.CutBack(area, at);
             return false;
         }
-        if (to >= SmallestHugeBytes && to - at >= VirtualMemory.HugePageBytes) area->Huge |= VirtualMemory.TryAdviseHuge(address + at, to - at);
+        if (Options.HugePages && to >= SmallestHugeBytes && to - at >= VirtualMemory.HugePageBytes) area->Huge |= VirtualMemory.TryAdviseHuge(address + at, to - at);
         return true;
     }
 

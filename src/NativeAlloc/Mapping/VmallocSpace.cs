@@ -42,10 +42,10 @@ internal static unsafe class VmallocSpace
 
     static VmallocSpace()
     {
-        ulong wanted = Math.Clamp(BitOperations.RoundUpToPowerOf2(Machine.MemoryBytes * ReservePerMemory), SmallestBytes, LargestBytes);
+        ulong wanted = Options.VmallocReserveBytes != 0 ? Options.VmallocReserveBytes : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestBytes, LargestBytes);
         MetadataRegion areas = MetadataRegion.Reserve(MaxAreas * (nuint)VmallocArea.Bytes);
         // Where address space is limited (ulimit -v) take what there is.
-        for (nuint bytes = (nuint)wanted; bytes >= LinearRegion.SectionBytes && areas.Address != 0; bytes /= 2)
+        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= LinearRegion.SectionBytes && areas.Address != 0; bytes /= 2)
         {
             if (!VirtualMemory.TryReserve(bytes, VirtualMemory.HugePageBytes, out nuint address)) continue;
             uint pages = (uint)(bytes >> LinearRegion.PageShift);
