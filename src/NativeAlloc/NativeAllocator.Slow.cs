@@ -99,6 +99,9 @@ public static unsafe partial class NativeAllocator
         return pointer;
     }
 
+    // Beyond, areas of like size are reused without a lock and without a run that has to be long enough, and their first touch can be by huge pages (docs/design/mapping.md).
+    private const nuint LargestFromBuddy = 1 << 20;
+
     private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed, out Exception? shrinkerError)
     {
         Options.ThrowIfWrong();
@@ -121,12 +124,11 @@ public static unsafe partial class NativeAllocator
             if (zeroed && pointer != null) NativeMemory.Clear(pointer, byteCount);
             return pointer;
         }
-        if (byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes)
-        {
-            void* pointer = LargeBlocks.Alloc(byteCount, alignment, zeroed);
-            if (pointer != null) return pointer;
-        }
-        return Areas.Alloc(Math.Max(byteCount, 1), alignment, AreaSource.Any, zeroed);
+        bool fitsBuddy = byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes;
+        void* block = fitsBuddy && byteCount <= LargestFromBuddy ? LargeBlocks.Alloc(byteCount, alignment, zeroed) : null;
+        if (block == null) block = Areas.Alloc(Math.Max(byteCount, 1), alignment, AreaSource.Any, zeroed);
+        // No address space or too many mappings: the buddy may still have a run.
+        return block != null || !fitsBuddy || byteCount <= LargestFromBuddy ? block : LargeBlocks.Alloc(byteCount, alignment, zeroed);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
