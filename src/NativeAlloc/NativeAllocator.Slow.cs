@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -37,11 +38,11 @@ public static unsafe partial class NativeAllocator
     /// threads, and free pages. The next allocations are slower, as they ask for it again.
     /// </summary>
     /// <returns>Bytes returned to the operating system.</returns>
-    public static nuint Trim()
-    {
-        Reclaimer.ReleaseCaches();
-        return PageLayer.Purge();
-    }
+    /// <remarks>
+    /// From any thread, also from several at once, in a finalizer, in a shrinker, and while the process ends. Not needed for memory to go back: that happens by itself soon after it is no longer used
+    /// (<c>DecayMilliseconds</c>).
+    /// </remarks>
+    public static nuint Trim() => Reclaimer.GiveBack();
 
     /// <summary>
     /// Gives the calling thread's caches back for others to use. Not needed for correctness: the caches of a thread that has ended are taken over by
@@ -94,19 +95,36 @@ public static unsafe partial class NativeAllocator
     private static void* AllocOrThrow(nuint askedBytes, nuint byteCount, nuint alignment, bool zeroed)
     {
         void* pointer = TryAllocSlow(byteCount, alignment, zeroed, out Exception? shrinkerError);
-        if (pointer == null) ThrowHelper.ThrowOutOfMemory(askedBytes, shrinkerError);
+        if (pointer == null) ThrowNoMemory(askedBytes, shrinkerError);
         return pointer;
+    }
+
+    /// <summary>Says why an allocation got nothing: the limit that this thread was refused for, or that there is nothing.</summary>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNoMemory(nuint byteCount, Exception? shrinkerError)
+    {
+        if (RefusedThread.t_bytes == 0) ThrowHelper.ThrowOutOfMemory(byteCount, shrinkerError);
+        AllocatorStatistics figures = AllocatorStatistics.Read();
+        nuint resident = ResidentBudget.IsDerived ? Machine.AnonymousResidentBytes() : ResidentBudget.ChargedBytes;
+        nuint cached = figures.CachedBytes + figures.SlabFreeBytes + ((nuint)PageLayer.DirtyFreePages() << LinearRegion.PageShift);
+        ThrowHelper.ThrowResidentLimit(byteCount, ResidentBudget.LimitBytes, ResidentBudget.IsDerived, resident, figures.LiveBytes, cached, shrinkerError);
     }
 
     private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed, out Exception? shrinkerError)
     {
         shrinkerError = null;
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
-        void* pointer = TryAllocOnce(byteCount, alignment, zeroed);
-        // What caches and shrinkers hold may be just what is missing; the address space of a huge block is not.
-        if (pointer == null && byteCount <= LargeBlocks.LargestBytes && Reclaimer.Run(byteCount, out shrinkerError)) pointer = TryAllocOnce(byteCount, alignment, zeroed);
+        RefusedThread.t_bytes = 0;
+        int attempts = 0;
+        void* pointer;
+        do pointer = TryAllocOnce(byteCount, alignment, zeroed);
+        while (pointer == null && IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoom(byteCount, ref attempts, ref shrinkerError));
         return pointer;
     }
+
+    // What caches and shrinkers hold may be just what is missing; the address space of a huge block is not.
+    private static bool IsWorthReclaim(nuint byteCount) => byteCount <= LargeBlocks.LargestBytes || RefusedThread.t_bytes != 0;
 
     /// <param name="byteCount">A multiple of the alignment where that is more than 16 and the size has a class.</param>
     /// <param name="alignment">A power of two.</param>
@@ -122,7 +140,7 @@ public static unsafe partial class NativeAllocator
         if (byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes)
         {
             void* pointer = LargeBlocks.Alloc(byteCount, alignment, zeroed);
-            if (pointer != null) return pointer;
+            if (pointer != null || RefusedThread.t_bytes != 0) return pointer; // a mapping would be memory, too
         }
         return HugeBlocks.Alloc(Math.Max(byteCount, 1), alignment); // a new mapping: zero
     }
