@@ -113,6 +113,7 @@ public static unsafe partial class NativeAllocator
 
     private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed, out Exception? shrinkerError)
     {
+        Options.ThrowIfWrong();
         shrinkerError = null;
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
         RefusedThread.t_bytes = 0;
@@ -285,6 +286,7 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AttachThread()
     {
+        Options.ThrowIfWrong();
         void* block = ThreadRegistry.Attach(out bool isNew);
         if (block != null && isNew) SlabLayer.Initialize(block);
         if (block != null) PageLayer.Initialize(ThreadPages.Of(block));

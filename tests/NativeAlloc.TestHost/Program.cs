@@ -11,10 +11,12 @@ internal static class Program
         {
             case BadFrees.Name: return BadFrees.Run(rest);
             case FakeNodes.Name: return FakeNodes.Run(rest);
+            case HugePageRequests.Name: return HugePageRequests.Run();
             case LockLimit.Name: return LockLimit.Run(rest);
             case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
             case CodeProbes.Name: return CodeProbes.Run();
             case ReturnSides.Name: return ReturnSides.Run();
+            case ShowOptions.Name: return ShowOptions.Run(rest);
             case StartupFaults.Name: return StartupFaults.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);
             default: return Complain($"no scenario is called {args[0]}");

@@ -145,4 +145,18 @@ internal static unsafe class ThrowHelper
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void StopOnBadPage(uint page) =>
         Environment.FailFast($"NativeAlloc: double free of page {page}: two threads freed it at the same time, and it may have been given to two owners since.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowWrongOption(string error) => throw new InvalidOperationException($"NativeAlloc: {error}. Correct it, or leave it out for the default.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowOptionOutOfRange(string option, Int128 value, string range) =>
+        throw new ArgumentOutOfRangeException(option, value, $"The option {option} is {value}; it must be {range}, or null for the default.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowTooLateToConfigure() =>
+        throw new InvalidOperationException("NativeAllocator.Configure came too late: the allocator has been used or configured already, and its options are constants from then on. Call it once, at the beginning of the program.");
 }
