@@ -33,7 +33,7 @@ internal static class ResidentBudget
     /// <summary>1 if the limit is derived from the machine.</summary>
     private static int s_isDerived;
 
-    static ResidentBudget() => SetLimit(0);
+    static ResidentBudget() => SetLimit(Options.ResidentLimitBytes);
 
     /// <summary>Most bytes that the process should have resident.</summary>
     internal static nuint LimitBytes => (nuint)Volatile.Read(ref s_limit);

@@ -41,9 +41,9 @@ internal static class Decay
 
     private static long s_ticks, s_fullRounds;
 
-    private static int s_periodMilliseconds = 1000;
+    private static int s_periodMilliseconds = Options.DecayMilliseconds;
 
-    private static uint s_capPages = (uint)(Math.Clamp(Machine.MemoryBytes / 16, 64UL << 20, 1UL << 30) >> LinearRegion.PageShift);
+    private static uint s_capPages = (uint)(Options.DirtyCapBytes >> LinearRegion.PageShift);
 
     /// <summary>Whether something may be there to give back, so that time matters.</summary>
     internal static bool IsArmed => Volatile.Read(ref s_state) != Parked && PeriodMilliseconds != Never;
