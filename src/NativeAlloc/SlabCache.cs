@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
@@ -131,9 +132,13 @@ public sealed unsafe class SlabCache : IDisposable
     {
         ThrowIfDisposed();
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
-        void* pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
-        if (pointer == null && Reclaimer.Run(ObjectSize, out _)) pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
-        if (pointer == null) ThrowHelper.ThrowOutOfMemory(ObjectSize);
+        RefusedThread.t_bytes = 0;
+        int attempts = 0;
+        Exception? shrinkerError = null;
+        void* pointer;
+        do pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
+        while (pointer == null && Reclaimer.TryMakeRoom(ObjectSize, ref attempts, ref shrinkerError));
+        if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, shrinkerError);
         return pointer;
     }
 

@@ -16,6 +16,14 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowResidentLimit(nuint byteCount, nuint limitBytes, bool isDerived, nuint residentBytes, nuint liveBytes, nuint cachedBytes, Exception? shrinkerError) =>
+        throw new OutOfMemoryException(
+            $"NativeAlloc could not get {byteCount} bytes without going beyond the resident limit of {limitBytes} bytes ({(isDerived ? "derived from the memory of the machine or container" : "the option ResidentLimitBytes")}): "
+            + $"{residentBytes} bytes are resident{(isDerived ? " in the process" : " at most")}, of which {liveBytes} are live in {nameof(NativeAllocator)} and {cachedBytes} cached, also after caches were emptied, free memory and kept areas given back and shrinkers asked. "
+            + "Nothing was changed; free something or raise the limit, and try again.", shrinkerError);
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowSizeOverflow(nuint elementCount, nuint elementSize) =>
         throw new OutOfMemoryException($"NativeAlloc was asked for {elementCount} elements of {elementSize} bytes, which is more than the address space holds.");
 

@@ -78,8 +78,26 @@ internal static unsafe class AreaMemory
         VmallocSpace.Shorten(area, pages);
     }
 
-    /// <summary>Takes memory and access away from a part of an area. Where the system has no room for one more mapping, only the memory, and the answer is false.</summary>
+    /// <summary>
+    /// Takes memory and access away from a part of an area, and its charge. Where the system has no room for one more mapping, the part loses its memory only, and the answer is false.
+    /// </summary>
     internal static bool TryUnmap(VmallocArea* area, nuint from, nuint to)
+    {
+        bool unmapped = TryDecommit(area, from, to);
+        nuint charged = Math.Min(area->ChargedBytes, to - from); // of an area that came into being in part, the rest is charged
+        area->ChargedBytes -= charged;
+        ResidentBudget.Release(charged);
+        return unmapped;
+    }
+
+    /// <summary>Charges an area with memory that there is anyway.</summary>
+    internal static void Charge(VmallocArea* area, nuint bytes)
+    {
+        area->ChargedBytes += bytes;
+        ResidentBudget.Charge(bytes);
+    }
+
+    private static bool TryDecommit(VmallocArea* area, nuint from, nuint to)
     {
         nuint address = VmallocSpace.AddressOf(area) + from;
         if (from == to || VirtualMemory.TryDecommit(address, to - from)) return true;
@@ -110,6 +128,8 @@ internal static unsafe class AreaMemory
                 if (!TryAddPiece(area, VmallocSpace.AddressOf(kept) + moved, piece, at, to)) break;
                 moved += piece;
                 at += piece;
+                area->ChargedBytes += piece;
+                kept->ChargedBytes -= piece;
             }
             LeaveRest(kept, moved);
             if (moved == 0 || moved != bytes) break;
@@ -123,7 +143,7 @@ internal static unsafe class AreaMemory
         bool rest = moved != Areas.BytesOf(kept);
         if (rest && moved != 0)
         {
-            rest = TryUnmap(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> LinearRegion.PageShift));
+            rest = TryDecommit(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> LinearRegion.PageShift));
             if (rest) AreaRuns.CutFront(kept, moved);
         }
         if (!rest || !KeptAreas.TryPut(kept)) Areas.Destroy(kept);
@@ -145,6 +165,7 @@ internal static unsafe class AreaMemory
             bool moved = TryAddPiece(area, LinearRegion.AddressOf(page), bytes, at, to);
             PageLayer.GivePages(page, 1u << largest, clean: moved);
             if (!moved) break;
+            Charge(area, bytes);
             at += bytes;
         }
         return at;
@@ -163,8 +184,15 @@ internal static unsafe class AreaMemory
         if (at == to) return true;
         if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == Areas.BytesOf(area))) return false;
         nuint address = VmallocSpace.AddressOf(area);
+        if (!ResidentBudget.TryCharge(to - at))
+        {
+            AreaRuns.CutBack(area, at);
+            return false;
+        }
+        area->ChargedBytes += to - at;
         if (!VirtualMemory.TryCommit(address + at, to - at))
         {
+            TryUnmap(area, at, to);
             AreaRuns.CutBack(area, at);
             return false;
         }

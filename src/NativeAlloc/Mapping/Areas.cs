@@ -45,6 +45,8 @@ internal static unsafe class Areas
     // Addresses to grow into, in multiples of what an area has when it moves: doubling goes on where it stands two times more.
     private const uint RoomForGrowth = 3;
 
+    static Areas() => Reclaimer.SetAreas(&Release);
+
     internal static nuint LiveBytes => (nuint)Volatile.Read(ref s_liveBytes);
 
     internal static long LiveCount => Volatile.Read(ref s_liveCount);
@@ -59,11 +61,16 @@ internal static unsafe class Areas
         if (area != null)
         {
             if (zeroed) AreaMemory.Clear(area);
+            Decay.Note();
             return MakeLive(area);
         }
         area = Add(pages, Math.Max(alignment, AlignmentOf(pages)), 0);
         if (area == null) return null;
-        if (AreaMemory.TryFill(area, 0, BytesOf(area), source, zeroed)) return MakeLive(area);
+        if (AreaMemory.TryFill(area, 0, BytesOf(area), source, zeroed))
+        {
+            Decay.NoteTaken();
+            return MakeLive(area);
+        }
         Destroy(area);
         return null;
     }
@@ -85,7 +92,11 @@ internal static unsafe class Areas
         if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes)
             && (sourceBytes == bytes || AreaMemory.TryFill(area, sourceBytes, bytes, AreaSource.Any, zeroed: false))
             && AreaMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
+        {
+            AreaMemory.Charge(area, sourceBytes);
+            Decay.NoteTaken();
             return MakeLive(area);
+        }
         Destroy(area);
         return null;
     }
@@ -98,6 +109,7 @@ internal static unsafe class Areas
         Interlocked.Add(ref s_liveBytes, -(long)BytesOf(area));
         Interlocked.Decrement(ref s_liveCount);
         if (!KeptAreas.TryPut(area)) Destroy(area);
+        else Decay.Note();
         return true;
     }
 
@@ -130,7 +142,7 @@ internal static unsafe class Areas
         return found;
     }
 
-    /// <summary>Unmaps a busy area and gives its addresses back; returns the bytes. Where the system refuses, the area loses its memory at least, and goes at the next <see cref="DestroyStale"/>.</summary>
+    /// <summary>Unmaps a busy area and gives its addresses back; returns the bytes. Where the system refuses, the area loses its memory at least, and goes at the next reclaim.</summary>
     internal static nuint Destroy(VmallocArea* area)
     {
         nuint bytes = BytesOf(area);
@@ -146,8 +158,15 @@ internal static unsafe class Areas
         return 0;
     }
 
-    /// <summary>Takes down what the system refused to unmap before.</summary>
-    internal static void DestroyStale()
+    // What the reclaimer asks for: all that is kept, or what has been kept for a period. Returns the bytes given back.
+    private static nuint Release(bool all)
+    {
+        DestroyStale();
+        return KeptAreas.Release(all ? long.MaxValue : Environment.TickCount64 - Decay.PeriodMilliseconds);
+    }
+
+    // Takes down what the system refused to unmap before.
+    private static void DestroyStale()
     {
         if (Interlocked.Exchange(ref s_stale, 0) == 0) return;
         for (uint page = 0; VmallocSpace.TryNext(page, out VmallocArea found); page = found.FirstPage + found.Pages)
@@ -177,6 +196,11 @@ internal static unsafe class Areas
         bool moved = true;
         for (uint run = 0; run < area->RunCount && moved; run++) moved = AreaRuns.TryAdd(larger, AreaRuns.BytesOf(area, run));
         moved = moved && AreaMemory.TryFill(larger, oldBytes, newBytes, AreaSource.Any, zeroed: false) && AreaMemory.TryMoveRuns(area, larger);
+        if (moved)
+        {
+            AreaMemory.Charge(larger, area->ChargedBytes);
+            Decay.NoteTaken();
+        }
         Destroy(moved ? area : larger);
         return moved ? larger : null;
     }

@@ -77,7 +77,7 @@ internal static unsafe class SlabLayer
         s_nodes = s_caches + MaxCaches * ObjectCache.Bytes;
         for (int index = 1; index < SizeClasses.Count; index++) Initialize(index, SizeClasses.BytesOf(index), withMagazines: true, null);
         for (int i = 0; i < MagazineCaches; i++) Initialize(FirstMagazineCache + i, (nuint)(Magazine.SmallestBlockBytes << i), withMagazines: false, null);
-        Reclaimer.SetCaches(&ReleaseCaches);
+        Reclaimer.SetCaches(&Release);
     }
 
     /// <summary>Makes a cache at an index that has none.</summary>
@@ -122,6 +122,7 @@ internal static unsafe class SlabLayer
     /// <summary>An object of a cache for a thread whose loaded magazine is empty, or that has no block. Null when there is no memory.</summary>
     internal static void* AllocMiss(void* block, int index)
     {
+        Decay.Note();
         ObjectCache* cache = CacheAt(index);
         ThreadPages* own = ThreadPages.Of(block);
         if (block == null || cache->Magazine.Capacity == 0) return cache->AllocDirect(own);
@@ -216,7 +217,11 @@ internal static unsafe class SlabLayer
     private static bool TryGrow(ObjectCache* cache, ref CacheNode* node, void* block, bool isWhole)
     {
         ThreadPages* own = ThreadPages.Of(block);
-        if (PageLayer.ShouldReap(own, cache->SlabOrder)) Reap(block, cache->Index);
+        if (PageLayer.ShouldReap(own, cache->SlabOrder))
+        {
+            Reap(block, cache->Index);
+            Reclaimer.ReleaseAreas(all: true);
+        }
         int capacity = cache->CapacityNow(node);
         int slabs = isWhole ? (int)(cache->BulkOf(node) * (uint)capacity / cache->ObjectsPerSlab) : 1;
         if (!cache->TryMakeSlabs(own, Math.Clamp(slabs, 1, MostSlabsAtOnce), out CacheNode* grown)) return false;
@@ -228,6 +233,7 @@ internal static unsafe class SlabLayer
     /// <param name="side">The class byte of the object's page.</param>
     internal static void FreeMiss(void* block, int side, void* pointer)
     {
+        Decay.Note();
         int index = IndexOfClass(side);
         ObjectCache* cache = CacheAt(index);
         ThreadPages* own = ThreadPages.Of(block);
@@ -364,6 +370,34 @@ internal static unsafe class SlabLayer
         PageLayer.Drain(own);
     }
 
+    // What reclaim asks for: everything, or what nobody needed since the last time.
+    private static void Release(bool all)
+    {
+        if (all) ReleaseCaches();
+        else ReleaseUnneeded();
+    }
+
+    // Magazines that lay in the depots all the time, and slabs that were free all the time.
+    private static void ReleaseUnneeded()
+    {
+        for (int index = 1; index < EndOfCaches; index++)
+        {
+            ObjectCache* cache = CacheAt(index);
+            if (!cache->TryEnter()) continue;
+            for (int i = 0; i < ObjectCache.NodeCount; i++)
+            {
+                CacheNode* node = cache->Node(i);
+                (int full, int empty) = node->Depot.TakeUnneeded();
+                DrainDepot(cache, node, null, full, empty);
+                node->Lock.Acquire();
+                uint surplus = cache->TakeFreeSlabs(node, node->Slabs.TakeUnneeded());
+                node->Lock.Release();
+                cache->GiveSlabs(null, surplus);
+            }
+            cache->Leave();
+        }
+    }
+
     /// <summary>Gives the caches of the calling thread, of threads that have ended, of the depots, and every free slab back to the page layer.</summary>
     private static void ReleaseCaches()
     {
@@ -417,14 +451,17 @@ internal static unsafe class SlabLayer
     internal static uint DrainDepots(ObjectCache* cache, ThreadPages* own)
     {
         uint pages = 0;
-        for (int index = 0; index < ObjectCache.NodeCount; index++)
-        {
-            CacheNode* node = cache->Node(index);
-            Depot* depot = &node->Depot;
-            nint block;
-            while ((block = Counted(cache, node, depot->PopSurplus())) != 0) pages += Empty(cache, own, cache->Magazine.FullTop(block));
-            while ((block = depot->PopEmpty()) != 0) FreeMagazine(cache, own, block);
-        }
+        for (int index = 0; index < ObjectCache.NodeCount; index++) pages += DrainDepot(cache, cache->Node(index), own, int.MaxValue, int.MaxValue);
+        return pages;
+    }
+
+    // Empties a depot of so many full and empty magazines.
+    private static uint DrainDepot(ObjectCache* cache, CacheNode* node, ThreadPages* own, int full, int empty)
+    {
+        uint pages = 0;
+        nint block;
+        for (; full > 0 && (block = Counted(cache, node, node->Depot.PopSurplus())) != 0; full--) pages += Empty(cache, own, cache->Magazine.FullTop(block));
+        for (; empty > 0 && (block = node->Depot.PopEmpty()) != 0; empty--) FreeMagazine(cache, own, block);
         return pages;
     }
 

@@ -78,7 +78,7 @@ public sealed unsafe class DrainThreadsTests
         Assert.True(PageLayer.TryTakePages(own, 1, MemoryChoice.UsedFirst, out uint page));
         PageLayer.GivePages(own, page, 1);
         int count = own->Count;
-        own->SetClaimed(true);
+        own->Claim();
         Assert.False(PageBlocks.TryTakeHot(own, out _));
         Assert.True(PageLayer.TryTakePages(own, 1, MemoryChoice.UsedFirst, out uint other));
         Assert.Equal(count, own->Count); // neither taken from the list
@@ -87,7 +87,7 @@ public sealed unsafe class DrainThreadsTests
         Assert.Equal(count, own->Count); // nor given to it
         PageLayer.Drain(own);
         Assert.Equal(count, own->Count);
-        own->SetClaimed(false);
+        own->EndClaim(park: false);
         PageLayer.Drain(own);
         Assert.Equal(used, UsedPages());
     }
