@@ -16,7 +16,21 @@ internal static unsafe partial class LinuxMemory
     private const uint MemfdCloseOnExec = 1;
     private static readonly nuint s_failed = nuint.MaxValue;
 
-    internal static bool TryReserve(nuint bytes, nuint alignment, out nuint address) => TryMapAligned(bytes, alignment, ProtNone, out address);
+    internal static bool TryReserve(nuint bytes, nuint alignment, out nuint address)
+    {
+        // The system aligns to its own page only: ask for more and give the edges back.
+        address = 0;
+        nuint slack = alignment > VirtualMemory.PageBytes ? alignment - VirtualMemory.PageBytes : 0;
+        if (bytes > nuint.MaxValue - slack) return false;
+        nuint whole = MMap(0, bytes + slack, ProtNone, MapPrivate | MapAnonymous | MapNoReserve, -1, 0);
+        if (whole == s_failed) return false;
+        address = (whole + slack) & ~(alignment - 1);
+        if (slack == 0) { address = whole; return true; }
+        nuint front = address - whole, back = slack - front;
+        if (front != 0) MUnmap(whole, front);
+        if (back != 0) MUnmap(address + bytes, back);
+        return true;
+    }
 
     internal static bool TryReserveLow(nuint bytes, out nuint address)
     {
@@ -26,8 +40,6 @@ internal static unsafe partial class LinuxMemory
         if (address != s_failed) MUnmap(address, bytes);
         return false;
     }
-
-    internal static bool TryMap(nuint bytes, nuint alignment, out nuint address) => TryMapAligned(bytes, alignment, ProtReadWrite, out address);
 
     /// <summary>Puts inaccessible addresses in place of whatever is mapped there.</summary>
     internal static bool TryReserveAt(nuint address, nuint bytes) =>
@@ -105,22 +117,6 @@ internal static unsafe partial class LinuxMemory
     {
         TimeSpec time = new() { Seconds = 0, Nanoseconds = microseconds * 1000 };
         NanoSleep(&time, null);
-    }
-
-    // The system aligns to its own page only: ask for more and give the edges back.
-    private static bool TryMapAligned(nuint bytes, nuint alignment, int protection, out nuint address)
-    {
-        address = 0;
-        nuint slack = alignment > VirtualMemory.PageBytes ? alignment - VirtualMemory.PageBytes : 0;
-        if (bytes > nuint.MaxValue - slack) return false;
-        nuint whole = MMap(0, bytes + slack, protection, MapPrivate | MapAnonymous | MapNoReserve, -1, 0);
-        if (whole == s_failed) return false;
-        address = (whole + slack) & ~(alignment - 1);
-        if (slack == 0) { address = whole; return true; }
-        nuint front = address - whole, back = slack - front;
-        if (front != 0) MUnmap(whole, front);
-        if (back != 0) MUnmap(address + bytes, back);
-        return true;
     }
 
     [StructLayout(LayoutKind.Sequential)]

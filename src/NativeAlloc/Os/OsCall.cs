@@ -7,8 +7,6 @@ internal enum OsCall
     Commit,
     Purge,
     Protect,
-    Map,
-    Remap,
     Move,
     CreateSection,
     MapSection,

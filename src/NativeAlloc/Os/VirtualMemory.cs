@@ -63,14 +63,6 @@ internal static unsafe class VirtualMemory
         return Enter(OsCall.Protect) && LinuxMemory.TryProtect(address, bytes, accessible);
     }
 
-    /// <summary>Reserves and commits in one go, at a multiple of <paramref name="alignment"/>.</summary>
-    internal static bool TryMap(nuint bytes, nuint alignment, out nuint address)
-    {
-        Debug.Assert(bytes != 0 && bytes % PageBytes == 0, "map takes whole system pages");
-        address = 0;
-        return Enter(OsCall.Map) && LinuxMemory.TryMap(bytes, alignment, out address);
-    }
-
     /// <summary>Turns committed addresses back into reserved ones and gives the memory behind them back. False where the system has no room for one more mapping.</summary>
     internal static bool TryDecommit(nuint address, nuint bytes)
     {

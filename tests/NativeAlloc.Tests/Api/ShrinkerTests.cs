@@ -52,7 +52,7 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
             FreeOne();
             return SectionBytes;
         });
-        using (new InjectedFaults(OsCall.Commit, OsCall.Map))
+        using (new InjectedFaults(OsCall.Commit))
         {
             void* large = NativeAllocator.Alloc(SectionBytes - 100);
             Assert.Equal(1, asked);
@@ -116,7 +116,7 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
         }
         using (new InjectedFaults(OsCall.Lock))
             Assert.Same(thrown, Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPage(PageFlags.Dma)).InnerException);
-        using (new InjectedFaults(OsCall.Commit, OsCall.Map))
+        using (new InjectedFaults(OsCall.Commit))
         {
             Assert.Same(thrown, Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(SectionBytes)).InnerException);
             Assert.False(NativeAllocator.TryAlloc(SectionBytes, out _));

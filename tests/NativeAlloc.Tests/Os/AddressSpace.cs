@@ -1,11 +1,28 @@
 using System.Globalization;
+using NativeAlloc.Os;
+using Xunit;
 
 namespace NativeAlloc.Tests.Os;
 
-/// <summary>What the system itself says about this process's addresses, so that a test can ask without touching them.</summary>
+/// <summary>Addresses for a test to use, and what the system itself says about this process's, so that a test can ask without touching them.</summary>
 internal static class AddressSpace
 {
     internal const string Inaccessible = "---p", Private = "rw-p", Shared = "rw-s";
+
+    /// <summary>Reserves addresses.</summary>
+    internal static nuint Reserve(nuint bytes)
+    {
+        Assert.True(VirtualMemory.TryReserve(bytes, VirtualMemory.PageBytes, out nuint address));
+        return address;
+    }
+
+    /// <summary>Reserves addresses and commits them.</summary>
+    internal static nuint Map(nuint bytes)
+    {
+        nuint address = Reserve(bytes);
+        Assert.True(VirtualMemory.TryCommit(address, bytes));
+        return address;
+    }
 
     /// <summary>The permissions of the mapping an address lies in; empty where nothing is mapped.</summary>
     internal static string PermissionsAt(nuint address)

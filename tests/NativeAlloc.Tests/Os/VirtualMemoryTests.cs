@@ -40,15 +40,13 @@ public sealed unsafe class VirtualMemoryTests
     [InlineData(1 << 21)]
     [InlineData(1 << 26)]
     [InlineData(1 << 30)]
-    public void Reservations_and_mappings_have_the_alignment_that_was_asked_for(int alignment)
+    public void Reservations_have_the_alignment_that_was_asked_for(int alignment)
     {
         Assert.True(VirtualMemory.TryReserve(3 * Page, (nuint)alignment, out nuint reserved));
-        Assert.True(VirtualMemory.TryMap(3 * Page, (nuint)alignment, out nuint mapped));
         Assert.Equal(0u, reserved % (nuint)alignment);
-        Assert.Equal(0u, mapped % (nuint)alignment);
-        AssertZero(mapped, 3 * Page);
+        Assert.True(VirtualMemory.TryCommit(reserved, 3 * Page));
+        AssertZero(reserved, 3 * Page);
         VirtualMemory.Release(reserved, 3 * Page);
-        VirtualMemory.Release(mapped, 3 * Page);
     }
 
     [Fact]
@@ -103,44 +101,86 @@ public sealed unsafe class VirtualMemoryTests
     }
 
     [Fact]
-    public void A_mapping_that_grows_keeps_its_contents_and_its_new_part_reads_zero()
+    public void Moved_memory_is_at_the_target_as_it_was_and_the_source_reads_zero()
     {
-        nuint oldBytes = 4 * Page, newBytes = 4096 * Page;
-        nuint address = Map(oldBytes);
-        Fill(address, oldBytes, 0xC3);
-        Assert.True(VirtualMemory.TryRemap(address, oldBytes, newBytes, out nuint grown));
-        AssertFilled(grown, oldBytes, 0xC3);
-        AssertZero(grown + oldBytes, newBytes - oldBytes);
-        VirtualMemory.Release(grown, newBytes);
+        nuint bytes = 6 * Page, source = Map(bytes), target = AddressSpace.Reserve(bytes);
+        Fill(source + Page, 2 * Page, 0xC3); // some of it touched, some not
+        Fill(source + 5 * Page, Page, 0xC4);
+        Assert.True(VirtualMemory.TryMove(source + Page, 4 * Page, target));
+        AssertFilled(target, 2 * Page, 0xC3);
+        AssertZero(target + 2 * Page, 2 * Page);
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(target + 4 * Page));
+        Assert.Equal(0u, ResidentMemory.PagesAt(source + Page, 4 * Page)); // given away, not copied
+        AssertZero(source, 5 * Page);
+        AssertFilled(source + 5 * Page, Page, 0xC4);
+        Fill(source, bytes, 0xC5); // it is usable as before
+        Fill(target, 4 * Page, 0xC6);
+        AssertFilled(source, bytes, 0xC5);
+        VirtualMemory.Release(source, bytes);
+        VirtualMemory.Release(target, bytes);
     }
 
     [Fact]
-    public void A_mapping_that_cannot_grow_in_place_moves_with_its_contents()
+    public void Memory_that_was_moved_can_be_moved_on_and_back()
     {
-        nuint address = Map(8 * Page);
-        Fill(address, 8 * Page, 0x11);
-        Fill(address + 4 * Page, 4 * Page, 0x22);
-        // The second half stands in the way of the first.
-        Assert.True(VirtualMemory.TryRemap(address, 4 * Page, 16 * Page, out nuint moved));
-        Assert.NotEqual(address, moved);
-        AssertFilled(moved, 4 * Page, 0x11);
-        AssertZero(moved + 4 * Page, 12 * Page);
-        AssertFilled(address + 4 * Page, 4 * Page, 0x22);
-        VirtualMemory.Release(moved, 16 * Page);
-        VirtualMemory.Release(address + 4 * Page, 4 * Page);
+        nuint bytes = 4 * Page, one = Map(bytes), two = AddressSpace.Reserve(bytes);
+        Fill(one, bytes, 0x11);
+        for (int i = 0; i < 4; i++)
+        {
+            Assert.True(VirtualMemory.TryMove(one, bytes, two));
+            (one, two) = (two, one);
+            Assert.True(VirtualMemory.TryDecommit(two, bytes));
+            AssertFilled(one, bytes, 0x11);
+        }
+        VirtualMemory.Release(one, bytes);
+        VirtualMemory.Release(two, bytes);
     }
 
     [Fact]
-    public void A_mapping_that_shrinks_keeps_its_beginning()
+    public void Where_a_move_fails_the_source_keeps_its_memory_and_the_target_stays_reserved()
     {
-        const nuint GiB = 1 << 30;
-        nuint address = Map(GiB);
-        Fill(address, 8 * Page, 0x66);
-        nuint before = AddressSpace.MappedBytes();
-        Assert.True(VirtualMemory.TryRemap(address, GiB, 2 * Page, out nuint shrunk));
-        AssertFilled(shrunk, 2 * Page, 0x66);
-        Assert.True(AddressSpace.ChangedBy(-(nint)GiB, before));
-        VirtualMemory.Release(shrunk, 2 * Page);
+        nuint bytes = 2 * Page, source = Map(bytes), target = AddressSpace.Reserve(bytes);
+        Fill(source, Page, 0x21);
+        Assert.True(VirtualMemory.TryDecommit(source + Page, Page)); // not one piece of memory any more
+        Assert.False(VirtualMemory.TryMove(source, bytes, target));
+        AssertFilled(source, Page, 0x21);
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(target));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(target + Page));
+        VirtualMemory.Release(source, bytes);
+        VirtualMemory.Release(target, bytes);
+    }
+
+    [Fact]
+    public void Decommitted_addresses_are_inaccessible_have_no_memory_and_read_zero_once_committed_again()
+    {
+        nuint address = Map(4 * Page);
+        Fill(address, 4 * Page, 0x66);
+        Assert.True(VirtualMemory.TryDecommit(address + Page, 2 * Page));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address + Page));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address + 3 * Page - 1));
+        Assert.Equal(0u, ResidentMemory.PagesAt(address + Page, 2 * Page));
+        AssertFilled(address, Page, 0x66);
+        AssertFilled(address + 3 * Page, Page, 0x66);
+        Assert.True(VirtualMemory.TryCommit(address + Page, 2 * Page));
+        AssertZero(address + Page, 2 * Page);
+        VirtualMemory.Release(address, 4 * Page);
+    }
+
+    [Fact]
+    public void The_advice_of_huge_pages_changes_nothing_but_how_much_comes_with_a_touch()
+    {
+        nuint bytes = 2 * VirtualMemory.HugePageBytes;
+        Assert.True(VirtualMemory.TryReserve(bytes, VirtualMemory.HugePageBytes, out nuint address));
+        Assert.True(VirtualMemory.TryCommit(address, bytes));
+        Fill(address + VirtualMemory.HugePageBytes, Page, 0x44); // what has memory keeps it
+        bool advised = VirtualMemory.TryAdviseHuge(address, bytes); // a kernel may be built without them
+        TestContext.Current.SendDiagnosticMessage($"huge pages on advice: {advised}");
+        AssertFilled(address + VirtualMemory.HugePageBytes, Page, 0x44);
+        AssertZero(address, VirtualMemory.HugePageBytes);
+        Assert.True(VirtualMemory.TryPurge(address, bytes));
+        AssertZero(address, bytes);
+        using (new InjectedFaults(OsCall.AdviseHuge)) Assert.False(VirtualMemory.TryAdviseHuge(address, bytes));
+        VirtualMemory.Release(address, bytes);
     }
 
     [Fact]
@@ -294,12 +334,14 @@ public sealed unsafe class VirtualMemoryTests
         nuint tooMuch = nuint.MaxValue & ~(Page - 1);
         Assert.False(VirtualMemory.TryReserve(tooMuch, Page, out nuint reserved));
         Assert.False(VirtualMemory.TryReserve(tooMuch, 1 << 26, out nuint aligned));
-        Assert.False(VirtualMemory.TryMap((nuint)1 << 60, Page, out nuint mapped));
-        Assert.Equal(0u, reserved | aligned | mapped);
+        Assert.False(VirtualMemory.TryReserve((nuint)1 << 60, Page, out nuint beyond));
+        Assert.Equal(0u, reserved | aligned | beyond);
         nuint nowhere = (nuint)1 << 60; // beyond what any process can have
         Assert.False(VirtualMemory.TryCommit(nowhere, Page));
         Assert.False(VirtualMemory.TryPurge(nowhere, Page));
-        Assert.False(VirtualMemory.TryRemap(nowhere, Page, 2 * Page, out _));
+        Assert.False(VirtualMemory.TryDecommit(nowhere, Page));
+        Assert.False(VirtualMemory.TryAdviseHuge(nowhere, Page));
+        Assert.False(VirtualMemory.TryMove(nowhere, Page, nowhere + Page));
         Assert.False(VirtualMemory.TryLock(nowhere, Page));
         Assert.False(VirtualMemory.TryBind(nowhere, Page, NodeTopology.Current.SystemNodeOf(0)));
         Assert.False(VirtualMemory.TryCollapse(nowhere, Page));
@@ -321,15 +363,11 @@ public sealed unsafe class VirtualMemoryTests
         Assert.Equal(before + 6, VirtualMemory.Calls);
     }
 
-    private static nuint Map(nuint bytes)
-    {
-        Assert.True(VirtualMemory.TryMap(bytes, Page, out nuint address));
-        return address;
-    }
+    private static nuint Map(nuint bytes) => AddressSpace.Map(bytes);
 
     private static nuint MapSection(nint section, nuint offset, nuint bytes)
     {
-        Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint address));
+        nuint address = AddressSpace.Reserve(bytes);
         Assert.True(VirtualMemory.TryMapSection(section, offset, address, bytes));
         return address;
     }
