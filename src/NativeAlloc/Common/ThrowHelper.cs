@@ -137,4 +137,29 @@ internal static unsafe class ThrowHelper
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void StopOnBadPage(uint page) =>
         Environment.FailFast($"NativeAlloc: double free of page {page}: two threads freed it at the same time, and it may have been given to two owners since.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowMapOfFreePage(uint page) =>
+        throw new ArgumentException($"Page {page} is free: it was given back, or never taken. Map a page only between taking and freeing it.", nameof(page));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotMapped(uint page) =>
+        throw new ArgumentException($"Page {page} is not mapped by PersistentMap: it never was, or was unmapped as often as it was mapped.", nameof(page));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotHigh(string page, string parameter) =>
+        throw new ArgumentException($"Only high pages can be mapped at an address, and this is {page}, which has one of its own for good. Take it with PageFlags.High, and where the zone of what you got is another, the system had no high pages to give.", parameter);
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowBadSlot(int slot, int slotCount) =>
+        throw new ArgumentOutOfRangeException(nameof(slot), slot, $"The slot is {slot}; it must be 0 to {slotCount - 1}.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowCannotMap(nuint pages) =>
+        throw new OutOfMemoryException($"NativeAlloc could not map {pages} pages: the system refused, or the process has as many mappings as this library allows itself (half of vm.max_map_count). Nothing was changed; unmap something or raise that limit, and try again.");
 }
