@@ -114,7 +114,7 @@ internal static unsafe class PersistentWindows
         return counted;
     }
 
-    /// <summary>Unmaps all idle windows.</summary>
+    /// <summary>Unmaps all idle windows; for tests, which count on free ones.</summary>
     internal static void Flush()
     {
         ulong* flushed = stackalloc ulong[Words];
