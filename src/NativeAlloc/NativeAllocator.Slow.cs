@@ -343,5 +343,6 @@ public static unsafe partial class NativeAllocator
     {
         SlabLayer.Verify();
         PageLayer.Verify();
+        PersistentWindows.Verify();
     }
 }
