@@ -79,7 +79,9 @@ internal static unsafe class VirtualMemory
     {
         AssertRange(address, oldBytes);
         newAddress = 0;
-        return Enter(OsCall.Remap) && LinuxMemory.TryRemap(address, oldBytes, newBytes, out newAddress);
+        if (!Enter(OsCall.Remap) || !LinuxMemory.TryRemap(address, oldBytes, newBytes, out newAddress)) return false;
+        if (newAddress != address) SystemCounters.CountMoved(Math.Min(oldBytes, newBytes));
+        return true;
     }
 
     /// <summary>
@@ -91,7 +93,9 @@ internal static unsafe class VirtualMemory
         AssertRange(source, bytes);
         Debug.Assert(newBytes >= bytes && newBytes % PageBytes == 0, "the new mapping holds all that is moved");
         address = 0;
-        return Enter(OsCall.Move) && LinuxMemory.TryMove(source, bytes, newBytes, out address);
+        if (!Enter(OsCall.Move) || !LinuxMemory.TryMove(source, bytes, newBytes, out address)) return false;
+        SystemCounters.CountMoved(bytes);
+        return true;
     }
 
     /// <summary>
