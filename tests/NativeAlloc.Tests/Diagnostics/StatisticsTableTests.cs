@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using NativeAlloc.Diagnostics;
@@ -44,8 +45,8 @@ public sealed partial class StatisticsTableTests
         "<!-- Made from src/NativeAlloc/Diagnostics/StatisticsTable.cs by a test; change it there. -->",
         "",
         "`NativeAllocator.GetStatistics()` gives the figures below as properties, `AllocatorReport.WriteJson(stream)` all of this page as one JSON object: each figure under its name,",
-        "`units` with the unit of each by the same name, `zones` and `caches` as arrays. Threads go on while the figures are read, so they need not fit each other to the byte. Counters begin at 0 with the",
-        "process and only grow.",
+        "`units` with the unit of each by the same name, `zones` and `caches` as arrays. Threads go on while the figures are read, so they need not fit each other to the byte. What is counted \"so far\" is",
+        "counted from the beginning of the process.",
         "",
         .. Table(StatisticsTable.All),
         "",
@@ -76,7 +77,7 @@ public sealed partial class StatisticsTableTests
         {
             // A snapshot of which only this property is not 0.
             PropertyInfo property = typeof(T).GetProperty(figures[i].Name, BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)!;
-            object snapshot = System.Runtime.CompilerServices.RuntimeHelpers.GetUninitializedObject(typeof(T));
+            object snapshot = RuntimeHelpers.GetUninitializedObject(typeof(T));
             FieldInfo field = typeof(T).GetField($"<{property.Name}>k__BackingField", BindingFlags.Instance | BindingFlags.NonPublic)!;
             field.SetValue(snapshot, property.PropertyType == typeof(nuint) ? (nuint)7 : Convert.ChangeType(7, property.PropertyType, null));
             for (int j = 0; j < figures.Length; j++) Assert.Equal(i == j ? 7 : 0, figures[j].Read((T)snapshot));
