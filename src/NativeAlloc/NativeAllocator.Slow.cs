@@ -201,7 +201,9 @@ public static unsafe partial class NativeAllocator
         if (beginning != ptr) ThrowNotABlock(ptr, beginning, oldBytes);
         if (StaysInPlace(oldBytes, byteCount)) return ptr;
         void* pointer = Alloc(byteCount);
-        CopyGranules(pointer, ptr, Math.Min(oldBytes, byteCount));
+        nuint kept = Math.Min(oldBytes, byteCount);
+        CopyGranules(pointer, ptr, kept);
+        CountReallocCopied(kept);
         Free(ptr);
         return pointer;
     }
@@ -222,9 +224,18 @@ public static unsafe partial class NativeAllocator
             if (resized != null) return resized;
         }
         void* pointer = AlignedAlloc(byteCount, alignment);
-        Buffer.MemoryCopy(ptr, pointer, byteCount, Math.Min(oldBytes, byteCount));
+        nuint kept = Math.Min(oldBytes, byteCount);
+        Buffer.MemoryCopy(ptr, pointer, byteCount, kept);
+        CountReallocCopied(kept);
         Free(ptr);
         return pointer;
+    }
+
+    private static void CountReallocCopied(nuint bytes)
+    {
+        void* block = CurrentThread.t_block;
+        if (block != null) ThreadMagazines.Of(block)->AddReallocCopied(bytes);
+        else SystemCounters.CountReallocCopied(bytes);
     }
 
     // Copying this much costs more than the memory is worth for as long as a block usually lives.

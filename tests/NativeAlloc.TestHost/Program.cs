@@ -15,6 +15,7 @@ internal static class Program
             case LockLimit.Name: return LockLimit.Run(rest);
             case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
             case CodeProbes.Name: return CodeProbes.Run();
+            case ResidentEstimate.Name: return ResidentEstimate.Run();
             case ReturnSides.Name: return ReturnSides.Run();
             case ShowOptions.Name: return ShowOptions.Run(rest);
             case StartupFaults.Name: return StartupFaults.Run(rest);

@@ -1,11 +1,12 @@
 using System.Globalization;
+using NativeAlloc.Diagnostics;
 using NativeAlloc.Mapping;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 
 namespace NativeAlloc;
 
-/// <summary>The state of the allocator as text, in the forms of the Linux kernel's <c>/proc</c>. Threads go on meanwhile, so figures need not fit each other exactly.</summary>
+/// <summary>The state of the allocator as text, in the forms of the Linux kernel's <c>/proc</c> or as JSON. Threads go on meanwhile, so figures need not fit each other exactly.</summary>
 public static class AllocatorReport
 {
     // The order of the kernel's own rows.
@@ -97,6 +98,18 @@ public static class AllocatorReport
             string flags = (area.Kind == AreaKind.Map ? " vmap" : " vmalloc") + (area.Huge ? " huge" : "") + (area.GetState() switch { AreaState.Kept => " kept", AreaState.Busy => " busy", _ => "" });
             writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"0x{address:x16}-0x{address + bytes:x16} {bytes,11} pages={area.Pages} runs={Math.Max(1, area.RunCount)}{flags}"));
         }
+    }
+
+    /// <summary>
+    /// Writes all figures of <see cref="NativeAllocator.GetStatistics"/> as one JSON object in UTF-8: each under its name, then their units by the same names (<c>units</c>), the zones (<c>zones</c>) and
+    /// the slab caches (<c>caches</c>). docs/statistics.md says what each means.
+    /// </summary>
+    /// <param name="stream">Where to; it is flushed and stays open.</param>
+    /// <exception cref="ArgumentNullException">There is no stream.</exception>
+    public static void WriteJson(Stream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        JsonReport.Write(stream);
     }
 
     private static string Cell(long count) => string.Create(CultureInfo.InvariantCulture, $"{count,6} ");

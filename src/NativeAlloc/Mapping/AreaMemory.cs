@@ -16,11 +16,6 @@ internal static unsafe class AreaMemory
     /// </summary>
     internal const nuint SmallestHugeBytes = 4 * VirtualMemory.HugePageBytes;
 
-    private static long s_movedBytes;
-
-    /// <summary>Bytes whose pages were moved to other addresses so far.</summary>
-    internal static long MovedBytes => Volatile.Read(ref s_movedBytes);
-
     /// <summary>
     /// Puts memory behind a part of an area that has none. False where there is not enough, and then it has none still.
     /// </summary>
@@ -43,14 +38,6 @@ internal static unsafe class AreaMemory
     /// <summary>Makes all of an area read as zero.</summary>
     internal static void Clear(VmallocArea* area) => Clear((void*)VmallocSpace.AddressOf(area), Areas.BytesOf(area));
 
-    /// <summary>Moves the memory behind committed addresses to reserved ones.</summary>
-    internal static bool TryMove(nuint source, nuint bytes, nuint target)
-    {
-        if (!VirtualMemory.TryMove(source, bytes, target)) return false;
-        Interlocked.Add(ref s_movedBytes, (long)bytes);
-        return true;
-    }
-
     /// <summary>Moves the memory of an area, run by run, to the beginning of another that has nothing there. False where that fails, and then the area has all of its memory.</summary>
     internal static bool TryMoveRuns(VmallocArea* area, VmallocArea* target)
     {
@@ -58,7 +45,7 @@ internal static unsafe class AreaMemory
         for (uint run = 0; run < AreaRuns.Count(area); run++)
         {
             nuint bytes = AreaRuns.BytesOf(area, run);
-            if (!TryMove(source + moved, bytes, destination + moved))
+            if (!VirtualMemory.TryMove(source + moved, bytes, destination + moved))
             {
                 // Moving back might fail as well; what was moved left committed addresses behind.
                 Buffer.MemoryCopy((void*)destination, (void*)source, moved, moved);
@@ -174,7 +161,7 @@ internal static unsafe class AreaMemory
     private static bool TryAddPiece(VmallocArea* area, nuint source, nuint bytes, nuint at, nuint to)
     {
         if (!AreaRuns.TryAdd(area, bytes, isWhole: at == 0 && bytes == Areas.BytesOf(area))) return false;
-        if (TryMove(source, bytes, VmallocSpace.AddressOf(area) + at)) return true;
+        if (VirtualMemory.TryMove(source, bytes, VmallocSpace.AddressOf(area) + at)) return true;
         AreaRuns.CutBack(area, at);
         return false;
     }

@@ -91,7 +91,7 @@ internal static unsafe class Areas
         nuint bytes = BytesOf(area);
         if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes)
             && (sourceBytes == bytes || AreaMemory.TryFill(area, sourceBytes, bytes, AreaSource.Any, zeroed: false))
-            && AreaMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
+            && VirtualMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
         {
             AreaMemory.Charge(area, sourceBytes);
             Decay.NoteTaken();

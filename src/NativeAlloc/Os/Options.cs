@@ -7,8 +7,8 @@ namespace NativeAlloc.Os;
 /// the environment, else the default. All are read when the first is asked for, and that is the moment from which on the allocator counts as used.
 /// </summary>
 /// <remarks>
-/// A wrong value throws nothing here: an exception of a static constructor would reach the user wrapped, once with its message and from then on without the place it came from. The defaults
-/// hold instead, and every way to memory asks <see cref="ThrowIfWrong"/> first.
+/// A wrong value throws nothing here: an exception of a static constructor reaches the user wrapped in others, whose messages say only which type could not be made. The default
+/// holds instead, and every way to memory asks <see cref="ThrowIfWrong"/> first.
 /// </remarks>
 internal static class Options
 {

@@ -25,6 +25,9 @@ internal unsafe struct ThreadMagazines
     /// <summary>Misses of the fast paths, by what helped: the previous magazine, the depot, the slabs. Written by the owner, read by any thread.</summary>
     public ulong PreviousHits, DepotExchanges, SlabExchanges;
 
+    /// <summary>Bytes that realloc copied from block to block. Written by the owner, read by any thread.</summary>
+    private ulong _reallocCopiedBytes;
+
     internal static ThreadMagazines* Of(void* block)
     {
         Debug.Assert(sizeof(ThreadMagazines) <= ThreadBlock.SlabsBytes, "the slab layer's part of a thread block is too small");
@@ -64,6 +67,16 @@ internal unsafe struct ThreadMagazines
         int count = Math.Min(_refill[cache], capacity);
         _refill[cache] = (byte)Math.Min(count * 2, Magazine.MostObjects);
         return count;
+    }
+
+    internal void AddReallocCopied(nuint bytes) => Volatile.Write(ref _reallocCopiedBytes, _reallocCopiedBytes + bytes);
+
+    /// <summary>Bytes that realloc copied, over all threads that have a block.</summary>
+    internal static long CountReallocCopied()
+    {
+        ulong bytes = 0;
+        for (int index = 0; index < ThreadRegistry.Count; index++) bytes += Volatile.Read(ref Of(ThreadRegistry.At(index))->_reallocCopiedBytes);
+        return (long)bytes;
     }
 
     private const byte FirstRefill = 8;
