@@ -88,6 +88,8 @@ public readonly unsafe record struct AllocatorStatistics
             live += (nuint)figures.Live * bytes;
             blocks += figures.Live;
         }
+        live -= Math.Min(live, AreaRuns.ArrayBytes); // the allocator's own
+        blocks -= AreaRuns.Arrays;
         SlabLayer.CountExchanges(out long depotExchanges, out long slabExchanges);
         cached += PageLayer.CountHotPages() * LinearRegion.PageBytes;
         return new AllocatorStatistics

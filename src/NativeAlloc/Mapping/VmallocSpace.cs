@@ -43,11 +43,16 @@ internal static unsafe class VmallocSpace
     static VmallocSpace()
     {
         ulong wanted = Math.Clamp(BitOperations.RoundUpToPowerOf2(Machine.MemoryBytes * ReservePerMemory), SmallestBytes, LargestBytes);
-        MetadataRegion areas = MetadataRegion.Reserve(MaxAreas * (nuint)VmallocArea.Bytes);
         // Where address space is limited (ulimit -v) take what there is.
-        for (nuint bytes = (nuint)wanted; bytes >= LinearRegion.SectionBytes && areas.Address != 0; bytes /= 2)
+        for (nuint bytes = (nuint)wanted; bytes >= LinearRegion.SectionBytes; bytes /= 2)
         {
             if (!VirtualMemory.TryReserve(bytes, VirtualMemory.HugePageBytes, out nuint address)) continue;
+            MetadataRegion areas = MetadataRegion.Reserve(MaxAreas * (nuint)VmallocArea.Bytes);
+            if (areas.Address == 0)
+            {
+                VirtualMemory.Release(address, bytes);
+                continue;
+            }
             uint pages = (uint)(bytes >> LinearRegion.PageShift);
             s_areaRegion = areas;
             s_areas = areas.Address;
@@ -78,7 +83,7 @@ internal static unsafe class VmallocSpace
     /// <summary>The number of an area's record, by which <see cref="At"/> finds it.</summary>
     internal static uint NumberOf(VmallocArea* area) => (uint)(area - Areas);
 
-    internal static bool Contains(void* address) => (nuint)address - s_base < Bytes;
+    internal static bool Contains(void* address) => unchecked((nuint)address - s_base) < Bytes;
 
     /// <summary>Adds an area, busy and with nothing mapped in it. Null where there is no such hole, or no memory for the record.</summary>
     /// <param name="pages">Pages of the area.</param>
@@ -182,7 +187,7 @@ internal static unsafe class VmallocSpace
     /// <summary>The area that begins at an address, without a lock; null where none does. It may be anything by the time that the caller looks at it, unless the caller holds it.</summary>
     internal static VmallocArea* Starting(void* address)
     {
-        nuint offset = (nuint)address - s_base;
+        nuint offset = unchecked((nuint)address - s_base);
         if (offset >= Bytes || offset % LinearRegion.PageBytes != 0) return null;
         nuint page = offset >> LinearRegion.PageShift;
         if ((page + 1) * sizeof(uint) > s_startRegion.CommittedBytes) return null;
