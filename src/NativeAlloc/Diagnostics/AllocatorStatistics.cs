@@ -114,6 +114,8 @@ public readonly unsafe record struct AllocatorStatistics
             live += (nuint)figures.Live * bytes;
             blocks += figures.Live;
         }
+        live -= Math.Min(live, AreaRuns.ArrayBytes); // the allocator's own
+        blocks -= AreaRuns.Arrays;
         SlabLayer.CountExchanges(out long depotExchanges, out long slabExchanges);
         nuint hot = PageLayer.CountHotPages() * LinearRegion.PageBytes, kept = KeptAreas.Bytes;
         return new AllocatorStatistics

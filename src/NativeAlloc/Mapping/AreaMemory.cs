@@ -27,16 +27,17 @@ internal static unsafe class AreaMemory
         // Nothing from the system: then in pieces of any size.
         if (!TryAddFresh(area, at, to) && (source != AreaSource.Any || ((at = Gather(area, at, to, LinearRegion.PageBytes)) != to && !TryAddFresh(area, at, to))))
         {
-            TryUnmap(area, from, at);
+            // Where the system refuses even this, the part reads as zero at least when it is an area's again.
+            if (!TryUnmap(area, from, at)) Clear(area, from, at);
             AreaRuns.CutBack(area, from);
             return false;
         }
-        if (zeroed && at != from) Clear((void*)(VmallocSpace.AddressOf(area) + from), at - from);
+        if (zeroed) Clear(area, from, at);
         return true;
     }
 
     /// <summary>Makes all of an area read as zero.</summary>
-    internal static void Clear(VmallocArea* area) => Clear((void*)VmallocSpace.AddressOf(area), Areas.BytesOf(area));
+    internal static void Clear(VmallocArea* area) => Clear(area, 0, Areas.BytesOf(area));
 
     /// <summary>Moves the memory of an area, run by run, to the beginning of another that has nothing there. False where that fails, and then the area has all of its memory.</summary>
     internal static bool TryMoveRuns(VmallocArea* area, VmallocArea* target)
@@ -47,13 +48,24 @@ internal static unsafe class AreaMemory
             nuint bytes = AreaRuns.BytesOf(area, run);
             if (!VirtualMemory.TryMove(source + moved, bytes, destination + moved))
             {
-                // Moving back might fail as well; what was moved left committed addresses behind.
-                Buffer.MemoryCopy((void*)destination, (void*)source, moved, moved);
+                MoveBack(area, destination, moved);
                 return false;
             }
             moved += bytes;
         }
         return true;
+    }
+
+    // What was moved left committed addresses behind, so that a copy does where the system refuses to move it back.
+    private static void MoveBack(VmallocArea* area, nuint from, nuint moved)
+    {
+        nuint address = VmallocSpace.AddressOf(area);
+        nuint bytes;
+        for (nuint at = 0, run = 0; at != moved; at += bytes, run++)
+        {
+            bytes = AreaRuns.BytesOf(area, (uint)run);
+            if (!TryMove(from + at, bytes, address + at)) Buffer.MemoryCopy((void*)(from + at), (void*)(address + at), bytes, bytes);
+        }
     }
 
     /// <summary>Gives back what an area has behind so many pages. Where the system refuses, the area keeps its size.</summary>
@@ -124,16 +136,16 @@ internal static unsafe class AreaMemory
         return at;
     }
 
-    // What is left of a kept area is kept again.
+    // What is left of a kept area is kept again, if it is one by itself.
     private static void LeaveRest(VmallocArea* kept, nuint moved)
     {
-        bool rest = moved != Areas.BytesOf(kept);
+        bool rest = moved != Areas.BytesOf(kept) && moved % LinearRegion.PageBytes == 0;
         if (rest && moved != 0)
         {
             rest = TryDecommit(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> LinearRegion.PageShift));
             if (rest) AreaRuns.CutFront(kept, moved);
         }
-        if (!rest || !KeptAreas.TryPut(kept)) Areas.Destroy(kept);
+        if (!rest || !Areas.IsAligned(kept) || !KeptAreas.TryPut(kept)) Areas.Destroy(kept);
     }
 
     // Free pages of the buddy, the largest runs first. Their frames go back at once, as clean ones.
@@ -187,5 +199,5 @@ internal static unsafe class AreaMemory
         return true;
     }
 
-    private static void Clear(void* address, nuint bytes) => Clearing.Clear(address, bytes);
+    private static void Clear(VmallocArea* area, nuint from, nuint to) => Clearing.Clear((void*)(VmallocSpace.AddressOf(area) + from), to - from);
 }

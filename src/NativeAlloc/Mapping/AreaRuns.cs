@@ -12,6 +12,13 @@ namespace NativeAlloc.Mapping;
 /// <remarks>Only for whoever has made the area busy.</remarks>
 internal static unsafe class AreaRuns
 {
+    /// <summary>Bytes and number of all arrays: objects and areas that are live and no user's. By Interlocked.</summary>
+    private static long s_arrayBytes, s_arrays;
+
+    internal static nuint ArrayBytes => (nuint)Volatile.Read(ref s_arrayBytes);
+
+    internal static long Arrays => Volatile.Read(ref s_arrays);
+
     internal static uint Count(VmallocArea* area) => Math.Max(1, area->RunCount);
 
     /// <summary>Bytes of a run.</summary>
@@ -87,6 +94,8 @@ internal static unsafe class AreaRuns
         new ReadOnlySpan<uint>((uint*)area->Runs, (int)area->RunCount).CopyTo(new Span<uint>((uint*)grown, (int)area->RunCount));
         FreeArray(area);
         area->Runs = grown;
+        Interlocked.Add(ref s_arrayBytes, (long)CapacityOf(area));
+        Interlocked.Increment(ref s_arrays);
         return true;
     }
 
@@ -103,6 +112,8 @@ internal static unsafe class AreaRuns
     private static void FreeArray(VmallocArea* area)
     {
         if (area->Runs == 0) return;
+        Interlocked.Add(ref s_arrayBytes, -(long)CapacityOf(area));
+        Interlocked.Decrement(ref s_arrays);
         if (VmallocSpace.Contains((void*)area->Runs)) Areas.TryFree((void*)area->Runs);
         else CacheOf(area)->FreeDirect(null, (void*)area->Runs);
     }

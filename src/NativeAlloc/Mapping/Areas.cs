@@ -177,6 +177,9 @@ internal static unsafe class Areas
         }
     }
 
+    /// <summary>Whether an area stands where its size demands. Only such areas are kept: the next user relies on it.</summary>
+    internal static bool IsAligned(VmallocArea* area) => VmallocSpace.AddressOf(area) % AlignmentOf(area->Pages) == 0;
+
     internal static nuint BytesOf(VmallocArea* area) => (nuint)area->Pages << LinearRegion.PageShift;
 
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.
@@ -185,7 +188,7 @@ internal static unsafe class Areas
         nuint oldBytes = BytesOf(area), newBytes = (nuint)pages << LinearRegion.PageShift;
         uint oldPages = area->Pages;
         if (!AreaRuns.TryBegin(area, oldBytes)) return null;
-        if (VmallocSpace.TryExtend(area, pages))
+        if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
         {
             if (AreaMemory.TryFill(area, oldBytes, newBytes, AreaSource.Any, zeroed: false)) return area;
             VmallocSpace.Shorten(area, oldPages);

@@ -52,7 +52,7 @@ internal static unsafe class KeptAreas
             for (int slot = 0; slot < Slots; slot++)
             {
                 ulong word = Volatile.Read(ref s_slots[slot]);
-                uint pages = (uint)word, bestPages = (uint)bestWord;
+                uint pages = PagesOf(word), bestPages = PagesOf(bestWord);
                 if (word == 0 || pages > most || (pages < least && !orLargest)) continue;
                 bool better = best < 0 || (pages >= least ? bestPages < least || pages < bestPages : bestPages < pages);
                 if (!better) continue;
@@ -60,7 +60,7 @@ internal static unsafe class KeptAreas
                 bestWord = word;
             }
             if (best < 0) return null;
-            if (TryTakeSlot(best, bestWord)) return VmallocSpace.At((uint)(bestWord >> 32));
+            if (TryTakeSlot(best, bestWord)) return AreaOf(bestWord);
         }
         return null;
     }
@@ -115,16 +115,19 @@ internal static unsafe class KeptAreas
 
     // 0 where somebody else was faster.
     private static nuint Release(int slot, ulong word) =>
-        word != 0 && TryTakeSlot(slot, word) ? Areas.Destroy(VmallocSpace.At((uint)(word >> 32))) : 0;
+        word != 0 && TryTakeSlot(slot, word) ? Areas.Destroy(AreaOf(word)) : 0;
 
     private static bool TryTakeSlot(int slot, ulong word)
     {
         if (Interlocked.CompareExchange(ref s_slots[slot], 0, word) != word) return false;
-        Interlocked.Add(ref s_pages, -(long)(uint)word);
+        Interlocked.Add(ref s_pages, -(long)PagesOf(word));
         Interlocked.Decrement(ref s_count);
-        VmallocArea* area = VmallocSpace.At((uint)(word >> 32));
-        bool taken = area->TryChange(AreaState.Kept, AreaState.Busy);
+        bool taken = AreaOf(word)->TryChange(AreaState.Kept, AreaState.Busy);
         Debug.Assert(taken, "whoever takes the word has the area");
         return true;
     }
+
+    private static VmallocArea* AreaOf(ulong word) => VmallocSpace.At((uint)(word >> 32));
+
+    private static uint PagesOf(ulong word) => unchecked((uint)word);
 }

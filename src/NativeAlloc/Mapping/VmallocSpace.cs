@@ -43,11 +43,16 @@ internal static unsafe class VmallocSpace
     static VmallocSpace()
     {
         ulong wanted = Options.VmallocReserveBytes != 0 ? Options.VmallocReserveBytes : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestBytes, LargestBytes);
-        MetadataRegion areas = MetadataRegion.Reserve(MaxAreas * (nuint)VmallocArea.Bytes);
         // Where address space is limited (ulimit -v) take what there is.
-        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= LinearRegion.SectionBytes && areas.Address != 0; bytes /= 2)
+        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= LinearRegion.SectionBytes; bytes /= 2)
         {
             if (!VirtualMemory.TryReserve(bytes, VirtualMemory.HugePageBytes, out nuint address)) continue;
+            MetadataRegion areas = MetadataRegion.Reserve(MaxAreas * (nuint)VmallocArea.Bytes);
+            if (areas.Address == 0)
+            {
+                VirtualMemory.Release(address, bytes);
+                continue;
+            }
             uint pages = (uint)(bytes >> LinearRegion.PageShift);
             s_areaRegion = areas;
             s_areas = areas.Address;
