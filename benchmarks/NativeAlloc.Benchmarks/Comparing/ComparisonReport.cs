@@ -184,7 +184,7 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
     private string? Ratios(IReadOnlyCollection<Row> over, string allocator, string reference) =>
         Mean(over, allocator, Time) / Mean(over, reference, Time) is { } time &&
         Mean(over, allocator, Peak) / Mean(over, reference, Peak) is { } peak
-            ? $"{time:F2}, {peak:F2}"
+            ? $"{time:F3}, {peak:F2}"
             : null;
 
     /// <summary>Null unless all the rows have a result: means over different rows do not compare.</summary>

@@ -6,9 +6,9 @@ namespace NativeAlloc.Benchmarks.Measuring;
 internal static class LibraryEnvironment
 {
     /// <summary>Memory that is free is kept for ever.</summary>
-    public static KeyValuePair<string, string> NoPurge { get; } = new("NATIVEALLOC_DECAYMILLISECONDS", "-1");
+    public static KeyValuePair<string, string> NoPurge { get; } = new("NATIVEALLOC_DECAY_MILLISECONDS", "-1");
 
     /// <summary>The most that the library may have resident.</summary>
     public static KeyValuePair<string, string> ResidentLimit(long bytes) =>
-        new("NATIVEALLOC_RESIDENTLIMITBYTES", bytes.ToString(CultureInfo.InvariantCulture));
+        new("NATIVEALLOC_RESIDENT_LIMIT_BYTES", bytes.ToString(CultureInfo.InvariantCulture));
 }

@@ -37,13 +37,16 @@ internal sealed class MemoryGroup : IDisposable
                 File.WriteAllText(Path.Combine(group._folder, "memory.max"), bytes.ToString(CultureInfo.InvariantCulture));
                 if (File.Exists(Path.Combine(group._folder, "memory.swap.max")))
                     File.WriteAllText(Path.Combine(group._folder, "memory.swap.max"), "0");
-                return group;
+                if (group.LetsIn())
+                    return group;
+                problem = $"processes may not be moved to {group._folder}";
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 problem = e.Message;
-                group.Dispose();
             }
+
+            group.Dispose();
         }
 
         return null;
@@ -52,7 +55,7 @@ internal sealed class MemoryGroup : IDisposable
     /// <summary>The same program, in the group from its first instruction on: the runtime reads the limit when it starts.</summary>
     public ProcessStartInfo Enclose(ProcessStartInfo program)
     {
-        ProcessStartInfo start = new("/bin/sh", ["-c", "echo $$ > \"$0\" && exec \"$@\"", Path.Combine(_folder, "cgroup.procs"), program.FileName]);
+        ProcessStartInfo start = Entering(program.FileName);
         foreach (string argument in program.ArgumentList)
             start.ArgumentList.Add(argument);
         start.Environment.Clear();
@@ -71,6 +74,21 @@ internal sealed class MemoryGroup : IDisposable
         {
             // It stays, empty and without effect.
         }
+    }
+
+    /// <summary>A shell that moves itself to the group and becomes a program.</summary>
+    private ProcessStartInfo Entering(string program) =>
+        new("/bin/sh", ["-c", "echo $$ > \"$0\" && exec \"$@\"", Path.Combine(_folder, "cgroup.procs"), program]);
+
+    /// <summary>Whoever may make a group need not have the right to move processes to it.</summary>
+    private bool LetsIn()
+    {
+        ProcessStartInfo start = Entering("true");
+        start.RedirectStandardError = true;
+        using Process process = Process.Start(start)!;
+        process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode == 0;
     }
 
     /// <summary>This process's group, from the root on: "/" if it is the root.</summary>

@@ -47,6 +47,7 @@ internal static class WorkloadRegistry
                 .. new[] { "", ":live=4", ":phase=first", ":phase=grow" }.Select(parameters => Find(VmallocWorkload.Kind + parameters)!),
                 .. All.Where(workload => workload is MallocLargeWorkload),
             ],
+            ["steady"] = [.. Traces, .. All.Where(workload => workload is LarsonWorkload)],
             ["return"] = [.. All.Where(workload => workload is ResidentWorkload)],
             // Those of return wait more than they work; they are for those who ask for them.
             ["all"] = [.. All.Where(workload => workload is not ResidentWorkload)],
