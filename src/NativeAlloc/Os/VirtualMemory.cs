@@ -22,6 +22,9 @@ internal static unsafe class VirtualMemory
     /// <summary>Bytes of the system's own page, the unit of <see cref="TryCommit"/> and the others.</summary>
     internal static nuint PageBytes => (nuint)Environment.SystemPageSize;
 
+    /// <summary>Bytes of a huge page: what a whole table of the processor's smallest pages covers, on x86-64 and on arm64 with pages of 4 KiB.</summary>
+    internal const nuint HugePageBytes = 2 << 20;
+
     /// <summary>Reserves <paramref name="bytes"/> of address space at a multiple of <paramref name="alignment"/> (a power of two, at least a system page). Touching it before a commit is an access violation.</summary>
     internal static bool TryReserve(nuint bytes, nuint alignment, out nuint address)
     {

@@ -15,7 +15,8 @@ public sealed partial class SourceTests
         ["Os"],
         ["Threads"],
         ["Pages"],
-        ["Slabs", "Mapping"],
+        ["Slabs"],
+        ["Mapping"],
         ["Buffers", "Interop", "Diagnostics", Root],
     ];
 

@@ -1,0 +1,83 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace NativeAlloc.Mapping;
+
+/// <summary>An area of the vmalloc space (<c>struct vm_struct</c> and <c>vmap_area</c> in one): pages side by side, behind them a guard page, behind that a hole up to the next area.</summary>
+/// <remarks>
+/// Where it stands and the tree belong to <see cref="VmallocSpace"/>, under its lock; the address of an area changes only while its state is <see cref="AreaState.Busy"/>, so whoever made it busy
+/// may read it. What is mapped belongs to whoever made the area busy.
+/// </remarks>
+[StructLayout(LayoutKind.Sequential, Size = Bytes)]
+internal struct VmallocArea
+{
+    internal const int Bytes = 64;
+
+    /// <summary>The first page, from the beginning of the space.</summary>
+    public uint FirstPage;
+
+    /// <summary>Pages of the area, without the guard.</summary>
+    public uint Pages;
+
+    /// <summary>Pages of the hole behind the guard.</summary>
+    public uint HolePages;
+
+    /// <summary>The subtrees of areas before and behind this one; 0 for none. Of a record that is not in use, <see cref="Left"/> is the next such.</summary>
+    public uint Left, Right;
+
+    /// <summary>Random: what makes a tree of areas in any order shallow. No area has a larger one than the area above it.</summary>
+    public uint Priority;
+
+    /// <summary>The largest hole in the tree from here on down.</summary>
+    public uint LargestHole;
+
+    /// <summary>What becomes of the area at present: an <see cref="AreaState"/>. By Interlocked and Volatile.</summary>
+    public int State;
+
+    /// <summary>Pages of each run: an array of <see cref="RunCount"/>, or 0 where there is only one run. A run is memory that came in one piece.</summary>
+    public nint Runs;
+
+    public uint RunCount;
+
+    /// <summary>What the area is for.</summary>
+    public AreaKind Kind;
+
+    /// <summary>The system may use huge pages for it.</summary>
+    public bool Huge;
+
+    /// <summary>Bytes of system memory behind the area that the resident budget was charged with.</summary>
+    public nuint ChargedBytes;
+
+    internal AreaState GetState() => (AreaState)Volatile.Read(ref State);
+
+    internal void SetState(AreaState state) => Volatile.Write(ref State, (int)state);
+
+    /// <summary>Goes from one state to another; false where another thread was faster or the area is in another state.</summary>
+    internal bool TryChange(AreaState from, AreaState to) => Interlocked.CompareExchange(ref State, (int)to, (int)from) == (int)from;
+}
+
+/// <summary>What becomes of an area.</summary>
+internal enum AreaState
+{
+    /// <summary>The record is not in use.</summary>
+    None = 0,
+
+    /// <summary>A thread is making it, changing it or taking it down.</summary>
+    Busy,
+
+    /// <summary>A user holds it.</summary>
+    Live,
+
+    /// <summary>Nobody holds it: mapped, with its memory, for the next request.</summary>
+    Kept,
+}
+
+/// <summary>What an area is for (the flags of <c>/proc/vmallocinfo</c>).</summary>
+internal enum AreaKind : byte
+{
+    /// <summary>Memory of its own: <c>vmalloc</c>.</summary>
+    Vmalloc,
+
+    /// <summary>High pages of a user: <c>vmap</c>.</summary>
+    Map,
+}

@@ -1,0 +1,271 @@
+using System.Diagnostics;
+using System.Numerics;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc.Mapping;
+
+/// <summary>
+/// The vmalloc space (<c>VMALLOC_START</c> to <c>VMALLOC_END</c>): a reserved range of addresses, and the areas in it. What is mapped in an area is the business of others; outside of areas,
+/// and on the guard page behind each, a touch is an access violation.
+/// </summary>
+internal static unsafe class VmallocSpace
+{
+    /// <summary>Pages behind each area that are never mapped, so that an overrun faults.</summary>
+    internal const uint GuardPages = 1;
+
+    /// <summary>The record that stands for the beginning of the space: a guard page and no area.</summary>
+    private const uint Head = 1;
+
+    // Addresses cost nothing, and moving to larger holes is how areas grow: eight times what the linear region takes, in any case room for some of the largest areas that a machine can fill.
+    private const ulong SmallestBytes = 256UL << 30, LargestBytes = 1UL << 44;
+    private const int ReservePerMemory = 32;
+
+    // The system allows 65,530 mappings to a process unless told otherwise, and an area is two of them: the area and the hole behind it.
+    private const int MaxAreas = 1 << 17;
+
+    private static readonly nuint s_base;
+    private static readonly uint s_pageCount;
+    private static readonly nuint s_areas;
+
+    private static NativeLock s_lock;
+    private static MetadataRegion s_areaRegion, s_startRegion;
+
+    /// <summary>Under the lock.</summary>
+    private static AreaTree s_tree;
+
+    /// <summary>Records ever used, and the first of those that are not in use now. Under the lock.</summary>
+    private static uint s_records, s_freeRecord;
+
+    /// <summary>Areas in the space. Written under the lock, read by any thread.</summary>
+    private static int s_count;
+
+    static VmallocSpace()
+    {
+        ulong wanted = Math.Clamp(BitOperations.RoundUpToPowerOf2(Machine.MemoryBytes * ReservePerMemory), SmallestBytes, LargestBytes);
+        MetadataRegion areas = MetadataRegion.Reserve(MaxAreas * (nuint)VmallocArea.Bytes);
+        // Where address space is limited (ulimit -v) take what there is.
+        for (nuint bytes = (nuint)wanted; bytes >= LinearRegion.SectionBytes && areas.Address != 0; bytes /= 2)
+        {
+            if (!VirtualMemory.TryReserve(bytes, VirtualMemory.HugePageBytes, out nuint address)) continue;
+            uint pages = (uint)(bytes >> LinearRegion.PageShift);
+            s_areaRegion = areas;
+            s_areas = areas.Address;
+            s_startRegion = MetadataRegion.Reserve((nuint)pages * sizeof(uint));
+            s_base = address;
+            s_pageCount = pages;
+            s_tree = new AreaTree(Areas);
+            s_records = Head;
+            return;
+        }
+        // None at all: no area is ever found here, and every request fails as out of memory.
+    }
+
+    private static VmallocArea* Areas => (VmallocArea*)s_areas;
+
+    internal static nuint Base => s_base;
+
+    internal static nuint Bytes => (nuint)s_pageCount << LinearRegion.PageShift;
+
+    internal static int Count => Volatile.Read(ref s_count);
+
+    internal static uint LockAcquisitions => s_lock.Acquisitions;
+
+    internal static VmallocArea* At(uint area) => Areas + area;
+
+    internal static nuint AddressOf(VmallocArea* area) => s_base + ((nuint)area->FirstPage << LinearRegion.PageShift);
+
+    /// <summary>The number of an area's record, by which <see cref="At"/> finds it.</summary>
+    internal static uint NumberOf(VmallocArea* area) => (uint)(area - Areas);
+
+    internal static bool Contains(void* address) => (nuint)address - s_base < Bytes;
+
+    /// <summary>Adds an area, busy and with nothing mapped in it. Null where there is no such hole, or no memory for the record.</summary>
+    /// <param name="pages">Pages of the area.</param>
+    /// <param name="alignmentPages">It begins at a multiple of so many pages: a power of two.</param>
+    /// <param name="roomPages">So many pages behind it should be free for it to grow into; none, where no hole is that large.</param>
+    internal static VmallocArea* Add(AreaKind kind, uint pages, uint alignmentPages = 1, uint roomPages = 0)
+    {
+        Debug.Assert(pages != 0 && uint.IsPow2(alignmentPages), "an area has pages, and an alignment is a power of two");
+        s_lock.Acquire();
+        VmallocArea* area = AddLocked(kind, pages, alignmentPages, roomPages);
+        s_lock.Release();
+        return area;
+    }
+
+    private static VmallocArea* AddLocked(AreaKind kind, uint pages, uint alignmentPages, uint roomPages)
+    {
+        ulong needed = (ulong)pages + GuardPages + (alignmentPages - 1);
+        if (needed >= s_pageCount || !TryMakeHead()) return null;
+        uint before = needed + roomPages < s_pageCount ? s_tree.BeforeHole((uint)needed + roomPages) : AreaTree.None;
+        if (before == AreaTree.None) before = s_tree.BeforeHole((uint)needed);
+        if (before == AreaTree.None) return null;
+        uint hole = Areas[before].FirstPage + Areas[before].Pages + GuardPages, end = hole + Areas[before].HolePages;
+        uint first = AlignUp(hole, alignmentPages);
+        if (!s_startRegion.TryCommitTo((nuint)(first + 1) * sizeof(uint))) return null;
+        uint number = TakeRecord();
+        if (number == AreaTree.None) return null;
+        VmallocArea* area = Areas + number;
+        *area = new VmallocArea { FirstPage = first, Pages = pages, HolePages = end - first - pages - GuardPages, Kind = kind };
+        area->SetState(AreaState.Busy);
+        s_tree.SetHole(before, first - hole);
+        s_tree.Insert(number);
+        Volatile.Write(ref Start(first), number);
+        Volatile.Write(ref s_count, s_count + 1);
+        return area;
+    }
+
+    /// <summary>Takes an area out that is busy and has nothing mapped in it any more.</summary>
+    internal static void Remove(VmallocArea* area)
+    {
+        Debug.Assert(area->GetState() == AreaState.Busy && area->Runs == 0, "the area is the caller's, and its runs are gone");
+        uint number = NumberOf(area);
+        s_lock.Acquire();
+        Volatile.Write(ref Start(area->FirstPage), AreaTree.None);
+        s_tree.Remove(number);
+        uint before = s_tree.AtOrBefore(area->FirstPage);
+        s_tree.SetHole(before, Areas[before].HolePages + area->Pages + GuardPages + area->HolePages);
+        area->SetState(AreaState.None);
+        area->Left = s_freeRecord;
+        s_freeRecord = number;
+        Volatile.Write(ref s_count, s_count - 1);
+        s_lock.Release();
+    }
+
+    /// <summary>Makes a busy area longer, where the hole behind it is large enough. What is new has nothing mapped in it.</summary>
+    internal static bool TryExtend(VmallocArea* area, uint pages)
+    {
+        Debug.Assert(pages >= area->Pages, "this grows");
+        s_lock.Acquire();
+        uint more = pages - area->Pages;
+        bool extended = more <= area->HolePages;
+        if (extended)
+        {
+            area->Pages = pages;
+            s_tree.SetHole(NumberOf(area), area->HolePages - more);
+        }
+        s_lock.Release();
+        return extended;
+    }
+
+    /// <summary>Makes a busy area shorter. Nothing is mapped any more in what it loses.</summary>
+    internal static void Shorten(VmallocArea* area, uint pages)
+    {
+        Debug.Assert(pages != 0 && pages <= area->Pages, "something is left");
+        s_lock.Acquire();
+        uint less = area->Pages - pages;
+        area->Pages = pages;
+        s_tree.SetHole(NumberOf(area), area->HolePages + less);
+        s_lock.Release();
+    }
+
+    /// <summary>Makes a busy area shorter at its beginning. Nothing is mapped any more in what it loses. False, and nothing done, where there is no memory for a table.</summary>
+    internal static bool TryCutFront(VmallocArea* area, uint pages)
+    {
+        Debug.Assert(pages != 0 && pages < area->Pages, "something is left");
+        s_lock.Acquire();
+        uint number = NumberOf(area), first = area->FirstPage + pages;
+        bool committed = s_startRegion.TryCommitTo((nuint)(first + 1) * sizeof(uint));
+        if (committed)
+        {
+            uint before = s_tree.AtOrBefore(area->FirstPage - 1);
+            Volatile.Write(ref Start(area->FirstPage), AreaTree.None);
+            area->FirstPage = first; // still between the same neighbours
+            area->Pages -= pages;
+            Volatile.Write(ref Start(first), number);
+            s_tree.SetHole(before, Areas[before].HolePages + pages);
+        }
+        s_lock.Release();
+        return committed;
+    }
+
+    /// <summary>The area that begins at an address, without a lock; null where none does. It may be anything by the time that the caller looks at it, unless the caller holds it.</summary>
+    internal static VmallocArea* Starting(void* address)
+    {
+        nuint offset = (nuint)address - s_base;
+        if (offset >= Bytes || offset % LinearRegion.PageBytes != 0) return null;
+        nuint page = offset >> LinearRegion.PageShift;
+        if ((page + 1) * sizeof(uint) > s_startRegion.CommittedBytes) return null;
+        uint number = Volatile.Read(ref Start((uint)page));
+        return number == AreaTree.None ? null : Areas + number;
+    }
+
+    /// <summary>Finds the area that an address lies in, anywhere, and copies what is known of it.</summary>
+    internal static bool TryFind(void* address, out VmallocArea found)
+    {
+        found = default;
+        if (!Contains(address)) return false;
+        uint page = (uint)(((nuint)address - s_base) >> LinearRegion.PageShift);
+        s_lock.Acquire();
+        uint number = s_tree.AtOrBefore(page);
+        bool inside = number > Head && page - Areas[number].FirstPage < Areas[number].Pages;
+        if (inside) found = Areas[number];
+        s_lock.Release();
+        return inside;
+    }
+
+    /// <summary>Copies the first area that begins at or behind a page: how reports walk the space.</summary>
+    internal static bool TryNext(uint page, out VmallocArea found)
+    {
+        s_lock.Acquire();
+        uint number = page == 0 ? Head : s_tree.AtOrBefore(page - 1);
+        found = default;
+        bool any = false;
+        if (number != AreaTree.None && s_count != 0)
+        {
+            uint next = Areas[number].FirstPage + Areas[number].Pages + GuardPages + Areas[number].HolePages;
+            number = s_tree.AtOrBefore(next);
+            any = next < s_pageCount && number > Head && Areas[number].FirstPage >= page;
+            if (any) found = Areas[number];
+        }
+        s_lock.Release();
+        return any;
+    }
+
+    private static bool TryMakeHead()
+    {
+        if (s_records > Head) return true;
+        if (!s_areaRegion.TryCommitTo((Head + 1) * (nuint)VmallocArea.Bytes) || !s_startRegion.TryCommitTo(sizeof(uint))) return false;
+        Areas[Head] = new VmallocArea { HolePages = s_pageCount - GuardPages };
+        Areas[Head].SetState(AreaState.Busy);
+        s_tree.Insert(Head);
+        s_records = Head + 1;
+        return true;
+    }
+
+    private static uint TakeRecord()
+    {
+        uint number = s_freeRecord;
+        if (number != AreaTree.None)
+        {
+            s_freeRecord = Areas[number].Left;
+            return number;
+        }
+        number = s_records;
+        if (number >= MaxAreas || !s_areaRegion.TryCommitTo((nuint)(number + 1) * VmallocArea.Bytes)) return AreaTree.None;
+        s_records++;
+        return number;
+    }
+
+    // Which area begins at a page: a table beside the tree, so that freeing takes no lock to find its area.
+    private static ref uint Start(uint page) => ref ((uint*)s_startRegion.Address)[page];
+
+    private static uint AlignUp(uint page, uint alignmentPages)
+    {
+        // Alignment counts from address 0, and the space begins at a multiple of a huge page only.
+        uint offset = (uint)(s_base >> LinearRegion.PageShift) & (alignmentPages - 1);
+        return ((page + offset + (alignmentPages - 1)) & ~(alignmentPages - 1)) - offset;
+    }
+
+    /// <summary>Checks the tree. Throws where something is wrong; takes the lock.</summary>
+    internal static void Verify()
+    {
+        if (s_pageCount == 0) return;
+        s_lock.Acquire();
+        uint count = 0;
+        string? error = s_records == Head ? null : s_tree.FindError(s_pageCount, out count);
+        if (error == null && s_records != Head && count != s_count + 1) error = $"the tree has {count} areas and says {s_count + 1}";
+        s_lock.Release();
+        if (error != null) throw new InvalidOperationException($"vmalloc space: {error}");
+    }
+}
