@@ -13,7 +13,7 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// taken.
 /// </para>
 /// <para>
-/// A workload that is to run once has one pass, which is timed, and before which its memory is fresh.
+/// A workload that is to run once has one pass, the first of its process, and it is timed.
 /// </para>
 /// <para>
 /// Counters of the allocator and the processor time are taken over the timed passes, per operation.
