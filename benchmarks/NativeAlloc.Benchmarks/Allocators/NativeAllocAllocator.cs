@@ -19,6 +19,14 @@ internal readonly unsafe struct NativeAllocAllocator : IAllocator
 
     public static void FreePages(void* block, int order) => PageAllocator.FreePages(block, order);
 
+    public static void* AllocLarge(nuint size) => Alloc(size);
+
+    public static void* ReallocLarge(void* block, nuint oldSize, nuint size) => Realloc(block, size);
+
+    public static void FreeLarge(void* block, nuint size) => Free(block);
+
+    public static void Trim() => NativeAllocator.Trim();
+
     public static IReadOnlyDictionary<string, long> ReadCounters()
     {
         AllocatorStatistics statistics = NativeAllocator.GetStatistics();
