@@ -64,7 +64,7 @@ internal static unsafe class AreaMemory
         for (nuint at = 0, run = 0; at != moved; at += bytes, run++)
         {
             bytes = AreaRuns.BytesOf(area, (uint)run);
-            if (!TryMove(from + at, bytes, address + at)) Buffer.MemoryCopy((void*)(from + at), (void*)(address + at), bytes, bytes);
+            if (!VirtualMemory.TryMove(from + at, bytes, address + at)) Buffer.MemoryCopy((void*)(from + at), (void*)(address + at), bytes, bytes);
         }
     }
 
