@@ -16,6 +16,9 @@ internal static unsafe class AreaMemory
     /// </summary>
     internal const nuint SmallestHugeBytes = 4 * VirtualMemory.HugePageBytes;
 
+    // So many free pages that have memory stay with the buddy, 64 MiB: slabs will need them, and what is asked for here may never be used to its end.
+    private const uint BuddysPages = 1024;
+
     /// <summary>
     /// Puts memory behind a part of an area that has none. False where there is not enough, and then it has none still.
     /// </summary>
@@ -25,7 +28,7 @@ internal static unsafe class AreaMemory
         nuint at = from;
         if (source == AreaSource.Any) at = Gather(area, at, to, VirtualMemory.HugePageBytes);
         // Nothing from the system: then in pieces of any size.
-        if (!TryAddFresh(area, at, to) && (source != AreaSource.Any || ((at = Gather(area, at, to, LinearRegion.PageBytes)) != to && !TryAddFresh(area, at, to))))
+        if (!TryAddFresh(area, at, to) && (source == AreaSource.Fresh || ((at = Gather(area, at, to, LinearRegion.PageBytes)) != to && !TryAddFresh(area, at, to))))
         {
             // Where the system refuses even this, the part reads as zero at least when it is an area's again.
             if (!TryUnmap(area, from, at)) Clear(area, from, at);
@@ -151,12 +154,13 @@ internal static unsafe class AreaMemory
     // Free pages of the buddy, the largest runs first. Their frames go back at once, as clean ones.
     private static nuint GatherFree(VmallocArea* area, nuint at, nuint to, nuint smallest)
     {
-        int order = Math.Min(LinearRegion.MaxOrder, LinearRegion.OrderOf((uint)(smallest >> LinearRegion.PageShift)));
+        int order = LinearRegion.OrderOf((uint)(smallest >> LinearRegion.PageShift));
+        uint reserve = order == 0 ? 0 : BuddysPages;
         for (int largest = LinearRegion.MaxOrder; largest >= order;)
         {
             nuint bytes = LinearRegion.PageBytes << largest;
             PageRequest request = PageRequest.Block(largest) with { Choice = MemoryChoice.UsedOnly };
-            if (to - at < bytes || !PageLayer.TryTake(null, request, out uint page, out _))
+            if (to - at < bytes || PageLayer.DirtyFreePages() < reserve + (1u << largest) || !PageLayer.TryTake(null, request, out uint page, out _))
             {
                 largest--;
                 continue;

@@ -11,6 +11,9 @@ internal enum AreaSource
     /// <summary>Kept areas, free pages that have memory behind them, and for the rest the system.</summary>
     Any,
 
+    /// <summary>The system, and only where that has none, as for <see cref="Any"/>: for what will be used later, if at all, while others may need used memory now.</summary>
+    FreshFirst,
+
     /// <summary>The system only.</summary>
     Fresh,
 }
@@ -90,7 +93,7 @@ internal static unsafe class Areas
         // The move comes last: after it nothing can fail.
         nuint bytes = BytesOf(area);
         if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes)
-            && (sourceBytes == bytes || AreaMemory.TryFill(area, sourceBytes, bytes, AreaSource.Any, zeroed: false))
+            && (sourceBytes == bytes || AreaMemory.TryFill(area, sourceBytes, bytes, AreaSource.FreshFirst, zeroed: false))
             && VirtualMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
         {
             AreaMemory.Charge(area, sourceBytes);
@@ -190,7 +193,7 @@ internal static unsafe class Areas
         if (!AreaRuns.TryBegin(area, oldBytes)) return null;
         if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
         {
-            if (AreaMemory.TryFill(area, oldBytes, newBytes, AreaSource.Any, zeroed: false)) return area;
+            if (AreaMemory.TryFill(area, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false)) return area;
             VmallocSpace.Shorten(area, oldPages);
             return null;
         }
@@ -198,7 +201,7 @@ internal static unsafe class Areas
         if (larger == null) return null;
         bool moved = true;
         for (uint run = 0; run < area->RunCount && moved; run++) moved = AreaRuns.TryAdd(larger, AreaRuns.BytesOf(area, run));
-        moved = moved && AreaMemory.TryFill(larger, oldBytes, newBytes, AreaSource.Any, zeroed: false) && AreaMemory.TryMoveRuns(area, larger);
+        moved = moved && AreaMemory.TryFill(larger, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false) && AreaMemory.TryMoveRuns(area, larger);
         if (moved)
         {
             AreaMemory.Charge(larger, area->ChargedBytes);

@@ -26,6 +26,11 @@ internal static class ResidentBudget
     /// <summary>1 when that has been reached and nobody has taken it up.</summary>
     private static int s_isNearDue;
 
+    /// <summary>The most that was ever charged, and 1 if that has just grown and nobody has looked. A lost update makes it a little too small.</summary>
+    private static long s_peak;
+
+    private static int s_isPeakNew;
+
     private static long s_hits;
 
     private static long s_limit;
@@ -107,11 +112,19 @@ internal static class ResidentBudget
         return true;
     }
 
+    /// <summary>Whether more has been charged than ever before, since somebody asked.</summary>
+    internal static bool TakeNewPeak() => Volatile.Read(ref s_isPeakNew) != 0 && Interlocked.Exchange(ref s_isPeakNew, 0) != 0;
+
     /// <summary>Counts an allocation that the limit stopped.</summary>
     internal static void CountHit() => Interlocked.Increment(ref s_hits);
 
     private static void NoteNear(long charged)
     {
+        if (charged > Volatile.Read(ref s_peak))
+        {
+            Volatile.Write(ref s_peak, charged);
+            if (Volatile.Read(ref s_isPeakNew) == 0) Volatile.Write(ref s_isPeakNew, 1);
+        }
         if (charged <= Volatile.Read(ref s_nearAt)) return;
         Volatile.Write(ref s_nearAt, charged + (Volatile.Read(ref s_limit) >> NearStepShift));
         Volatile.Write(ref s_isNearDue, 1);

@@ -75,6 +75,7 @@ internal static class Decay
     internal static void NoteTaken()
     {
         Note();
+        if (ResidentBudget.TakeNewPeak()) Reclaimer.ReleaseAreas(all: true); // what is kept for later must not make the process larger than it ever was
         if (ResidentBudget.TakeNearDue()) Request(LimitNear);
     }
 

@@ -217,11 +217,7 @@ internal static unsafe class SlabLayer
     private static bool TryGrow(ObjectCache* cache, ref CacheNode* node, void* block, bool isWhole)
     {
         ThreadPages* own = ThreadPages.Of(block);
-        if (PageLayer.ShouldReap(own, cache->SlabOrder))
-        {
-            Reap(block, cache->Index);
-            Reclaimer.ReleaseAreas(all: true);
-        }
+        if (PageLayer.ShouldReap(own, cache->SlabOrder)) Reap(block, cache->Index);
         int capacity = cache->CapacityNow(node);
         int slabs = isWhole ? (int)(cache->BulkOf(node) * (uint)capacity / cache->ObjectsPerSlab) : 1;
         if (!cache->TryMakeSlabs(own, Math.Clamp(slabs, 1, MostSlabsAtOnce), out CacheNode* grown)) return false;
