@@ -192,6 +192,22 @@ public sealed unsafe class DecayTests : IDisposable
     }
 
     [Fact]
+    public void Each_collection_of_the_oldest_generation_looks_at_the_memory()
+    {
+        Use(1); // makes the decay's thread, where no test has yet, and that one the watch
+        Assert.True(SpinWait.SpinUntil(HasLooked, TimeSpan.FromSeconds(30)));
+        for (int i = 0; i < 3; i++) Assert.True(HasLooked());
+
+        static bool HasLooked()
+        {
+            long looks = PressureWatch.Looks;
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            return PressureWatch.Looks > looks;
+        }
+    }
+
+    [Fact]
     public void Ticks_and_what_arms_them_allocate_no_managed_memory()
     {
         for (int warm = 0; warm < 2; warm++) Round();
