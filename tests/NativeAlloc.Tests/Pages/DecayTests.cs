@@ -4,6 +4,7 @@ using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
+using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
@@ -238,6 +239,40 @@ public sealed unsafe class DecayTests : IDisposable
         Decay.RequestRound();
         Decay.RunRequested();
         Assert.Equal(100u, PageLayer.DirtyFreePages());
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    public void Threads_at_work_and_at_rest_lose_nothing_to_a_decay_that_never_sleeps_long_and_it_disarms_in_the_end(int period)
+    {
+        Decay.Configure(period, 64);
+        long ticks = Decay.Ticks;
+        TestThreads.RunTogether(3, number =>
+        {
+            Random random = new(number);
+            (nint Block, int Bytes)[] held = new (nint, int)[200];
+            for (int step = 0; step < 60_000; step++)
+            {
+                int index = random.Next(held.Length);
+                (nint block, int bytes) = held[index];
+                if (block != 0) Pattern.Check((void*)block, (nuint)bytes, (ulong)index);
+                NativeAllocator.Free((void*)block);
+                bytes = random.Next(200) switch { 0 => random.Next(1 << 21), < 20 => PageAllocator.PageSize, _ => random.Next(1500) };
+                held[index] = ((nint)(bytes == PageAllocator.PageSize ? PageAllocator.GetFreePage() : NativeAllocator.Alloc((nuint)bytes)), bytes);
+                Pattern.Fill((void*)held[index].Block, (nuint)bytes, (ulong)index);
+                if (step % 5000 == 0) Thread.Sleep(10);
+            }
+            for (int index = 0; index < held.Length; index++)
+            {
+                if (held[index].Block != 0) Pattern.Check((void*)held[index].Block, (nuint)held[index].Bytes, (ulong)index);
+                NativeAllocator.Free((void*)held[index].Block);
+            }
+        });
+        Assert.True(SpinWait.SpinUntil(() => !Decay.IsArmed, TimeSpan.FromSeconds(30)));
+        Assert.Equal(0u, PageLayer.DirtyFreePages() + (uint)PageLayer.CountHotPages());
+        Assert.True(Decay.Ticks - ticks > 10, "the decay hardly ever came, so nothing was shown");
+        NativeAllocator.Verify();
     }
 
     [Fact]
