@@ -12,8 +12,11 @@ internal static class Program
             case BadFrees.Name: return BadFrees.Run(rest);
             case FakeNodes.Name: return FakeNodes.Run(rest);
             case HugePageRequests.Name: return HugePageRequests.Run();
+            case GoesBack.Name: return GoesBack.Run();
             case LockLimit.Name: return LockLimit.Run(rest);
             case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
+            case ResidentLimit.Name: return ResidentLimit.Run();
+            case TrimAtExit.Name: return TrimAtExit.Run();
             case CodeProbes.Name: return CodeProbes.Run();
             case ResidentEstimate.Name: return ResidentEstimate.Run();
             case ReturnSides.Name: return ReturnSides.Run();

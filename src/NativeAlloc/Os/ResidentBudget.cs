@@ -55,7 +55,7 @@ internal static class ResidentBudget
     internal static void SetLimit(nuint bytes)
     {
         Volatile.Write(ref s_isDerived, bytes == 0 ? 1 : 0);
-        long limit = (long)Math.Min(bytes == 0 ? Machine.HighLoadBytes : bytes, long.MaxValue / 2);
+        long limit = Bounded(bytes == 0 ? (nuint)Machine.HighLoadBytes : bytes);
         Volatile.Write(ref s_limit, limit);
         Volatile.Write(ref s_refuseAt, limit);
         Volatile.Write(ref s_nearAt, limit - (limit >> NearShift));
@@ -68,14 +68,15 @@ internal static class ResidentBudget
         while (true)
         {
             long charged = Volatile.Read(ref s_charged);
-            if ((long)bytes < 0 || charged + (long)bytes > Volatile.Read(ref s_refuseAt))
+            long sum = charged + Bounded(bytes);
+            if (sum > Volatile.Read(ref s_refuseAt))
             {
                 RefusedThread.t_bytes = bytes;
                 return false;
             }
             // Not by adding and taking back: others would be refused for what this one does not get.
-            if (Interlocked.CompareExchange(ref s_charged, charged + (long)bytes, charged) != charged) continue;
-            NoteNear(charged + (long)bytes);
+            if (Interlocked.CompareExchange(ref s_charged, sum, charged) != charged) continue;
+            NoteNear(sum);
             return true;
         }
     }
@@ -105,8 +106,8 @@ internal static class ResidentBudget
     {
         if (!IsDerived) return false;
         long limit = Volatile.Read(ref s_limit), room = limit - (long)Machine.AnonymousResidentBytes();
-        if ((long)bytes < 0 || room < (long)bytes) return false;
-        long step = Math.Max((long)bytes, Math.Min(room, limit >> NearShift));
+        if (room < Bounded(bytes)) return false;
+        long step = Math.Max(Bounded(bytes), Math.Min(room, limit >> NearShift));
         Volatile.Write(ref s_refuseAt, Math.Max(limit, Volatile.Read(ref s_charged) + step));
         Rearm();
         return true;
@@ -117,6 +118,9 @@ internal static class ResidentBudget
 
     /// <summary>Counts an allocation that the limit stopped.</summary>
     internal static void CountHit() => Interlocked.Increment(ref s_hits);
+
+    // More than any address space holds, and twice that is still a number.
+    private static long Bounded(nuint bytes) => (long)Math.Min((ulong)bytes, 1UL << 60);
 
     private static void NoteNear(long charged)
     {

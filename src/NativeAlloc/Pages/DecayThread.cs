@@ -52,6 +52,8 @@ internal static class DecayThread
         }
     }
 
+    private static long WaitMilliseconds(int failures) => Math.Max((long)Decay.PeriodMilliseconds << failures, ShortestWaitMilliseconds);
+
     private static void Run()
     {
         PressureWatch.Begin();
@@ -61,11 +63,10 @@ internal static class DecayThread
             Decay.RunRequested();
             for (int failures = 0; Decay.IsArmed;)
             {
-                long end = Environment.TickCount64 + Math.Max((long)Decay.PeriodMilliseconds << failures, ShortestWaitMilliseconds);
-                for (long left; (left = end - Environment.TickCount64) > 0;)
+                for (long begin = Environment.TickCount64, left; (left = begin + WaitMilliseconds(failures) - Environment.TickCount64) > 0;)
                     if (s_sign.WaitOne((int)Math.Min(left, int.MaxValue))) Decay.RunRequested();
                 long rounds = Decay.FullRounds;
-                if (!Decay.Tick()) break;
+                if (!Decay.IsArmed || !Decay.Tick()) break;
                 failures = rounds == Decay.FullRounds || Decay.IsActive ? 0 : Math.Min(failures + 1, LongestBackOff);
             }
         }

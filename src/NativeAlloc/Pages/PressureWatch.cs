@@ -14,15 +14,21 @@ internal sealed class PressureWatch
     // A program that collects all the time is not to lose its caches each time.
     private const int LeastMilliseconds = 1000;
 
+    private static long s_looks;
+
     private long _lastRequest = -LeastMilliseconds;
 
     private PressureWatch()
     {
     }
 
+    /// <summary>How often it looked.</summary>
+    internal static long Looks => Volatile.Read(ref s_looks);
+
     ~PressureWatch()
     {
         if (Environment.HasShutdownStarted) return;
+        Volatile.Write(ref s_looks, s_looks + 1); // there is one thread for finalizers
         GCMemoryInfo memory = GC.GetGCMemoryInfo(GCKind.Any);
         long now = Environment.TickCount64;
         if (IsScarce(memory.MemoryLoadBytes, memory.HighMemoryLoadThresholdBytes) && now - _lastRequest >= LeastMilliseconds)

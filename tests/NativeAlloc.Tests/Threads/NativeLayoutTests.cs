@@ -31,7 +31,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(CacheNode.Bytes, sizeof(CacheNode));
         Assert.Equal(ObjectCache.Bytes, sizeof(ObjectCache));
         Assert.Equal(8 + 4 * HotPages.Capacity, sizeof(HotPages));
-        Assert.Equal(4 * sizeof(int) + 7 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
+        Assert.Equal(4 * sizeof(int) + 8 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
         Assert.Equal(3 * sizeof(int), sizeof(Magazine));
         Assert.Equal((512, 2048), (Magazine.SmallestBlockBytes, Magazine.LargestBlockBytes));
         Assert.Equal(64, LinearRegion.BitmapWords);
