@@ -22,13 +22,13 @@ namespace NativeAlloc.Slabs;
 /// top, that is T-2. So:</para>
 /// <list type="bullet">
 /// <item>t ≥ T: nobody can be between reading s and writing the top any more. A second barrier, as not all machines let others see the owner's stores in their order; then, if the slot
-/// is still 0, s was not popped (after a pop the way back to t leads through a push into the slot, and was gone before t was read) and will not be: s and all that is further down belong to nobody but who
-/// asked. If the slot is not 0, s was popped, or was above the top already when it was exchanged: there is nothing to take, and nothing was taken.</item>
+/// is still 0, s was not popped (after a pop only a push into the slot leads back up, and it would have come before t was read) and will not be: s and all that is further down belong to nobody but the one
+/// who asked. If the slot is not 0, s was popped, or was above the top already when it was exchanged: there is nothing to take, and nothing was taken.</item>
 /// <item>t &lt; T-2: s was popped, or was above the top already, as before. An owner that had just pushed s could not have come down here through the 0.</item>
 /// <item>t = T-1 or T-2: nobody can say. s is kept in the thread's block, and looked at again in a later round, or settled by the owner.</item>
 /// </list>
 /// <para><b>Take.</b> What lies below the slot goes back to the slabs, and the 0 stays as the magazine's raised floor. The owner is left with what is above: one object, if it did not move.</para>
-/// <para><b>Settle.</b> On its next slow path, before anything else, the owner puts an s that was left in doubt back if its slot is below the top and 0: it is in no midst of a fast path there, and a
+/// <para><b>Settle.</b> On its next slow path, before anything else, the owner puts an s that was left in doubt back if its slot is below the top and 0: it is not in the middle of a fast path there, and a
 /// pop of s would have brought the top down to the slot, from where only a push leads up, which would have filled it. Then it moves what is above a raised floor down to where the magazine's bottom is. Nothing
 /// else on the slow paths ever sees such a magazine. A thread that adopts the block does the same; whoever takes a cache down does it for all threads, as nobody is on a fast path of that cache then.</para>
 /// <para><b>What can stay</b> with an idle thread: one object of a class, two of classes with a return side, with the blocks of these magazines; and up to four magazines that it was using when they were asked
@@ -172,13 +172,13 @@ internal static unsafe class Recall
         if (recalled == null) return;
         magazines->SetDisturbed();
         if (recalled->WasBelow == 0) return;
-        nint slot = recalled->Slot, top = recalled->Object;
+        nint slot = recalled->Slot, pointer = recalled->Object;
         recalled->Slot = 0;
         if (Volatile.Read(ref *(nint*)slot) != 0) return; // filled again
         magazines->Raised.Add(side);
         nint lowest = cache->Magazine.LowestOf(slot);
         SlabReturn batch = new(cache, PageFrame.None);
-        batch.Put(&top, 1);
+        batch.Put(&pointer, 1);
         batch.Put((nint*)lowest, (int)((slot - lowest) / sizeof(nint)));
         cache->GiveSlabs(null, batch.End());
     }

@@ -1,3 +1,4 @@
+using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Threads;
@@ -15,10 +16,9 @@ public sealed unsafe class RecallTests : LeakCheckedTests
 {
     private static readonly nuint[] s_sizes = [16, 48, 64, 200, 512, 1024, 8192, 32_768];
 
-    public RecallTests()
-    {
-        NativeAllocator.Trim();
-    }
+    private static nint s_kept; // what the thread under test holds
+
+    public RecallTests() => NativeAllocator.Trim();
 
     [Fact]
     public void Of_what_eight_idle_threads_keep_at_most_an_object_of_each_magazine_stays_and_they_go_on()
@@ -64,7 +64,6 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         });
         SlabLayer.DrainIdleThreads(all: false);
         int used = SizeClasses.Of(200), before = InLoaded(block, used);
-        thread.Run(() => NativeAllocator.Free(AllocTwoAndFreeOne()));
         thread.Run(() => s_kept = (nint)NativeAllocator.Alloc(200));
         Assert.True(SlabLayer.DrainIdleThreads(all: false), "there is more to get later");
         Assert.Equal(before - 1, InLoaded(block, used));
@@ -72,15 +71,6 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         SlabLayer.DrainIdleThreads(all: true);
         Assert.InRange(InLoaded(block, used), 0, 1);
         thread.Run(() => NativeAllocator.Free((void*)s_kept));
-    }
-
-    private static nint s_kept;
-
-    private static void* AllocTwoAndFreeOne()
-    {
-        void* first = NativeAllocator.Alloc(200), second = NativeAllocator.Alloc(200);
-        NativeAllocator.Free(first);
-        return second;
     }
 
     [Fact]
@@ -209,7 +199,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
                 for (int i = 0; i < 50; i++) objects.Add((nint)cache.Alloc());
                 foreach (nint each in objects) cache.Free((void*)each);
             });
-            int index = NativeAlloc.Pages.LinearRegion.ClassOf(NativeAlloc.Pages.LinearRegion.PageIndexOf((void*)objects[0]));
+            int index = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)objects[0]));
             Assert.InRange(index, SlabLayer.FirstUserCache, SlabLayer.EndOfCaches - 1);
             if (round == 1) SlabLayer.DrainIdleThreads(all: true);
             if (round == 2)
@@ -237,8 +227,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
                 while (Volatile.Read(ref working) != 0)
                 {
                     SlabLayer.DrainIdleThreads(all: number == Workers);
-                    Interlocked.Increment(ref rounds);
-                    if (rounds % 64 == 0) NativeAllocator.Trim();
+                    if (Interlocked.Increment(ref rounds) % 64 == 0) NativeAllocator.Trim();
                 }
                 return;
             }
@@ -258,7 +247,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
     private static void Work(int number, int steps, int mostLive)
     {
         Random random = new(number);
-        List<(nint Pointer, nuint Bytes)> live = [];
+        List<nint> live = [];
         for (int step = 0; step < steps;)
         {
             nuint bytes = s_sizes[random.Next(s_sizes.Length - 2)];
@@ -270,12 +259,12 @@ public sealed unsafe class RecallTests : LeakCheckedTests
                     long* pointer = (long*)NativeAllocator.Alloc(bytes);
                     pointer[0] = number;
                     pointer[1] = (nint)pointer;
-                    live.Add(((nint)pointer, bytes));
+                    live.Add((nint)pointer);
                 }
                 else if (live.Count != 0)
                 {
                     int at = random.Next(live.Count);
-                    long* pointer = (long*)live[at].Pointer;
+                    long* pointer = (long*)live[at];
                     if (pointer[0] != number || pointer[1] != (nint)pointer) throw new InvalidOperationException("two threads hold the same object");
                     live[at] = live[^1];
                     live.RemoveAt(live.Count - 1);
@@ -285,7 +274,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             if (random.Next(4000) == 0) NativeAllocator.ReleaseThreadCache();
             if (random.Next(500) == 0) Thread.Sleep(1);
         }
-        foreach ((nint pointer, _) in live) NativeAllocator.Free((void*)pointer);
+        foreach (nint pointer in live) NativeAllocator.Free((void*)pointer);
     }
 
     // The owner pops the top object, which is kept, in the midst of a recall, and stands just where nobody can say whether it got the next.
