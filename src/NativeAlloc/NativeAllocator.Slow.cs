@@ -34,8 +34,8 @@ public static unsafe partial class NativeAllocator
     public static bool Owns(void* ptr) => TryFindBlock(ptr, out _, out _);
 
     /// <summary>
-    /// Gives back to the system all memory that nobody uses: the calling thread's caches, those of threads that have ended, what is kept for all
-    /// threads, and free pages. The next allocations are slower, as they ask for it again.
+    /// Gives back to the system all memory that nobody uses: the calling thread's caches, those of threads that have ended, those of other threads but for an object of each size, what is kept for all
+    /// threads, and free pages. The next allocations are slower, as they ask for it again. It may be called on any thread, whatever others are doing.
     /// </summary>
     /// <returns>Bytes returned to the operating system.</returns>
     /// <remarks>

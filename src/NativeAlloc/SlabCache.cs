@@ -107,8 +107,7 @@ public sealed unsafe class SlabCache : IDisposable
     public int Shrink()
     {
         ThrowIfDisposed();
-        void* block = CurrentThread.t_block;
-        uint pages = block == null ? 0 : SlabLayer.DrainMagazines(block, null, _index);
+        uint pages = SlabLayer.DrainOwn(CurrentThread.t_block, _index);
         ObjectCache* cache = SlabLayer.CacheAt(_index);
         return (int)(pages + SlabLayer.DrainDepots(cache, null) + SlabLayer.Shrink(cache, null));
     }

@@ -33,6 +33,8 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(8 + 4 * HotPages.Capacity, sizeof(HotPages));
         Assert.Equal(4 * sizeof(int) + 8 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
         Assert.Equal(3 * sizeof(int), sizeof(Magazine));
+        Assert.Equal(SlabLayer.MaxCaches / 8, sizeof(SideSet));
+        Assert.Equal(2 * sizeof(long) + 2 * sizeof(int), sizeof(RecalledObject));
         Assert.Equal((512, 2048), (Magazine.SmallestBlockBytes, Magazine.LargestBlockBytes));
         Assert.Equal(64, LinearRegion.BitmapWords);
     }
