@@ -24,7 +24,7 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Blocks that users hold.</summary>
     public long LiveBlocks { get; init; }
 
-    /// <summary>Free objects in the magazines of threads and of depots, and free pages in the hot lists of threads.</summary>
+    /// <summary>Free objects in the magazines of threads and of depots, free pages in the hot lists of threads, and freed areas that stay mapped.</summary>
     public nuint CachedBytes { get; init; }
 
     /// <summary>Free objects in slabs.</summary>
@@ -91,12 +91,13 @@ public readonly unsafe record struct AllocatorStatistics
         live -= Math.Min(live, AreaRuns.ArrayBytes); // the allocator's own
         blocks -= AreaRuns.Arrays;
         SlabLayer.CountExchanges(out long depotExchanges, out long slabExchanges);
-        cached += PageLayer.CountHotPages() * LinearRegion.PageBytes;
+        nuint kept = KeptAreas.Bytes;
+        cached += PageLayer.CountHotPages() * LinearRegion.PageBytes + kept;
         return new AllocatorStatistics
         {
             ReservedBytes = LinearRegion.Bytes + VmallocSpace.Bytes,
-            CommittedBytes = (onlinePages << LinearRegion.PageShift) + Areas.LiveBytes + KeptAreas.Bytes,
-            ResidentEstimateBytes = PageLayer.DirtyPages() * LinearRegion.PageBytes + Areas.LiveBytes + KeptAreas.Bytes,
+            CommittedBytes = (onlinePages << LinearRegion.PageShift) + Areas.LiveBytes + kept,
+            ResidentEstimateBytes = PageLayer.DirtyPages() * LinearRegion.PageBytes + Areas.LiveBytes + kept,
             LiveBytes = live,
             LiveBlocks = blocks,
             CachedBytes = cached,
