@@ -321,5 +321,6 @@ public static unsafe partial class NativeAllocator
     {
         SlabLayer.Verify();
         PageLayer.Verify();
+        VmallocSpace.Verify();
     }
 }
