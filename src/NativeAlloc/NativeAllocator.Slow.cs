@@ -355,5 +355,6 @@ public static unsafe partial class NativeAllocator
         SlabLayer.Verify();
         PageLayer.Verify();
         PersistentWindows.Verify();
+        VmallocSpace.Verify();
     }
 }

@@ -25,18 +25,28 @@ internal static unsafe class AreaMemory
     /// <param name="zeroed">The part is to read as zero.</param>
     internal static bool TryFill(VmallocArea* area, nuint from, nuint to, AreaSource source, bool zeroed)
     {
-        nuint at = from;
-        if (source == AreaSource.Any) at = Gather(area, at, to, VirtualMemory.HugePageBytes);
-        // Nothing from the system: then in pieces of any size.
-        if (!TryAddFresh(area, at, to) && (source == AreaSource.Fresh || ((at = Gather(area, at, to, LinearRegion.PageBytes)) != to && !TryAddFresh(area, at, to))))
+        if (source == AreaSource.Fresh) return TryAddFresh(area, from, to);
+        nuint at = source == AreaSource.Any ? Gather(area, from, to, VirtualMemory.HugePageBytes) : from;
+        if (!TryAddFresh(area, at, to))
         {
-            // Where the system refuses even this, the part reads as zero at least when it is an area's again.
-            if (!TryUnmap(area, from, at)) Clear(area, from, at);
-            AreaRuns.CutBack(area, from);
-            return false;
+            // Nothing from the system: then in pieces of any size.
+            at = Gather(area, at, to, LinearRegion.PageBytes);
+            if (!TryAddFresh(area, at, to))
+            {
+                // What is missing may be mappings: all in one piece needs the fewest.
+                TakeAway(area, from, at);
+                return TryAddFresh(area, from, to);
+            }
         }
         if (zeroed) Clear(area, from, at);
         return true;
+    }
+
+    private static void TakeAway(VmallocArea* area, nuint from, nuint to)
+    {
+        // Where the system refuses, the part reads as zero at least when it is an area's again.
+        if (!TryUnmap(area, from, to)) Clear(area, from, to);
+        AreaRuns.CutBack(area, from);
     }
 
     /// <summary>Makes all of an area read as zero.</summary>

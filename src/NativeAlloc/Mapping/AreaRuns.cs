@@ -48,6 +48,7 @@ internal static unsafe class AreaRuns
     /// <summary>Leaves out what lies behind so many bytes.</summary>
     internal static void CutBack(VmallocArea* area, nuint bytes)
     {
+        if (bytes == 0) Free(area);
         if (area->Runs == 0) return;
         uint* runs = (uint*)area->Runs;
         uint left = (uint)(bytes / VirtualMemory.PageBytes), count = 0;

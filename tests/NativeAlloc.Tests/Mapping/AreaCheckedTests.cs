@@ -1,0 +1,63 @@
+using NativeAlloc.Mapping;
+using NativeAlloc.Os;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Mapping;
+
+/// <summary>The base of test classes each of whose tests leaves no area behind, no mapping counted, and nothing live. A test begins with nothing kept.</summary>
+public abstract unsafe class AreaCheckedTests : IDisposable
+{
+    private readonly LeakCheck _leaks;
+    private readonly int _areas, _mappings;
+
+    protected AreaCheckedTests()
+    {
+        NativeAllocator.Trim();
+        _leaks = new LeakCheck();
+        _areas = VmallocSpace.Count;
+        _mappings = MappingBudget.InUse;
+    }
+
+    internal const nuint Page = Sizes.KiB * 64;
+
+    public void Dispose()
+    {
+        ShouldBeAsBefore();
+        _leaks.Finish(); // a failure of the test itself is reported beside this one
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Gives back what is kept and fails the test if there are more areas or mappings than at its beginning, or fewer.</summary>
+    internal void ShouldBeAsBefore()
+    {
+        NativeAllocator.Trim();
+        Assert.Equal((0, _areas, _mappings), (KeptAreas.Count, VmallocSpace.Count, MappingBudget.InUse));
+        VmallocSpace.Verify();
+    }
+
+    /// <summary>Areas of users, as <see cref="Areas"/> makes them.</summary>
+    internal static void* Alloc(nuint bytes, nuint alignment = 1, AreaSource source = AreaSource.Any, bool zeroed = false)
+    {
+        void* block = Areas.Alloc(bytes, alignment, source, zeroed);
+        Assert.True(block != null, "there is no memory for an area");
+        return block;
+    }
+
+    /// <summary>The area that begins at an address.</summary>
+    internal static VmallocArea* AreaOf(void* block)
+    {
+        VmallocArea* area = VmallocSpace.Starting(block);
+        Assert.True(area != null, "no area begins there");
+        return area;
+    }
+
+    /// <summary>An area that nothing is mapped in, busy, with its two mappings counted: what the layer's own members work on.</summary>
+    internal static VmallocArea* AddBusy(uint pages)
+    {
+        Assert.True(MappingBudget.TryTake(2));
+        VmallocArea* area = VmallocSpace.Add(AreaKind.Vmalloc, pages);
+        Assert.True(area != null, "there is no hole for an area");
+        return area;
+    }
+}

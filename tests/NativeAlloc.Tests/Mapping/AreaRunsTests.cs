@@ -1,0 +1,124 @@
+using NativeAlloc.Mapping;
+using NativeAlloc.Os;
+using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Os;
+using Xunit;
+
+namespace NativeAlloc.Tests.Mapping;
+
+/// <summary>Shows that an area's runs are what was added less what was cut, that each counts as a mapping, and that a refusal changes nothing.</summary>
+public sealed unsafe class AreaRunsTests : AreaCheckedTests
+{
+    private static nuint SystemPage => VirtualMemory.PageBytes;
+
+    [Fact]
+    public void An_area_of_one_run_needs_no_array()
+    {
+        VmallocArea* area = AddBusy(5);
+        int mappings = MappingBudget.InUse;
+        Assert.True(AreaRuns.TryAdd(area, 5 * Page, isWhole: true));
+        Assert.Equal((0, 1u, 5 * Page), (area->Runs, AreaRuns.Count(area), AreaRuns.BytesOf(area, 0)));
+        Assert.Equal(mappings, MappingBudget.InUse);
+        AreaRuns.CutBack(area, 2 * Page);
+        AreaRuns.CutFront(area, Page);
+        Assert.Equal(0, area->Runs);
+        Assert.True(AreaRuns.TryBegin(area, 5 * Page)); // another is to follow
+        Assert.Equal((1u, 5 * Page, mappings + 1), (area->RunCount, AreaRuns.BytesOf(area, 0), MappingBudget.InUse));
+        Assert.True(AreaRuns.TryBegin(area, 5 * Page));
+        Assert.Equal(1u, area->RunCount);
+        Areas.Destroy(area);
+    }
+
+    [Fact]
+    public void Random_steps_leave_the_runs_as_a_list_would_be() => Properties.ForAllSequences(
+        Values.Pairs(Values.OneOf("add", "add", "add", "back", "front"), Values.Between(0, int.MaxValue)),
+        200,
+        steps =>
+        {
+            VmallocArea* area = AddBusy(1);
+            int mappings = MappingBudget.InUse;
+            List<nuint> runs = [];
+            foreach ((string kind, int pick) in steps)
+            {
+                nuint all = runs.Aggregate((nuint)0, (sum, run) => sum + run), some = all == 0 ? 0 : (nuint)pick % (all / SystemPage) * SystemPage;
+                if (kind == "add")
+                {
+                    runs.Add((nuint)(1 + pick % 50) * SystemPage);
+                    Assert.True(AreaRuns.TryAdd(area, runs[^1]));
+                }
+                else if (kind == "back")
+                {
+                    AreaRuns.CutBack(area, all - some);
+                    Cut(runs, some, last: true);
+                }
+                else if (some != 0)
+                {
+                    AreaRuns.CutFront(area, some);
+                    Cut(runs, some, last: false);
+                }
+                Assert.Equal((uint)runs.Count, area->RunCount);
+                for (int run = 0; run < runs.Count; run++) Assert.Equal(runs[run], AreaRuns.BytesOf(area, (uint)run));
+                Assert.Equal(mappings + runs.Count, MappingBudget.InUse);
+            }
+            Areas.Destroy(area);
+        },
+        runs: 25);
+
+    [Fact]
+    public void An_array_longer_than_a_page_comes_from_the_vmalloc_space_itself()
+    {
+        const uint Runs = 20_000; // of four bytes each: more than a page of 64 KiB
+        VmallocArea* area = AddBusy(1);
+        int areas = VmallocSpace.Count;
+        for (uint run = 0; run < Runs; run++) Assert.True(AreaRuns.TryAdd(area, (1 + run % 7) * SystemPage));
+        Assert.True(VmallocSpace.Contains((void*)area->Runs));
+        Assert.Equal(areas + 1, VmallocSpace.Count - KeptAreas.Count);
+        for (uint run = 0; run < Runs; run++) Assert.Equal((1 + run % 7) * SystemPage, AreaRuns.BytesOf(area, run));
+        Assert.Equal(1, AreaRuns.Arrays);
+        Areas.Destroy(area);
+        Assert.Equal((0, 0u), (AreaRuns.Arrays, AreaRuns.ArrayBytes));
+    }
+
+    [Fact]
+    public void An_array_that_cannot_grow_stands_as_it_was()
+    {
+        VmallocArea* area = AddBusy(1);
+        using (new InjectedFaults(OsCall.Commit))
+            while (AreaRuns.TryAdd(area, SystemPage)) { }
+        uint count = area->RunCount;
+        Assert.InRange(count, 1000u, 17_000u); // up to where the vmalloc space had to give one
+        int mappings = MappingBudget.InUse;
+        for (uint run = 0; run < count; run++) Assert.Equal(SystemPage, AreaRuns.BytesOf(area, run));
+        Assert.True(AreaRuns.TryAdd(area, 2 * SystemPage)); // well again
+        Assert.Equal((count + 1, 2 * SystemPage), (area->RunCount, AreaRuns.BytesOf(area, count)));
+        Assert.True(MappingBudget.InUse >= mappings + 1);
+        Areas.Destroy(area);
+    }
+
+    [Fact]
+    public void A_run_beyond_the_mappings_that_are_ours_is_refused()
+    {
+        VmallocArea* area = AddBusy(1);
+        using (new MappingLimit(3))
+        {
+            for (int run = 0; run < 3; run++) Assert.True(AreaRuns.TryAdd(area, SystemPage));
+            Assert.False(AreaRuns.TryAdd(area, SystemPage));
+            Assert.Equal(3u, area->RunCount);
+            AreaRuns.CutBack(area, SystemPage);
+            Assert.True(AreaRuns.TryAdd(area, SystemPage));
+        }
+        Areas.Destroy(area);
+    }
+
+    private static void Cut(List<nuint> runs, nuint bytes, bool last)
+    {
+        while (bytes != 0)
+        {
+            int at = last ? runs.Count - 1 : 0;
+            nuint cut = Math.Min(bytes, runs[at]);
+            runs[at] -= cut;
+            bytes -= cut;
+            if (runs[at] == 0) runs.RemoveAt(at);
+        }
+    }
+}
