@@ -32,7 +32,7 @@ internal sealed unsafe class FaultScenario
         nuint committed = NativeAllocator.GetStatistics().CommittedBytes;
         do
         {
-            _ballast.Add((nint)NativeAllocator.Alloc(SectionBytes));
+            _ballast.Add((nint)PageAllocator.GetFreePages(PageAllocator.MaxOrder));
         }
         while (NativeAllocator.GetStatistics().CommittedBytes == committed);
         // Of the zone that slabs are from; what is free in others is no use to them.

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Reflection;
 using NativeAlloc.Os;
+using NativeAlloc.Pages;
 
 namespace NativeAlloc.TestHost;
 
@@ -68,6 +69,6 @@ internal static unsafe class ShowOptions
     {
         foreach (FieldInfo field in typeof(Options).GetFields(BindingFlags.Static | BindingFlags.NonPublic))
             if (field is { IsAssembly: true, IsInitOnly: true }) Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{field.Name}={field.GetValue(null)}"));
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Reserved={NativeAllocator.GetStatistics().ReservedBytes}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Reserved={LinearRegion.Bytes}"));
     }
 }
