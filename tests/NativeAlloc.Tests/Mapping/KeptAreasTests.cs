@@ -1,0 +1,162 @@
+using NativeAlloc.Mapping;
+using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Threads;
+using Xunit;
+
+namespace NativeAlloc.Tests.Mapping;
+
+/// <summary>Shows that a kept area is found by its size, goes to one taker only, and that no more is kept than was promised, the youngest longest.</summary>
+public sealed unsafe class KeptAreasTests : AreaCheckedTests
+{
+    private static uint LimitPages => (uint)(KeptAreas.LimitBytes / Page);
+
+    [Fact]
+    public void An_area_is_taken_again_for_its_size_and_for_up_to_an_eighth_less()
+    {
+        VmallocArea* area = AddBusy(90);
+        foreach (uint pages in (uint[])[90, 85, 80])
+        {
+            Assert.True(KeptAreas.TryPut(area));
+            Assert.Equal((AreaState.Kept, 1, 90 * Page), (area->GetState(), KeptAreas.Count, KeptAreas.Bytes));
+            foreach (uint other in (uint[])[91, 79, 1, 1000]) Assert.True(KeptAreas.TakeLike(other) == null, $"90 pages are not like {other}");
+            Assert.True(KeptAreas.TakeLike(pages) == area);
+            Assert.Equal((AreaState.Busy, 0, (nuint)0), (area->GetState(), KeptAreas.Count, KeptAreas.Bytes));
+        }
+        Areas.Destroy(area);
+    }
+
+    [Fact]
+    public void Of_several_that_will_do_the_smallest_is_taken()
+    {
+        foreach (uint pages in (uint[])[107, 102, 110, 100, 105]) Keep(pages);
+        ShouldTakeLike(101, 102);
+        ShouldTakeLike(101, 105);
+        ShouldTakeLike(101, 107);
+        ShouldTakeLike(101, 110);
+        Assert.True(KeptAreas.TakeLike(101) == null);
+        ShouldTakeLike(100, 100);
+    }
+
+    [Fact]
+    public void For_a_part_of_a_larger_request_the_smallest_is_taken_that_is_enough_and_else_the_largest()
+    {
+        Assert.True(KeptAreas.TakeFor(1) == null);
+        foreach (uint pages in (uint[])[20, 500, 60, 300, 40]) Keep(pages);
+        ShouldTakeFor(200, 300);
+        ShouldTakeFor(200, 500);
+        ShouldTakeFor(200, 60);
+        ShouldTakeFor(1, 20);
+        ShouldTakeFor(1000, 40);
+        Assert.True(KeptAreas.TakeFor(1) == null);
+    }
+
+    [Fact]
+    public void No_more_bytes_are_kept_than_the_limit_and_the_oldest_go_first()
+    {
+        uint pages = LimitPages / 4;
+        for (uint i = 0; i < 7; i++)
+        {
+            Keep(pages + i);
+            Assert.True(KeptAreas.Bytes <= KeptAreas.LimitBytes);
+            WaitForTheClock();
+        }
+        Assert.Equal(3, KeptAreas.Count); // four would be a few pages too much
+        foreach (uint i in (uint[])[4, 5, 6]) ShouldTakeFor(pages + i, pages + i);
+    }
+
+    [Fact]
+    public void No_more_areas_are_kept_than_there_are_slots_and_the_oldest_go_first()
+    {
+        Keep(1000);
+        WaitForTheClock();
+        Keep(2000);
+        WaitForTheClock();
+        for (int i = 2; i < KeptAreas.Slots; i++) Keep(1);
+        WaitForTheClock();
+        Assert.Equal(KeptAreas.Slots, KeptAreas.Count);
+        Keep(3);
+        Assert.Equal(KeptAreas.Slots, KeptAreas.Count);
+        Assert.True(KeptAreas.TakeLike(1000) == null, "the oldest is gone");
+        ShouldTakeLike(2000, 2000);
+        ShouldTakeLike(3, 3);
+    }
+
+    [Fact]
+    public void What_is_too_large_or_in_too_many_runs_is_not_kept()
+    {
+        Keep(7);
+        VmallocArea* large = AddBusy(LimitPages + 1);
+        Assert.False(KeptAreas.TryPut(large));
+        Assert.Equal((AreaState.Busy, 1), (large->GetState(), KeptAreas.Count)); // nothing had to go for it
+        Areas.Destroy(large);
+        VmallocArea* scattered = AddBusy(KeptAreas.MostRuns + 1);
+        for (uint run = 0; run < KeptAreas.MostRuns; run++) Assert.True(AreaRuns.TryAdd(scattered, Page));
+        Assert.True(KeptAreas.TryPut(scattered));
+        ShouldTake(KeptAreas.TakeLike(scattered->Pages), KeptAreas.MostRuns + 1, destroy: false);
+        Assert.True(AreaRuns.TryAdd(scattered, Page));
+        Assert.False(KeptAreas.TryPut(scattered));
+        Areas.Destroy(scattered);
+        ShouldTakeLike(7, 7);
+    }
+
+    [Fact]
+    public void Release_gives_back_what_has_been_kept_since_before_a_point_in_time()
+    {
+        int areas = VmallocSpace.Count;
+        Keep(10);
+        Keep(20);
+        WaitForTheClock();
+        long between = Environment.TickCount64;
+        Keep(40);
+        Assert.Equal(30 * Page, KeptAreas.Release(between));
+        Assert.Equal((1, 40 * Page, areas + 1), (KeptAreas.Count, KeptAreas.Bytes, VmallocSpace.Count));
+        Assert.Equal((nuint)0, KeptAreas.Release(between));
+        Assert.Equal(40 * Page, KeptAreas.Release());
+        Assert.Equal((0, (nuint)0, areas), (KeptAreas.Count, KeptAreas.Bytes, VmallocSpace.Count));
+    }
+
+    [Fact]
+    public void Of_threads_that_take_at_once_each_gets_areas_of_its_own()
+    {
+        const int Rounds = 2000, Threads = 4;
+        for (uint i = 0; i < 8; i++) Keep(8 + i % 2);
+        int taken = 0;
+        TestThreads.RunTogether(Threads, number =>
+        {
+            for (int round = 0; round < Rounds; round++)
+            {
+                VmallocArea* area = round % 3 == 0 ? KeptAreas.TakeFor(9) : KeptAreas.TakeLike(8);
+                if (area == null) continue;
+                Interlocked.Increment(ref taken);
+                // Whoever else had it would write another number.
+                nuint mark = (nuint)(round * Threads + number);
+                area->ChargedBytes = mark;
+                Thread.SpinWait(20);
+                if (area->GetState() != AreaState.Busy || area->ChargedBytes != mark) throw new InvalidOperationException("two threads have taken the same area");
+                area->ChargedBytes = 0;
+                if (!KeptAreas.TryPut(area)) throw new InvalidOperationException("the area was kept before");
+            }
+        });
+        Assert.True(taken > Rounds, "hardly any was taken");
+        Assert.Equal((8, 68 * Page), (KeptAreas.Count, KeptAreas.Bytes));
+    }
+
+    private static void Keep(uint pages) => Assert.True(KeptAreas.TryPut(AddBusy(pages)));
+
+    private static void ShouldTakeLike(uint wanted, uint pages) => ShouldTake(KeptAreas.TakeLike(wanted), pages);
+
+    private static void ShouldTakeFor(uint wanted, uint pages) => ShouldTake(KeptAreas.TakeFor(wanted), pages);
+
+    private static void ShouldTake(VmallocArea* area, uint pages, bool destroy = true)
+    {
+        Assert.True(area != null, $"the area of {pages} pages was not taken");
+        Assert.Equal((AreaState.Busy, pages), (area->GetState(), area->Pages));
+        if (destroy) Areas.Destroy(area);
+    }
+
+    // Ages are told apart by a clock that moves on every few milliseconds.
+    private static void WaitForTheClock()
+    {
+        for (long now = Environment.TickCount64; Environment.TickCount64 == now;) Thread.Sleep(1);
+    }
+}
