@@ -16,8 +16,16 @@ internal static unsafe class AreaMemory
     /// </summary>
     internal const nuint SmallestHugeBytes = 4 * VirtualMemory.HugePageBytes;
 
-    // So many free pages that have memory stay with the buddy, 64 MiB: slabs will need them, and what is asked for here may never be used to its end.
-    private const uint BuddysPages = 1024;
+    private static uint s_buddysPages = 1024;
+
+    /// <summary>
+    /// So many free pages that have memory stay with the buddy as long as there is fresh memory, 64 MiB: slabs will need them, and what is asked for here may never be used to its end. Tests change it.
+    /// </summary>
+    internal static uint BuddysPages
+    {
+        get => Volatile.Read(ref s_buddysPages);
+        set => Volatile.Write(ref s_buddysPages, value);
+    }
 
     /// <summary>
     /// Puts memory behind a part of an area that has none. False where there is not enough, and then it has none still.

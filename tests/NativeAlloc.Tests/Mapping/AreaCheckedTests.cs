@@ -10,10 +10,12 @@ public abstract unsafe class AreaCheckedTests : IDisposable
 {
     private readonly LeakCheck _leaks;
     private readonly int _areas, _mappings;
+    private readonly uint _buddysPages = AreaMemory.BuddysPages;
 
     protected AreaCheckedTests()
     {
         NativeAllocator.Trim();
+        AreaMemory.BuddysPages = 0;
         _leaks = new LeakCheck();
         _areas = VmallocSpace.Count;
         _mappings = MappingBudget.InUse;
@@ -23,6 +25,7 @@ public abstract unsafe class AreaCheckedTests : IDisposable
 
     public void Dispose()
     {
+        AreaMemory.BuddysPages = _buddysPages;
         ShouldBeAsBefore();
         _leaks.Finish(); // a failure of the test itself is reported beside this one
         GC.SuppressFinalize(this);

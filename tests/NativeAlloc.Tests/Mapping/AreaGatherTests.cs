@@ -193,7 +193,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
             nint[] all = new nint[2 * count];
             for (int i = 0; i < all.Length; i++)
             {
-                all[i] = (nint)NativeAllocator.AlignedAlloc(PageblockBytes, PageblockBytes);
+                all[i] = (nint)PageAllocator.GetFreePages(Pageblock.Order);
                 Pattern.Fill((void*)all[i], PageblockBytes, Donor.Id);
             }
             Array.Sort(all);
