@@ -132,7 +132,7 @@ public readonly unsafe record struct AllocatorStatistics
             SlabFreeBytes = slabFree,
             FreePageBytes = freePages << LinearRegion.PageShift,
             DirtyFreeBytes = dirtyFreePages << LinearRegion.PageShift,
-            PurgedBytes = (nuint)PageLayer.PurgedBytes,
+            PurgedBytes = (nuint)SystemCounters.PurgedBytes,
             MovedBytes = (nuint)SystemCounters.MovedBytes,
             ReallocCopiedBytes = (nuint)(SystemCounters.ReallocCopiedBytes + ThreadMagazines.CountReallocCopied()),
             OsCalls = VirtualMemory.Calls,

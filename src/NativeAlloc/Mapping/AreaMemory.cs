@@ -107,6 +107,7 @@ internal static unsafe class AreaMemory
         nuint charged = Math.Min(area->ChargedBytes, to - from); // of an area that came into being in part, the rest is charged
         area->ChargedBytes -= charged;
         ResidentBudget.Release(charged);
+        SystemCounters.CountPurged(charged);
         return unmapped;
     }
 

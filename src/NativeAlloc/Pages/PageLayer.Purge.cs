@@ -11,13 +11,8 @@ internal static unsafe partial class PageLayer
     /// <summary>What a purge beside a working program takes out of the lists at one time: 4 MiB are given back in about 0.3 ms, and the rest stays to be had meanwhile.</summary>
     private const int PartOrder = Pageblock.Order + 1;
 
-    private static long s_purgedBytes;
-
     /// <summary>Threads that are purging. By Interlocked.</summary>
     private static int s_purging;
-
-    /// <summary>Bytes given back to the system so far.</summary>
-    internal static long PurgedBytes => Volatile.Read(ref s_purgedBytes);
 
     /// <summary>Free pages of all zones that may have memory behind them.</summary>
     internal static uint DirtyFreePages()
@@ -81,7 +76,7 @@ internal static unsafe partial class PageLayer
 
     private static nuint EndPurge(nuint bytes)
     {
-        Interlocked.Add(ref s_purgedBytes, (long)bytes);
+        SystemCounters.CountPurged(bytes);
         Interlocked.Decrement(ref s_purging);
         return bytes;
     }

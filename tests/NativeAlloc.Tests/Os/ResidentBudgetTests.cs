@@ -27,13 +27,17 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     {
         nuint before = ResidentBudget.ChargedBytes;
         Assert.Equal((nuint)PageLayer.DirtyPages() << LinearRegion.PageShift, before);
-        void* block = NativeAllocator.Alloc(4 * MiB);
-        Assert.Equal(before + 4 * MiB, ResidentBudget.ChargedBytes);
+        void* block = NativeAllocator.Alloc(MiB);
+        Assert.Equal(before + MiB, ResidentBudget.ChargedBytes);
         NativeAllocator.Free(block);
-        Assert.Equal(before + 4 * MiB, ResidentBudget.ChargedBytes);
-        block = NativeAllocator.Alloc(3 * MiB); // used again: costs nothing
-        Assert.Equal(before + 4 * MiB, ResidentBudget.ChargedBytes);
+        Assert.Equal(before + MiB, ResidentBudget.ChargedBytes);
+        block = NativeAllocator.Alloc(MiB - 1024 * 128); // used again: costs nothing
+        Assert.Equal(before + MiB, ResidentBudget.ChargedBytes);
         NativeAllocator.Free(block);
+        block = Vmalloc.Alloc(3 * MiB);
+        Assert.Equal(before + 4 * MiB, ResidentBudget.ChargedBytes);
+        Vmalloc.Free(block); // kept
+        Assert.Equal(before + 4 * MiB, ResidentBudget.ChargedBytes);
         NativeAllocator.Trim();
         Assert.Equal(before, ResidentBudget.ChargedBytes);
     }
