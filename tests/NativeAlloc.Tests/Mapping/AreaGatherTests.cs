@@ -100,6 +100,26 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
     }
 
     [Fact]
+    public void A_kept_area_that_was_divided_within_a_page_is_not_kept_again()
+    {
+        // Its first run is a few system pages, and the move of the second fails.
+        void* pages = NativeAllocator.Alloc(Sizes.MiB);
+        Pattern.Fill(pages, 9 * VirtualMemory.PageBytes, 1);
+        byte* kept = (byte*)Areas.AllocFrom(pages, 9 * VirtualMemory.PageBytes, 3 * Sizes.MiB);
+        NativeAllocator.Free(pages);
+        Pattern.Check(kept, 9 * VirtualMemory.PageBytes, 1);
+        Pattern.Fill(kept, 3 * Sizes.MiB, 2);
+        Assert.True(Areas.TryFree(kept));
+        NativeAllocator.Verify();
+        byte* block = null;
+        new FaultPlan(OsCall.Move, 1, andAllLater: true).Run(() => block = (byte*)Alloc(2 * Sizes.MiB, zeroed: true));
+        Assert.Equal(0, KeptAreas.Count);
+        Assert.Equal(2u, AreaOf(block)->RunCount);
+        Pattern.CheckZero(block, 2 * Sizes.MiB);
+        Assert.True(Areas.TryFree(block));
+    }
+
+    [Fact]
     public void Where_mappings_run_short_an_area_comes_in_fewer_runs_or_not_at_all()
     {
         foreach (int more in (int[])[2 + 3, 2 + 1, 2]) // the area's own and some runs
