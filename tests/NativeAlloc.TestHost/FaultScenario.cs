@@ -104,7 +104,7 @@ internal sealed unsafe class FaultScenario
     private void AllocateBulk()
     {
         // Each failure comes after a look at all memory there is: some tell as much as thousands.
-        for ((nuint i, int failures) = (0, 0); i < _bulkCount && failures < MostBulkFailures; i++)
+        for ((nuint i, int failures) = (0u, 0); i < _bulkCount && failures < MostBulkFailures; i++)
         {
             if (NativeAllocator.TryAlloc(BulkObjectBytes, out void* block)) _bulk.Add((nint)block);
             else failures++;

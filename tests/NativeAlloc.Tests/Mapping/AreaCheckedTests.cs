@@ -17,8 +17,8 @@ public abstract unsafe class AreaCheckedTests : IDisposable
         NativeAllocator.Trim();
         AreaMemory.BuddysPages = 0;
         // Kept areas go when the process is charged with more than ever before: not in these tests.
-        ResidentBudget.Charge(4096 * Sizes.MiB);
-        ResidentBudget.Release(4096 * Sizes.MiB);
+        ResidentBudget.Charge(2048 * Sizes.MiB);
+        ResidentBudget.Release(2048 * Sizes.MiB);
         ResidentBudget.TakeNewPeak();
         _leaks = new LeakCheck();
         _areas = VmallocSpace.Count;
