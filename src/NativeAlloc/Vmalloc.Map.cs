@@ -26,7 +26,8 @@ public static unsafe partial class Vmalloc
             if (at == 0 || pages[at].Index != pages[at - 1].Index + 1) runs++;
         }
         PageMapBuilder map = default;
-        if (!map.TryBegin((uint)pages.Length, runs)) ThrowHelper.ThrowCannotMap((nuint)pages.Length);
+        // What is kept for later has addresses and mappings, too.
+        if (!map.TryBegin((uint)pages.Length, runs) && (Reclaimer.ReleaseAreas(all: true) == 0 || !map.TryBegin((uint)pages.Length, runs))) ThrowHelper.ThrowCannotMap((nuint)pages.Length);
         for (int at = 0; at < pages.Length;)
         {
             int first = at++;

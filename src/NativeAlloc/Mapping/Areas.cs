@@ -165,6 +165,7 @@ internal static unsafe class Areas
     private static nuint Release(bool all)
     {
         DestroyStale();
+        PageMaps.RetryRefused();
         return KeptAreas.Release(all ? long.MaxValue : Environment.TickCount64 - Decay.PeriodMilliseconds);
     }
 
