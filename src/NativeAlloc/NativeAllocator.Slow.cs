@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -33,16 +34,15 @@ public static unsafe partial class NativeAllocator
     public static bool Owns(void* ptr) => TryFindBlock(ptr, out _, out _);
 
     /// <summary>
-    /// Gives back to the system all memory that nobody uses: the calling thread's caches, those of threads that have ended, what is kept for all
-    /// threads, and free pages. The next allocations are slower, as they ask for it again.
+    /// Gives back to the system all memory that nobody uses: the calling thread's caches, those of threads that have ended, those of other threads but for an object of each size, what is kept for all
+    /// threads, and free pages. The next allocations are slower, as they ask for it again. It may be called on any thread, whatever others are doing.
     /// </summary>
     /// <returns>Bytes returned to the operating system.</returns>
-    public static nuint Trim()
-    {
-        Reclaimer.ReleaseCaches();
-        Areas.DestroyStale();
-        return KeptAreas.Release() + PageLayer.Purge();
-    }
+    /// <remarks>
+    /// From any thread, also from several at once, in a finalizer, in a shrinker, and while the process ends. Not needed for memory to go back: that happens by itself soon after it is no longer used
+    /// (<c>DecayMilliseconds</c>).
+    /// </remarks>
+    public static nuint Trim() => Reclaimer.GiveBack();
 
     /// <summary>
     /// Gives the calling thread's caches back for others to use. Not needed for correctness: the caches of a thread that has ended are taken over by
@@ -95,19 +95,40 @@ public static unsafe partial class NativeAllocator
     private static void* AllocOrThrow(nuint askedBytes, nuint byteCount, nuint alignment, bool zeroed)
     {
         void* pointer = TryAllocSlow(byteCount, alignment, zeroed, out Exception? shrinkerError);
-        if (pointer == null) ThrowHelper.ThrowOutOfMemory(askedBytes, shrinkerError);
+        if (pointer == null) ThrowNoMemory(askedBytes, shrinkerError);
         return pointer;
+    }
+
+    // Beyond, areas of like size are reused without a lock and without a run that has to be long enough, and their first touch can be by huge pages (docs/design/mapping.md).
+    private const nuint LargestFromBuddy = 1 << 20;
+
+    /// <summary>Says why an allocation got nothing: the limit that this thread was refused for, or that there is nothing.</summary>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNoMemory(nuint byteCount, Exception? shrinkerError)
+    {
+        if (RefusedThread.t_bytes == 0) ThrowHelper.ThrowOutOfMemory(byteCount, shrinkerError);
+        AllocatorStatistics figures = AllocatorStatistics.Read();
+        nuint resident = ResidentBudget.IsDerived ? Machine.AnonymousResidentBytes() : ResidentBudget.ChargedBytes;
+        nuint cached = figures.CachedBytes + figures.SlabFreeBytes + ((nuint)PageLayer.DirtyFreePages() << LinearRegion.PageShift);
+        ThrowHelper.ThrowResidentLimit(byteCount, ResidentBudget.LimitBytes, ResidentBudget.IsDerived, resident, figures.LiveBytes, cached, shrinkerError);
     }
 
     private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed, out Exception? shrinkerError)
     {
+        Options.ThrowIfWrong();
         shrinkerError = null;
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
-        void* pointer = TryAllocOnce(byteCount, alignment, zeroed);
-        // What caches and shrinkers hold may be just what is missing.
-        if (pointer == null && Reclaimer.Run(byteCount, out shrinkerError)) pointer = TryAllocOnce(byteCount, alignment, zeroed);
+        RefusedThread.t_bytes = 0;
+        int attempts = 0;
+        void* pointer;
+        do pointer = TryAllocOnce(byteCount, alignment, zeroed);
+        while (pointer == null && IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoom(byteCount, ref attempts, ref shrinkerError));
         return pointer;
     }
+
+    // What caches and shrinkers hold may be just what is missing, but not where no address space is large enough.
+    internal static bool IsWorthReclaim(nuint byteCount) => byteCount <= Math.Max(VmallocSpace.Bytes, LargeBlocks.LargestBytes);
 
     /// <param name="byteCount">A multiple of the alignment where that is more than 16 and the size has a class.</param>
     /// <param name="alignment">A power of two.</param>
@@ -120,12 +141,12 @@ public static unsafe partial class NativeAllocator
             if (zeroed && pointer != null) NativeMemory.Clear(pointer, byteCount);
             return pointer;
         }
-        if (byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes)
-        {
-            void* pointer = LargeBlocks.Alloc(byteCount, alignment, zeroed);
-            if (pointer != null) return pointer;
-        }
-        return Areas.Alloc(Math.Max(byteCount, 1), alignment, AreaSource.Any, zeroed);
+        bool fitsBuddy = byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes, buddyFirst = fitsBuddy && byteCount <= LargestFromBuddy;
+        void* block = buddyFirst ? LargeBlocks.Alloc(byteCount, alignment, zeroed) : null;
+        if (block == null && RefusedThread.t_bytes == 0) block = Areas.Alloc(Math.Max(byteCount, 1), alignment, AreaSource.Any, zeroed);
+        // No address space or too many mappings: the buddy may still have a run.
+        if (block == null && RefusedThread.t_bytes == 0 && fitsBuddy && !buddyFirst) block = LargeBlocks.Alloc(byteCount, alignment, zeroed);
+        return block;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -180,7 +201,9 @@ public static unsafe partial class NativeAllocator
         if (beginning != ptr) ThrowNotABlock(ptr, beginning, oldBytes);
         if (StaysInPlace(oldBytes, byteCount)) return ptr;
         void* pointer = Alloc(byteCount);
-        CopyGranules(pointer, ptr, Math.Min(oldBytes, byteCount));
+        nuint kept = Math.Min(oldBytes, byteCount);
+        CopyGranules(pointer, ptr, kept);
+        CountReallocCopied(kept);
         Free(ptr);
         return pointer;
     }
@@ -201,9 +224,18 @@ public static unsafe partial class NativeAllocator
             if (resized != null) return resized;
         }
         void* pointer = AlignedAlloc(byteCount, alignment);
-        Buffer.MemoryCopy(ptr, pointer, byteCount, Math.Min(oldBytes, byteCount));
+        nuint kept = Math.Min(oldBytes, byteCount);
+        Buffer.MemoryCopy(ptr, pointer, byteCount, kept);
+        CountReallocCopied(kept);
         Free(ptr);
         return pointer;
+    }
+
+    private static void CountReallocCopied(nuint bytes)
+    {
+        void* block = CurrentThread.t_block;
+        if (block != null) ThreadMagazines.Of(block)->AddReallocCopied(bytes);
+        else SystemCounters.CountReallocCopied(bytes);
     }
 
     // Copying this much costs more than the memory is worth for as long as a block usually lives.
@@ -268,6 +300,7 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AttachThread()
     {
+        Options.ThrowIfWrong();
         void* block = ThreadRegistry.Attach(out bool isNew);
         if (block != null && isNew) SlabLayer.Initialize(block);
         if (block != null) PageLayer.Initialize(ThreadPages.Of(block));
@@ -321,6 +354,7 @@ public static unsafe partial class NativeAllocator
     {
         SlabLayer.Verify();
         PageLayer.Verify();
+        PersistentWindows.Verify();
         VmallocSpace.Verify();
     }
 }

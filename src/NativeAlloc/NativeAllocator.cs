@@ -15,11 +15,11 @@ namespace NativeAlloc;
 /// <para>All members may be called from any thread, and a block may be freed on another thread than the one that allocated it. No member but <see cref="GetStatistics"/>
 /// allocates on the managed heap once a thread has made its first call.</para>
 /// <para>Where a request goes, by size: up to 32 KiB to the calling thread's magazine of the size class (a few instructions, no lock); up to 512 KiB
-/// to the slabs of its class; up to 64 MiB to the page allocator; beyond, and where that has no run long enough, to memory that is contiguous in addresses only (<see cref="Vmalloc"/>).</para>
+/// to the slabs of its class; up to 1 MiB to the page allocator; beyond, and where that has no run long enough, to memory that is contiguous in addresses only (<see cref="Vmalloc"/>).</para>
 /// <code>
 /// Alloc ─ the loaded magazine has an object: pop it     (from 1 KiB on in AllocMedium, which is not inlined)
 ///       └ AllocSlow ─ up to 512 KiB: SlabLayer.AllocMiss
-///                   ├ up to 64 MiB:  LargeBlocks.Alloc
+///                   ├ up to 1 MiB:   LargeBlocks.Alloc
 ///                   └ beyond:        Areas.Alloc
 /// Free  ─ the page has a size class and the loaded magazine has room: push
 ///       └ FreeSlow ─ SlabLayer.FreeMiss, LargeBlocks.TryFree, PageBlocks.TryFree, Areas.TryFree, or an exception that says what is wrong

@@ -221,11 +221,15 @@ public static unsafe class PageAllocator
     {
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
         ThreadPages* own = Own();
-        if (TryTakeOnce(own, request, isExact, out uint page, out PageFailure failure)) return page;
+        RefusedThread.t_bytes = 0;
+        int attempts = 0;
         nuint bytes = (nuint)request.Count << LinearRegion.PageShift;
-        bool reclaimed = Reclaimer.Run(bytes, out Exception? shrinkerError);
-        if (!reclaimed || !TryTakeOnce(own, request, isExact, out page, out failure)) ThrowNoPages(own, request, bytes, failure, shrinkerError);
-        return page;
+        Exception? shrinkerError = null;
+        PageFailure failure;
+        do if (TryTakeOnce(own, request, isExact, out uint page, out failure)) return page;
+        while (Reclaimer.TryMakeRoom(bytes, ref attempts, ref shrinkerError));
+        ThrowNoPages(own, request, bytes, failure, shrinkerError);
+        return PageFrame.None;
     }
 
     private static bool TryTakeOnce(ThreadPages* own, in PageRequest request, bool isExact, out uint page, out PageFailure failure) =>
@@ -234,6 +238,7 @@ public static unsafe class PageAllocator
     [DoesNotReturn]
     private static void ThrowNoPages(ThreadPages* own, in PageRequest request, nuint bytes, PageFailure failure, Exception? shrinkerError)
     {
+        if (failure == PageFailure.ResidentLimit) NativeAllocator.ThrowNoMemory(bytes, shrinkerError);
         if (failure == PageFailure.LockLimit) ThrowHelper.ThrowLockLimit(bytes, Machine.LockLimitBytes, shrinkerError);
         int node = request.Node != PageRequest.LocalNode ? request.Node : own != null ? own->Node : NodeTopology.Current.NodeOfCurrentThread();
         ThrowHelper.ThrowOutOfPages(bytes, request.ThisNode ? node : null, shrinkerError);

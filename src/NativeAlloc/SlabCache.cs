@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
@@ -106,8 +107,7 @@ public sealed unsafe class SlabCache : IDisposable
     public int Shrink()
     {
         ThrowIfDisposed();
-        void* block = CurrentThread.t_block;
-        uint pages = block == null ? 0 : SlabLayer.DrainMagazines(block, null, _index);
+        uint pages = SlabLayer.DrainOwn(CurrentThread.t_block, _index);
         ObjectCache* cache = SlabLayer.CacheAt(_index);
         return (int)(pages + SlabLayer.DrainDepots(cache, null) + SlabLayer.Shrink(cache, null));
     }
@@ -131,9 +131,13 @@ public sealed unsafe class SlabCache : IDisposable
     {
         ThrowIfDisposed();
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
-        void* pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
-        if (pointer == null && Reclaimer.Run(ObjectSize, out _)) pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
-        if (pointer == null) ThrowHelper.ThrowOutOfMemory(ObjectSize);
+        RefusedThread.t_bytes = 0;
+        int attempts = 0;
+        Exception? shrinkerError = null;
+        void* pointer;
+        do pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
+        while (pointer == null && Reclaimer.TryMakeRoom(ObjectSize, ref attempts, ref shrinkerError));
+        if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, shrinkerError);
         return pointer;
     }
 

@@ -1,5 +1,6 @@
 using NativeAlloc.Common;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -58,11 +59,15 @@ public static unsafe partial class Vmalloc
 
     private static void* Alloc(nuint byteCount, bool zeroed)
     {
+        Options.ThrowIfWrong();
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
-        void* pointer = Areas.Alloc(byteCount, 1, AreaSource.Any, zeroed);
         Exception? shrinkerError = null;
-        if (pointer == null && Reclaimer.Run(byteCount, out shrinkerError)) pointer = Areas.Alloc(byteCount, 1, AreaSource.Any, zeroed);
-        if (pointer == null) ThrowHelper.ThrowOutOfMemory(byteCount, shrinkerError);
+        RefusedThread.t_bytes = 0;
+        int attempts = 0;
+        void* pointer;
+        do pointer = Areas.Alloc(byteCount, 1, AreaSource.Any, zeroed);
+        while (pointer == null && NativeAllocator.IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoom(byteCount, ref attempts, ref shrinkerError));
+        if (pointer == null) NativeAllocator.ThrowNoMemory(byteCount, shrinkerError);
         return pointer;
     }
 

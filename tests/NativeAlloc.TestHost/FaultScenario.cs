@@ -13,6 +13,8 @@ internal sealed unsafe class FaultScenario
 
     private const nuint BulkObjectBytes = 32 * KiB;
 
+    private const int MostBulkFailures = 50;
+
     // Enough to tell whose a block is without touching all of the large ones.
     private const nuint PatternBytes = 128 * KiB;
 
@@ -32,7 +34,7 @@ internal sealed unsafe class FaultScenario
         nuint committed = NativeAllocator.GetStatistics().CommittedBytes;
         do
         {
-            _ballast.Add((nint)NativeAllocator.Alloc(SectionBytes));
+            _ballast.Add((nint)PageAllocator.GetFreePages(PageAllocator.MaxOrder));
         }
         while (NativeAllocator.GetStatistics().CommittedBytes == committed);
         // Of the zone that slabs are from; what is free in others is no use to them.
@@ -101,10 +103,12 @@ internal sealed unsafe class FaultScenario
     // Untouched, so it costs addresses only; more than the pages that were free before, so slabs have to grow into new sections.
     private void AllocateBulk()
     {
-        for (nuint i = 0; i < _bulkCount; i++)
+        // Each failure comes after a look at all memory there is: some tell as much as thousands.
+        for ((nuint i, int failures) = (0u, 0); i < _bulkCount && failures < MostBulkFailures; i++)
         {
             if (NativeAllocator.TryAlloc(BulkObjectBytes, out void* block)) _bulk.Add((nint)block);
-            else Failures++;
+            else failures++;
+            Failures += block == null ? 1 : 0;
         }
     }
 

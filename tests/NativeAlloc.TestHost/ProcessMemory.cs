@@ -7,10 +7,13 @@ namespace NativeAlloc.TestHost;
 internal static unsafe partial class ProcessMemory
 {
     /// <summary>Bytes of the process that are in memory (VmRSS).</summary>
-    internal static long ResidentBytes() => ReadStatus("VmRSS:");
+    internal static long ResidentBytes() => Read(StatusFile, "VmRSS:");
+
+    /// <summary>The same from the walk over all mappings, to the page, with what the system has put aside because memory was short (smaps_rollup).</summary>
+    internal static long MappedBytes() => Read("/proc/self/smaps_rollup", "Rss:") + Read("/proc/self/smaps_rollup", "Swap:");
 
     /// <summary>Bytes that the process has locked into memory (VmLck).</summary>
-    internal static long LockedBytes() => ReadStatus("VmLck:");
+    internal static long LockedBytes() => Read(StatusFile, "VmLck:");
 
     /// <summary>Whether every system page of a mapped range is in memory.</summary>
     internal static bool IsResident(void* address, nuint bytes)
@@ -23,15 +26,17 @@ internal static unsafe partial class ProcessMemory
         return Array.TrueForAll(pages, static page => (page & 1) != 0);
     }
 
-    private static long ReadStatus(string label)
+    private const string StatusFile = "/proc/self/status";
+
+    private static long Read(string file, string label)
     {
-        foreach (string line in File.ReadLines("/proc/self/status"))
+        foreach (string line in File.ReadLines(file))
         {
             if (!line.StartsWith(label, StringComparison.Ordinal)) continue;
             string kibibytes = line[label.Length..].Replace("kB", "", StringComparison.Ordinal).Trim();
             return long.Parse(kibibytes, CultureInfo.InvariantCulture) * 1024;
         }
-        throw new InvalidOperationException($"/proc/self/status has no {label}");
+        throw new InvalidOperationException($"{file} has no {label}");
     }
 
     [LibraryImport("libc", EntryPoint = "mincore")] private static partial int MInCore(nuint address, nuint length, byte* vector);

@@ -11,10 +11,16 @@ internal static class Program
         {
             case BadFrees.Name: return BadFrees.Run(rest);
             case FakeNodes.Name: return FakeNodes.Run(rest);
+            case HugePageRequests.Name: return HugePageRequests.Run();
+            case GoesBack.Name: return GoesBack.Run();
             case LockLimit.Name: return LockLimit.Run(rest);
             case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
+            case ResidentLimit.Name: return ResidentLimit.Run();
+            case TrimAtExit.Name: return TrimAtExit.Run();
             case CodeProbes.Name: return CodeProbes.Run();
+            case ResidentEstimate.Name: return ResidentEstimate.Run();
             case ReturnSides.Name: return ReturnSides.Run();
+            case ShowOptions.Name: return ShowOptions.Run(rest);
             case StartupFaults.Name: return StartupFaults.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);
             case VmallocAccess.Name: return VmallocAccess.Run(rest);

@@ -22,5 +22,11 @@ internal readonly unsafe struct ArrayPoolAllocator : IAllocator
 
     public static void FreePages(void* block, int order) => throw NoPointers();
 
+    public static void* AllocLarge(nuint size) => throw NoPointers();
+
+    public static void* ReallocLarge(void* block, nuint oldSize, nuint size) => throw NoPointers();
+
+    public static void FreeLarge(void* block, nuint size) => throw NoPointers();
+
     private static NotSupportedException NoPointers() => new("an array pool hands out arrays, not pointers");
 }

@@ -30,6 +30,23 @@ internal unsafe interface IAllocator
     /// <summary>Frees a block of <see cref="AllocPages"/>.</summary>
     static abstract void FreePages(void* block, int order);
 
+    /// <summary>A block of a megabyte or more: an ordinary one, unless the allocator has something of its own for them.</summary>
+    static abstract void* AllocLarge(nuint size);
+
+    /// <summary>Gives a block of <see cref="AllocLarge"/> another size.</summary>
+    /// <param name="block">The block, which is gone then.</param>
+    /// <param name="oldSize">What it was allocated with.</param>
+    /// <param name="size">What it shall have.</param>
+    static abstract void* ReallocLarge(void* block, nuint oldSize, nuint size);
+
+    /// <summary>Frees a block of <see cref="AllocLarge"/> or <see cref="ReallocLarge"/>.</summary>
+    static abstract void FreeLarge(void* block, nuint size);
+
+    /// <summary>Has the allocator give back what it keeps, if it keeps anything and can be told.</summary>
+    static virtual void Trim()
+    {
+    }
+
     /// <summary>
     /// What the allocator counts about itself, by name, since the process began. Results have these per 1000 operations, so
     /// a new entry is all that a new figure needs.

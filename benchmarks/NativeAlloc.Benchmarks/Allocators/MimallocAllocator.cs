@@ -41,4 +41,10 @@ internal readonly unsafe struct MimallocAllocator : IAllocator
     public static void* AllocPages(int order) => Alloc(IAllocator.BytesOf(order));
 
     public static void FreePages(void* block, int order) => Free(block);
+
+    public static void* AllocLarge(nuint size) => Alloc(size);
+
+    public static void* ReallocLarge(void* block, nuint oldSize, nuint size) => Realloc(block, size);
+
+    public static void FreeLarge(void* block, nuint size) => Free(block);
 }

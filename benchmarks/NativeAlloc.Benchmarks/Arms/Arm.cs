@@ -13,6 +13,9 @@ internal abstract class Arm(string name, string description)
     /// <summary>Null if the arm can be measured on this machine, else the reason and the remedy.</summary>
     public abstract string? Missing { get; }
 
+    /// <summary>Whether it takes part only where it is named.</summary>
+    public bool OnRequest { get; init; }
+
     /// <summary>Whether the arm can run a workload.</summary>
     public abstract bool Supports(IWorkload workload);
 

@@ -1,4 +1,5 @@
 using NativeAlloc.Benchmarks.Allocators;
+using NativeAlloc.Benchmarks.Measuring;
 
 namespace NativeAlloc.Benchmarks.Arms;
 
@@ -11,12 +12,17 @@ internal static class ArmRegistry
     public static IReadOnlyList<ManagedArm> Managed { get; } =
     [
         new ManagedArm<NativeAllocAllocator>(Reference, "NativeAllocator, this library"),
+        new ManagedArm<NativeAllocAllocator>("nativealloc-nopurge", "NativeAllocator with purge switched off")
+        {
+            OnRequest = true,
+            Environment = [LibraryEnvironment.NoPurge],
+        },
         new ManagedArm<NativeMemoryAllocator>("nativememory", "System.Runtime.InteropServices.NativeMemory"),
         new ManagedArm<HGlobalAllocator>("hglobal", "Marshal.AllocHGlobal and its family"),
         new ManagedArm<MimallocAllocator>("mimalloc", "mimalloc by function pointer", CLibrary.Mimalloc),
         new ManagedArm<JemallocAllocator>("jemalloc", "jemalloc by function pointer", CLibrary.Jemalloc),
         new ManagedArm<TcmallocAllocator>("tcmalloc", "tcmalloc by function pointer", CLibrary.Tcmalloc),
-        new ManagedArm<MmapAllocator>("mmap", "mmap and munmap for every block, whole pages only") { WholePagesOnly = true },
+        new ManagedArm<MmapAllocator>("mmap", "mmap, mremap and munmap for every block, whole pages and large blocks only") { WholePagesOnly = true },
         new ManagedArm<ArrayPoolAllocator>("arraypool", "ArrayPool<byte>.Shared, managed arrays only") { ArraysOnly = true },
     ];
 

@@ -11,8 +11,11 @@ namespace NativeAlloc.Benchmarks.Arms;
 /// <summary>An allocator called from .NET, measured by this program in another process of its own.</summary>
 internal abstract class ManagedArm(string name, string description, CLibrary? library) : Arm(name, description)
 {
-    /// <summary>The arm has nothing but <see cref="IAllocator.AllocPages"/>.</summary>
+    /// <summary>The arm has nothing but <see cref="IAllocator.AllocPages"/> and <see cref="IAllocator.AllocLarge"/>.</summary>
     public bool WholePagesOnly { get; init; }
+
+    /// <summary>What its process has in its environment beyond what all have.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> Environment { get; init; } = [];
 
     /// <summary>The arm has no pointers, and runs workloads only that can do with managed arrays.</summary>
     public bool ArraysOnly { get; init; }
@@ -20,7 +23,7 @@ internal abstract class ManagedArm(string name, string description, CLibrary? li
     public override string? Missing => library?.Missing;
 
     public override bool Supports(IWorkload workload) =>
-        (workload.WholePages || !WholePagesOnly) && (workload.Arrays || !ArraysOnly);
+        (workload.WholePages || workload.LargeBlocks || !WholePagesOnly) && (workload.Arrays || !ArraysOnly);
 
     public override ProcessStartInfo CreateChild(RunRequest request)
     {
@@ -33,6 +36,8 @@ internal abstract class ManagedArm(string name, string description, CLibrary? li
         start.ArgumentList.Add(request.Policy.MinSeconds.ToString(CultureInfo.InvariantCulture));
 
         SetEnvironment(start, request.Threads);
+        foreach (KeyValuePair<string, string> variable in Environment)
+            start.Environment[variable.Key] = variable.Value;
         return start;
     }
 

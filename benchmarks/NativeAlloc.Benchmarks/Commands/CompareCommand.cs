@@ -91,7 +91,7 @@ internal static class CompareCommand
         }
 
         if (chosen.Count == 0)
-            chosen.AddRange(ArmRegistry.Managed.Where(CanRunAny));
+            chosen.AddRange(ArmRegistry.Managed.Where(arm => !arm.OnRequest && CanRunAny(arm)));
         if (options.Native)
             chosen.AddRange(ArmRegistry.Native.Except(chosen));
         chosen.RemoveAll(arm => !CanRunAny(arm) && Skip(arm, "it cannot run what is to be compared"));

@@ -22,7 +22,7 @@ internal static class ListCommand
         {
             string? missing = arm.Missing ?? (arm is NativeArm ? Staging.CompilerMissing : null);
             arms.AddRow(
-                arm.Name.EscapeMarkup(), arm.Description.EscapeMarkup(), missing is null ? "yes" : $"no: {missing.EscapeMarkup()}");
+                arm.Name.EscapeMarkup(), arm.Description.EscapeMarkup(), missing is null ? arm.OnRequest ? "by name" : "yes" : $"no: {missing.EscapeMarkup()}");
         }
 
         IAnsiConsole console = Terminal.Output();

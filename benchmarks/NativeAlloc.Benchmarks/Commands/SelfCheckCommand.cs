@@ -28,7 +28,7 @@ internal static class SelfCheckCommand
     private static int CheckAll()
     {
         int failed = 0;
-        foreach (ManagedArm arm in ArmRegistry.Managed)
+        foreach (ManagedArm arm in ArmRegistry.Managed.Where(arm => !arm.OnRequest))
         {
             if (arm.Missing is { } reason)
             {
@@ -57,10 +57,8 @@ internal static class SelfCheckCommand
         ManagedArm arm = ArmRegistry.Managed.First(arm => arm.Name == name);
         List<string> problems = [];
         int count = 0;
-        foreach (IWorkload workload in WorkloadRegistry.All.Where(arm.Supports))
+        foreach (IWorkload small in WorkloadRegistry.All.Where(arm.Supports).SelectMany(Small))
         {
-            if (Small(workload) is not { } small)
-                continue;
             count++;
             try
             {
@@ -79,11 +77,12 @@ internal static class SelfCheckCommand
     }
 
     /// <summary>Traces are left out: the comparison runs them without being asked to.</summary>
-    private static IWorkload? Small(IWorkload workload) => workload switch
+    private static IEnumerable<IWorkload> Small(IWorkload workload) => workload switch
     {
-        HeapWorkload heap => heap.Small,
-        PagesWorkload => WorkloadRegistry.Find("pages:pool=16:maxorder=2:allocations=64"),
-        _ => null,
+        HeapWorkload heap => [heap.Small],
+        PagesWorkload => [WorkloadRegistry.Find("pages:pool=16:maxorder=2:allocations=64")!],
+        VmallocWorkload => VmallocWorkload.Small,
+        _ => [],
     };
 
     private static void Check(ManagedArm arm, IWorkload workload, List<string> problems)

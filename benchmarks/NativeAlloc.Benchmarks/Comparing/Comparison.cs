@@ -14,6 +14,9 @@ namespace NativeAlloc.Benchmarks.Comparing;
 /// </summary>
 internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyList<Arm> arms, Staging staging)
 {
+    /// <summary>What a shell, and .NET, make of the signal that cannot be refused: the kernel sends it to whom it takes memory from.</summary>
+    private const int KilledExitCode = 128 + 9;
+
     /// <summary>Every workload runs with each of these numbers of threads.</summary>
     public required IReadOnlyList<int> Threads { get; init; }
 
@@ -30,7 +33,7 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
         foreach ((IWorkload workload, int threads) in rows)
         {
             foreach (Arm arm in arms.Where(arm => arm.Supports(workload)))
-                outcomes.Add((workload, threads, arm), new Outcome(workload.Name, threads, arm.Name));
+                outcomes.Add((workload, threads, arm), new Outcome(workload.Name, threads, arm.Name) { Conditions = workload.Conditions });
         }
 
         for (int run = 0; run < Runs; run++)
@@ -59,6 +62,7 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
 
         RunRequest request = new(workload.Name, staging.FileOf(workload), outcome.Threads, Policy, staging.Replayer);
         ProcessStartInfo start = arm.CreateChild(request);
+        using MemoryGroup? group = workload.MemoryLimitBytes is { } limit ? MemoryLimit.Set(ref start, limit) : null;
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
         using Process child = Process.Start(start)!;
@@ -69,7 +73,8 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
         if (child.ExitCode != 0)
         {
             string text = errors.Result.Trim();
-            outcome.Fail($"exit code {child.ExitCode}{(text.Length > 0 ? $", {text.Split('\n')[0].Trim()}" : "")}");
+            string killed = child.ExitCode == KilledExitCode ? "killed, " : "";
+            outcome.Fail($"{killed}exit code {child.ExitCode}{(text.Length > 0 ? $", {text.Split('\n')[0].Trim()}" : "")}");
             return $"failed ({outcome.Failure})";
         }
 

@@ -74,6 +74,9 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
                 BuildFigures("counter", outcome => outcome.Counters));
         }
 
+        foreach ((string workload, string conditions) in Conditions())
+            console.WriteLine($"{workload}: {conditions}");
+
         foreach (Outcome failed in outcomes.Where(outcome => outcome.Failure is not null))
         {
             string threads = _threads.Length > 1 ? $" ({failed.Threads} threads)" : "";
@@ -130,16 +133,34 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
     {
         Table table = new();
         AddRowHeads(table);
-        table.AddColumns("allocator", title);
-        table.AddColumn(new TableColumn("value").RightAligned());
-        foreach (((Row row, string allocator), Outcome outcome) in _usable)
+        table.AddColumn(title);
+        string[] allocators = [.. _allocators.Where(allocator => _rows.Any(row => FiguresOf(row, allocator).Count > 0))];
+        foreach (string allocator in allocators)
+            table.AddColumn(new TableColumn(allocator.EscapeMarkup()).RightAligned());
+        foreach (Row row in _rows)
         {
-            foreach ((string name, double value) in figures(outcome))
-                table.AddRow([.. RowHead(row), allocator.EscapeMarkup(), name.EscapeMarkup(), $"{value:0.###}"]);
+            foreach (string name in allocators.SelectMany(allocator => FiguresOf(row, allocator).Keys).Distinct())
+            {
+                table.AddRow(
+                [
+                    .. RowHead(row),
+                    name.EscapeMarkup(),
+                    .. allocators.Select(allocator => FiguresOf(row, allocator).TryGetValue(name, out double value) ? $"{value:0.###}" : "-"),
+                ]);
+            }
         }
 
         return table;
+
+        IReadOnlyDictionary<string, double> FiguresOf(Row row, string allocator) =>
+            _usable.TryGetValue((row, allocator), out Outcome? outcome) ? figures(outcome) : new Dictionary<string, double>();
     }
+
+    /// <summary>What the results depend on, once for each workload that says so.</summary>
+    private IEnumerable<(string Workload, string Conditions)> Conditions() => outcomes
+        .Where(outcome => outcome.Conditions is not null)
+        .Select(outcome => (outcome.Workload, outcome.Conditions!))
+        .Distinct();
 
     private void AddRowHeads(Table table)
     {
@@ -163,7 +184,7 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
     private string? Ratios(IReadOnlyCollection<Row> over, string allocator, string reference) =>
         Mean(over, allocator, Time) / Mean(over, reference, Time) is { } time &&
         Mean(over, allocator, Peak) / Mean(over, reference, Peak) is { } peak
-            ? $"{time:F2}, {peak:F2}"
+            ? $"{time:F3}, {peak:F2}"
             : null;
 
     /// <summary>Null unless all the rows have a result: means over different rows do not compare.</summary>

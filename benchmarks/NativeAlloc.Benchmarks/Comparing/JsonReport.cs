@@ -27,7 +27,8 @@ internal static class JsonReport
             outcome.Operations,
             outcome.CpuNsPerOp is { } cpu ? Math.Round(cpu, 4) : null,
             outcome.Counters is { Count: > 0 } counters ? counters : null,
-            outcome.Figures is { Count: > 0 } figures ? figures : null));
+            outcome.Figures is { Count: > 0 } figures ? figures : null,
+            outcome.Conditions));
         File.WriteAllText(path, JsonSerializer.Serialize(entries, s_format) + "\n");
     }
 
@@ -44,5 +45,6 @@ internal static class JsonReport
         long Operations,
         double? CpuNsPerOp,
         IReadOnlyDictionary<string, double>? CountersPer1000Operations,
-        IReadOnlyDictionary<string, double>? Figures);
+        IReadOnlyDictionary<string, double>? Figures,
+        string? Conditions);
 }

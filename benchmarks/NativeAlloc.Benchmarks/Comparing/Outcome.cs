@@ -13,6 +13,9 @@ internal sealed class Outcome(string workload, int threads, string allocator)
 
     public string Allocator => allocator;
 
+    /// <summary>See <see cref="Workloads.IWorkload.Conditions"/>.</summary>
+    public string? Conditions { get; init; }
+
     /// <summary>Why there is no result, if so. One run that fails spoils the others: they are not to be trusted.</summary>
     public string? Failure { get; private set; }
 

@@ -9,7 +9,7 @@ internal abstract class HeapRun
 {
     /// <summary>
     /// Allocations plus frees of a pass, over all threads, those of its beginning and its end among them. The same for
-    /// every heap, and no matter how the threads are scheduled.
+    /// every heap, and no matter how the threads are scheduled, unless passes go by the clock: then those of the last pass.
     /// </summary>
     public abstract long Operations { get; }
 
@@ -17,6 +17,9 @@ internal abstract class HeapRun
     /// About what the workload has alive at its peak, by the sizes it draws; an upper bound where it depends on scheduling.
     /// </summary>
     public abstract long LiveBytes { get; }
+
+    /// <summary>How much of the last pass was waiting that is not to count as its time.</summary>
+    public virtual long IdleTicks => 0;
 
     /// <summary>One pass. It leaves nothing allocated, and throws if a block does not hold what was written to it.</summary>
     public abstract void Pass();

@@ -19,6 +19,13 @@ internal abstract class HeapWorkload(WorkloadParameters parameters, string small
     /// <summary>Blocks may be managed arrays. Not where a workload asks for alignment.</summary>
     public virtual bool Arrays => true;
 
+    /// <summary>See <see cref="IPreparedWorkload.Once"/>.</summary>
+    public virtual bool Once => false;
+
+    public virtual long? MemoryLimitBytes => null;
+
+    public virtual string? Conditions => null;
+
     /// <summary>The same workload with few blocks.</summary>
     public HeapWorkload Small => Create(parameters.With(small));
 

@@ -17,6 +17,8 @@ internal sealed class PreparedHeapWorkload(HeapWorkload workload, int threads) :
     private HeapRun? _full;
     private HeapRun? _small;
 
+    public bool Once => workload.Once;
+
     public long Operations => Full.Operations;
 
     public long LiveKiB => Full.LiveBytes / 1024;
@@ -28,7 +30,10 @@ internal sealed class PreparedHeapWorkload(HeapWorkload workload, int threads) :
     {
         _full ??= HeapBinding<TAllocator>.Bind(workload, threads, _team);
         _small ??= HeapBinding<TAllocator>.Bind(workload.Small, threads, _team);
-        for (int i = 0; i < WarmUpRepeats; i++)
+
+        // A workload that runs once has many threads, and calls on all of them count.
+        int repeats = workload.Once ? Math.Max(1, WarmUpRepeats / workload.TeamSize(threads)) : WarmUpRepeats;
+        for (int i = 0; i < repeats; i++)
             _small.Pass();
         FinaliseRemains();
     }
@@ -39,7 +44,7 @@ internal sealed class PreparedHeapWorkload(HeapWorkload workload, int threads) :
         FinaliseRemains();
         long before = Stopwatch.GetTimestamp();
         Full.Pass();
-        return Stopwatch.GetTimestamp() - before;
+        return Stopwatch.GetTimestamp() - before - Full.IdleTicks;
     }
 
     public IReadOnlyDictionary<string, double>? Examine<TAllocator>()

@@ -13,6 +13,9 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// taken.
 /// </para>
 /// <para>
+/// A workload that is to run once has one pass, the first of its process, and it is timed.
+/// </para>
+/// <para>
 /// Counters of the allocator and the processor time are taken over the timed passes, per operation.
 /// Whatever else a workload tells about the allocator it finds out last, when nothing is timed any more.
 /// </para>
@@ -25,26 +28,29 @@ internal static class Measurement
         // Everything managed that the passes need is allocated here, ahead of the baseline.
         double[] times = new double[PassPolicy.MaxTimedPasses];
         Tiering.RunUntilOptimised(workload.WarmUp<TAllocator>);
-        double nsPerTickPerOp = 1e9 / Stopwatch.Frequency / workload.Operations;
-        _ = CountersSince(TAllocator.ReadCounters(), TAllocator.ReadCounters(), TAllocator.ReadCounters(), workload.Operations);
+        _ = CountersSince(TAllocator.ReadCounters(), TAllocator.ReadCounters(), TAllocator.ReadCounters(), 1);
         _ = ResidentMemory.ResetPeak() + ResidentMemory.PeakKiB;
         GC.Collect();
 
         long baseline = ResidentMemory.ResetPeak();
-        workload.RunPass<TAllocator>();
+        if (workload.Once)
+            policy = PassPolicy.Once;
+        else
+            workload.RunPass<TAllocator>();
         IReadOnlyDictionary<string, long> counted = TAllocator.ReadCounters(), countedAgain = TAllocator.ReadCounters();
         TimeSpan cpu = Environment.CpuUsage.TotalTime;
         int passes = 0;
         long began = Stopwatch.GetTimestamp();
         while (!policy.IsEnough(passes, Stopwatch.GetElapsedTime(began)))
-            times[passes++] = workload.RunPass<TAllocator>() * nsPerTickPerOp;
+            times[passes++] = workload.RunPass<TAllocator>();
         long peak = ResidentMemory.PeakKiB;
         cpu = Environment.CpuUsage.TotalTime - cpu;
         double operations = (double)workload.Operations * passes;
         IReadOnlyDictionary<string, double>? counters =
             CountersSince(counted, countedAgain, TAllocator.ReadCounters(), operations);
 
-        double[] timed = times[..passes];
+        double nsPerTickPerOp = 1e9 / Stopwatch.Frequency / workload.Operations;
+        double[] timed = [.. times[..passes].Select(ticks => ticks * nsPerTickPerOp)];
         return new RunResult(
             Statistics.Median(timed),
             timed.Min(),

@@ -14,6 +14,9 @@ internal sealed record PassPolicy(int MinTimedPasses, double MinSeconds)
     /// <summary>For a first look: all bundled workloads and all allocators in about a minute.</summary>
     public static readonly PassPolicy Quick = new(3, 0.25);
 
+    /// <summary>For workloads that are about a process that does it once.</summary>
+    public static readonly PassPolicy Once = new(1, 0);
+
     public bool IsEnough(int timedPasses, TimeSpan total) =>
         timedPasses >= MaxTimedPasses || (timedPasses >= MinTimedPasses && total.TotalSeconds >= MinSeconds);
 }

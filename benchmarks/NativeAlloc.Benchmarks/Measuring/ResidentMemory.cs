@@ -25,13 +25,16 @@ internal static class ResidentMemory
 
     public static long PeakKiB => Read("VmHWM:"u8);
 
-    private static long Read(ReadOnlySpan<byte> field)
+    /// <summary>What is resident now, counted page by page. The number beside the peak is kept by processor and may lag behind.</summary>
+    public static long ExactKiB => Read("Rss:"u8, "/proc/self/smaps_rollup");
+
+    private static long Read(ReadOnlySpan<byte> field, string file = "/proc/self/status")
     {
-        ReadOnlySpan<byte> status = File.ReadAllBytes("/proc/self/status");
-        int at = status.IndexOf(field);
+        ReadOnlySpan<byte> text = File.ReadAllBytes(file);
+        int at = text.IndexOf(field);
         if (at < 0)
             return 0;
-        ReadOnlySpan<byte> rest = status[(at + field.Length)..].TrimStart(" \t"u8);
+        ReadOnlySpan<byte> rest = text[(at + field.Length)..].TrimStart(" \t"u8);
         return Utf8Parser.TryParse(rest, out long kiB, out _) ? kiB : 0;
     }
 }

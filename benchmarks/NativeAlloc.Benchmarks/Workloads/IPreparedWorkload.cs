@@ -8,7 +8,12 @@ namespace NativeAlloc.Benchmarks.Workloads;
 /// </summary>
 internal interface IPreparedWorkload : IDisposable
 {
-    /// <summary>Operations per pass, over all threads.</summary>
+    /// <summary>One pass is all, and the first: the figures are about a process that does it once.</summary>
+    bool Once => false;
+
+    /// <summary>
+    /// Operations per pass, over all threads. Where a pass goes by the clock it is those of the last pass, and 0 before.
+    /// </summary>
     long Operations { get; }
 
     /// <summary>What the workload itself has alive at its peak, over all threads.</summary>
@@ -27,7 +32,7 @@ internal interface IPreparedWorkload : IDisposable
 
     /// <summary>
     /// Figures about the allocator beyond time and peak, by name, found in one more pass that is not timed; null if there
-    /// are none.
+    /// are none. A workload that runs once found them in its pass.
     /// </summary>
     IReadOnlyDictionary<string, double>? Examine<TAllocator>()
         where TAllocator : struct, IAllocator => null;

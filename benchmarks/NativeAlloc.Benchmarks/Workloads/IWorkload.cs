@@ -10,8 +10,17 @@ internal interface IWorkload
     /// <summary>Whether it asks for whole pages and nothing else.</summary>
     bool WholePages => false;
 
+    /// <summary>Whether it asks for large blocks and nothing else.</summary>
+    bool LargeBlocks => false;
+
     /// <summary>Whether its blocks may be managed arrays.</summary>
     bool Arrays => false;
+
+    /// <summary>What the process that measures it may have resident, if there is to be a limit.</summary>
+    long? MemoryLimitBytes => null;
+
+    /// <summary>What of this machine its results depend on, in a line that goes with them; null if nothing in particular.</summary>
+    string? Conditions => null;
 
     /// <summary>
     /// Does, in the runner, what needs doing only once, and returns the file with the outcome that every child gets; null

@@ -1,4 +1,5 @@
 using NativeAlloc.Benchmarks.Commands;
+using NativeAlloc.Benchmarks.Heaps;
 using NativeAlloc.Benchmarks.Traces;
 
 namespace NativeAlloc.Benchmarks.Workloads;
@@ -21,6 +22,11 @@ internal static class WorkloadRegistry
         [GlibcThreadWorkload.Kind] = parameters => new GlibcThreadWorkload(parameters),
         [MallocLargeWorkload.Kind] = parameters => new MallocLargeWorkload(parameters),
         [MleakWorkload.Kind] = parameters => new MleakWorkload(parameters),
+        [VmallocWorkload.Kind] = parameters => new VmallocWorkload(parameters),
+        [SpikeWorkload.Spike] = parameters => new SpikeWorkload(parameters),
+        [SpikeWorkload.Survivors] = parameters => new SpikeWorkload(parameters),
+        [ThreadPoolWorkload.Kind] = parameters => new ThreadPoolWorkload(parameters),
+        [ContainerWorkload.Kind] = parameters => new ContainerWorkload(parameters),
     };
 
     /// <summary>The bundled traces: what is compared unless something else is named.</summary>
@@ -35,8 +41,16 @@ internal static class WorkloadRegistry
         new Dictionary<string, IReadOnlyList<IWorkload>>
         {
             ["traces"] = Traces,
-            ["threads"] = [.. All.Where(workload => workload is Heaps.HeapWorkload)],
-            ["all"] = All,
+            ["threads"] = [.. All.Where(workload => workload is HeapWorkload and not ResidentWorkload)],
+            ["mapping"] =
+            [
+                .. new[] { "", ":live=4", ":phase=first", ":phase=grow" }.Select(parameters => Find(VmallocWorkload.Kind + parameters)!),
+                .. All.Where(workload => workload is MallocLargeWorkload),
+            ],
+            ["steady"] = [.. Traces, .. All.Where(workload => workload is LarsonWorkload)],
+            ["return"] = [.. All.Where(workload => workload is ResidentWorkload)],
+            // Those of return wait more than they work; they are for those who ask for them.
+            ["all"] = [.. All.Where(workload => workload is not ResidentWorkload)],
         };
 
     /// <exception cref="UsageException">There is such a workload, but it does not have these parameters.</exception>

@@ -16,6 +16,14 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowResidentLimit(nuint byteCount, nuint limitBytes, bool isDerived, nuint residentBytes, nuint liveBytes, nuint cachedBytes, Exception? shrinkerError) =>
+        throw new OutOfMemoryException(
+            $"NativeAlloc could not get {byteCount} bytes without going beyond the resident limit of {limitBytes} bytes ({(isDerived ? "derived from the memory of the machine or container" : "the option ResidentLimitBytes")}): "
+            + $"{residentBytes} bytes are resident{(isDerived ? " in the process" : " at most")}, of which {liveBytes} are live in {nameof(NativeAllocator)} and {cachedBytes} cached, also after caches were emptied, free memory and kept areas given back and shrinkers asked. "
+            + "Nothing was changed; free something or raise the limit, and try again.", shrinkerError);
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowSizeOverflow(nuint elementCount, nuint elementSize) =>
         throw new OutOfMemoryException($"NativeAlloc was asked for {elementCount} elements of {elementSize} bytes, which is more than the address space holds.");
 
@@ -142,4 +150,82 @@ internal static unsafe class ThrowHelper
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void StopOnBadPage(uint page) =>
         Environment.FailFast($"NativeAlloc: double free of page {page}: two threads freed it at the same time, and it may have been given to two owners since.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowWrongOption(string error) => throw new InvalidOperationException($"NativeAlloc: {error}. Correct it, or leave it out for the default.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowOptionOutOfRange(string option, Int128 value, string range) =>
+        throw new ArgumentOutOfRangeException(option, value, $"The option {option} is {value}; it must be {range}, or null for the default.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowTooLateToConfigure() =>
+        throw new InvalidOperationException("NativeAllocator.Configure came too late: the allocator has been used or configured already, and its options are constants from then on. Call it once, at the beginning of the program.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowMapOfFreePage(uint page) =>
+        throw new ArgumentException($"Page {page} is free: it was given back, or never taken. Map a page only between taking and freeing it.", nameof(page));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotMapped(uint page) =>
+        throw new ArgumentException($"Page {page} is not mapped by PersistentMap: it never was, or was unmapped as often as it was mapped.", nameof(page));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotHigh(string page, string parameter) =>
+        throw new ArgumentException($"Only high pages can be mapped at an address, and this is {page}, which has one of its own for good. Take it with PageFlags.High, and where the zone of what you got is another, the system had no high pages to give.", parameter);
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowBadSlot(int slot, int slotCount) =>
+        throw new ArgumentOutOfRangeException(nameof(slot), slot, $"The slot is {slot}; it must be 0 to {slotCount - 1}.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowCannotMap(nuint pages) =>
+        throw new OutOfMemoryException($"NativeAlloc could not map {pages} pages: the system refused, or the process has as many mappings as this library allows itself (half of vm.max_map_count). Nothing was changed; unmap something or raise that limit, and try again.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNothingToMap(string parameter) => throw new ArgumentException("There are no pages to map; it takes at least one.", parameter);
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNoPageInMap(int at, string parameter) =>
+        throw new ArgumentException($"{parameter}[{at}] is no page: the default value, or the answer to an address that is not NativeAlloc's.", parameter);
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowFreePageInMap(uint page, int at, string parameter) =>
+        throw new ArgumentException($"Page {page} ({parameter}[{at}]) is free: it was given back, or never taken. Map a page only between taking and freeing it.", parameter);
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNoMap(void* address) =>
+        throw new ArgumentException($"No map of Vmalloc.Map begins at 0x{(nuint)address:x}: none ever did, or it was unmapped before. Pass the address that Map returned, once.", nameof(address));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowInsideMap(void* address, void* map, uint pages) =>
+        throw new ArgumentException($"The address 0x{(nuint)address:x} lies {(nuint)address - (nuint)map} bytes inside the map of {pages} pages at 0x{(nuint)map:x}. Pass the address that Vmalloc.Map returned.", nameof(address));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotAMap(void* address, void* area) =>
+        throw new ArgumentException($"The address 0x{(nuint)address:x} lies in the memory at 0x{(nuint)area:x}, which is of Vmalloc.Alloc and not of Vmalloc.Map. Give it back by Vmalloc.Free.", nameof(address));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNoHighPages() =>
+        throw new OutOfMemoryException("NativeAlloc could not get high pages, which alone can be mapped twice: the system does not give the section more memory. Nothing was changed; free something or raise the limit of the process or container, and try again.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowBadWindow(int length, nuint ringBytes) =>
+        throw new ArgumentOutOfRangeException(nameof(length), length, $"The length is {length}; it must be 0 to {ringBytes}, the bytes of the ring.");
 }

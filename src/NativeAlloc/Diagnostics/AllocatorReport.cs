@@ -1,10 +1,12 @@
 using System.Globalization;
+using NativeAlloc.Diagnostics;
+using NativeAlloc.Mapping;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 
 namespace NativeAlloc;
 
-/// <summary>The state of the allocator as text, in the forms of the Linux kernel's <c>/proc</c>. Threads go on meanwhile, so figures need not fit each other exactly.</summary>
+/// <summary>The state of the allocator as text, in the forms of the Linux kernel's <c>/proc</c> or as JSON. Threads go on meanwhile, so figures need not fit each other exactly.</summary>
 public static class AllocatorReport
 {
     // The order of the kernel's own rows.
@@ -79,6 +81,35 @@ public static class AllocatorReport
             writer.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{name,-17} {cache.Active,6} {cache.Objects,6} {cache.ObjectBytes,6} {cache.ObjectsPerSlab,4} {cache.SlabPages,4} : tunables {cache.Capacity,4} {cache.Capacity,4} {cache.DepotLimit,4} : slabdata {cache.ActiveSlabs,6} {cache.Slabs,6} {cache.InDepot,6} : magstat {cache.Cached,6} {cache.Hits,6} {cache.Misses,6} {cache.Refills,6} {cache.Drains,6}"));
         }
+    }
+
+    /// <summary>
+    /// Writes a line for each area of the vmalloc space, in the form of <c>/proc/vmallocinfo</c>: its addresses with the guard page behind it, as many bytes, the pages that can be used, the runs that these are made of, and
+    /// what it is: <c>vmalloc</c> or <c>vmap</c>, <c>huge</c> where the system may use huge pages, <c>kept</c> where nobody holds it and its memory waits for the next request.
+    /// </summary>
+    /// <param name="writer">Where to.</param>
+    /// <exception cref="ArgumentNullException">There is no writer.</exception>
+    public static unsafe void WriteVmallocInfo(TextWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        for (uint page = 0; VmallocSpace.TryNext(page, out VmallocArea area); page = area.FirstPage + area.Pages)
+        {
+            nuint address = VmallocSpace.AddressOf(&area), bytes = (nuint)(area.Pages + VmallocSpace.GuardPages) << LinearRegion.PageShift;
+            string flags = (area.Kind == AreaKind.Map ? " vmap" : " vmalloc") + (area.Huge ? " huge" : "") + (area.GetState() switch { AreaState.Kept => " kept", AreaState.Busy => " busy", _ => "" });
+            writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"0x{address:x16}-0x{address + bytes:x16} {bytes,11} pages={area.Pages} runs={Math.Max(1, area.RunCount)}{flags}"));
+        }
+    }
+
+    /// <summary>
+    /// Writes all figures of <see cref="NativeAllocator.GetStatistics"/> as one JSON object in UTF-8: each under its name, then their units by the same names (<c>units</c>), the zones (<c>zones</c>) and
+    /// the slab caches (<c>caches</c>). docs/statistics.md says what each means.
+    /// </summary>
+    /// <param name="stream">Where to; it is flushed and stays open.</param>
+    /// <exception cref="ArgumentNullException">There is no stream.</exception>
+    public static void WriteJson(Stream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        JsonReport.Write(stream);
     }
 
     private static string Cell(long count) => string.Create(CultureInfo.InvariantCulture, $"{count,6} ");

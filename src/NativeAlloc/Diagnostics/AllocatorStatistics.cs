@@ -9,7 +9,7 @@ namespace NativeAlloc;
 /// <summary>Where the allocator's memory is, and what it has done, at one moment. All sizes are in bytes.</summary>
 public readonly unsafe record struct AllocatorStatistics
 {
-    /// <summary>Address space reserved for pages and huge blocks; it costs no memory.</summary>
+    /// <summary>Address space reserved for pages and areas; it costs no memory.</summary>
     public nuint ReservedBytes { get; init; }
 
     /// <summary>The part of it that may be touched.</summary>
@@ -24,8 +24,17 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Blocks that users hold.</summary>
     public long LiveBlocks { get; init; }
 
-    /// <summary>Free objects in the magazines of threads and of depots, free pages in the hot lists of threads, and freed areas that stay mapped.</summary>
+    /// <summary>All that is kept ready for the next allocation: magazines, hot pages and kept areas.</summary>
     public nuint CachedBytes { get; init; }
+
+    /// <summary>Free objects in the magazines of threads and of depots.</summary>
+    public nuint MagazineBytes { get; init; }
+
+    /// <summary>Free pages in the hot lists of threads.</summary>
+    public nuint HotPageBytes { get; init; }
+
+    /// <summary>Freed areas of the vmalloc space that stay mapped for the next request.</summary>
+    public nuint KeptAreaBytes { get; init; }
 
     /// <summary>Free objects in slabs.</summary>
     public nuint SlabFreeBytes { get; init; }
@@ -33,11 +42,23 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Free pages, with memory behind them or not.</summary>
     public nuint FreePageBytes { get; init; }
 
+    /// <summary>Free pages that may have memory behind them: what a purge would give back.</summary>
+    public nuint DirtyFreeBytes { get; init; }
+
     /// <summary>Bytes given back to the system so far.</summary>
     public nuint PurgedBytes { get; init; }
 
+    /// <summary>Bytes whose memory was moved to another address so far, without being copied.</summary>
+    public nuint MovedBytes { get; init; }
+
+    /// <summary>Bytes that Realloc copied so far, where it could neither stay in place nor move memory.</summary>
+    public nuint ReallocCopiedBytes { get; init; }
+
     /// <summary>System calls made so far.</summary>
     public long OsCalls { get; init; }
+
+    /// <summary>Mappings of the system that areas and windows take up; half of what the system allows the process is the most.</summary>
+    public long Mappings { get; init; }
 
     /// <summary>Locks taken so far; the counter of each lock wraps at 2^32.</summary>
     public long LockAcquisitions { get; init; }
@@ -57,6 +78,9 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>How often a registered shrinker threw instead of an answer.</summary>
     public long ShrinkerFailures { get; init; }
 
+    /// <summary>Allocations that the resident limit refused.</summary>
+    public long LimitHits { get; init; }
+
     /// <summary>The zones of all nodes that have memory: what <see cref="AllocatorReport.WriteBuddyInfo"/> and <see cref="AllocatorReport.WritePageTypeInfo"/> print.</summary>
     public IReadOnlyList<ZoneStatistics> Zones { get => field ?? []; init; }
 
@@ -64,23 +88,25 @@ public readonly unsafe record struct AllocatorStatistics
     internal static AllocatorStatistics Read()
     {
         PageBlocks.CountLive(out long pageBlocks, out long pages);
-        nuint live = LargeBlocks.Bytes + Areas.LiveBytes + ((nuint)Math.Max(0, pages) << LinearRegion.PageShift), cached = 0, slabFree = 0;
+        nuint live = LargeBlocks.Bytes + Areas.LiveBytes + ((nuint)Math.Max(0, pages) << LinearRegion.PageShift), inMagazines = 0, slabFree = 0;
         long blocks = LargeBlocks.Count + Areas.LiveCount + pageBlocks;
-        long locks = LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + VmallocSpace.LockAcquisitions;
-        nuint onlinePages = 0, freePages = 0;
+        long locks = LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + VmallocSpace.LockAcquisitions + PersistentWindows.LockAcquisitions;
+        nuint onlinePages = 0, freePages = 0, dirtyFreePages = 0;
         for (int index = 0; index < PageLayer.ZoneCount; index++)
         {
             Zone* zone = PageLayer.ZoneAt(index);
             locks += zone->Lock.Acquisitions;
-            onlinePages += zone->OnlinePages;
-            freePages += zone->FreePages;
+            uint online = zone->OnlinePages, free = zone->FreePages;
+            onlinePages += online;
+            freePages += free;
+            dirtyFreePages += (nuint)Math.Max(0L, (long)zone->DirtyPages - (online - free)); // those that are taken are dirty
         }
         for (int index = 1; index < SlabLayer.EndOfCaches; index++)
         {
             if (!SlabLayer.CacheAt(index)->TryEnter()) continue;
             SlabLayer.CacheFigures figures = SlabLayer.Count(index);
             nuint bytes = SlabLayer.CacheAt(index)->ObjectBytes;
-            cached += (nuint)figures.InMagazines * bytes;
+            inMagazines += (nuint)figures.InMagazines * bytes;
             slabFree += (nuint)figures.InSlabs * bytes;
             for (int node = 0; node < ObjectCache.NodeCount; node++) locks += SlabLayer.CacheAt(index)->Node(node)->Lock.Acquisitions;
             SlabLayer.CacheAt(index)->Leave();
@@ -91,8 +117,7 @@ public readonly unsafe record struct AllocatorStatistics
         live -= Math.Min(live, AreaRuns.ArrayBytes); // the allocator's own
         blocks -= AreaRuns.Arrays;
         SlabLayer.CountExchanges(out long depotExchanges, out long slabExchanges);
-        nuint kept = KeptAreas.Bytes;
-        cached += PageLayer.CountHotPages() * LinearRegion.PageBytes + kept;
+        nuint hot = PageLayer.CountHotPages() * LinearRegion.PageBytes, kept = KeptAreas.Bytes;
         return new AllocatorStatistics
         {
             ReservedBytes = LinearRegion.Bytes + VmallocSpace.Bytes,
@@ -100,17 +125,25 @@ public readonly unsafe record struct AllocatorStatistics
             ResidentEstimateBytes = PageLayer.DirtyPages() * LinearRegion.PageBytes + Areas.LiveBytes + kept,
             LiveBytes = live,
             LiveBlocks = blocks,
-            CachedBytes = cached,
+            CachedBytes = inMagazines + hot + kept,
+            MagazineBytes = inMagazines,
+            HotPageBytes = hot,
+            KeptAreaBytes = kept,
             SlabFreeBytes = slabFree,
             FreePageBytes = freePages << LinearRegion.PageShift,
-            PurgedBytes = (nuint)PageLayer.PurgedBytes,
+            DirtyFreeBytes = dirtyFreePages << LinearRegion.PageShift,
+            PurgedBytes = (nuint)SystemCounters.PurgedBytes,
+            MovedBytes = (nuint)SystemCounters.MovedBytes,
+            ReallocCopiedBytes = (nuint)(SystemCounters.ReallocCopiedBytes + ThreadMagazines.CountReallocCopied()),
             OsCalls = VirtualMemory.Calls,
+            Mappings = MappingBudget.InUse,
             LockAcquisitions = locks,
             DepotExchanges = depotExchanges,
             SlabExchanges = slabExchanges,
             Adoptions = ThreadRegistry.Adoptions,
             Reclaims = Reclaimer.Runs,
             ShrinkerFailures = Shrinkers.Failures,
+            LimitHits = ResidentBudget.LimitHits,
             Zones = ZoneStatistics.ReadAll(),
         };
     }

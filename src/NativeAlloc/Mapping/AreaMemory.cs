@@ -16,10 +16,16 @@ internal static unsafe class AreaMemory
     /// </summary>
     internal const nuint SmallestHugeBytes = 4 * VirtualMemory.HugePageBytes;
 
-    private static long s_movedBytes;
+    private static uint s_buddysPages = 1024;
 
-    /// <summary>Bytes whose pages were moved to other addresses so far.</summary>
-    internal static long MovedBytes => Volatile.Read(ref s_movedBytes);
+    /// <summary>
+    /// So many free pages that have memory stay with the buddy as long as there is fresh memory, 64 MiB: slabs will need them, and what is asked for here may never be used to its end. Tests change it.
+    /// </summary>
+    internal static uint BuddysPages
+    {
+        get => Volatile.Read(ref s_buddysPages);
+        set => Volatile.Write(ref s_buddysPages, value);
+    }
 
     /// <summary>
     /// Puts memory behind a part of an area that has none. False where there is not enough, and then it has none still.
@@ -28,7 +34,7 @@ internal static unsafe class AreaMemory
     internal static bool TryFill(VmallocArea* area, nuint from, nuint to, AreaSource source, bool zeroed)
     {
         if (source == AreaSource.Fresh) return TryAddFresh(area, from, to);
-        nuint at = Gather(area, from, to, VirtualMemory.HugePageBytes);
+        nuint at = source == AreaSource.Any ? Gather(area, from, to, VirtualMemory.HugePageBytes) : from;
         if (!TryAddFresh(area, at, to))
         {
             // Nothing from the system: then in pieces of any size.
@@ -54,14 +60,6 @@ internal static unsafe class AreaMemory
     /// <summary>Makes all of an area read as zero.</summary>
     internal static void Clear(VmallocArea* area) => Clear(area, 0, Areas.BytesOf(area));
 
-    /// <summary>Moves the memory behind committed addresses to reserved ones.</summary>
-    internal static bool TryMove(nuint source, nuint bytes, nuint target)
-    {
-        if (!VirtualMemory.TryMove(source, bytes, target)) return false;
-        Interlocked.Add(ref s_movedBytes, (long)bytes);
-        return true;
-    }
-
     /// <summary>Moves the memory of an area, run by run, to the beginning of another that has nothing there. False where that fails, and then the area has all of its memory.</summary>
     internal static bool TryMoveRuns(VmallocArea* area, VmallocArea* target)
     {
@@ -69,7 +67,7 @@ internal static unsafe class AreaMemory
         for (uint run = 0; run < AreaRuns.Count(area); run++)
         {
             nuint bytes = AreaRuns.BytesOf(area, run);
-            if (!TryMove(source + moved, bytes, destination + moved))
+            if (!VirtualMemory.TryMove(source + moved, bytes, destination + moved))
             {
                 MoveBack(area, destination, moved);
                 return false;
@@ -87,7 +85,7 @@ internal static unsafe class AreaMemory
         for (nuint at = 0, run = 0; at != moved; at += bytes, run++)
         {
             bytes = AreaRuns.BytesOf(area, (uint)run);
-            if (!TryMove(from + at, bytes, address + at)) Buffer.MemoryCopy((void*)(from + at), (void*)(address + at), bytes, bytes);
+            if (!VirtualMemory.TryMove(from + at, bytes, address + at)) Buffer.MemoryCopy((void*)(from + at), (void*)(address + at), bytes, bytes);
         }
     }
 
@@ -100,8 +98,27 @@ internal static unsafe class AreaMemory
         VmallocSpace.Shorten(area, pages);
     }
 
-    /// <summary>Takes memory and access away from a part of an area. Where the system has no room for one more mapping, only the memory, and the answer is false.</summary>
+    /// <summary>
+    /// Takes memory and access away from a part of an area, and its charge. Where the system has no room for one more mapping, the part loses its memory only, and the answer is false.
+    /// </summary>
     internal static bool TryUnmap(VmallocArea* area, nuint from, nuint to)
+    {
+        bool unmapped = TryDecommit(area, from, to);
+        nuint charged = Math.Min(area->ChargedBytes, to - from); // of an area that came into being in part, the rest is charged
+        area->ChargedBytes -= charged;
+        ResidentBudget.Release(charged);
+        SystemCounters.CountPurged(charged);
+        return unmapped;
+    }
+
+    /// <summary>Charges an area with memory that there is anyway.</summary>
+    internal static void Charge(VmallocArea* area, nuint bytes)
+    {
+        area->ChargedBytes += bytes;
+        ResidentBudget.Charge(bytes);
+    }
+
+    private static bool TryDecommit(VmallocArea* area, nuint from, nuint to)
     {
         nuint address = VmallocSpace.AddressOf(area) + from;
         if (from == to || VirtualMemory.TryDecommit(address, to - from)) return true;
@@ -132,6 +149,8 @@ internal static unsafe class AreaMemory
                 if (!TryAddPiece(area, VmallocSpace.AddressOf(kept) + moved, piece, at, to)) break;
                 moved += piece;
                 at += piece;
+                area->ChargedBytes += piece;
+                kept->ChargedBytes -= piece;
             }
             LeaveRest(kept, moved);
             if (moved == 0 || moved != bytes) break;
@@ -145,7 +164,7 @@ internal static unsafe class AreaMemory
         bool rest = moved != Areas.BytesOf(kept) && moved % LinearRegion.PageBytes == 0;
         if (rest && moved != 0)
         {
-            rest = TryUnmap(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> LinearRegion.PageShift));
+            rest = TryDecommit(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> LinearRegion.PageShift));
             if (rest) AreaRuns.CutFront(kept, moved);
         }
         if (!rest || !Areas.IsAligned(kept) || !KeptAreas.TryPut(kept)) Areas.Destroy(kept);
@@ -154,12 +173,13 @@ internal static unsafe class AreaMemory
     // Free pages of the buddy, the largest runs first. Their frames go back at once, as clean ones.
     private static nuint GatherFree(VmallocArea* area, nuint at, nuint to, nuint smallest)
     {
-        int order = Math.Min(LinearRegion.MaxOrder, LinearRegion.OrderOf((uint)(smallest >> LinearRegion.PageShift)));
+        int order = LinearRegion.OrderOf((uint)(smallest >> LinearRegion.PageShift));
+        uint reserve = order == 0 ? 0 : BuddysPages;
         for (int largest = LinearRegion.MaxOrder; largest >= order;)
         {
             nuint bytes = LinearRegion.PageBytes << largest;
             PageRequest request = PageRequest.Block(largest) with { Choice = MemoryChoice.UsedOnly };
-            if (to - at < bytes || !PageLayer.TryTake(null, request, out uint page, out _))
+            if (to - at < bytes || PageLayer.DirtyFreePages() < reserve + (1u << largest) || !PageLayer.TryTake(null, request, out uint page, out _))
             {
                 largest--;
                 continue;
@@ -167,6 +187,7 @@ internal static unsafe class AreaMemory
             bool moved = TryAddPiece(area, LinearRegion.AddressOf(page), bytes, at, to);
             PageLayer.GivePages(page, 1u << largest, clean: moved);
             if (!moved) break;
+            Charge(area, bytes);
             at += bytes;
         }
         return at;
@@ -175,7 +196,7 @@ internal static unsafe class AreaMemory
     private static bool TryAddPiece(VmallocArea* area, nuint source, nuint bytes, nuint at, nuint to)
     {
         if (!AreaRuns.TryAdd(area, bytes, isWhole: at == 0 && bytes == Areas.BytesOf(area))) return false;
-        if (TryMove(source, bytes, VmallocSpace.AddressOf(area) + at)) return true;
+        if (VirtualMemory.TryMove(source, bytes, VmallocSpace.AddressOf(area) + at)) return true;
         AreaRuns.CutBack(area, at);
         return false;
     }
@@ -185,12 +206,19 @@ internal static unsafe class AreaMemory
         if (at == to) return true;
         if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == Areas.BytesOf(area))) return false;
         nuint address = VmallocSpace.AddressOf(area);
-        if (!VirtualMemory.TryCommit(address + at, to - at))
+        if (!ResidentBudget.TryCharge(to - at))
         {
             AreaRuns.CutBack(area, at);
             return false;
         }
-        if (to >= SmallestHugeBytes && to - at >= VirtualMemory.HugePageBytes) area->Huge |= VirtualMemory.TryAdviseHuge(address + at, to - at);
+        area->ChargedBytes += to - at;
+        if (!VirtualMemory.TryCommit(address + at, to - at))
+        {
+            TryUnmap(area, at, to);
+            AreaRuns.CutBack(area, at);
+            return false;
+        }
+        if (Options.HugePages && to >= SmallestHugeBytes && to - at >= VirtualMemory.HugePageBytes) area->Huge |= VirtualMemory.TryAdviseHuge(address + at, to - at);
         return true;
     }
 

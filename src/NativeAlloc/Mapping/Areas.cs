@@ -11,6 +11,9 @@ internal enum AreaSource
     /// <summary>Kept areas, free pages that have memory behind them, and for the rest the system.</summary>
     Any,
 
+    /// <summary>The system, and only where that has none, as for <see cref="Any"/>: for what will be used later, if at all, while others may need used memory now.</summary>
+    FreshFirst,
+
     /// <summary>The system only.</summary>
     Fresh,
 }
@@ -45,6 +48,8 @@ internal static unsafe class Areas
     // Addresses to grow into, in multiples of what an area has when it moves: doubling goes on where it stands two times more.
     private const uint RoomForGrowth = 3;
 
+    static Areas() => Reclaimer.SetAreas(&Release);
+
     internal static nuint LiveBytes => (nuint)Volatile.Read(ref s_liveBytes);
 
     internal static long LiveCount => Volatile.Read(ref s_liveCount);
@@ -59,11 +64,16 @@ internal static unsafe class Areas
         if (area != null)
         {
             if (zeroed) AreaMemory.Clear(area);
+            Decay.Note();
             return MakeLive(area);
         }
         area = Add(pages, Math.Max(alignment, AlignmentOf(pages)), 0);
         if (area == null) return null;
-        if (AreaMemory.TryFill(area, 0, BytesOf(area), source, zeroed)) return MakeLive(area);
+        if (AreaMemory.TryFill(area, 0, BytesOf(area), source, zeroed))
+        {
+            Decay.NoteTaken();
+            return MakeLive(area);
+        }
         Destroy(area);
         return null;
     }
@@ -83,9 +93,13 @@ internal static unsafe class Areas
         // The move comes last: after it nothing can fail.
         nuint bytes = BytesOf(area);
         if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes)
-            && (sourceBytes == bytes || AreaMemory.TryFill(area, sourceBytes, bytes, AreaSource.Any, zeroed: false))
-            && AreaMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
+            && (sourceBytes == bytes || AreaMemory.TryFill(area, sourceBytes, bytes, AreaSource.FreshFirst, zeroed: false))
+            && VirtualMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
+        {
+            AreaMemory.Charge(area, sourceBytes);
+            Decay.NoteTaken();
             return MakeLive(area);
+        }
         Destroy(area);
         return null;
     }
@@ -98,6 +112,7 @@ internal static unsafe class Areas
         Interlocked.Add(ref s_liveBytes, -(long)BytesOf(area));
         Interlocked.Decrement(ref s_liveCount);
         if (!KeptAreas.TryPut(area)) Destroy(area);
+        else Decay.Note();
         return true;
     }
 
@@ -130,7 +145,7 @@ internal static unsafe class Areas
         return found;
     }
 
-    /// <summary>Unmaps a busy area and gives its addresses back; returns the bytes. Where the system refuses, the area loses its memory at least, and goes at the next <see cref="DestroyStale"/>.</summary>
+    /// <summary>Unmaps a busy area and gives its addresses back; returns the bytes. Where the system refuses, the area loses its memory at least, and goes at the next reclaim.</summary>
     internal static nuint Destroy(VmallocArea* area)
     {
         nuint bytes = BytesOf(area);
@@ -146,8 +161,16 @@ internal static unsafe class Areas
         return 0;
     }
 
-    /// <summary>Takes down what the system refused to unmap before.</summary>
-    internal static void DestroyStale()
+    // What the reclaimer asks for: all that is kept, or what has been kept for a period. Returns the bytes given back.
+    private static nuint Release(bool all)
+    {
+        DestroyStale();
+        PageMaps.RetryRefused();
+        return KeptAreas.Release(all ? long.MaxValue : Environment.TickCount64 - Decay.PeriodMilliseconds);
+    }
+
+    // Takes down what the system refused to unmap before.
+    private static void DestroyStale()
     {
         if (Interlocked.Exchange(ref s_stale, 0) == 0) return;
         for (uint page = 0; VmallocSpace.TryNext(page, out VmallocArea found); page = found.FirstPage + found.Pages)
@@ -171,7 +194,7 @@ internal static unsafe class Areas
         if (!AreaRuns.TryBegin(area, oldBytes)) return null;
         if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
         {
-            if (AreaMemory.TryFill(area, oldBytes, newBytes, AreaSource.Any, zeroed: false)) return area;
+            if (AreaMemory.TryFill(area, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false)) return area;
             VmallocSpace.Shorten(area, oldPages);
             return null;
         }
@@ -179,7 +202,12 @@ internal static unsafe class Areas
         if (larger == null) return null;
         bool moved = true;
         for (uint run = 0; run < area->RunCount && moved; run++) moved = AreaRuns.TryAdd(larger, AreaRuns.BytesOf(area, run));
-        moved = moved && AreaMemory.TryFill(larger, oldBytes, newBytes, AreaSource.Any, zeroed: false) && AreaMemory.TryMoveRuns(area, larger);
+        moved = moved && AreaMemory.TryFill(larger, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false) && AreaMemory.TryMoveRuns(area, larger);
+        if (moved)
+        {
+            AreaMemory.Charge(larger, area->ChargedBytes);
+            Decay.NoteTaken();
+        }
         Destroy(moved ? area : larger);
         return moved ? larger : null;
     }

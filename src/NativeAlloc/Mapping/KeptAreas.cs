@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using NativeAlloc.Common;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
@@ -36,7 +35,7 @@ internal static unsafe class KeptAreas
     internal static int Count => Math.Max(0, Volatile.Read(ref s_count));
 
     /// <summary>The most that is kept.</summary>
-    internal static nuint LimitBytes { get; } = (nuint)Math.Clamp(Machine.MemoryBytes / 16, 64UL << 20, 1UL << 30);
+    internal static nuint LimitBytes => Options.DirtyCapBytes;
 
     /// <summary>Takes a kept area that has so many pages, or up to an eighth more. It is busy then; null where there is none.</summary>
     internal static VmallocArea* TakeLike(uint pages) => Take(pages, pages + pages / 8, orLargest: false);

@@ -34,7 +34,7 @@ internal struct VmallocArea
     /// <summary>What becomes of the area at present: an <see cref="AreaState"/>. By Interlocked and Volatile.</summary>
     public int State;
 
-    /// <summary>Pages of each run: an array of <see cref="RunCount"/>, or 0 where there is only one run. A run is memory that came in one piece.</summary>
+    /// <summary>Pages of each run: an array of <see cref="RunCount"/>, or 0 where there is only one run. A run is memory that came in one piece. A map has no such array (see <see cref="PageMaps"/>).</summary>
     public nint Runs;
 
     public uint RunCount;

@@ -42,9 +42,9 @@ internal static unsafe class VmallocSpace
 
     static VmallocSpace()
     {
-        ulong wanted = Math.Clamp(BitOperations.RoundUpToPowerOf2(Machine.MemoryBytes * ReservePerMemory), SmallestBytes, LargestBytes);
+        ulong wanted = Options.VmallocReserveBytes != 0 ? Options.VmallocReserveBytes : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestBytes, LargestBytes);
         // Where address space is limited (ulimit -v) take what there is.
-        for (nuint bytes = (nuint)wanted; bytes >= LinearRegion.SectionBytes; bytes /= 2)
+        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= LinearRegion.SectionBytes; bytes /= 2)
         {
             if (!VirtualMemory.TryReserve(bytes, VirtualMemory.HugePageBytes, out nuint address)) continue;
             MetadataRegion areas = MetadataRegion.Reserve(MaxAreas * (nuint)VmallocArea.Bytes);

@@ -26,7 +26,7 @@ internal unsafe struct MetadataRegion
     {
         MetadataRegion region = default;
         region.Bytes = RoundUp(bytes);
-        region.TryReserve();
+        if (bytes != 0) region.TryReserve(); // a table for nothing
         return region;
     }
 

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using NativeAlloc.Common;
 
 namespace NativeAlloc.Os;
 
@@ -55,7 +54,7 @@ internal sealed class NodeTopology
     }
 
     /// <summary>The machine's, or as many fake ones as are set.</summary>
-    internal static NodeTopology Current { get; } = Read("/sys/devices/system/node", Setting.Read("NativeAlloc.FakeNodes", "NATIVEALLOC_FAKE_NODES", 0, 0, MaxNodes));
+    internal static NodeTopology Current { get; } = Read("/sys/devices/system/node", Options.FakeNodes);
 
     internal int Count => _systemNodes.Length;
 

@@ -78,7 +78,9 @@ internal static unsafe class VirtualMemory
     {
         AssertRange(source, bytes);
         AssertRange(target, bytes);
-        return Enter(OsCall.Move) && LinuxMemory.TryMove(source, bytes, target);
+        if (!Enter(OsCall.Move) || !LinuxMemory.TryMove(source, bytes, target)) return false;
+        SystemCounters.CountMoved(bytes);
+        return true;
     }
 
     /// <summary>Asks that huge pages come with the first touch of committed addresses, where there are whole ones.</summary>

@@ -36,7 +36,7 @@ internal static unsafe class HugePageGrowth
     /// </summary>
     internal static uint TakeRest(Zone* zone, uint page, uint count)
     {
-        if (zone->DirtyPages < SmallestZonePages || page % Pageblock.Pages != 0 || count > LargestRunPages) return 0;
+        if (!Options.HugePages || zone->DirtyPages < SmallestZonePages || page % Pageblock.Pages != 0 || count > LargestRunPages) return 0;
         int leaveOut = Volatile.Read(ref s_leaveOut);
         if (leaveOut > 0)
         {

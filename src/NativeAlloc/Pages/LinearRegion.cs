@@ -38,7 +38,7 @@ internal static unsafe class LinearRegion
 
     // Addresses are cheap and holes between blocks are not: four times the memory that can be behind them, and never below 16 GiB.
     private const int ReservePerMemory = 4;
-    private const ulong SmallestReserveBytes = 16UL << 30, LargestReserveBytes = 1UL << 44;
+    private const ulong SmallestReserveBytes = 16UL << 30;
 
     /// <summary>First address of the region, a multiple of a section. A constant to the JIT.</summary>
     internal static readonly nuint Base;
@@ -65,7 +65,9 @@ internal static unsafe class LinearRegion
 
     static LinearRegion()
     {
-        ulong wanted = Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestReserveBytes, LargestReserveBytes);
+        ulong wanted = Options.ReserveBytes != 0
+            ? Math.Max(Options.ReserveBytes, SectionBytes)
+            : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestReserveBytes, OptionTable.LargestReserveBytes);
         // Where address space is limited (ulimit -v) take what there is, down to one section.
         for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= SectionBytes; bytes /= 2)
         {

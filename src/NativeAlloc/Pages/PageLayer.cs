@@ -19,26 +19,25 @@ namespace NativeAlloc.Pages;
 ///         └ else: Zone.GiveRange, which merges
 /// </code>
 /// </remarks>
-internal static unsafe class PageLayer
+internal static unsafe partial class PageLayer
 {
     // A pinned array: a few hundred bytes are not worth a mapping, which the system might refuse.
     private static readonly byte[] s_zoneArray;
     private static readonly nint s_zones;
     private static readonly int s_nodeCount;
 
-    private static long s_purgedBytes;
-
     /// <summary>1 while a thread empties others' hot lists: one at a time. By Interlocked.</summary>
     private static int s_draining;
 
     static PageLayer()
     {
+        _ = ResidentBudget.LimitBytes; // reads its settings now, not under a lock
         s_nodeCount = LinearRegion.PageCount == 0 ? 0 : NodeTopology.Current.Count;
         int zones = s_nodeCount * Pages.Zone.KindCount;
         s_zoneArray = GC.AllocateArray<byte>(zones * Pages.Zone.Bytes + Pages.Zone.Bytes, pinned: true);
         s_zones = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_zoneArray));
         ulong nodePages = (Machine.MemoryBytes >> LinearRegion.PageShift) / (ulong)Math.Max(1, s_nodeCount);
-        for (int index = 0; index < zones; index++) ZoneAt(index)->Initialize(LinearRegion.Frames, index, (uint)Math.Min(nodePages, int.MaxValue));
+        for (int index = 0; index < zones; index++) ZoneAt(index)->Initialize(LinearRegion.Frames, index, (uint)Math.Min(nodePages, int.MaxValue), isCharged: true);
     }
 
     /// <summary>NUMA nodes; 0 where there is no region to have pages from.</summary>
@@ -46,9 +45,6 @@ internal static unsafe class PageLayer
 
     /// <summary>All zones: three for each node.</summary>
     internal static int ZoneCount => s_nodeCount * Pages.Zone.KindCount;
-
-    /// <summary>Bytes given back to the system by <see cref="Purge()"/> so far.</summary>
-    internal static long PurgedBytes => Volatile.Read(ref s_purgedBytes);
 
     internal static Zone* ZoneAt(int index) => (Zone*)(s_zones + (nint)index * Pages.Zone.Bytes);
 
@@ -110,7 +106,7 @@ internal static unsafe class PageLayer
     private static bool TryTakeHot(ThreadPages* own, in PageRequest request, out uint page)
     {
         page = PageFrame.None;
-        if (request.Count != 1 || request.Order != 0 || request.Kind != ZoneKind.Normal || request.Choice == MemoryChoice.FreshFirst || own == null || !own->TryEnter()) return false;
+        if (request.Count != 1 || request.Order != 0 || request.Kind != ZoneKind.Normal || request.Choice == MemoryChoice.FreshFirst || own == null || !own->TryUnparkAndEnter()) return false;
         HotPages* hot = own->List(request.Type);
         if (s_nodeCount > 1 && hot->Count == 0 && own->IsLookupDue()) MoveToNode(own, NodeTopology.Current.NodeOfCurrentThread());
         bool taken = (request.Node == PageRequest.LocalNode || request.Node == own->Node)
@@ -124,6 +120,7 @@ internal static unsafe class PageLayer
             frame->SetState(request.State);
         }
         own->Leave();
+        Decay.Note();
         return taken;
     }
 
@@ -144,7 +141,7 @@ internal static unsafe class PageLayer
                     if (node != wanted) ZoneOf(wanted, request.Kind)->CountForeign();
                     return here;
                 }
-                if (here == PageFailure.LockLimit) failure = here;
+                if (here != PageFailure.OutOfPages) failure = here;
                 if (kind != ZoneKind.High) break;
             }
             if (request.ThisNode) break;
@@ -159,7 +156,9 @@ internal static unsafe class PageLayer
         zone->Lock.Acquire();
         while (!zone->TryTake(request, out page, request.Zeroed || request.Dense ? dirty : null))
         {
+            bool refused = zone->WasRefused;
             zone->Lock.Release();
+            if (refused) return PageFailure.ResidentLimit;
             if (request.Choice == MemoryChoice.UsedOnly || !TryGrow(zone, request.Type)) return PageFailure.OutOfPages;
             zone->Lock.Acquire(); // another thread may be faster and use the new section up: then once more
         }
@@ -169,6 +168,7 @@ internal static unsafe class PageLayer
         zone->Lock.Release();
         if (rest != 0) HugePageGrowth.CollapseAndGiveRest(zone, page, rest);
         if (reclaim) Reclaimer.Request();
+        Decay.NoteTaken();
         if (zone->Kind == ZoneKind.Dma && !VirtualMemory.TryLock(LinearRegion.AddressOf(page), (nuint)request.Count << LinearRegion.PageShift))
         {
             GiveUnlocked(zone, page, request.Count, clean: false);
@@ -231,13 +231,14 @@ internal static unsafe class PageLayer
     private static bool TryGiveHot(ThreadPages* own, uint page, bool cold)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        if ((ZoneKind)(frame->Zone % Pages.Zone.KindCount) != ZoneKind.Normal || !own->TryEnter()) return false;
+        if ((ZoneKind)(frame->Zone % Pages.Zone.KindCount) != ZoneKind.Normal || !own->TryUnparkAndEnter()) return false;
         HotPages* hot = frame->Zone == own->Zone ? own->List(frame->Type) : own->Foreign;
         if (hot->IsFull) Drain(hot, HotPages.Batch);
         frame->SetState(PageState.Hot);
         if (cold) hot->AddCold(page);
         else hot->Add(page);
         own->Leave();
+        Decay.Note();
         return true;
     }
 
@@ -257,6 +258,7 @@ internal static unsafe class PageLayer
         LinearRegion.Frames[page].State = PageState.Inner;
         zone->GiveRange(page, count);
         zone->Lock.Release();
+        Decay.NoteGiven();
     }
 
     /// <summary>Makes a page inside a run that was taken as one the head of a run of its own, which can be given back by itself.</summary>
@@ -314,68 +316,6 @@ internal static unsafe class PageLayer
     /// <summary>Dirty pages from which the next reap is due. Any thread, by Interlocked.</summary>
     private static uint s_reapAt = SmallestReapGrowth;
 
-    /// <summary>
-    /// Gives the memory behind every free page back to the system and returns how many bytes that were. A block is out of the lists while
-    /// the system works on it, so no allocation waits for a system call.
-    /// </summary>
-    internal static nuint Purge()
-    {
-        nuint bytes = 0;
-        for (int index = 0; index < ZoneCount; index++) bytes += Purge(ZoneAt(index));
-        Interlocked.Add(ref s_purgedBytes, (long)bytes);
-        Volatile.Write(ref s_reapAt, NextReap(DirtyPages())); // growth counts from here on
-        return bytes;
-    }
-
-    private static nuint Purge(Zone* zone)
-    {
-        nuint bytes = 0;
-        for (int order = 0; order < LinearRegion.OrderCount; order++)
-        {
-            while (true)
-            {
-                zone->Lock.Acquire();
-                bool taken = zone->TryTakeDirty(order, out uint page);
-                zone->Lock.Release();
-                if (!taken) break;
-                bytes += PurgeBlock(zone, page, 1u << order, out bool complete);
-                zone->Lock.Acquire();
-                zone->Give(page, order);
-                zone->Lock.Release();
-                if (!complete) break; // the system says no: it will say so again
-            }
-        }
-        return bytes;
-    }
-
-    // Purges the dirty runs of a block that is in nobody's hands.
-    private static nuint PurgeBlock(Zone* zone, uint page, uint count, out bool complete)
-    {
-        nuint bytes = 0;
-        complete = true;
-        for (uint at = page, end = page + count; at < end;)
-        {
-            if (!LinearRegion.IsDirty(at))
-            {
-                at++;
-                continue;
-            }
-            uint first = at;
-            while (at < end && LinearRegion.IsDirty(at)) at++;
-            nuint run = (nuint)(at - first) << LinearRegion.PageShift;
-            if (!(zone->Kind == ZoneKind.High ? HighRegion.TryPurge(first, at - first) : VirtualMemory.TryPurge(LinearRegion.AddressOf(first), run)))
-            {
-                complete = false;
-                continue;
-            }
-            zone->Lock.Acquire(); // a word of the dirty bits may belong to other blocks too
-            zone->SetClean(first, at - first);
-            zone->Lock.Release();
-            bytes += run;
-        }
-        return bytes;
-    }
-
     // ── hot lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// <summary>Gives all of a thread's hot pages back to their zones. The caller owns the block.</summary>
@@ -390,21 +330,39 @@ internal static unsafe class PageLayer
     /// Gives the hot pages of all threads back, whatever they are doing: also of those that have not allocated for a while. Only a thread that is in the middle of
     /// using its list keeps it.
     /// </summary>
-    internal static void DrainThreads()
+    internal static void DrainThreads() => DrainThreads(onlyIdle: false, park: false);
+
+    /// <summary>Gives the hot pages of those threads back that have used none since the last time this was called.</summary>
+    internal static void DrainIdleThreads() => DrainThreads(onlyIdle: true, park: false);
+
+    /// <summary>Gives the hot pages of all threads back, and sees to it that they come by a slow path before they use their lists again. False where one is using its list just now, or somebody else is draining.</summary>
+    internal static bool TryParkThreads() => DrainThreads(onlyIdle: false, park: true);
+
+    private static bool DrainThreads(bool onlyIdle, bool park)
     {
+        if (Interlocked.CompareExchange(ref s_draining, 1, 0) != 0) return false;
         int count = ThreadRegistry.Count;
-        bool any = false;
-        for (int index = 0; index < count && !any; index++) any = ThreadPages.Of(ThreadRegistry.At(index))->Count != 0;
-        if (!any || Interlocked.CompareExchange(ref s_draining, 1, 0) != 0) return;
-        for (int index = 0; index < count; index++) ThreadPages.Of(ThreadRegistry.At(index))->SetClaimed(true);
-        Interlocked.MemoryBarrierProcessWide();
+        bool any = false, all = true;
         for (int index = 0; index < count; index++)
         {
             ThreadPages* pages = ThreadPages.Of(ThreadRegistry.At(index));
-            if (!pages->IsInside) DrainAll(pages);
-            pages->SetClaimed(false);
+            bool wanted = pages->Count != 0 && (!onlyIdle || pages->IsUnusedSinceLastLook());
+            if (!wanted && (!park || pages->IsParked)) continue;
+            pages->Claim();
+            any = true;
+        }
+        if (any) Interlocked.MemoryBarrierProcessWide();
+        for (int index = 0; index < count && any; index++)
+        {
+            ThreadPages* pages = ThreadPages.Of(ThreadRegistry.At(index));
+            if (!pages->IsClaimed) continue;
+            bool idle = !pages->IsInside;
+            if (idle) DrainAll(pages);
+            pages->EndClaim(park && idle);
+            all &= idle;
         }
         Volatile.Write(ref s_draining, 0);
+        return all;
     }
 
     private static void DrainAll(ThreadPages* pages)

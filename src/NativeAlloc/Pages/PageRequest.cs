@@ -36,6 +36,9 @@ internal enum PageFailure
 
     /// <summary>The system does not lock so much into memory.</summary>
     LockLimit,
+
+    /// <summary>The process would have more resident than its limit.</summary>
+    ResidentLimit,
 }
 
 /// <summary>What somebody wants from the page layer: <see cref="Count"/> pages side by side, at a multiple of 2^<see cref="Order"/>.</summary>

@@ -12,8 +12,11 @@ namespace NativeAlloc.Pages;
 /// </remarks>
 internal static unsafe class Reclaimer
 {
-    /// <summary>Gives the layer above's caches back to the page layer: a <c>delegate*&lt;void&gt;</c>, set once by that layer and read by any thread. 0 as long as it has none.</summary>
-    private static nint s_releaseCaches;
+    /// <summary>What the slab layer gives back: a <c>delegate*&lt;bool, void&gt;</c>, set once by that layer and read by any thread. 0 as long as it has nothing.</summary>
+    private static nint s_caches;
+
+    /// <summary>What the mapping layer gives back: a <c>delegate*&lt;bool, nuint&gt;</c>, as <see cref="s_caches"/>.</summary>
+    private static nint s_areas;
 
     /// <summary>1 when a zone has fallen below its mark and nobody has taken the work up. By Interlocked.</summary>
     private static int s_requested;
@@ -25,7 +28,13 @@ internal static unsafe class Reclaimer
 
     internal static bool IsRequested => Volatile.Read(ref s_requested) != 0;
 
-    internal static void SetCaches(delegate*<void> release) => Volatile.Write(ref s_releaseCaches, (nint)release);
+    /// <summary>Says how the slab layer gives its caches back to the page layer.</summary>
+    /// <param name="release">Gets whether all of them shall go, or only what was not needed since the last call. On any thread, several at a time, and no lock of this library is held.</param>
+    internal static void SetCaches(delegate*<bool, void> release) => Volatile.Write(ref s_caches, (nint)release);
+
+    /// <summary>The same for the areas that the mapping layer keeps.</summary>
+    /// <param name="release">As <see cref="SetCaches"/>; returns the bytes given back to the system.</param>
+    internal static void SetAreas(delegate*<bool, nuint> release) => Volatile.Write(ref s_areas, (nint)release);
 
     /// <summary>Asks for a run by whoever comes first.</summary>
     internal static void Request() => Volatile.Write(ref s_requested, 1);
@@ -63,17 +72,78 @@ internal static unsafe class Reclaimer
         Interlocked.Increment(ref s_runs);
         ReleaseCaches();
         if (Shrinkers.Ask(wantedBytes, out shrinkerError) != 0) ReleaseCaches(); // what they freed is in caches now
+        ReleaseAreas(all: true);
         PageLayer.Purge();
         ReclaimingThread.t_inside = false;
         return true;
     }
 
+    /// <summary>
+    /// For an allocation that has found nothing: gets back what may be just what is missing. False where it is to give up. Where the process' limit was in the way, the cheap things come first: a look at
+    /// what the process really has, then everything that nobody misses, then the shrinkers; and what others are purging at this moment is waited for.
+    /// </summary>
+    /// <param name="bytes">What is missing.</param>
+    /// <param name="attempts">How often this was called for the allocation; begins with 0, as <see cref="RefusedThread.t_bytes"/> does.</param>
+    /// <param name="shrinkerError">What a shrinker threw.</param>
+    internal static bool TryMakeRoom(nuint bytes, ref int attempts, ref Exception? shrinkerError)
+    {
+        nuint refusedBytes = RefusedThread.t_bytes;
+        attempts++;
+        if (refusedBytes == 0) return attempts == 1 && Run(bytes, out shrinkerError);
+        if (attempts > MostAttempts) return false;
+        if (!ResidentBudget.TryRaise(refusedBytes))
+        {
+            ResidentBudget.CountHit();
+            if (attempts != 1) PageLayer.AwaitPurge();
+            if (!Run(attempts == 1 ? 0 : Math.Max(bytes, refusedBytes), out Exception? error)) return false;
+            shrinkerError = error ?? shrinkerError;
+            ResidentBudget.Rearm();
+        }
+        RefusedThread.t_bytes = 0;
+        return true;
+    }
+
+    // At the limit, where others take what this thread has made room with.
+    private const int MostAttempts = 5;
+
+    /// <summary>Gives all that nobody uses back to the system, and returns how many bytes that were. On any thread, also on several at once.</summary>
+    internal static nuint GiveBack()
+    {
+        bool inside = ReclaimingThread.t_inside;
+        ReclaimingThread.t_inside = true;
+        ReleaseCaches();
+        nuint bytes = ReleaseAreas(all: true) + PageLayer.Purge();
+        ReclaimingThread.t_inside = inside;
+        return bytes;
+    }
+
+    /// <summary>Gives back what nobody needed since the last call. One thread at a time.</summary>
+    internal static void GiveBackUnneeded()
+    {
+        ReleaseCaches(all: false);
+        PageLayer.DrainIdleThreads();
+        ReleaseAreas(all: false);
+        PageLayer.PurgeUnneeded();
+    }
+
     /// <summary>Gives the caches of all threads that can be reached and of all layers back to the zones.</summary>
     internal static void ReleaseCaches()
     {
-        delegate*<void> release = (delegate*<void>)Volatile.Read(ref s_releaseCaches);
-        if (release != null) release();
+        ReleaseCaches(all: true);
         PageLayer.DrainThreads();
+    }
+
+    private static void ReleaseCaches(bool all)
+    {
+        delegate*<bool, void> release = (delegate*<bool, void>)Volatile.Read(ref s_caches);
+        if (release != null) release(all);
+    }
+
+    /// <summary>Gives kept areas back: all of them, or what nobody needed since the last call. Returns the bytes that the system got.</summary>
+    internal static nuint ReleaseAreas(bool all)
+    {
+        delegate*<bool, nuint> release = (delegate*<bool, nuint>)Volatile.Read(ref s_areas);
+        return release != null ? release(all) : 0;
     }
 }
 

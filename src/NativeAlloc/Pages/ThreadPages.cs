@@ -20,8 +20,13 @@ internal unsafe struct ThreadPages
     /// <summary>1 while the owner is using the lists. Written by the owner only.</summary>
     private int _inside;
 
-    /// <summary>1 while another thread may be using the lists. Written under <see cref="PageLayer"/>'s claim only.</summary>
+    /// <summary>
+    /// <see cref="Claimed"/> while another thread may be using the lists, <see cref="Parked"/> when it has emptied them and wants the owner to come by a slow path next. Written under <see cref="PageLayer"/>'s
+    /// claim only, but for the owner's way from parked to 0, by Interlocked.
+    /// </summary>
     private int _claimed;
+
+    private const int Claimed = 1, Parked = 2;
 
     /// <summary>Node of the normal zone that the pages of the lists are from. Owner only; read by any thread.</summary>
     private int _node;
@@ -40,6 +45,9 @@ internal unsafe struct ThreadPages
 
     /// <summary>Pages served from the lists on slow paths; and how many of all were added to the zone's hits already. Owner only.</summary>
     private long _slowHits, _reportedHits;
+
+    /// <summary>What <see cref="IsUnusedSinceLastLook"/> saw. Under <see cref="PageLayer"/>'s claim.</summary>
+    private long _lastSeen;
 
     private HotPages _unmovable, _reclaimable, _movable;
 
@@ -75,7 +83,30 @@ internal unsafe struct ThreadPages
 
     internal readonly bool IsInside => Volatile.Read(in _inside) != 0;
 
-    internal void SetClaimed(bool claimed) => Volatile.Write(ref _claimed, claimed ? 1 : 0);
+    /// <summary>The same on a slow path: a list that is parked is the owner's again, who now does what the park was for.</summary>
+    internal bool TryUnparkAndEnter()
+    {
+        if (IsParked) Interlocked.CompareExchange(ref _claimed, 0, Parked);
+        return TryEnter();
+    }
+
+    internal void Claim() => Volatile.Write(ref _claimed, Claimed);
+
+    internal void EndClaim(bool park) => Volatile.Write(ref _claimed, park ? Parked : 0);
+
+    internal readonly bool IsClaimed => Volatile.Read(in _claimed) == Claimed;
+
+    internal readonly bool IsParked => Volatile.Read(in _claimed) == Parked;
+
+    /// <summary>Whether the owner has neither taken nor given a page since this was asked last.</summary>
+    internal bool IsUnusedSinceLastLook()
+    {
+        const int CountBits = 16; // of the four lists' pages
+        long seen = (Volatile.Read(in _fastTaken) + Volatile.Read(in _fastGiven) + Volatile.Read(in _slowHits)) << CountBits | (uint)Count;
+        bool isSame = seen == _lastSeen;
+        _lastSeen = seen;
+        return isSame;
+    }
 
     internal readonly int Node => Volatile.Read(in _node);
 

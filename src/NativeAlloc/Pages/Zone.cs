@@ -20,7 +20,7 @@ namespace NativeAlloc.Pages;
 /// <para>All members but the counters ask for the lock to be held, so that callers can do several steps under one acquisition.</para>
 /// </remarks>
 [StructLayout(LayoutKind.Sequential, Size = Bytes)]
-internal unsafe struct Zone
+internal unsafe partial struct Zone
 {
     /// <summary>Bytes of a zone: a multiple of two cache lines, so that no zone's lock shares one with another's.</summary>
     internal const int Bytes = 640;
@@ -46,6 +46,21 @@ internal unsafe struct Zone
     /// <summary>Pages with the dirty bit.</summary>
     private uint _dirtyPages;
 
+    /// <summary>Those of them that are in the free lists.</summary>
+    private uint _dirtyFreePages;
+
+    /// <summary>The fewest of these there were since the decay last asked: so many nobody needed in between.</summary>
+    private uint _leastDirtyFreePages;
+
+    /// <summary>Something was taken since then.</summary>
+    private bool _wasTakenFrom;
+
+    /// <summary>The last take failed as the budget had no room.</summary>
+    private bool _wasRefused;
+
+    /// <summary>Pages that become dirty are charged to the process' budget. Not so in a zone of a test's own.</summary>
+    private bool _isCharged;
+
     /// <summary>When to reclaim.</summary>
     public Watermarks Marks;
 
@@ -70,9 +85,10 @@ internal unsafe struct Zone
     /// <summary>Free blocks by type and order.</summary>
     private FreeAreas _areas;
 
-    internal void Initialize(PageFrame* frames, int index = 0, uint limitPages = uint.MaxValue)
+    internal void Initialize(PageFrame* frames, int index = 0, uint limitPages = uint.MaxValue, bool isCharged = false)
     {
         this = default;
+        _isCharged = isCharged;
         Frames = frames;
         Index = (byte)index;
         Marks = new Watermarks(limitPages);
@@ -91,6 +107,9 @@ internal unsafe struct Zone
 
     /// <summary>Pages of this zone that may have memory behind them, taken or free: its part of resident memory, at most.</summary>
     internal readonly uint DirtyPages => Volatile.Read(in _dirtyPages);
+
+    /// <summary>Free pages that may have memory behind them: what a purge gives back.</summary>
+    internal readonly uint DirtyFreePages => Volatile.Read(in _dirtyFreePages);
 
     internal readonly long Hits => Volatile.Read(in _hits);
 
@@ -137,7 +156,7 @@ internal unsafe struct Zone
         FreeOneBlock(firstPage, LinearRegion.MaxOrder);
     }
 
-    /// <summary>Takes pages; false when no free block is large enough.</summary>
+    /// <summary>Takes pages; false when no free block is large enough, or the budget has no room for what is clean of it.</summary>
     /// <param name="request">How many, of which type, with what behind them. Node and zone are not looked at.</param>
     /// <param name="page">The first of them.</param>
     /// <param name="dirtyWords">Where not null, gets a bit for each page that was written to since the system made it: see <see cref="LinearRegion.CopyDirty"/>.</param>
@@ -145,10 +164,16 @@ internal unsafe struct Zone
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
         Debug.Assert(request.Count > 0 && request.Count <= 1u << request.Order, "the order fits the pages");
+        _wasRefused = false;
         if (!Remove(request, out page)) return false;
-        GiveRange(page + request.Count, (1u << request.Order) - request.Count);
+        FreeRange(page + request.Count, (1u << request.Order) - request.Count);
         if (dirtyWords != null) LinearRegion.CopyDirty(page, request.Count, dirtyWords);
-        SetDirty(page, request.Count);
+        if (!TrySetDirty(page, request.Count))
+        {
+            FreeRange(page, request.Count);
+            page = PageFrame.None;
+            return false;
+        }
         PageFrame* frame = Frames + page;
         frame->Order = (byte)request.Order;
         frame->Zone = Index;
@@ -159,10 +184,21 @@ internal unsafe struct Zone
     }
 
     /// <summary>Gives a block of 2^order pages back.</summary>
-    internal void Give(uint page, int order) => FreeOneBlock(page, order);
+    internal void Give(uint page, int order)
+    {
+        Volatile.Write(ref _dirtyFreePages, _dirtyFreePages + LinearRegion.CountDirty(page, 1u << order));
+        FreeOneBlock(page, order);
+    }
 
     /// <summary>Gives any number of pages back, in the largest aligned blocks they are made of.</summary>
     internal void GiveRange(uint page, uint count)
+    {
+        Volatile.Write(ref _dirtyFreePages, _dirtyFreePages + LinearRegion.CountDirty(page, count));
+        FreeRange(page, count);
+    }
+
+    // The lists only: pages that somebody holds are not counted as free and dirty, nor are those that he was never given.
+    private void FreeRange(uint page, uint count)
     {
         while (count != 0)
         {
@@ -173,7 +209,7 @@ internal unsafe struct Zone
         }
     }
 
-    /// <summary>Takes exactly the pages from <paramref name="page"/> on, if every one of them is free: how a block grows in place. A taken block ends before them.</summary>
+    /// <summary>Takes exactly the pages from <paramref name="page"/> on, if every one of them is free and the budget has room: how a block grows in place. A taken block ends before them.</summary>
     internal bool TryTakeAt(uint page, uint count)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
@@ -185,15 +221,15 @@ internal unsafe struct Zone
             if (LinearRegion.ZoneIndexOf(at) != Index || !TryFindFree(at, out uint head, out int order)) return false;
             at = head + (1u << order);
         }
+        if (!TrySetDirty(page, count)) return false;
         for (uint at = page; at < end;)
         {
             bool found = TryFindFree(at, out uint head, out int order);
             Debug.Assert(found && head == at, "a free block begins where a taken one ends");
             RemoveFree(head, order);
             at = head + (1u << order);
-            if (at > end) GiveRange(end, at - end);
+            if (at > end) FreeRange(end, at - end);
         }
-        SetDirty(page, count);
         return true;
     }
 
@@ -209,32 +245,68 @@ internal unsafe struct Zone
         return false;
     }
 
-    private void SetDirty(uint page, uint count)
+    /// <summary>Why the last take failed: the budget had no room, though there were pages. Under the lock.</summary>
+    internal readonly bool WasRefused => _wasRefused;
+
+    // Free pages become somebody's. What is dirty already costs nothing again.
+    private bool TrySetDirty(uint page, uint count)
     {
         uint dirty = LinearRegion.CountDirty(page, count);
-        if (dirty == count) return;
-        LinearRegion.MarkDirty(page, count);
-        Volatile.Write(ref _dirtyPages, _dirtyPages + (count - dirty));
+        if (dirty != count)
+        {
+            _wasRefused = _isCharged && !ResidentBudget.TryCharge((nuint)(count - dirty) << LinearRegion.PageShift);
+            if (_wasRefused) return false;
+            LinearRegion.MarkDirty(page, count);
+            Volatile.Write(ref _dirtyPages, _dirtyPages + (count - dirty));
+        }
+        _wasTakenFrom = true;
+        RemoveDirtyFree(dirty);
+        return true;
+    }
+
+    private void RemoveDirtyFree(uint pages)
+    {
+        uint left = _dirtyFreePages - pages;
+        Volatile.Write(ref _dirtyFreePages, left);
+        if (left < _leastDirtyFreePages) _leastDirtyFreePages = left;
+    }
+
+    /// <summary>How many free pages with memory behind them nobody needed since the last call.</summary>
+    /// <param name="isQuiet">Nothing at all was taken.</param>
+    internal uint TakeUnneeded(out bool isQuiet)
+    {
+        Debug.Assert(Lock.IsHeld, "the zone's lock is held");
+        uint unneeded = _leastDirtyFreePages;
+        isQuiet = !_wasTakenFrom;
+        _leastDirtyFreePages = _dirtyFreePages;
+        _wasTakenFrom = false;
+        return unneeded;
     }
 
     /// <summary>Notes that pages in the caller's hands have no memory behind them any more.</summary>
     internal void SetClean(uint page, uint count)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
-        Volatile.Write(ref _dirtyPages, _dirtyPages - LinearRegion.CountDirty(page, count));
+        uint dirty = LinearRegion.CountDirty(page, count);
+        Volatile.Write(ref _dirtyPages, _dirtyPages - dirty);
         LinearRegion.MarkClean(page, count);
+        if (_isCharged) ResidentBudget.Release((nuint)dirty << LinearRegion.PageShift);
     }
 
     /// <summary>Takes a free block that may have memory behind it, to be purged; false when there is none of this order.</summary>
-    internal bool TryTakeDirty(int order, out uint page)
+    internal bool TryTakeDirty(int order, out uint page) => TryTakeDirty(order, order, out page);
+
+    /// <summary>The same, cut down to a part of the block that has memory behind it.</summary>
+    internal bool TryTakeDirty(int order, int partOrder, out uint page)
     {
         for (int type = 0; type < Pageblock.TypeCount; type++)
         {
             page = _areas[AreaIndex((MigrateType)type, order)].First; // dirty blocks stand first
             if (page == PageFrame.None || !Frames[page].Dirty) continue;
-            RemoveFree(page, order);
+            page = Split(page, partOrder, order);
+            RemoveDirtyFree(LinearRegion.CountDirty(page, 1u << partOrder));
             Frames[page].State = PageState.Taken;
-            Frames[page].Order = (byte)order;
+            Frames[page].Order = (byte)partOrder;
             return true;
         }
         page = PageFrame.None;
@@ -412,59 +484,5 @@ internal unsafe struct Zone
         }
         head = PageFrame.None;
         return false;
-    }
-
-    /// <summary>Walks every list and checks it against the frames and the counters. Throws where something is wrong; takes the lock.</summary>
-    internal void Verify()
-    {
-        Lock.Acquire();
-        string? error = FindError();
-        Lock.Release();
-        if (error != null) throw new InvalidOperationException(error);
-    }
-
-    private readonly string? FindError()
-    {
-        uint free = 0;
-        for (int type = 0; type < Pageblock.TypeCount; type++)
-        {
-            for (int order = 0; order < LinearRegion.OrderCount; order++)
-            {
-                string? error = FindError((MigrateType)type, order, out uint count);
-                if (error != null) return error;
-                free += count << order;
-            }
-        }
-        return free == _freePages ? null : $"the zone has {free} free pages and says {_freePages}";
-    }
-
-    private readonly string? FindError(MigrateType type, int order, out uint count)
-    {
-        count = 0;
-        uint previous = PageFrame.None;
-        bool clean = false;
-        FreeArea area = _areas[AreaIndex(type, order)];
-        for (uint page = area.First; page != PageFrame.None; previous = page, page = Frames[page].Next)
-        {
-            PageFrame frame = Frames[page];
-            if (frame.State != PageState.Free) return $"page {page} is on the free list of order {order} and {frame.State}";
-            if (frame.Order != order) return $"page {page} of order {frame.Order} is on the free list of order {order}";
-            if (page % (1u << order) != 0) return $"free block at page {page} is not aligned to its order {order}";
-            if (frame.Previous != previous) return $"page {page}'s link back is {frame.Previous}, not {previous}";
-            for (uint inner = page + 1; inner < page + (1u << order); inner++)
-                if (Frames[inner].State != PageState.Inner) return $"page {inner} inside the free block at {page} is {Frames[inner].State}";
-            for (uint inner = page; inner < page + (1u << order); inner += Pageblock.Pages)
-                if (LinearRegion.TypeOf(inner) != type) return $"page {inner} of a {LinearRegion.TypeOf(inner)} pageblock is on the free list of {type} pages";
-            uint buddy = page ^ (1u << order);
-            if (order < LinearRegion.MaxOrder && Frames[buddy].State == PageState.Free && Frames[buddy].Order == order)
-                return $"pages {page} and {buddy} are free buddies of order {order} and not merged";
-            bool dirty = LinearRegion.AnyDirty(page, 1u << order);
-            if (dirty != frame.Dirty) return $"the block at page {page} says dirty: {frame.Dirty}, and is: {dirty}";
-            if (dirty && clean) return $"the dirty block at page {page} stands behind a clean one";
-            clean |= !dirty;
-            count++;
-        }
-        if (count != area.Count || previous != area.Last) return $"the free list of {type} pages of order {order} has {count} blocks and says {area.Count}";
-        return (OrdersFrom(order, type) >> order & 1) == (count == 0 ? 0UL : 1UL) ? null : $"the zone is wrong on whether it has {type} blocks of order {order}";
     }
 }

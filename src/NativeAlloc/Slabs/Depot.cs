@@ -49,6 +49,9 @@ internal struct Depot
 
     internal void PushEmpty(nint block) => _empty.Push<NoPause>(block);
 
+    /// <summary>Full and empty magazines that nobody needed since the last call: so many were left at any time (Bonwick and Adams' working set).</summary>
+    internal (int Full, int Empty) TakeUnneeded() => (_full.TakeLeast(), _empty.TakeLeast());
+
     /// <summary>A full magazine's block, or 0, for somebody who empties it: not counted as asked for.</summary>
     internal nint PopSurplus() => _full.Pop<NoPause>();
 
@@ -121,11 +124,21 @@ internal struct DepotStack
     /// <summary>Blocks on the stack, or a few more or less while threads are at it.</summary>
     private int _count;
 
+    /// <summary>The fewest of them since <see cref="TakeLeast"/>. Any thread; a lost update makes it a little too large.</summary>
+    private int _least;
+
     // The linear region has at most 2^44 bytes, which are 2^35 magazines of the smallest size; 28 bits are left for the tag.
     private const int NumberBits = 36;
     private const long NumberMask = (1L << NumberBits) - 1;
 
     internal readonly int Count => Math.Max(0, Volatile.Read(in _count));
+
+    internal int TakeLeast()
+    {
+        int least = Math.Min(Volatile.Read(ref _least), Count);
+        Volatile.Write(ref _least, Count);
+        return Math.Max(0, least);
+    }
 
     internal void Push<TPause>(nint block)
         where TPause : Depot.IPause
@@ -157,7 +170,8 @@ internal struct DepotStack
             TPause.BeforeStep();
             // What was read may be anything if the block is gone: then the head has changed, too.
             if (Interlocked.CompareExchange(ref _head, (head & ~NumberMask) | (below & NumberMask), head) != head) continue;
-            Interlocked.Decrement(ref _count);
+            int left = Interlocked.Decrement(ref _count);
+            if (left < Volatile.Read(ref _least)) Volatile.Write(ref _least, left);
             Volatile.Write(ref Magazine.Link(block), 0); // it may be the magazine's floor
             return block;
         }

@@ -55,13 +55,14 @@ internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacit
     internal nint FullTop(nint block) => block + BlockBytes;
 
     /// <summary>The slot just above a magazine's floor. Where capacities differ it is looked for, down from the top: in the few slots of a class of large objects.</summary>
-    internal nint BottomOf(nint top)
+    internal nint BottomOf(nint top) => IsFixed ? EmptyTop(BlockOf(top)) : LowestOf(top);
+
+    /// <summary>The slot just above the first 0 below a top: also in a magazine whose floor was raised (see <see cref="Recall"/>).</summary>
+    internal nint LowestOf(nint top)
     {
-        nint block = BlockOf(top);
-        if (IsFixed) return EmptyTop(block);
-        nint bottom = top;
-        while (bottom > block + sizeof(long) && ((nint*)bottom)[-1] != 0) bottom -= sizeof(long);
-        return bottom;
+        nint block = BlockOf(top), lowest = top;
+        while (lowest > block + sizeof(long) && ((nint*)lowest)[-1] != 0) lowest -= sizeof(long);
+        return lowest;
     }
 
     /// <summary>Objects that can still be pushed.</summary>

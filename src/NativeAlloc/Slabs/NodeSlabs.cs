@@ -36,6 +36,9 @@ internal unsafe struct NodeSlabs
 
     private uint _peakSlabCount;
 
+    /// <summary>The fewest free slabs since <see cref="TakeUnneeded"/>.</summary>
+    private uint _leastFree;
+
     internal void Initialize()
     {
         this = default;
@@ -66,6 +69,14 @@ internal unsafe struct NodeSlabs
         return PageFrame.None;
     }
 
+    /// <summary>Free slabs that nobody needed since the last call: so many there were at any time.</summary>
+    internal uint TakeUnneeded()
+    {
+        uint unneeded = Math.Min(_leastFree, Count(Free));
+        _leastFree = Count(Free);
+        return unneeded;
+    }
+
     internal void Add(PageFrame* frames, uint slab, int list)
     {
         Link(frames, slab, list);
@@ -75,7 +86,7 @@ internal unsafe struct NodeSlabs
 
     internal void Remove(PageFrame* frames, uint slab)
     {
-        _lists[frames[slab].List].Remove(frames, slab);
+        Unlink(frames, slab);
         Volatile.Write(ref _slabCount, _slabCount - 1);
     }
 
@@ -84,8 +95,14 @@ internal unsafe struct NodeSlabs
     {
         int list = ListOf(frames[slab].FreeObjects, objectsPerSlab);
         if (frames[slab].List == list) return;
-        _lists[frames[slab].List].Remove(frames, slab);
+        Unlink(frames, slab);
         Link(frames, slab, list);
+    }
+
+    private void Unlink(PageFrame* frames, uint slab)
+    {
+        _lists[frames[slab].List].Remove(frames, slab);
+        _leastFree = Math.Min(_leastFree, Count(Free));
     }
 
     private void Link(PageFrame* frames, uint slab, int list)

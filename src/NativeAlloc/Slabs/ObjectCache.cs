@@ -231,11 +231,11 @@ internal unsafe struct ObjectCache
         surplus = slab;
     }
 
-    /// <summary>Takes all free slabs of a node out; its lock is held. The list goes to <see cref="GiveSlabs"/> after its release.</summary>
-    internal readonly uint TakeFreeSlabs(CacheNode* node)
+    /// <summary>Takes free slabs of a node out, so many at most; its lock is held. The list goes to <see cref="GiveSlabs"/> after its release.</summary>
+    internal readonly uint TakeFreeSlabs(CacheNode* node, uint most = uint.MaxValue)
     {
         uint surplus = PageFrame.None;
-        while (node->Slabs.First(NodeSlabs.Free) is var slab && slab != PageFrame.None) RemoveFreeSlab(node, slab, ref surplus);
+        for (; most != 0 && node->Slabs.First(NodeSlabs.Free) is var slab && slab != PageFrame.None; most--) RemoveFreeSlab(node, slab, ref surplus);
         return surplus;
     }
 

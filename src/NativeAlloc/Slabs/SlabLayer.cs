@@ -29,7 +29,7 @@ namespace NativeAlloc.Slabs;
 /// after many others. It costs the fast paths nothing, as the class byte of a page says which magazine Free pushes onto; and a program of one thread nothing at all, as the pages of a cache get the
 /// return side's byte only when a second thread turns up.</para>
 /// </remarks>
-internal static unsafe class SlabLayer
+internal static unsafe partial class SlabLayer
 {
     /// <summary>Magazines that a thread can have loaded: a page's class is one byte.</summary>
     internal const int MaxCaches = 256;
@@ -77,7 +77,7 @@ internal static unsafe class SlabLayer
         s_nodes = s_caches + MaxCaches * ObjectCache.Bytes;
         for (int index = 1; index < SizeClasses.Count; index++) Initialize(index, SizeClasses.BytesOf(index), withMagazines: true, null);
         for (int i = 0; i < MagazineCaches; i++) Initialize(FirstMagazineCache + i, (nuint)(Magazine.SmallestBlockBytes << i), withMagazines: false, null);
-        Reclaimer.SetCaches(&ReleaseCaches);
+        Reclaimer.SetCaches(&Release);
     }
 
     /// <summary>Makes a cache at an index that has none.</summary>
@@ -122,11 +122,30 @@ internal static unsafe class SlabLayer
     /// <summary>An object of a cache for a thread whose loaded magazine is empty, or that has no block. Null when there is no memory.</summary>
     internal static void* AllocMiss(void* block, int index)
     {
+        Decay.Note();
         ObjectCache* cache = CacheAt(index);
         ThreadPages* own = ThreadPages.Of(block);
         if (block == null || cache->Magazine.Capacity == 0) return cache->AllocDirect(own);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         CacheNode* node = cache->NodeOf(own);
+        while (magazines->TryEnter())
+        {
+            void* pointer = AllocInside(cache, node, block, out int slabs);
+            magazines->Leave();
+            if (pointer != null) return pointer;
+            // After growing everything is looked at anew: a constructor is user code, and may have used this very cache.
+            if (slabs == 0 || !TryGrow(cache, ref node, block, slabs)) break;
+        }
+        return cache->AllocDirect(own); // around the magazines
+    }
+
+    // An object out of the thread's magazines. Null where none is left in the node's slabs, with the number of slabs that are worth making; or, with 0 of them, where there is no memory for a magazine.
+    private static void* AllocInside(ObjectCache* cache, CacheNode* node, void* block, out int slabs)
+    {
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        ThreadPages* own = ThreadPages.Of(block);
+        int index = cache->Index;
+        slabs = 0;
         while (true)
         {
             nint loaded = magazines->Loaded(index);
@@ -146,20 +165,17 @@ internal static unsafe class SlabLayer
             if (loaded == s_noMagazine)
             {
                 nint empty = TakeEmpty(cache, node, own);
-                if (empty == 0) return cache->AllocDirect(own);
+                if (empty == 0) return null;
                 loaded = cache->Magazine.MakeEmpty(empty, cache->CapacityNow(node));
                 magazines->SetLoaded(index, loaded);
             }
             int room = cache->Magazine.RoomOf(loaded), wanted = magazines->NextRefill(index, room);
             int taken = Refill(cache, node, own, loaded, wanted, isWhole: wanted == room);
             Volatile.Write(ref magazines->SlabExchanges, magazines->SlabExchanges + 1);
-            if (taken == 0 && !TryGrow(cache, ref node, block, isWhole: wanted == room))
-            {
-                taken = cache->TryTakeAnywhere((nint*)loaded, wanted);
-                if (taken == 0) return null;
-            }
-            // After growing everything is looked at anew: a constructor is user code, and may have used this very cache.
             if (taken != 0) return Pop(magazines, index, loaded + taken * sizeof(nint));
+            slabs = wanted == room ? (int)(cache->BulkOf(node) * (uint)cache->CapacityNow(node) / cache->ObjectsPerSlab) : 1;
+            slabs = Math.Clamp(slabs, 1, MostSlabsAtOnce);
+            return null;
         }
     }
 
@@ -213,13 +229,11 @@ internal static unsafe class SlabLayer
         return taken;
     }
 
-    private static bool TryGrow(ObjectCache* cache, ref CacheNode* node, void* block, bool isWhole)
+    private static bool TryGrow(ObjectCache* cache, ref CacheNode* node, void* block, int slabs)
     {
         ThreadPages* own = ThreadPages.Of(block);
         if (PageLayer.ShouldReap(own, cache->SlabOrder)) Reap(block, cache->Index);
-        int capacity = cache->CapacityNow(node);
-        int slabs = isWhole ? (int)(cache->BulkOf(node) * (uint)capacity / cache->ObjectsPerSlab) : 1;
-        if (!cache->TryMakeSlabs(own, Math.Clamp(slabs, 1, MostSlabsAtOnce), out CacheNode* grown)) return false;
+        if (!cache->TryMakeSlabs(own, slabs, out CacheNode* grown)) return false;
         node = grown;
         return true;
     }
@@ -228,15 +242,25 @@ internal static unsafe class SlabLayer
     /// <param name="side">The class byte of the object's page.</param>
     internal static void FreeMiss(void* block, int side, void* pointer)
     {
+        Decay.Note();
         int index = IndexOfClass(side);
         ObjectCache* cache = CacheAt(index);
         ThreadPages* own = ThreadPages.Of(block);
-        if (block == null || cache->Magazine.Capacity == 0)
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        if (block == null || cache->Magazine.Capacity == 0 || !magazines->TryEnter())
         {
             cache->FreeDirect(own, pointer);
             return;
         }
+        FreeInside(cache, block, side, pointer);
+        magazines->Leave();
+    }
+
+    private static void FreeInside(ObjectCache* cache, void* block, int side, void* pointer)
+    {
+        int index = cache->Index;
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        ThreadPages* own = ThreadPages.Of(block);
         nint loaded = magazines->Loaded(side), previous = magazines->Previous(index);
         if (loaded != s_noMagazine && !cache->Magazine.IsFull(loaded))
         {
@@ -335,6 +359,8 @@ internal static unsafe class SlabLayer
     private static void Reap(void* block, int exceptIndex)
     {
         ThreadPages* own = ThreadPages.Of(block);
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        if (!magazines->TryEnter()) return; // somebody is doing the same already
         for (int index = 1; index < EndOfCaches; index++)
         {
             // A cache of one slab has little to give, and would take a fresh page for its next object.
@@ -346,6 +372,7 @@ internal static unsafe class SlabLayer
             }
             CacheAt(index)->Leave();
         }
+        magazines->Leave();
     }
 
     /// <summary>Whether there is a cache at an index.</summary>
@@ -355,16 +382,66 @@ internal static unsafe class SlabLayer
     internal static void Drain(void* block)
     {
         ThreadPages* own = ThreadPages.Of(block);
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        magazines->Enter();
         for (int index = 1; index < EndOfCaches; index++)
         {
             if (!CacheAt(index)->TryEnter()) continue;
             DrainMagazines(block, own, index);
             CacheAt(index)->Leave();
         }
+        magazines->Leave();
         PageLayer.Drain(own);
     }
 
-    /// <summary>Gives the caches of the calling thread, of threads that have ended, of the depots, and every free slab back to the page layer.</summary>
+    /// <summary>Puts what the calling thread's magazines hold of a cache back into slabs. Returns the pages given back.</summary>
+    internal static uint DrainOwn(void* block, int index)
+    {
+        if (block == null) return 0;
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        magazines->Enter();
+        uint pages = DrainMagazines(block, null, index);
+        magazines->Leave();
+        return pages;
+    }
+
+    /// <summary>
+    /// Puts nearly all that the magazines of other threads hold back into slabs, without their doing, class by class: of what they have not used since the last call. See <see cref="Recall"/>.
+    /// </summary>
+    /// <param name="all">Also what they have used.</param>
+    /// <returns>True if there is more that a later call may get.</returns>
+    internal static bool DrainIdleThreads(bool all) => Recall.Run(all);
+
+    // What reclaim asks for: everything, or what nobody needed since the last time.
+    private static void Release(bool all)
+    {
+        if (all) ReleaseCaches();
+        else ReleaseUnneeded();
+    }
+
+    // What threads did not use, magazines that lay in the depots all the time, and slabs that were free all the time.
+    private static void ReleaseUnneeded()
+    {
+        DrainIdleThreads(all: false);
+        for (int index = 1; index < EndOfCaches; index++)
+        {
+            ObjectCache* cache = CacheAt(index);
+            if (!cache->TryEnter()) continue;
+            for (int i = 0; i < ObjectCache.NodeCount; i++)
+            {
+                CacheNode* node = cache->Node(i);
+                (int full, int empty) = node->Depot.TakeUnneeded();
+                DrainDepot(cache, node, null, full, empty);
+                node->Lock.Acquire();
+                uint surplus = cache->TakeFreeSlabs(node, node->Slabs.TakeUnneeded());
+                node->Lock.Release();
+                cache->GiveSlabs(null, surplus);
+            }
+            cache->Leave();
+        }
+    }
+
+    /// <summary>Gives the caches of all threads, those that have ended included, of the depots, and every free slab back to the page layer.</summary>
     private static void ReleaseCaches()
     {
         void* block = CurrentThread.t_block;
@@ -375,6 +452,7 @@ internal static unsafe class SlabLayer
             Drain(dead);
             ThreadRegistry.Release(dead);
         }
+        DrainIdleThreads(all: true);
         for (int index = 1; index < EndOfCaches; index++)
         {
             if (!CacheAt(index)->TryEnter()) continue;
@@ -404,11 +482,12 @@ internal static unsafe class SlabLayer
         return pages;
     }
 
-    /// <summary>Empties the magazines that a thread has of a cache. Only for the thread's owner, or where nobody uses the cache any more. Returns the pages given back.</summary>
+    /// <summary>Empties the magazines that a thread has of a cache. Only for the thread's owner, inside, or where nobody uses the cache any more. Returns the pages given back.</summary>
     internal static uint DrainMagazines(void* block, ThreadPages* own, int index)
     {
         ObjectCache* cache = CacheAt(index);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
+        Debug.Assert(!magazines->Raised.Contains(index) && magazines->Recalled.Find(index) == null, "what was recalled is settled");
         uint pages = Empty(cache, own, magazines->TakeLoaded(index)) + Empty(cache, own, magazines->TakePrevious(index));
         return ReturnSideOf(index) == index ? pages : pages + Empty(cache, own, magazines->TakeLoaded(ReturnSideOf(index)));
     }
@@ -417,14 +496,17 @@ internal static unsafe class SlabLayer
     internal static uint DrainDepots(ObjectCache* cache, ThreadPages* own)
     {
         uint pages = 0;
-        for (int index = 0; index < ObjectCache.NodeCount; index++)
-        {
-            CacheNode* node = cache->Node(index);
-            Depot* depot = &node->Depot;
-            nint block;
-            while ((block = Counted(cache, node, depot->PopSurplus())) != 0) pages += Empty(cache, own, cache->Magazine.FullTop(block));
-            while ((block = depot->PopEmpty()) != 0) FreeMagazine(cache, own, block);
-        }
+        for (int index = 0; index < ObjectCache.NodeCount; index++) pages += DrainDepot(cache, cache->Node(index), own, int.MaxValue, int.MaxValue);
+        return pages;
+    }
+
+    // Empties a depot of so many full and empty magazines.
+    private static uint DrainDepot(ObjectCache* cache, CacheNode* node, ThreadPages* own, int full, int empty)
+    {
+        uint pages = 0;
+        nint block;
+        for (; full > 0 && (block = Counted(cache, node, node->Depot.PopSurplus())) != 0; full--) pages += Empty(cache, own, cache->Magazine.FullTop(block));
+        for (; empty > 0 && (block = node->Depot.PopEmpty()) != 0; empty--) FreeMagazine(cache, own, block);
         return pages;
     }
 
@@ -440,8 +522,8 @@ internal static unsafe class SlabLayer
     private static ObjectCache* MagazineCacheOf(ObjectCache* cache) =>
         CacheAt(FirstMagazineCache + BitOperations.Log2((uint)(cache->Magazine.BlockBytes / Magazine.SmallestBlockBytes)));
 
-    // Puts a magazine's objects into their slabs, then the magazine into its own. Returns the pages given back.
-    private static uint Empty(ObjectCache* cache, ThreadPages* own, nint top)
+    /// <summary>Puts a magazine's objects into their slabs, then the magazine into its own. Returns the pages given back.</summary>
+    internal static uint Empty(ObjectCache* cache, ThreadPages* own, nint top)
     {
         if (top == s_noMagazine || top == 0) return 0; // 0: a block that is being set up
         nint block = cache->Magazine.BlockOf(top);
@@ -468,66 +550,5 @@ internal static unsafe class SlabLayer
         Debug.Assert(!CacheAt(index)->Magazine.IsFull(top), "there is room to push");
         *(void**)top = pointer;
         magazines->SetLoaded(index, top + sizeof(nint));
-    }
-
-    // ── seeing inside ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// <summary>Where a cache's objects are. The threads' magazines are read while they are in use, so the figures are estimates then.</summary>
-    internal static CacheFigures Count(int index)
-    {
-        ObjectCache* cache = CacheAt(index);
-        long inMagazines = 0, inSlabs = 0, slabs = 0, active = 0;
-        for (int i = 0; i < ThreadRegistry.Count; i++)
-        {
-            ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
-            inMagazines += CountIn(cache, magazines->Loaded(index)) + CountIn(cache, magazines->Previous(index));
-            if (ReturnSideOf(index) != index) inMagazines += CountIn(cache, magazines->Loaded(ReturnSideOf(index)));
-        }
-        for (int i = 0; i < ObjectCache.NodeCount; i++)
-        {
-            CacheNode* node = cache->Node(i);
-            node->Lock.Acquire();
-            inSlabs += (long)node->Slabs.FreeObjects;
-            slabs += node->Slabs.SlabCount;
-            active += node->Slabs.SlabCount - node->Slabs.Count(NodeSlabs.Free);
-            node->Lock.Release();
-            inMagazines += cache->InDepot(node);
-        }
-        return new CacheFigures(inMagazines, inSlabs, Math.Max(0, slabs * cache->ObjectsPerSlab - inSlabs - inMagazines), slabs, active);
-    }
-
-    /// <summary>What misses of the fast paths came to, over all threads.</summary>
-    internal static void CountExchanges(out long depot, out long slabs)
-    {
-        depot = slabs = 0;
-        for (int i = 0; i < ThreadRegistry.Count; i++)
-        {
-            ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
-            depot += (long)Volatile.Read(ref magazines->DepotExchanges);
-            slabs += (long)Volatile.Read(ref magazines->SlabExchanges);
-        }
-    }
-
-    // A block that is being set up has tops of 0.
-    private static int CountIn(ObjectCache* cache, nint top) => top == 0 || top == s_noMagazine ? 0 : cache->Magazine.CountOf(top);
-
-    /// <summary>Objects of a cache by where they are, and its slabs: all, and those of which an object is in use.</summary>
-    internal readonly record struct CacheFigures(long InMagazines, long InSlabs, long Live, long Slabs, long ActiveSlabs);
-
-    /// <summary>Checks every cache. Throws where something is wrong.</summary>
-    internal static void Verify()
-    {
-        for (int index = 1; index < EndOfCaches; index++)
-        {
-            if (!CacheAt(index)->TryEnter()) continue;
-            try
-            {
-                CacheAt(index)->Verify();
-            }
-            finally
-            {
-                CacheAt(index)->Leave();
-            }
-        }
     }
 }

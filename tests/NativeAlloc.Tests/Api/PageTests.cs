@@ -66,7 +66,7 @@ public sealed unsafe class PageTests : LeakCheckedTests
     [Fact]
     public void Blocks_of_the_allocator_lie_in_pages_too()
     {
-        foreach (nuint bytes in new nuint[] { 1, 100, 5000, Sizes.LargestSlab, Sizes.LargestSlab + 1, Sizes.LargestPages })
+        foreach (nuint bytes in new nuint[] { 1, 100, 5000, Sizes.LargestSlab, Sizes.LargestSlab + 1, Sizes.MiB })
         {
             byte* block = (byte*)NativeAllocator.Alloc(bytes);
             Page page = PageAllocator.PageOf(block);

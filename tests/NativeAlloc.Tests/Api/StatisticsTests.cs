@@ -1,4 +1,7 @@
+using NativeAlloc.Os;
 using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Os;
+using NativeAlloc.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Api;
@@ -119,10 +122,10 @@ public sealed unsafe class StatisticsTests : LeakCheckedTests
         NativeAllocator.Free(small);
         Assert.Equal(before.CachedBytes + bytes, NativeAllocator.GetStatistics().CachedBytes);
 
-        void* large = NativeAllocator.Alloc(5 * Sizes.MiB);
+        void* large = NativeAllocator.Alloc(Sizes.MiB);
         before = NativeAllocator.GetStatistics();
         NativeAllocator.Free(large);
-        Assert.Equal(before.FreePageBytes + 5 * Sizes.MiB, NativeAllocator.GetStatistics().FreePageBytes);
+        Assert.Equal(before.FreePageBytes + Sizes.MiB, NativeAllocator.GetStatistics().FreePageBytes);
     }
 
     [Fact]
@@ -157,5 +160,88 @@ public sealed unsafe class StatisticsTests : LeakCheckedTests
         long before = NativeAllocator.GetStatistics().Adoptions;
         NativeAllocator.Trim();
         Assert.Equal(before, NativeAllocator.GetStatistics().Adoptions);
+    }
+
+    [Fact]
+    public void What_is_cached_is_told_layer_by_layer()
+    {
+        NativeAllocator.Trim();
+        void* page = PageAllocator.GetFreePage(), small = NativeAllocator.Alloc(1000);
+        nuint bytes = NativeAllocator.UsableSize(small);
+        AllocatorStatistics before = NativeAllocator.GetStatistics();
+        NativeAllocator.Free(small);
+        PageAllocator.FreePage(page);
+        AllocatorStatistics after = NativeAllocator.GetStatistics();
+        Assert.Equal(before.MagazineBytes + bytes, after.MagazineBytes);
+        Assert.Equal(before.HotPageBytes + PageAllocator.PageSize, after.HotPageBytes);
+        Assert.Equal(after.MagazineBytes + after.HotPageBytes, after.CachedBytes);
+    }
+
+    [Fact]
+    public void Free_pages_are_dirty_until_they_are_purged()
+    {
+        NativeAllocator.Trim();
+        Assert.Equal((nuint)0, NativeAllocator.GetStatistics().DirtyFreeBytes);
+        void* large = NativeAllocator.Alloc(Sizes.MiB);
+        Assert.Equal((nuint)0, NativeAllocator.GetStatistics().DirtyFreeBytes); // what is taken is not free
+        NativeAllocator.Free(large);
+        AllocatorStatistics before = NativeAllocator.GetStatistics();
+        Assert.Equal(Sizes.MiB, before.DirtyFreeBytes);
+        NativeAllocator.Trim();
+        AllocatorStatistics after = NativeAllocator.GetStatistics();
+        Assert.Equal((nuint)0, after.DirtyFreeBytes);
+        Assert.InRange(after.PurgedBytes - before.PurgedBytes, Sizes.MiB, nuint.MaxValue);
+    }
+
+    [Theory]
+    [InlineData(100, 1000)]
+    [InlineData(1000, 100)]
+    [InlineData(1000, 100_000)]
+    [InlineData(100_000, 200_000)]
+    [InlineData(200_000, 500)]
+    public void What_realloc_copies_is_counted(uint from, uint to)
+    {
+        void* block = NativeAllocator.Alloc(from);
+        nuint bytes = NativeAllocator.UsableSize(block), before = NativeAllocator.GetStatistics().ReallocCopiedBytes;
+        block = NativeAllocator.Realloc(block, bytes); // stays where it is
+        Assert.Equal(before, NativeAllocator.GetStatistics().ReallocCopiedBytes);
+        block = NativeAllocator.Realloc(block, to);
+        NativeAllocator.Free(block);
+        Assert.Equal(before + Math.Min(bytes, to), NativeAllocator.GetStatistics().ReallocCopiedBytes);
+    }
+
+    [Fact]
+    public void Memory_that_realloc_moves_is_counted_as_moved_and_where_the_system_moves_none_as_copied()
+    {
+        AllocatorStatistics before = NativeAllocator.GetStatistics();
+        NativeAllocator.Free(NativeAllocator.Realloc(NativeAllocator.Alloc(Sizes.MiB), 70 * Sizes.MiB));
+        AllocatorStatistics moved = NativeAllocator.GetStatistics();
+        Assert.Equal(before.MovedBytes + Sizes.MiB, moved.MovedBytes);
+        Assert.Equal(before.ReallocCopiedBytes, moved.ReallocCopiedBytes);
+
+        NativeAllocator.ReleaseThreadCache(); // a thread that has no block to count in
+        using (new InjectedFaults(OsCall.Move))
+            NativeAllocator.Free(NativeAllocator.Realloc(NativeAllocator.Alloc(Sizes.MiB), 70 * Sizes.MiB));
+        Assert.True(CurrentThread.t_block == null);
+        AllocatorStatistics copied = NativeAllocator.GetStatistics();
+        Assert.Equal(moved.MovedBytes, copied.MovedBytes);
+        Assert.Equal(moved.ReallocCopiedBytes + Sizes.MiB, copied.ReallocCopiedBytes);
+    }
+
+    [Fact]
+    public void What_a_thread_copied_stays_counted_when_it_has_ended()
+    {
+        nuint before = NativeAllocator.GetStatistics().ReallocCopiedBytes, bytes = 0;
+        for (int i = 0; i < 3; i++)
+        {
+            TestThread.RunOnNew(() =>
+            {
+                void* block = NativeAllocator.Alloc(1000);
+                bytes += NativeAllocator.UsableSize(block);
+                NativeAllocator.Free(NativeAllocator.Realloc(block, 5000));
+            });
+        }
+        NativeAllocator.Trim();
+        Assert.Equal(before + bytes, NativeAllocator.GetStatistics().ReallocCopiedBytes);
     }
 }

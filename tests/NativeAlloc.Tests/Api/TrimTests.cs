@@ -1,5 +1,7 @@
+using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Api;
@@ -72,6 +74,67 @@ public sealed unsafe class TrimTests : LeakCheckedTests
         Assert.Equal(before.CachedBytes, after.CachedBytes);
         Assert.Equal(before.SlabFreeBytes, after.SlabFreeBytes);
         Assert.Equal(before.ResidentEstimateBytes, after.ResidentEstimateBytes);
+    }
+
+    [Fact]
+    public void Several_at_once_and_during_everything_else_lose_nothing()
+    {
+        const int Workers = 2, Trimmers = 2;
+        int working = Workers;
+        TestThreads.RunTogether(Workers + Trimmers, number =>
+        {
+            if (number >= Workers)
+            {
+                while (Volatile.Read(ref working) != 0) NativeAllocator.Trim();
+                return;
+            }
+            try
+            {
+                Random random = new(number);
+                (nint Block, int Bytes)[] held = new (nint, int)[300];
+                for (int step = 0; step < 60_000 + held.Length; step++)
+                {
+                    int index = step < 60_000 ? random.Next(held.Length) : step - 60_000;
+                    (nint block, int bytes) = held[index];
+                    if (block != 0) Pattern.Check((void*)block, (nuint)bytes, (ulong)index);
+                    NativeAllocator.Free((void*)block);
+                    held[index] = default;
+                    if (step >= 60_000) continue;
+                    bytes = random.Next(200) == 0 ? random.Next(1 << 20) : random.Next(20) == 0 ? random.Next(70_000) : random.Next(1000);
+                    held[index] = ((nint)NativeAllocator.Alloc((nuint)bytes), bytes);
+                    Pattern.Fill((void*)held[index].Block, (nuint)bytes, (ulong)index);
+                }
+            }
+            finally
+            {
+                Interlocked.Decrement(ref working);
+            }
+        });
+    }
+
+    [Fact]
+    public void A_shrinker_may_trim()
+    {
+        nuint returned = 0;
+        using (PageAllocator.RegisterShrinker(_ =>
+        {
+            Touch(5000);
+            returned = NativeAllocator.Trim();
+            return returned;
+        }))
+        {
+            Assert.True(Reclaimer.Run(1, out Exception? error));
+            Assert.Null(error);
+        }
+        Assert.True(returned >= Volume);
+    }
+
+    [Fact]
+    public void Finalizers_and_the_end_of_a_process_may_trim_while_other_threads_are_at_work()
+    {
+        string[] lines = ChildProcess.RunHost(TrimAtExit.Name).ShouldSucceed().Output.Split('\n');
+        Assert.True(int.Parse(lines[0], System.Globalization.CultureInfo.InvariantCulture) > 0);
+        Assert.Equal(TrimAtExit.LastWord, lines[1]);
     }
 
     private static void Touch(nuint blockBytes)

@@ -1,3 +1,4 @@
+using NativeAlloc.Os;
 using NativeAlloc.Mapping;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
@@ -82,14 +83,14 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
     public void Blocks_grow_from_1_MiB_to_16_GiB_by_moving_pages_and_without_touching_any()
     {
         nuint last = (nuint)1 << 34;
-        long resident = ProcessMemory.ResidentBytes(), moved = AreaMemory.MovedBytes;
+        long resident = ProcessMemory.ResidentBytes(), moved = SystemCounters.MovedBytes;
         // Two that stand in each other's way.
         SparseBlock[] blocks = [new(Vmalloc.Alloc(Sizes.MiB), Sizes.MiB, 1), new(Vmalloc.Alloc(Sizes.MiB), Sizes.MiB, 2)];
         while (blocks[^1].Bytes < last)
         {
             foreach (SparseBlock block in blocks) block.Resized(Vmalloc.Realloc(block.Address, 2 * block.Bytes), 2 * block.Bytes);
         }
-        Assert.True(AreaMemory.MovedBytes - moved >= (long)Sizes.GiB, "the blocks stood where they were nearly all the time, so nothing can be proved");
+        Assert.True(SystemCounters.MovedBytes - moved >= (long)Sizes.GiB, "the blocks stood where they were nearly all the time, so nothing can be proved");
         Assert.InRange(ProcessMemory.ResidentBytes() - resident, long.MinValue, (long)Sizes.GiB);
         foreach (SparseBlock block in blocks)
         {

@@ -17,9 +17,9 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
     public void The_memory_of_free_pages_is_moved_and_their_frames_are_clean()
     {
         using Donor donor = new(16 * Sizes.MiB);
-        long moved = AreaMemory.MovedBytes;
+        long moved = SystemCounters.MovedBytes;
         byte* block = (byte*)Alloc(20 * Sizes.MiB);
-        Assert.True(AreaMemory.MovedBytes - moved >= (long)(16 * Sizes.MiB));
+        Assert.True(SystemCounters.MovedBytes - moved >= (long)(16 * Sizes.MiB));
         Assert.Equal(16 * Sizes.MiB, ResidentMemory.PagesAt((nuint)block, 20 * Sizes.MiB) * VirtualMemory.PageBytes); // it came along
         Assert.Equal(0u, donor.DirtyPages);
         Assert.True(donor.ReadsAsZero, "the old contents are still where they were");
@@ -171,7 +171,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
             else held.Add((nint)page);
         }
         NativeAllocator.Trim();
-        long moved = AreaMemory.MovedBytes;
+        long moved = SystemCounters.MovedBytes;
         using (new InjectedFaults(OsCall.Commit))
         {
             for (int order = PageAllocator.MaxOrder; order >= 0; order--)
@@ -184,10 +184,10 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
 
             byte* area = (byte*)Vmalloc.Alloc(Wanted * Page);
             uint runs = AreaRuns.Count(AreaOf(area));
-            TestContext.Current.SendDiagnosticMessage($"64 MiB from {runs} runs, {AreaMemory.MovedBytes - moved} bytes moved, {MappingBudget.InUse} mappings in use of {MappingBudget.Limit}");
+            TestContext.Current.SendDiagnosticMessage($"64 MiB from {runs} runs, {SystemCounters.MovedBytes - moved} bytes moved, {MappingBudget.InUse} mappings in use of {MappingBudget.Limit}");
             uint single = (uint)Enumerable.Range(0, (int)runs).Count(run => AreaRuns.BytesOf(AreaOf(area), (uint)run) == Page);
             Assert.Equal(Wanted, single);
-            Assert.Equal((long)(Wanted * Page), AreaMemory.MovedBytes - moved);
+            Assert.Equal((long)(Wanted * Page), SystemCounters.MovedBytes - moved);
             Pattern.Fill(area, Wanted * Page, 5);
             Pattern.Check(area, Wanted * Page, 5);
             nint[] clean = [.. scattered.Where(page => !LinearRegion.IsDirty((uint)LinearRegion.PageIndexOf((void*)page)))];
@@ -213,7 +213,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
             nint[] all = new nint[2 * count];
             for (int i = 0; i < all.Length; i++)
             {
-                all[i] = (nint)NativeAllocator.AlignedAlloc(PageblockBytes, PageblockBytes);
+                all[i] = (nint)PageAllocator.GetFreePages(Pageblock.Order);
                 Pattern.Fill((void*)all[i], PageblockBytes, Donor.Id);
             }
             Array.Sort(all);

@@ -136,15 +136,15 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         byte* block = (byte*)Alloc(Part, source: AreaSource.Fresh);
         byte* behind = (byte*)Alloc(Part, source: AreaSource.Fresh); // may stand in the way
         Pattern.Fill(block, Part, 1);
-        long moved = AreaMemory.MovedBytes;
+        long moved = SystemCounters.MovedBytes;
         byte* grown = (byte*)Areas.Realloc(block, 3 * Part);
         Assert.True(grown != block, "there was room, so nothing can be proved");
-        Assert.Equal(moved + (long)Part, AreaMemory.MovedBytes);
+        Assert.Equal(moved + (long)Part, SystemCounters.MovedBytes);
         Assert.False(Areas.TryFree(block));
         Pattern.Check(grown, Part, 1);
         Pattern.Fill(grown, 3 * Part, 2);
         Assert.True(Areas.Realloc(grown, 5 * Part) == grown, "room was left to grow into");
-        Assert.Equal(moved + (long)Part, AreaMemory.MovedBytes);
+        Assert.Equal(moved + (long)Part, SystemCounters.MovedBytes);
         Pattern.Check(grown, 3 * Part, 2);
         Assert.Equal(5 * Part, Areas.UsableBytes(grown));
         Assert.True(Areas.Realloc(grown, Page) == grown);

@@ -20,7 +20,7 @@ internal sealed unsafe class Donor : IDisposable
         NativeAllocator.Trim();
         _small = NativeAllocator.Alloc(8);
         _bytes = bytes;
-        _address = (byte*)NativeAllocator.Alloc(bytes);
+        _address = (byte*)PageAllocator.AllocExact(bytes);
         FirstPage = (uint)LinearRegion.PageIndexOf(_address);
         Pattern.Fill(_address, bytes, Id);
         NativeAllocator.Free(_address);

@@ -78,7 +78,7 @@ public sealed unsafe class DrainThreadsTests
         Assert.True(PageLayer.TryTakePages(own, 1, MemoryChoice.UsedFirst, out uint page));
         PageLayer.GivePages(own, page, 1);
         int count = own->Count;
-        own->SetClaimed(true);
+        own->Claim();
         Assert.False(PageBlocks.TryTakeHot(own, out _));
         Assert.True(PageLayer.TryTakePages(own, 1, MemoryChoice.UsedFirst, out uint other));
         Assert.Equal(count, own->Count); // neither taken from the list
@@ -87,9 +87,36 @@ public sealed unsafe class DrainThreadsTests
         Assert.Equal(count, own->Count); // nor given to it
         PageLayer.Drain(own);
         Assert.Equal(count, own->Count);
-        own->SetClaimed(false);
+        own->EndClaim(park: false);
         PageLayer.Drain(own);
         Assert.Equal(used, UsedPages());
+    }
+
+    [Fact]
+    public void A_list_that_is_parked_is_gone_round_by_fast_paths_until_its_owner_comes_by_a_slow_one()
+    {
+        using TestThread idle = new();
+        nint own = 0;
+        idle.Run(() => own = (nint)ThreadPages.Of(NativeAllocator.GetBlock()));
+        ThreadPages* lists = (ThreadPages*)own;
+        PageLayer.DrainThreads();
+        Assert.True(PageLayer.TryParkThreads());
+        Assert.True(lists->IsParked);
+        PageLayer.DrainIdleThreads();
+        PageLayer.DrainThreads();
+        Assert.True(lists->IsParked); // there was nothing to drain
+        idle.Run(() =>
+        {
+            Assert.False(lists->TryEnter());
+            Assert.True(lists->IsParked);
+            Assert.True(lists->TryUnparkAndEnter());
+            Assert.False(PageLayer.TryParkThreads()); // not while it is in use
+            lists->Leave();
+            Assert.True(lists->TryEnter());
+            lists->Leave();
+        });
+        Assert.True(PageLayer.TryParkThreads());
+        PageLayer.DrainThreads();
     }
 
     [Fact]
@@ -120,7 +147,9 @@ public sealed unsafe class DrainThreadsTests
                 for (int round = 0; Volatile.Read(ref working) != 0; round++)
                 {
                     nuint before = PageLayer.CountHotPages();
-                    PageLayer.DrainThreads();
+                    if (round % 3 == 0) PageLayer.TryParkThreads();
+                    else if (round % 3 == 1) PageLayer.DrainIdleThreads();
+                    else PageLayer.DrainThreads();
                     if (before != 0) drained++;
                     if (round % 64 == 0) PageLayer.Purge();
                 }

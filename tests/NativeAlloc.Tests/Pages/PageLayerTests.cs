@@ -269,11 +269,11 @@ public sealed unsafe class PageLayerTests : IDisposable
         Assert.True(PageLayer.TryTakePages(null, Count, MemoryChoice.UsedFirst, out uint page));
         Bytes(page, Count).Fill(0xEE);
         PageLayer.GivePages(page, Count);
-        long purgedBefore = PageLayer.PurgedBytes;
+        long purgedBefore = SystemCounters.PurgedBytes;
         uint dirty = DirtyPages();
         nuint purged = PageLayer.Purge();
         Assert.True(purged >= Count * LinearRegion.PageBytes, $"{purged} bytes were purged");
-        Assert.Equal(purgedBefore + (long)purged, PageLayer.PurgedBytes);
+        Assert.Equal(purgedBefore + (long)purged, SystemCounters.PurgedBytes);
         Assert.Equal(dirty - (uint)(purged / LinearRegion.PageBytes), DirtyPages());
         Assert.False(LinearRegion.AnyDirty(page, Count));
         Assert.False(Bytes(page, Count).ContainsAnyExcept((byte)0), "a purged page is not zero");
@@ -314,7 +314,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Bytes(page, 8).Fill(0x44);
         PageLayer.GivePages(page, 8);
         uint dirty = DirtyPages();
-        using (new InjectedFaults(OsCall.Purge)) Assert.Equal(0u, PageLayer.Purge());
+        using (new InjectedFaults(OsCall.Purge, OsCall.PurgeSection)) Assert.Equal(0u, PageLayer.Purge());
         Assert.Equal(dirty, DirtyPages());
         Assert.Equal(_usedBefore, UsedPages());
         TestZone.Normal->Verify();

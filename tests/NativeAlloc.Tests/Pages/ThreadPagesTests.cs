@@ -31,12 +31,12 @@ public sealed unsafe class ThreadPagesTests
         ThreadPages pages = default;
         Assert.True(pages.TryEnter());
         Assert.True(pages.IsInside);
-        pages.SetClaimed(true); // who claims finds the owner inside and goes on to the next
+        pages.Claim(); // who claims finds the owner inside and goes on to the next
         Assert.True(pages.IsInside);
         pages.Leave();
         Assert.False(pages.TryEnter());
         Assert.False(pages.IsInside); // a refused owner is seen outside
-        pages.SetClaimed(false);
+        pages.EndClaim(park: false);
         Assert.True(pages.TryEnter());
         pages.Leave();
         Assert.False(pages.IsInside);

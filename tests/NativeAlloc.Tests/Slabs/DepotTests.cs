@@ -51,6 +51,40 @@ public sealed unsafe class DepotTests : IDisposable
             }
         });
 
+    [Fact]
+    public void What_was_not_needed_since_the_last_time_is_the_fewest_there_were() => Properties.ForAllSequences(
+        Values.OneOf("push full", "push empty", "pop full", "pop empty", "ask"),
+        60,
+        operations =>
+        {
+            Depot depot = default;
+            Stack<nint> outside = new(_blocks.All);
+            (int Full, int Empty) least = default;
+            foreach (string operation in operations)
+            {
+                switch (operation)
+                {
+                    case "push full" when outside.TryPop(out nint block):
+                        depot.PushFull(block);
+                        break;
+                    case "push empty" when outside.TryPop(out nint block):
+                        depot.PushEmpty(block);
+                        break;
+                    case "pop full" when depot.PopFull() is var block and not 0:
+                        outside.Push(block);
+                        break;
+                    case "pop empty" when depot.PopEmpty() is var block and not 0:
+                        outside.Push(block);
+                        break;
+                    case "ask":
+                        Assert.Equal(least, depot.TakeUnneeded());
+                        least = (depot.FullCount, depot.EmptyCount);
+                        break;
+                }
+                least = (Math.Min(least.Full, depot.FullCount), Math.Min(least.Empty, depot.EmptyCount));
+            }
+        });
+
     [Theory]
     [InlineData(255)]
     [InlineData(254)]

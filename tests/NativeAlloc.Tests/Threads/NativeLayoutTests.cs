@@ -31,8 +31,10 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(CacheNode.Bytes, sizeof(CacheNode));
         Assert.Equal(ObjectCache.Bytes, sizeof(ObjectCache));
         Assert.Equal(8 + 4 * HotPages.Capacity, sizeof(HotPages));
-        Assert.Equal(4 * sizeof(int) + 7 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
+        Assert.Equal(4 * sizeof(int) + 8 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
         Assert.Equal(3 * sizeof(int), sizeof(Magazine));
+        Assert.Equal(SlabLayer.MaxCaches / 8, sizeof(SideSet));
+        Assert.Equal(2 * sizeof(long) + 2 * sizeof(int), sizeof(RecalledObject));
         Assert.Equal((512, 2048), (Magazine.SmallestBlockBytes, Magazine.LargestBlockBytes));
         Assert.Equal(64, LinearRegion.BitmapWords);
     }

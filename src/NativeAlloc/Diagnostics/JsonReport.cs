@@ -1,0 +1,72 @@
+using System.Text.Json;
+using NativeAlloc.Slabs;
+
+namespace NativeAlloc.Diagnostics;
+
+/// <summary>The statistics as one JSON object: each figure under its name, then the units by the same names, the zones, and the slab caches. Names of figures are those of the code; all others begin with a small letter.</summary>
+internal static class JsonReport
+{
+    private static readonly (PageFlags Type, string Name)[] s_types =
+        [(PageFlags.None, "unmovable"), (PageFlags.Reclaimable, "reclaimable"), (PageFlags.Movable, "movable")];
+
+    internal static void Write(Stream stream)
+    {
+        AllocatorStatistics statistics = NativeAllocator.GetStatistics();
+        using Utf8JsonWriter json = new(stream, new JsonWriterOptions { Indented = true });
+        json.WriteStartObject();
+        WriteFigures(json, StatisticsTable.All, statistics);
+        json.WriteStartObject("units");
+        WriteUnits(json, StatisticsTable.All);
+        json.WriteStartObject("zones");
+        WriteUnits(json, StatisticsTable.Zones);
+        json.WriteEndObject();
+        json.WriteStartObject("caches");
+        WriteUnits(json, StatisticsTable.Caches);
+        json.WriteEndObject();
+        json.WriteEndObject();
+        json.WriteStartArray("zones");
+        foreach (ZoneStatistics zone in statistics.Zones) WriteZone(json, zone);
+        json.WriteEndArray();
+        json.WriteStartArray("caches");
+        foreach ((int index, string name) in CacheChain.All())
+        {
+            if (CacheReport.TryRead(index) is not { } cache) continue; // gone meanwhile
+            json.WriteStartObject();
+            json.WriteString("name", name);
+            WriteFigures(json, StatisticsTable.Caches, cache);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    private static void WriteZone(Utf8JsonWriter json, ZoneStatistics zone)
+    {
+        json.WriteStartObject();
+        json.WriteNumber("node", zone.Node);
+        json.WriteString("zone", zone.Zone.ToString());
+        WriteFigures(json, StatisticsTable.Zones, zone);
+        json.WriteStartObject("freeBlocks"); // by migrate type, then by order
+        foreach ((PageFlags type, string name) in s_types)
+        {
+            json.WriteStartArray(name);
+            for (int order = 0; order <= PageAllocator.MaxOrder; order++) json.WriteNumberValue(zone.FreeBlocks(order, type));
+            json.WriteEndArray();
+        }
+        json.WriteEndObject();
+        json.WriteStartObject("pageblocks");
+        foreach ((PageFlags type, string name) in s_types) json.WriteNumber(name, zone.Pageblocks(type));
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private static void WriteFigures<T>(Utf8JsonWriter json, Figure<T>[] figures, T snapshot)
+    {
+        foreach (Figure<T> figure in figures) json.WriteNumber(figure.Name, figure.Read(snapshot));
+    }
+
+    private static void WriteUnits<T>(Utf8JsonWriter json, Figure<T>[] figures)
+    {
+        foreach (Figure<T> figure in figures) json.WriteString(figure.Name, figure.Unit.ToString().ToLowerInvariant());
+    }
+}

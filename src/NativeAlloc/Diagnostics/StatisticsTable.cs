@@ -1,0 +1,75 @@
+using NativeAlloc.Slabs;
+
+namespace NativeAlloc.Diagnostics;
+
+/// <summary>
+/// Every figure, declared once: of the whole allocator, of a zone, of a slab cache. <see cref="AllocatorReport.WriteJson"/> and the page docs/statistics.md follow from it; a test
+/// holds the properties of <see cref="AllocatorStatistics"/> and <see cref="ZoneStatistics"/>, and what is said of the former, against it.
+/// </summary>
+internal static class StatisticsTable
+{
+    /// <summary>In the order of the struct.</summary>
+    internal static readonly Figure<AllocatorStatistics>[] All =
+    [
+        new(nameof(AllocatorStatistics.ReservedBytes), FigureUnit.Bytes, "Address space reserved for pages and areas; it costs no memory.", static s => (long)s.ReservedBytes),
+        new(nameof(AllocatorStatistics.CommittedBytes), FigureUnit.Bytes, "The part of it that may be touched.", static s => (long)s.CommittedBytes),
+        new(nameof(AllocatorStatistics.ResidentEstimateBytes), FigureUnit.Bytes, "The most that can be resident: every page that was handed out and not purged since. Pages that were touched in part count whole.", static s => (long)s.ResidentEstimateBytes),
+        new(nameof(AllocatorStatistics.LiveBytes), FigureUnit.Bytes, "What users hold, in the sizes the allocator keeps for it.", static s => (long)s.LiveBytes),
+        new(nameof(AllocatorStatistics.LiveBlocks), FigureUnit.Count, "Blocks that users hold.", static s => s.LiveBlocks),
+        new(nameof(AllocatorStatistics.CachedBytes), FigureUnit.Bytes, "All that is kept ready for the next allocation: magazines, hot pages and kept areas.", static s => (long)s.CachedBytes),
+        new(nameof(AllocatorStatistics.MagazineBytes), FigureUnit.Bytes, "Free objects in the magazines of threads and of depots.", static s => (long)s.MagazineBytes),
+        new(nameof(AllocatorStatistics.HotPageBytes), FigureUnit.Bytes, "Free pages in the hot lists of threads.", static s => (long)s.HotPageBytes),
+        new(nameof(AllocatorStatistics.KeptAreaBytes), FigureUnit.Bytes, "Freed areas of the vmalloc space that stay mapped for the next request.", static s => (long)s.KeptAreaBytes),
+        new(nameof(AllocatorStatistics.SlabFreeBytes), FigureUnit.Bytes, "Free objects in slabs.", static s => (long)s.SlabFreeBytes),
+        new(nameof(AllocatorStatistics.FreePageBytes), FigureUnit.Bytes, "Free pages, with memory behind them or not.", static s => (long)s.FreePageBytes),
+        new(nameof(AllocatorStatistics.DirtyFreeBytes), FigureUnit.Bytes, "Free pages that may have memory behind them: what a purge would give back.", static s => (long)s.DirtyFreeBytes),
+        new(nameof(AllocatorStatistics.PurgedBytes), FigureUnit.Bytes, "Bytes given back to the system so far.", static s => (long)s.PurgedBytes),
+        new(nameof(AllocatorStatistics.MovedBytes), FigureUnit.Bytes, "Bytes whose memory was moved to another address so far, without being copied.", static s => (long)s.MovedBytes),
+        new(nameof(AllocatorStatistics.ReallocCopiedBytes), FigureUnit.Bytes, "Bytes that Realloc copied so far, where it could neither stay in place nor move memory.", static s => (long)s.ReallocCopiedBytes),
+        new(nameof(AllocatorStatistics.OsCalls), FigureUnit.Count, "System calls made so far.", static s => s.OsCalls),
+        new(nameof(AllocatorStatistics.Mappings), FigureUnit.Count, "Mappings of the system that areas and windows take up; half of what the system allows the process is the most.", static s => s.Mappings),
+        new(nameof(AllocatorStatistics.LockAcquisitions), FigureUnit.Count, "Locks taken so far; the counter of each lock wraps at 2^32.", static s => s.LockAcquisitions),
+        new(nameof(AllocatorStatistics.DepotExchanges), FigureUnit.Count, "Magazines that threads exchanged with a depot so far, without a lock.", static s => s.DepotExchanges),
+        new(nameof(AllocatorStatistics.SlabExchanges), FigureUnit.Count, "Times that threads took objects out of slabs or put them back, under a lock; each for up to four magazines.", static s => s.SlabExchanges),
+        new(nameof(AllocatorStatistics.Adoptions), FigureUnit.Count, "Threads that took over the caches of a thread that had ended.", static s => s.Adoptions),
+        new(nameof(AllocatorStatistics.Reclaims), FigureUnit.Count, "How often memory was reclaimed because it ran short.", static s => s.Reclaims),
+        new(nameof(AllocatorStatistics.ShrinkerFailures), FigureUnit.Count, "How often a registered shrinker threw instead of an answer.", static s => s.ShrinkerFailures),
+        new(nameof(AllocatorStatistics.LimitHits), FigureUnit.Count, "Allocations that the resident limit refused.", static s => s.LimitHits),
+    ];
+
+    internal static readonly Figure<ZoneStatistics>[] Zones =
+    [
+        new(nameof(ZoneStatistics.OnlinePages), FigureUnit.Pages, "Pages that the zone has, free or taken, with memory behind them or not.", static z => z.OnlinePages),
+        new(nameof(ZoneStatistics.FreePages), FigureUnit.Pages, "Pages in its free lists.", static z => z.FreePages),
+        new(nameof(ZoneStatistics.DirtyPages), FigureUnit.Pages, "Pages that may have memory behind them, free or taken.", static z => z.DirtyPages),
+        new(nameof(ZoneStatistics.LimitPages), FigureUnit.Pages, "Pages that there can be memory for.", static z => z.LimitPages),
+        new(nameof(ZoneStatistics.MinPages), FigureUnit.Pages, "Available pages (the limit less those taken) below which reclaim runs four times as often.", static z => z.MinPages),
+        new(nameof(ZoneStatistics.LowPages), FigureUnit.Pages, "Available pages below which reclaim begins.", static z => z.LowPages),
+        new(nameof(ZoneStatistics.HighPages), FigureUnit.Pages, "Available pages at which it ends.", static z => z.HighPages),
+        new(nameof(ZoneStatistics.Hits), FigureUnit.Count, "Requests served here that were meant for this node (numa_hit).", static z => z.Hits),
+        new(nameof(ZoneStatistics.Misses), FigureUnit.Count, "Requests served here that were meant for another node (numa_miss).", static z => z.Misses),
+        new(nameof(ZoneStatistics.Foreign), FigureUnit.Count, "Requests meant for this node that another served (numa_foreign).", static z => z.Foreign),
+        new(nameof(ZoneStatistics.Steals), FigureUnit.Count, "Requests served from a free block of another migrate type.", static z => z.Steals),
+        new(nameof(ZoneStatistics.Claims), FigureUnit.Count, "Pageblocks that changed their migrate type for that.", static z => z.Claims),
+        new(nameof(ZoneStatistics.LockAcquisitions), FigureUnit.Count, "How often the zone's lock was taken; it wraps at 2^32.", static z => z.LockAcquisitions),
+    ];
+
+    internal static readonly Figure<CacheReport>[] Caches =
+    [
+        new(nameof(CacheReport.ObjectBytes), FigureUnit.Bytes, "Size of an object.", static c => c.ObjectBytes),
+        new(nameof(CacheReport.ObjectsPerSlab), FigureUnit.Count, "Objects that a slab holds.", static c => c.ObjectsPerSlab),
+        new(nameof(CacheReport.SlabPages), FigureUnit.Pages, "Pages of a slab.", static c => c.SlabPages),
+        new(nameof(CacheReport.Slabs), FigureUnit.Count, "Slabs.", static c => c.Slabs),
+        new(nameof(CacheReport.ActiveSlabs), FigureUnit.Count, "Slabs of which an object is out.", static c => c.ActiveSlabs),
+        new(nameof(CacheReport.Objects), FigureUnit.Count, "Objects in all slabs, free or not.", static c => c.Objects),
+        new(nameof(CacheReport.Active), FigureUnit.Count, "Objects outside of slabs: users' and those in magazines.", static c => c.Active),
+        new(nameof(CacheReport.Cached), FigureUnit.Count, "Objects in magazines, of threads and of depots.", static c => c.Cached),
+        new(nameof(CacheReport.InDepot), FigureUnit.Count, "Objects in depots.", static c => c.InDepot),
+        new(nameof(CacheReport.Capacity), FigureUnit.Count, "Objects that a magazine holds; 0 where threads keep none.", static c => c.Capacity),
+        new(nameof(CacheReport.DepotLimit), FigureUnit.Count, "Full magazines that the depots may keep at present.", static c => c.DepotLimit),
+        new(nameof(CacheReport.Hits), FigureUnit.Count, "How often a thread that needed a full magazine found one in a depot.", static c => c.Hits),
+        new(nameof(CacheReport.Misses), FigureUnit.Count, "How often it did not.", static c => c.Misses),
+        new(nameof(CacheReport.Refills), FigureUnit.Count, "How often objects were taken out of slabs.", static c => (long)c.Refills),
+        new(nameof(CacheReport.Drains), FigureUnit.Count, "How often objects were put back into slabs.", static c => (long)c.Drains),
+    ];
+}

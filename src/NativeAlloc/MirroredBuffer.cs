@@ -1,0 +1,152 @@
+using System.Numerics;
+using NativeAlloc.Common;
+using NativeAlloc.Mapping;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc;
+
+/// <summary>
+/// A ring buffer without a seam: its pages are mapped twice, side by side, so that its end is followed by its beginning, and any part of it, across the end too, is one span.
+/// </summary>
+/// <remarks>
+/// <para>Memory and addresses are those of high pages (<see cref="PageFlags.High"/>) and of <see cref="Vmalloc.Map"/>. A ring costs its length in memory and twice that in addresses, and two of the
+/// system's mappings for each block of pages that it is made of.</para>
+/// <para>All members may be called from any thread; what is read and written where is for the users of the ring to agree on. As with all native memory, spans and pointers into the ring do not
+/// keep it: whoever uses one must keep the buffer itself alive, and dispose of it only when nobody uses one any more. A buffer that is not disposed of is given back when it is collected.</para>
+/// </remarks>
+public sealed unsafe class MirroredBuffer : IDisposable
+{
+    /// <summary>The blocks that the ring is made of, in its order.</summary>
+    private readonly List<Block> _blocks = [];
+
+    /// <summary>Where it is mapped; 0 before that and after dispose. By Interlocked and Volatile.</summary>
+    private nint _address;
+
+    /// <summary>Makes a ring of at least so many bytes. What it holds at first is undefined.</summary>
+    /// <param name="minimumBytes">Bytes, rounded up to whole pages of 64 KiB, at least one.</param>
+    /// <exception cref="OutOfMemoryException">There are not so many high pages, or no addresses or mappings for them. Nothing has changed.</exception>
+    public MirroredBuffer(nuint minimumBytes)
+    {
+        if (minimumBytes > VmallocSpace.Bytes / 2) ThrowHelper.ThrowOutOfMemory(minimumBytes);
+        uint pages = LargeBlocks.PagesOf(minimumBytes);
+        Length = (nuint)pages << LinearRegion.PageShift;
+        bool mapped = false;
+        try
+        {
+            TakePages(pages);
+            mapped = TryMap(pages);
+        }
+        finally
+        {
+            if (!mapped) FreePages();
+        }
+        if (!mapped) ThrowHelper.ThrowCannotMap(2 * (nuint)pages);
+    }
+
+    /// <summary>Gives back what was not disposed of.</summary>
+    ~MirroredBuffer() => Free();
+
+    /// <summary>Where the ring begins. <see cref="Length"/> bytes further on it begins again.</summary>
+    /// <exception cref="ObjectDisposedException">The buffer is disposed of.</exception>
+    public byte* Pointer
+    {
+        get
+        {
+            nint address = Volatile.Read(ref _address);
+            ObjectDisposedException.ThrowIf(address == 0, this);
+            return (byte*)address;
+        }
+    }
+
+    /// <summary>Bytes of the ring, whole pages of 64 KiB.</summary>
+    public nuint Length { get; }
+
+    /// <summary>A part of the ring, in one piece also where it goes across the end.</summary>
+    /// <param name="position">Where it begins: any number of bytes, counted around the ring as often as it takes. A counter that only ever grows will do.</param>
+    /// <param name="length">Bytes, up to <see cref="Length"/>.</param>
+    /// <returns>The bytes, as long as the buffer is not disposed of.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The length is negative, or larger than the ring.</exception>
+    /// <exception cref="ObjectDisposedException">The buffer is disposed of.</exception>
+    public Span<byte> GetSpan(nuint position, int length)
+    {
+        byte* pointer = Pointer;
+        if (length < 0 || (nuint)length > Length) ThrowHelper.ThrowBadWindow(length, Length);
+        return new Span<byte>(pointer + position % Length, length);
+    }
+
+    /// <summary>Unmaps the ring and frees its pages.</summary>
+    public void Dispose()
+    {
+        Free();
+        GC.SuppressFinalize(this);
+    }
+
+    // The largest blocks that there are: the fewer, the fewer mappings.
+    private void TakePages(uint pages)
+    {
+        for (int order = LinearRegion.MaxOrder; pages != 0;)
+        {
+            order = Math.Min(order, BitOperations.Log2(pages));
+            _blocks.EnsureCapacity(_blocks.Count + 1); // no block is taken that there is no room to note
+            if (!TryTakeBlock(order, out Page page))
+            {
+                order--;
+                continue;
+            }
+            _blocks.Add(new Block(page, order));
+            pages -= 1u << order;
+        }
+    }
+
+    // Single pages are worth a reclaim, and their failure is everybody's.
+    private static bool TryTakeBlock(int order, out Page page)
+    {
+        page = default;
+        if (order == 0)
+        {
+            page = PageAllocator.AllocPage(PageFlags.High);
+        }
+        else
+        {
+            if (!PageBlocks.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.High }, out uint index, out _)) return false;
+            page = new Page(index);
+        }
+        if (page.Zone == PageZone.High) return true;
+        PageAllocator.FreePages(page, order); // a normal one in its place: there is no high block of this order
+        if (order == 0) ThrowHelper.ThrowNoHighPages();
+        return false;
+    }
+
+    private bool TryMap(uint pages)
+    {
+        PageMapBuilder map = default;
+        if (!map.TryBegin(2 * pages, 2 * (uint)_blocks.Count)) return false;
+        for (int round = 0; round < 2; round++)
+        {
+            foreach (Block block in _blocks)
+            {
+                if (map.TryAdd(block.Page.Index, 1u << block.Order)) continue;
+                map.Abandon();
+                return false;
+            }
+        }
+        Volatile.Write(ref _address, (nint)map.End());
+        return true;
+    }
+
+    private void Free()
+    {
+        nint address = Interlocked.Exchange(ref _address, 0);
+        if (address == 0) return;
+        PageMaps.TryUnmap((void*)address);
+        FreePages();
+    }
+
+    private void FreePages()
+    {
+        foreach (Block block in _blocks) PageAllocator.FreePages(block.Page, block.Order);
+        _blocks.Clear();
+    }
+
+    private readonly record struct Block(Page Page, int Order);
+}

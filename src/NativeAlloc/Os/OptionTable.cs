@@ -1,0 +1,93 @@
+using NativeAlloc.Common;
+
+namespace NativeAlloc.Os;
+
+/// <summary>
+/// Every option, declared once. The options object, the names in <see cref="AppContext"/> and in the environment, the checks and the page docs/options.md
+/// follow from it. Looking at the table reads no option: see <see cref="Options"/>.
+/// </summary>
+internal static class OptionTable
+{
+    /// <summary>16 TiB, of which the tables of the linear region still are a small part of what a process has in addresses.</summary>
+    internal const long LargestReserveBytes = 1L << 44;
+
+    // 128 TiB: all the addresses that a process has, so no limit that could ever be reached.
+    private const long AllAddresses = 1L << 47;
+
+    private const long DayMilliseconds = 24L * 60 * 60 * 1000;
+
+    internal static readonly Option DecayMilliseconds = new()
+    {
+        Name = nameof(DecayMilliseconds),
+        Variable = "NATIVEALLOC_DECAY_MILLISECONDS",
+        Unit = OptionUnit.Milliseconds,
+        Least = -1,
+        Most = DayMilliseconds,
+        Default = 1000,
+        Meaning = "How long memory that nobody uses is kept for the next allocation before it goes back to the system. 0: it goes back as soon as that can be done; -1: only when memory runs short or `NativeAllocator.Trim` is called.",
+    };
+
+    internal static readonly Option DirtyCapBytes = new()
+    {
+        Name = nameof(DirtyCapBytes),
+        Variable = "NATIVEALLOC_DIRTY_CAP_BYTES",
+        Unit = OptionUnit.Bytes,
+        Most = AllAddresses,
+        Default = null,
+        DefaultText = "a 16th of the memory, from 64M to 1G",
+        Meaning = "The most that is kept in free pages with memory behind them and in kept areas; what is beyond goes back before its decay time.",
+    };
+
+    internal static readonly Option ResidentLimitBytes = new()
+    {
+        Name = nameof(ResidentLimitBytes),
+        Variable = "NATIVEALLOC_RESIDENT_LIMIT_BYTES",
+        Unit = OptionUnit.Bytes,
+        Most = AllAddresses,
+        DefaultText = "0: derived from the memory of the machine or of the container",
+        Meaning = "A soft limit for what the allocator keeps resident. Near it everything that can be given back is; beyond it allocations fail with an `OutOfMemoryException`.",
+    };
+
+    internal static readonly Option ReserveBytes = new()
+    {
+        Name = nameof(ReserveBytes),
+        Variable = "NATIVEALLOC_RESERVE_BYTES",
+        Unit = OptionUnit.Bytes,
+        Most = LargestReserveBytes,
+        DefaultText = "0: four times the memory, from 16G to 16384G",
+        Meaning = "Address space of the linear region, which all pages and small blocks lie in; rounded up to a power of two of at least 64M. Addresses cost no memory; where the system refuses so many, it is a half, a quarter and so on of them.",
+    };
+
+    internal static readonly Option VmallocReserveBytes = new()
+    {
+        Name = nameof(VmallocReserveBytes),
+        Variable = "NATIVEALLOC_VMALLOC_RESERVE_BYTES",
+        Unit = OptionUnit.Bytes,
+        Most = LargestReserveBytes,
+        DefaultText = "0: derived from the memory",
+        Meaning = "Address space of the areas of `Vmalloc`, rounded up to a power of two.",
+    };
+
+    internal static readonly Option FakeNodes = new()
+    {
+        Name = nameof(FakeNodes),
+        Variable = "NATIVEALLOC_FAKE_NODES",
+        Unit = OptionUnit.Count,
+        Most = NodeTopology.MaxNodes,
+        DefaultText = "0: the nodes of the machine",
+        Meaning = "Cuts the machine into that many NUMA nodes, for tests, as `numa=fake=N` of Linux does.",
+    };
+
+    internal static readonly Option HugePages = new()
+    {
+        Name = nameof(HugePages),
+        Variable = "NATIVEALLOC_HUGE_PAGES",
+        Unit = OptionUnit.Choice,
+        Most = 1,
+        Choices = ["Auto", "Never"],
+        Meaning = "Whether large heaps grow by huge pages of the system. Auto: where that is faster and 2 MiB more or less are nothing; Never: not at all.",
+    };
+
+    /// <summary>All of them, in the order of the docs.</summary>
+    internal static readonly Option[] All = [DecayMilliseconds, DirtyCapBytes, ResidentLimitBytes, ReserveBytes, VmallocReserveBytes, FakeNodes, HugePages];
+}

@@ -1,0 +1,61 @@
+using NativeAlloc.Common;
+
+namespace NativeAlloc.Os;
+
+/// <summary>
+/// The options as they are in this process, constants to the JIT: what was given to <c>NativeAllocator.Configure</c>, else what <see cref="AppContext"/> says, else
+/// the environment, else the default. All are read when the first is asked for, and that is the moment from which on the allocator counts as used.
+/// </summary>
+/// <remarks>
+/// A wrong value throws nothing here: an exception of a static constructor reaches the user wrapped in others, whose messages say only which type could not be made. The default
+/// holds instead, and every way to memory asks <see cref="ThrowIfWrong"/> first.
+/// </remarks>
+internal static class Options
+{
+    /// <summary>-1: never; 0: at once.</summary>
+    internal static readonly int DecayMilliseconds;
+
+    internal static readonly nuint DirtyCapBytes;
+
+    /// <summary>0: to be derived.</summary>
+    internal static readonly nuint ResidentLimitBytes;
+
+    /// <summary>0: to be derived.</summary>
+    internal static readonly nuint ReserveBytes;
+
+    /// <summary>0: to be derived.</summary>
+    internal static readonly nuint VmallocReserveBytes;
+
+    /// <summary>0: none.</summary>
+    internal static readonly int FakeNodes;
+
+    /// <summary>Whether huge pages are asked for.</summary>
+    internal static readonly bool HugePages;
+
+    private const ulong DirtyShareOfMemory = 16, SmallestDirtyCapBytes = 64UL << 20, LargestDirtyCapBytes = 1UL << 30;
+
+    private static readonly string? s_error;
+
+    static Options()
+    {
+        long?[] given = GivenOptions.Take();
+        string? error = null;
+        DecayMilliseconds = (int)Read(OptionTable.DecayMilliseconds)!;
+        DirtyCapBytes = (nuint)((ulong?)Read(OptionTable.DirtyCapBytes) ?? Math.Clamp(Machine.MemoryBytes / DirtyShareOfMemory, SmallestDirtyCapBytes, LargestDirtyCapBytes));
+        ResidentLimitBytes = (nuint)Read(OptionTable.ResidentLimitBytes)!;
+        ReserveBytes = (nuint)Read(OptionTable.ReserveBytes)!;
+        VmallocReserveBytes = (nuint)Read(OptionTable.VmallocReserveBytes)!;
+        FakeNodes = (int)Read(OptionTable.FakeNodes)!;
+        HugePages = Read(OptionTable.HugePages) == 0;
+        s_error = error;
+
+        long? Read(Option option) => given[GivenOptions.IndexOf(option)] ?? option.Read(ref error);
+    }
+
+    /// <summary>Throws where the surroundings set an option to something that it cannot be.</summary>
+    /// <exception cref="InvalidOperationException">Names the source, the value and the range.</exception>
+    internal static void ThrowIfWrong()
+    {
+        if (s_error != null) ThrowHelper.ThrowWrongOption(s_error);
+    }
+}

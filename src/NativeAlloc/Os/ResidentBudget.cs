@@ -1,0 +1,144 @@
+namespace NativeAlloc.Os;
+
+/// <summary>
+/// How much memory the process may have through this library: the soft resident limit, and what counts towards it. <b>Charged</b> is what may have memory behind
+/// it: pages from the moment they are first handed out until they are purged, and areas as long as they are mapped. Being used again costs nothing again.
+/// </summary>
+/// <remarks>
+/// <para>A limit that the user set is compared with the charged bytes, which are never less than what is resident (the tables of this library are not counted). One that was derived from the
+/// machine is not so strict: what is charged may never be touched, so beyond it the system is asked what the process really has, and only that can be too much. The answer is good for
+/// another sixteenth of the limit, so that it is rarely asked.</para>
+/// <para>Everything is by Interlocked or Volatile, and any thread may call any member, also under a lock, but for <see cref="TryRaise"/>, which makes system calls.</para>
+/// </remarks>
+internal static class ResidentBudget
+{
+    // Reclaim begins when so much of the limit is left: 1/16. Where it does not help, again after each 1/64 more.
+    private const int NearShift = 4, NearStepShift = 6;
+
+    private static long s_charged;
+
+    /// <summary>Charges that lead beyond this are refused: the limit, or more where the system has said that less is really resident.</summary>
+    private static long s_refuseAt;
+
+    /// <summary>Charged bytes at which reclaim is due next.</summary>
+    private static long s_nearAt;
+
+    /// <summary>1 when that has been reached and nobody has taken it up.</summary>
+    private static int s_isNearDue;
+
+    /// <summary>The most that was ever charged, and 1 if that has just grown and nobody has looked. A lost update makes it a little too small.</summary>
+    private static long s_peak;
+
+    private static int s_isPeakNew;
+
+    private static long s_hits;
+
+    private static long s_limit;
+
+    /// <summary>1 if the limit is derived from the machine.</summary>
+    private static int s_isDerived;
+
+    static ResidentBudget() => SetLimit(Options.ResidentLimitBytes);
+
+    /// <summary>Most bytes that the process should have resident.</summary>
+    internal static nuint LimitBytes => (nuint)Volatile.Read(ref s_limit);
+
+    internal static bool IsDerived => Volatile.Read(ref s_isDerived) != 0;
+
+    /// <summary>Bytes that may have memory behind them.</summary>
+    internal static nuint ChargedBytes => (nuint)Volatile.Read(ref s_charged);
+
+    /// <summary>Allocations that ran into the limit, so that memory was reclaimed for them; they may have succeeded then.</summary>
+    internal static long LimitHits => Volatile.Read(ref s_hits);
+
+    /// <summary>Sets the limit; 0 derives it from the machine.</summary>
+    internal static void SetLimit(nuint bytes)
+    {
+        Volatile.Write(ref s_isDerived, bytes == 0 ? 1 : 0);
+        long limit = Bounded(bytes == 0 ? (nuint)Machine.HighLoadBytes : bytes);
+        Volatile.Write(ref s_limit, limit);
+        Volatile.Write(ref s_refuseAt, limit);
+        Volatile.Write(ref s_nearAt, limit - (limit >> NearShift));
+        Volatile.Write(ref s_isNearDue, 0);
+    }
+
+    /// <summary>Charges memory that is about to be used; false, and nothing charged, where the limit is in the way. The calling thread's <see cref="RefusedThread"/> says so then.</summary>
+    internal static bool TryCharge(nuint bytes)
+    {
+        while (true)
+        {
+            long charged = Volatile.Read(ref s_charged);
+            long sum = charged + Bounded(bytes);
+            if (sum > Volatile.Read(ref s_refuseAt))
+            {
+                RefusedThread.t_bytes = bytes;
+                return false;
+            }
+            // Not by adding and taking back: others would be refused for what this one does not get.
+            if (Interlocked.CompareExchange(ref s_charged, sum, charged) != charged) continue;
+            NoteNear(sum);
+            return true;
+        }
+    }
+
+    /// <summary>Charges memory that there is anyway.</summary>
+    internal static void Charge(nuint bytes) => NoteNear(Interlocked.Add(ref s_charged, (long)bytes));
+
+    /// <summary>Takes a charge back.</summary>
+    internal static void Release(nuint bytes) => Interlocked.Add(ref s_charged, -(long)bytes);
+
+    /// <summary>Whether the limit is near; at most one caller is told so, until more is charged or <see cref="Rearm"/>.</summary>
+    internal static bool TakeNearDue() => Volatile.Read(ref s_isNearDue) != 0 && Interlocked.Exchange(ref s_isNearDue, 0) != 0;
+
+    /// <summary>After reclaim: from where on it is due again.</summary>
+    internal static void Rearm()
+    {
+        long refuseAt = Volatile.Read(ref s_refuseAt), limit = Volatile.Read(ref s_limit);
+        Volatile.Write(ref s_nearAt, Math.Max(refuseAt - (limit >> NearShift), Volatile.Read(ref s_charged) + (limit >> NearStepShift)));
+    }
+
+    /// <summary>
+    /// Lets more be charged than the limit, if it is derived and the process really has less: asks the system. Not under a lock. False where the limit stands; where the system does not say, it
+    /// does not.
+    /// </summary>
+    /// <param name="bytes">What is to be charged.</param>
+    internal static bool TryRaise(nuint bytes)
+    {
+        if (!IsDerived) return false;
+        long limit = Volatile.Read(ref s_limit), room = limit - (long)Machine.AnonymousResidentBytes();
+        if (room < Bounded(bytes)) return false;
+        long step = Math.Max(Bounded(bytes), Math.Min(room, limit >> NearShift));
+        Volatile.Write(ref s_refuseAt, Math.Max(limit, Volatile.Read(ref s_charged) + step));
+        Rearm();
+        return true;
+    }
+
+    /// <summary>Whether more has been charged than ever before, since somebody asked.</summary>
+    internal static bool TakeNewPeak() => Volatile.Read(ref s_isPeakNew) != 0 && Interlocked.Exchange(ref s_isPeakNew, 0) != 0;
+
+    /// <summary>Counts an allocation that the limit stopped.</summary>
+    internal static void CountHit() => Interlocked.Increment(ref s_hits);
+
+    // More than any address space holds, and twice that is still a number.
+    private static long Bounded(nuint bytes) => (long)Math.Min((ulong)bytes, 1UL << 60);
+
+    private static void NoteNear(long charged)
+    {
+        if (charged > Volatile.Read(ref s_peak))
+        {
+            Volatile.Write(ref s_peak, charged);
+            if (Volatile.Read(ref s_isPeakNew) == 0) Volatile.Write(ref s_isPeakNew, 1);
+        }
+        if (charged <= Volatile.Read(ref s_nearAt)) return;
+        Volatile.Write(ref s_nearAt, charged + (Volatile.Read(ref s_limit) >> NearStepShift));
+        Volatile.Write(ref s_isNearDue, 1);
+    }
+}
+
+/// <summary>What the calling thread was refused last for the limit's sake: tells an allocation that found nothing why. Whoever wants to know sets it to 0 before.</summary>
+internal static class RefusedThread
+{
+    /// <summary>Bytes; 0 for none. Owner thread only.</summary>
+    [ThreadStatic]
+    internal static nuint t_bytes;
+}

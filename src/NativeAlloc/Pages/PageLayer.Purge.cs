@@ -1,0 +1,162 @@
+using NativeAlloc.Os;
+
+namespace NativeAlloc.Pages;
+
+/// <content>
+/// Gives the memory behind free pages back to the system. A block is out of the lists while the system works on it, so no allocation waits for a system call, and where the
+/// system refuses, the block goes back as it was.
+/// </content>
+internal static unsafe partial class PageLayer
+{
+    /// <summary>What a purge beside a working program takes out of the lists at one time: 4 MiB are given back in about 0.3 ms, and the rest stays to be had meanwhile.</summary>
+    private const int PartOrder = Pageblock.Order + 1;
+
+    // Free blocks of less than a pageblock are left alone while they are no more than this part of the zone's memory.
+    private const uint SmallBlocksShare = 16;
+
+    /// <summary>Threads that are purging. By Interlocked.</summary>
+    private static int s_purging;
+
+    /// <summary>Free pages of all zones that may have memory behind them.</summary>
+    internal static uint DirtyFreePages()
+    {
+        uint pages = 0;
+        for (int index = 0; index < ZoneCount; index++) pages += ZoneAt(index)->DirtyFreePages;
+        return pages;
+    }
+
+    /// <summary>Gives the memory behind every free page back and returns how many bytes that were.</summary>
+    internal static nuint Purge()
+    {
+        Interlocked.Increment(ref s_purging);
+        nuint bytes = 0;
+        for (int index = 0; index < ZoneCount; index++) bytes += Purge(ZoneAt(index));
+        Volatile.Write(ref s_reapAt, NextReap(DirtyPages())); // growth counts from here on
+        return EndPurge(bytes);
+    }
+
+    /// <summary>
+    /// Gives back what nobody needed since the last call: of a zone that pages were taken from, as many as were left over all the time; of any other, everything. Whole pageblocks first: that no huge page is broken
+    /// up for little, smaller blocks stay as long as they are a small part of all that has memory.
+    /// </summary>
+    internal static nuint PurgeUnneeded()
+    {
+        Interlocked.Increment(ref s_purging);
+        nuint bytes = 0;
+        for (int index = 0; index < ZoneCount; index++)
+        {
+            Zone* zone = ZoneAt(index);
+            zone->Lock.Acquire();
+            uint pages = zone->TakeUnneeded(out bool isQuiet);
+            zone->Lock.Release();
+            if (isQuiet)
+            {
+                bytes += Purge(zone);
+                continue;
+            }
+            bytes += Purge(zone, Pageblock.Order, ref pages);
+            pages -= Math.Min(pages, zone->DirtyPages / SmallBlocksShare);
+            bytes += Purge(zone, 0, ref pages);
+        }
+        return EndPurge(bytes);
+    }
+
+    /// <summary>Gives pages back until no more than so many are free with memory behind them: whole pageblocks, and smaller blocks where these are not enough.</summary>
+    internal static nuint PurgeDownTo(uint mostPages)
+    {
+        Interlocked.Increment(ref s_purging);
+        nuint bytes = 0;
+        for (int leastOrder = Pageblock.Order; leastOrder >= 0; leastOrder -= Pageblock.Order)
+        {
+            for (int index = 0; index < ZoneCount; index++)
+            {
+                uint dirty = DirtyFreePages(), pages = dirty - Math.Min(dirty, mostPages);
+                bytes += Purge(ZoneAt(index), leastOrder, ref pages);
+            }
+        }
+        return EndPurge(bytes);
+    }
+
+    /// <summary>Waits until no thread purges, or for a bounded time: what is being purged is neither free nor given back, and whoever needs just that should not give up now.</summary>
+    internal static void AwaitPurge()
+    {
+        const int MostYields = 20_000; // some 10 to 100 ms
+        for (int yields = 0; yields < MostYields && Volatile.Read(ref s_purging) != 0; yields++) Thread.Yield();
+    }
+
+    private static nuint EndPurge(nuint bytes)
+    {
+        SystemCounters.CountPurged(bytes);
+        Interlocked.Decrement(ref s_purging);
+        return bytes;
+    }
+
+    private static nuint Purge(Zone* zone)
+    {
+        nuint bytes = 0;
+        for (int order = 0; order < LinearRegion.OrderCount; order++)
+            while (TryPurgeBlock(zone, order, order, ref bytes)) { }
+        return bytes;
+    }
+
+    // So many pages at most, out of the largest blocks first.
+    private static nuint Purge(Zone* zone, int leastOrder, ref uint pages)
+    {
+        nuint bytes = 0;
+        for (int order = LinearRegion.MaxOrder; order >= leastOrder; order--)
+        {
+            for (int part = Math.Min(order, PartOrder); part >= leastOrder; part--)
+            {
+                while (pages >= 1u << part)
+                {
+                    nuint before = bytes;
+                    if (!TryPurgeBlock(zone, order, part, ref bytes)) break;
+                    pages -= (uint)((bytes - before) >> LinearRegion.PageShift);
+                }
+            }
+        }
+        return bytes;
+    }
+
+    // False where there is no such block, and where the system says no: it will say so again.
+    private static bool TryPurgeBlock(Zone* zone, int order, int part, ref nuint bytes)
+    {
+        zone->Lock.Acquire();
+        bool taken = zone->TryTakeDirty(order, part, out uint page);
+        zone->Lock.Release();
+        if (!taken) return false;
+        bytes += PurgeRuns(zone, page, 1u << part, out bool complete);
+        zone->Lock.Acquire();
+        zone->Give(page, part);
+        zone->Lock.Release();
+        return complete;
+    }
+
+    // Purges the dirty runs of a block that is in nobody's hands.
+    private static nuint PurgeRuns(Zone* zone, uint page, uint count, out bool complete)
+    {
+        nuint bytes = 0;
+        complete = true;
+        for (uint at = page, end = page + count; at < end;)
+        {
+            if (!LinearRegion.IsDirty(at))
+            {
+                at++;
+                continue;
+            }
+            uint first = at;
+            while (at < end && LinearRegion.IsDirty(at)) at++;
+            nuint run = (nuint)(at - first) << LinearRegion.PageShift;
+            if (!(zone->Kind == ZoneKind.High ? HighRegion.TryPurge(first, at - first) : VirtualMemory.TryPurge(LinearRegion.AddressOf(first), run)))
+            {
+                complete = false;
+                continue;
+            }
+            zone->Lock.Acquire(); // a word of the dirty bits may belong to other blocks too
+            zone->SetClean(first, at - first);
+            zone->Lock.Release();
+            bytes += run;
+        }
+        return bytes;
+    }
+}

@@ -1,0 +1,33 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace NativeAlloc.Slabs;
+
+/// <summary>
+/// A set of a thread's loaded magazines: a bit for each class byte. Changed by Interlocked, as those who may change one bit are not always kept from those who may change
+/// another in the same word.
+/// </summary>
+[InlineArray(Words)]
+internal struct SideSet
+{
+    private const int Words = SlabLayer.MaxCaches / WordBits, WordBits = 64;
+
+    private ulong _first;
+
+    internal readonly bool Contains(int side) => (Volatile.Read(in this[side / WordBits]) >> side & 1) != 0;
+
+    internal void Add(int side) => Interlocked.Or(ref this[side / WordBits], 1UL << side);
+
+    internal void Remove(int side) => Interlocked.And(ref this[side / WordBits], ~(1UL << side));
+
+    /// <summary>The first of the set from a side on; -1 where there is none.</summary>
+    internal readonly int Next(int side)
+    {
+        for (; side < SlabLayer.MaxCaches; side = (side / WordBits + 1) * WordBits)
+        {
+            ulong rest = Volatile.Read(in this[side / WordBits]) >> side;
+            if (rest != 0) return side + BitOperations.TrailingZeroCount(rest);
+        }
+        return -1;
+    }
+}

@@ -1,0 +1,79 @@
+using System.Globalization;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc.TestHost;
+
+/// <summary>
+/// A process that allocates much on several threads, frees it and then does nothing, with a thread pool that is blocked: memory goes back without a call, and then nothing wakes up any more. Prints
+/// what resident memory grew by, what was left of that in the end, and how often the decay ticked in the second after it had disarmed.
+/// </summary>
+internal static unsafe class GoesBack
+{
+    internal const string Name = "goes-back";
+
+    private const int ThreadCount = 4;
+    private const nuint BytesPerThread = 32 << 20;
+
+    // The default period is a second, and two are what it takes; the rest is for a machine that is busy.
+    private const int PatienceMilliseconds = 30_000;
+
+    internal static int Run()
+    {
+        BlockThreadPool();
+        NativeAllocator.Free(NativeAllocator.Alloc(100));
+        long before = ProcessMemory.ResidentBytes();
+        using Barrier full = new(ThreadCount + 1), freed = new(ThreadCount + 1);
+        for (int i = 0; i < ThreadCount; i++)
+        {
+            int number = i;
+            new Thread(() =>
+            {
+                List<nint> blocks = Fill(number);
+                full.SignalAndWait();
+                full.SignalAndWait(); // measured
+                foreach (nint block in blocks) NativeAllocator.Free((void*)block);
+                freed.SignalAndWait();
+                Thread.Sleep(Timeout.Infinite); // idle, but alive
+            }) { IsBackground = true }.Start();
+        }
+        full.SignalAndWait();
+        long grown = ProcessMemory.ResidentBytes() - before;
+        full.SignalAndWait();
+        freed.SignalAndWait();
+        long end = Environment.TickCount64 + PatienceMilliseconds;
+        while (Decay.IsArmed && Environment.TickCount64 < end) Thread.Sleep(10);
+        if (Decay.IsArmed) return Complain("the decay goes on and on");
+        long left = ProcessMemory.ResidentBytes() - before, ticks = Decay.Ticks;
+        Thread.Sleep(1200);
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{grown} {left} {Decay.Ticks - ticks}"));
+        NativeAllocator.Verify();
+        return 0;
+    }
+
+    private static List<nint> Fill(int seed)
+    {
+        List<nint> blocks = [];
+        Random random = new(seed);
+        for (nuint bytes = 0; bytes < BytesPerThread;)
+        {
+            nuint size = random.Next(1000) == 0 ? (nuint)random.Next(1 << 20) : (nuint)random.Next(16, 4096);
+            void* block = NativeAllocator.Alloc(size);
+            new Span<byte>(block, (int)size).Fill(1);
+            blocks.Add((nint)block);
+            bytes += size;
+        }
+        return blocks;
+    }
+
+    private static void BlockThreadPool()
+    {
+        ThreadPool.SetMaxThreads(Environment.ProcessorCount, Environment.ProcessorCount);
+        for (int i = 0; i < 4 * Environment.ProcessorCount; i++) ThreadPool.QueueUserWorkItem(static _ => Thread.Sleep(Timeout.Infinite));
+    }
+
+    private static int Complain(string reason)
+    {
+        Console.Error.WriteLine(reason);
+        return 1;
+    }
+}

@@ -1,0 +1,63 @@
+using NativeAlloc.Mapping;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Tests.Os;
+using NativeAlloc.Tests.Threads;
+using Xunit;
+
+namespace NativeAlloc.Tests.Mapping;
+
+/// <summary>Shows that a range of windows is reserved once, whoever comes first, is counted, and can be had later where the system refuses at first.</summary>
+public sealed class WindowRangeTests : IDisposable
+{
+    private const int Windows = 6;
+
+    private readonly int _limit = MappingBudget.Limit, _inUse = MappingBudget.InUse;
+    private WindowRange _range = new(Windows);
+
+    public void Dispose()
+    {
+        MappingBudget.Limit = _limit;
+        if (_range.TryReserve(out nuint address)) VirtualMemory.Release(address, Windows * LinearRegion.PageBytes);
+        MappingBudget.Give(Windows);
+        Assert.Equal(_inUse, MappingBudget.InUse);
+    }
+
+    [Fact]
+    public void It_is_reserved_once_and_counted_once()
+    {
+        Assert.True(_range.TryReserve(out nuint first));
+        Assert.True(_range.TryReserve(out nuint again));
+        Assert.Equal(first, again);
+        Assert.Equal((nuint)0, first % LinearRegion.PageBytes);
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(first + (Windows - 1) * LinearRegion.PageBytes));
+        Assert.Equal(_inUse + Windows, MappingBudget.InUse);
+    }
+
+    [Fact]
+    public void Where_the_system_has_no_addresses_nothing_is_counted_and_the_next_call_tries_again()
+    {
+        using (new InjectedFaults(OsCall.Reserve)) Assert.False(_range.TryReserve(out _));
+        Assert.Equal(_inUse, MappingBudget.InUse);
+        Assert.True(_range.TryReserve(out _));
+    }
+
+    [Fact]
+    public void Where_its_mappings_would_be_too_many_it_is_refused()
+    {
+        MappingBudget.Limit = _inUse + Windows - 1;
+        Assert.False(_range.TryReserve(out nuint address));
+        Assert.Equal((nuint)0, address);
+        MappingBudget.Limit = _inUse + Windows;
+        Assert.True(_range.TryReserve(out _));
+    }
+
+    [Fact]
+    public void Threads_that_come_first_together_get_the_same_range()
+    {
+        nuint[] addresses = new nuint[4];
+        TestThreads.RunTogether(addresses.Length, number => Assert.True(_range.TryReserve(out addresses[number])));
+        Assert.Single(addresses.Distinct());
+        Assert.Equal(_inUse + Windows, MappingBudget.InUse);
+    }
+}

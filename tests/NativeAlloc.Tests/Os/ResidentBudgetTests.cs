@@ -1,0 +1,232 @@
+using System.Globalization;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Threads;
+using Xunit;
+
+namespace NativeAlloc.Tests.Os;
+
+/// <summary>Shows that no more is charged than the limit, by however many threads; that a derived limit asks the system before it stands; and that an allocation which is refused loses nothing and says why.</summary>
+public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
+{
+    private const nuint MiB = 1 << 20;
+
+    public ResidentBudgetTests() => NativeAllocator.Trim();
+
+    public new void Dispose()
+    {
+        ResidentBudget.SetLimit(Options.ResidentLimitBytes);
+        NativeAllocator.Trim();
+        base.Dispose();
+    }
+
+    [Fact]
+    public void What_is_charged_is_what_may_have_memory_behind_it()
+    {
+        nuint before = ResidentBudget.ChargedBytes;
+        Assert.Equal((nuint)PageLayer.DirtyPages() << LinearRegion.PageShift, before);
+        void* block = NativeAllocator.Alloc(MiB);
+        Assert.Equal(before + MiB, ResidentBudget.ChargedBytes);
+        NativeAllocator.Free(block);
+        Assert.Equal(before + MiB, ResidentBudget.ChargedBytes);
+        block = NativeAllocator.Alloc(MiB - 1024 * 128); // used again: costs nothing
+        Assert.Equal(before + MiB, ResidentBudget.ChargedBytes);
+        NativeAllocator.Free(block);
+        block = Vmalloc.Alloc(3 * MiB);
+        Assert.Equal(before + 4 * MiB, ResidentBudget.ChargedBytes);
+        Vmalloc.Free(block); // kept
+        Assert.Equal(before + 4 * MiB, ResidentBudget.ChargedBytes);
+        NativeAllocator.Trim();
+        Assert.Equal(before, ResidentBudget.ChargedBytes);
+    }
+
+    [Fact]
+    public void A_charge_beyond_the_limit_is_refused_and_changes_nothing()
+    {
+        nuint charged = ResidentBudget.ChargedBytes;
+        ResidentBudget.SetLimit(charged + MiB);
+        RefusedThread.t_bytes = 0;
+        Assert.True(ResidentBudget.TryCharge(MiB));
+        Assert.Equal(0u, RefusedThread.t_bytes);
+        Assert.False(ResidentBudget.TryCharge(1));
+        Assert.Equal(1u, RefusedThread.t_bytes);
+        Assert.False(ResidentBudget.TryCharge(nuint.MaxValue));
+        Assert.False(ResidentBudget.TryRaise(1)); // what the user said stands
+        Assert.Equal(charged + MiB, ResidentBudget.ChargedBytes);
+        ResidentBudget.Release(MiB);
+        Assert.Equal(charged, ResidentBudget.ChargedBytes);
+    }
+
+    [Fact]
+    public void That_the_limit_is_near_is_said_once_and_again_when_more_was_charged_or_reclaim_has_run()
+    {
+        nuint charged = ResidentBudget.ChargedBytes, limit = charged + 640 * MiB;
+        ResidentBudget.SetLimit(limit);
+        nuint near = limit - limit / 16 - charged, step = limit / 64;
+        Assert.True(ResidentBudget.TryCharge(near));
+        Assert.False(ResidentBudget.TakeNearDue());
+        ResidentBudget.Charge(4096);
+        Assert.True(ResidentBudget.TakeNearDue());
+        Assert.False(ResidentBudget.TakeNearDue());
+        ResidentBudget.Charge(4096);
+        Assert.False(ResidentBudget.TakeNearDue());
+        ResidentBudget.Charge(step);
+        Assert.True(ResidentBudget.TakeNearDue());
+        ResidentBudget.Release(near + step + 8192);
+        ResidentBudget.Rearm();
+        ResidentBudget.Charge(near + 4096);
+        Assert.True(ResidentBudget.TakeNearDue());
+        ResidentBudget.Release(near + 4096);
+    }
+
+    [Fact]
+    public void A_derived_limit_is_one_of_what_the_process_really_has()
+    {
+        ResidentBudget.SetLimit(0);
+        Assert.True(ResidentBudget.IsDerived);
+        nuint limit = ResidentBudget.LimitBytes, charged = ResidentBudget.ChargedBytes;
+        Assert.Equal((nuint)Machine.HighLoadBytes, limit);
+        nuint resident = Machine.AnonymousResidentBytes();
+        Assert.InRange(resident, MiB, (nuint)ProcessMemory.ResidentBytes() + 256 * MiB);
+        Assert.False(ResidentBudget.TryRaise(limit)); // so much is not left
+        nuint untouched = limit - charged;
+        Assert.True(ResidentBudget.TryCharge(untouched));
+        Assert.False(ResidentBudget.TryCharge(MiB));
+        Assert.True(ResidentBudget.TryRaise(MiB));
+        Assert.True(ResidentBudget.TryCharge(MiB));
+        ResidentBudget.Release(untouched + MiB);
+    }
+
+    [Theory]
+    [InlineData("12 345 67 8\n", 0, 12)]
+    [InlineData("12 345 67 8\n", 1, 345)]
+    [InlineData("12 345 67 8\n", 3, 8)]
+    [InlineData("12 345 67 8\n", 4, 0)]
+    [InlineData("12 345", 1, 345)]
+    [InlineData("", 1, 0)]
+    public void A_line_of_numbers_is_read(string line, int field, int number) =>
+        Assert.Equal((nuint)number, LinuxMemory.NumberAt(System.Text.Encoding.ASCII.GetBytes(line), field));
+
+    [Fact]
+    public void Threads_together_never_charge_more_than_the_limit()
+    {
+        const int Charges = 20_000;
+        nuint charged = ResidentBudget.ChargedBytes;
+        ResidentBudget.SetLimit(charged + 1000);
+        long granted = 0;
+        TestThreads.RunTogether(4, number =>
+        {
+            Random random = new(number);
+            for (int i = 0; i < Charges; i++)
+            {
+                nuint bytes = (nuint)random.Next(600);
+                if (!ResidentBudget.TryCharge(bytes)) continue;
+                Assert.True(Interlocked.Add(ref granted, (long)bytes) <= 1000);
+                Interlocked.Add(ref granted, -(long)bytes);
+                ResidentBudget.Release(bytes);
+            }
+        });
+        Assert.Equal(charged, ResidentBudget.ChargedBytes);
+    }
+
+    [Fact]
+    public void An_allocation_beyond_the_limit_says_so_loses_nothing_and_works_again_after_a_free()
+    {
+        nuint limit = ResidentBudget.ChargedBytes + 16 * MiB;
+        ResidentBudget.SetLimit(limit);
+        long hits = ResidentBudget.LimitHits;
+        List<nint> blocks = [];
+        OutOfMemoryException error = Assert.Throws<OutOfMemoryException>(() =>
+        {
+            while (blocks.Count < 100) blocks.Add((nint)NativeAllocator.Alloc(MiB));
+        });
+        Assert.Equal(16, blocks.Count);
+        Assert.True(ResidentBudget.LimitHits > hits);
+        string live = NativeAllocator.GetStatistics().LiveBytes.ToString(CultureInfo.InvariantCulture);
+        foreach (string part in (string[])[$"{MiB} bytes", $"limit of {limit} bytes", "ResidentLimitBytes", $"{limit} bytes are resident", $"{live} are live", "0 cached", "shrinkers"])
+            Assert.Contains(part, error.Message, StringComparison.Ordinal);
+        Assert.Contains("resident limit", Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPages(3)).Message, StringComparison.Ordinal);
+        Assert.Contains("resident limit", Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPage(PageFlags.High)).Message, StringComparison.Ordinal);
+        NativeAllocator.Verify();
+        NativeAllocator.Free((void*)blocks[^1]);
+        blocks[^1] = (nint)NativeAllocator.Alloc(MiB);
+        foreach (nint block in blocks) NativeAllocator.Free((void*)block);
+    }
+
+    [Fact]
+    public void At_the_limit_memory_that_is_free_elsewhere_is_given_back_first_and_then_shrinkers_are_asked()
+    {
+        using SlabCache cache = new("limit-test", 3000);
+        void* first = cache.Alloc();
+        ResidentBudget.SetLimit(ResidentBudget.ChargedBytes + 8 * MiB);
+        PageAllocator.FreePage(PageAllocator.AllocPage());
+        NativeAllocator.Free(NativeAllocator.Alloc(7 * MiB)); // charged, and free
+        bool asked = false;
+        void* dropped = null;
+        using (PageAllocator.RegisterShrinker(wanted =>
+        {
+            asked = true;
+            if (dropped == null) return 0;
+            NativeAllocator.Free(dropped);
+            dropped = null;
+            return 6 * MiB;
+        }))
+        {
+            Page high = PageAllocator.AllocPages(6, PageFlags.High); // other memory: the free pages have to go first
+            Assert.False(asked);
+            dropped = NativeAllocator.Alloc(3 * MiB);
+            void* block = NativeAllocator.Alloc(2 * MiB);
+            Assert.True(asked);
+            Assert.True(dropped == null);
+            List<nint> objects = [];
+            Assert.Contains("resident limit", Assert.Throws<OutOfMemoryException>(() =>
+            {
+                while (objects.Count < 100_000) objects.Add((nint)cache.Alloc());
+            }).Message, StringComparison.Ordinal);
+            foreach (nint each in objects) cache.Free((void*)each);
+            NativeAllocator.Free(block);
+            PageAllocator.FreePages(high, 6);
+        }
+        cache.Free(first);
+    }
+
+    [Fact]
+    public void Threads_whose_live_memory_stays_below_the_limit_are_never_refused()
+    {
+        // Each holds up to 2 MiB, in sizes of all layers that change all the time; what they hold together is half of the limit.
+        ResidentBudget.SetLimit(ResidentBudget.ChargedBytes + 20 * MiB);
+        long hits = ResidentBudget.LimitHits;
+        TestThreads.RunTogether(4, number =>
+        {
+            Random random = new(number);
+            for (int phase = 0; phase < 40; phase++)
+            {
+                List<nint> blocks = [];
+                int largest = 1 << random.Next(8, 21);
+                for (int bytes = 0; bytes < 1 << 20;)
+                {
+                    int size = random.Next(largest / 2, largest);
+                    blocks.Add((nint)NativeAllocator.Alloc((nuint)size));
+                    bytes += size;
+                }
+                foreach (nint block in blocks) NativeAllocator.Free((void*)block);
+            }
+        });
+        Assert.True(ResidentBudget.LimitHits > hits, "the limit was never reached, so nothing was shown");
+    }
+
+    [Fact]
+    public void A_process_with_a_limit_holds_nearly_as_much_and_not_more_and_goes_on_after_each_refusal()
+    {
+        const long Limit = 64L << 20;
+        ChildProcess child = ChildProcess.RunHost([("NATIVEALLOC_RESIDENT_LIMIT_BYTES", "64M")], ResidentLimit.Name).ShouldSucceed();
+        string[] lines = child.Output.Split('\n');
+        long[] figures = [.. lines[0].Split(' ').Select(text => long.Parse(text, CultureInfo.InvariantCulture))];
+        Assert.InRange(figures[0], Limit * 3 / 4, Limit);
+        Assert.True(figures[1] >= 40);
+        Assert.InRange(figures[2], 0, Limit / 16); // what is left for the runtime's own
+        Assert.Contains("resident limit of 67108864 bytes", lines[1], StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,303 @@
+using System.Globalization;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Os;
+using NativeAlloc.Tests.Threads;
+using Xunit;
+
+namespace NativeAlloc.Tests.Pages;
+
+/// <summary>
+/// Shows what goes back at the end of a period and what stays, that a rest ends with everything given back and nothing armed, and that the next use arms it again. The tests end the periods themselves, of a
+/// day each; one in a process of its own waits for real ones.
+/// </summary>
+public sealed unsafe class DecayTests : IDisposable
+{
+    private const int Day = 24 * 60 * 60 * 1000;
+
+    private readonly uint _capPages = Decay.CapPages;
+
+    public DecayTests()
+    {
+        Rest();
+        Decay.Configure(Day, LinearRegion.PageCount);
+    }
+
+    public void Dispose()
+    {
+        Decay.Configure(Decay.Never, _capPages);
+        Rest();
+    }
+
+    [Fact]
+    public void A_program_that_rests_gets_everything_back_in_two_periods_and_nothing_is_armed_then()
+    {
+        Assert.False(Decay.IsArmed);
+        Use(100, 3);
+        Assert.True(Decay.IsArmed);
+        long rounds = Decay.FullRounds;
+        Assert.True(Decay.Tick());
+        Assert.Equal(rounds, Decay.FullRounds);
+        Assert.False(Decay.Tick());
+        Assert.Equal(rounds + 1, Decay.FullRounds);
+        Assert.Equal((0u, 0u), (PageLayer.DirtyFreePages(), (uint)PageLayer.CountHotPages()));
+        Assert.False(Decay.IsArmed);
+        Use(1);
+        Assert.True(Decay.IsArmed);
+    }
+
+    [Fact]
+    public void A_zone_that_is_used_keeps_what_it_needed_and_gives_back_what_was_left_over_all_the_time()
+    {
+        Use(512);
+        Assert.True(Decay.Tick()); // all of it was needed in this period
+        Assert.Equal(512u, PageLayer.DirtyFreePages());
+        Use(200);
+        Assert.True(Decay.Tick()); // 312 were not: 9 pageblocks, rounded down
+        Assert.Equal(512u - 288, PageLayer.DirtyFreePages());
+        Use(200);
+        Assert.True(Decay.Tick());
+        Assert.Equal(512u - 288, PageLayer.DirtyFreePages()); // 24 are left over, and less than a pageblock
+        TestZone.Normal->Verify();
+    }
+
+    [Fact]
+    public void While_a_zone_is_used_no_pageblock_is_broken_up_and_at_rest_every_page_goes()
+    {
+        // Every other page of 4 MiB is free.
+        uint[] pages = new uint[64];
+        Assert.True(PageLayer.TryTakePages(null, 64, MemoryChoice.UsedFirst, out uint first));
+        for (uint i = 0; i < 64; i++) pages[i] = first + i;
+        for (uint i = 1; i < 64; i++) PageLayer.SplitOff(first, pages[i]);
+        for (uint i = 1; i < 64; i += 2) PageLayer.GivePages(pages[i], 1);
+        for (int period = 0; period < 3; period++)
+        {
+            Use(1);
+            Assert.True(Decay.Tick());
+            Assert.True(PageLayer.DirtyFreePages() >= 32);
+        }
+        Assert.False(Decay.Tick());
+        Assert.Equal(0u, PageLayer.DirtyFreePages());
+        for (uint i = 0; i < 64; i += 2) PageLayer.GivePages(pages[i], 1);
+    }
+
+    [Fact]
+    public void A_page_that_is_freed_on_a_fast_path_after_a_rest_is_noticed()
+    {
+        using TestThread idle = new();
+        Page page = default;
+        idle.Run(() => page = PageAllocator.AllocPage());
+        Assert.True(Decay.Tick());
+        Assert.False(Decay.Tick());
+        Assert.False(Decay.IsArmed);
+        idle.Run(() => PageAllocator.FreePage(page)); // room in its list: else this would need no slow path
+        Assert.True(Decay.IsArmed);
+        idle.Run(() =>
+        {
+            // From here on as fast as ever.
+            uint locks = TestZone.Normal->Lock.Acquisitions;
+            for (int i = 0; i < 100; i++) PageAllocator.FreePage(PageAllocator.AllocPage());
+            Assert.Equal(locks, TestZone.Normal->Lock.Acquisitions);
+        });
+        Assert.True(Decay.Tick());
+        Assert.False(Decay.Tick());
+        Assert.Equal(0u, (uint)PageLayer.CountHotPages() + PageLayer.DirtyFreePages());
+    }
+
+    [Fact]
+    public void Of_threads_the_idle_ones_lose_their_hot_pages_while_others_work()
+    {
+        using TestThread idle = new(), busy = new();
+        nint idlePages = 0, busyPages = 0;
+        idle.Run(() => idlePages = FillList());
+        busy.Run(() => busyPages = FillList());
+        Assert.True(Decay.Tick());
+        busy.Run(() => PageAllocator.FreePage(PageAllocator.AllocPage()));
+        Use(1);
+        Assert.True(Decay.Tick());
+        Assert.Equal(0, ((ThreadPages*)idlePages)->Count);
+        Assert.NotEqual(0, ((ThreadPages*)busyPages)->Count);
+
+        static nint FillList()
+        {
+            Page[] pages = [.. Enumerable.Range(0, 10).Select(_ => PageAllocator.AllocPage())];
+            foreach (Page page in pages) PageAllocator.FreePage(page);
+            return (nint)ThreadPages.Of(NativeAllocator.GetBlock());
+        }
+    }
+
+    [Fact]
+    public void Where_the_system_takes_nothing_back_it_is_asked_again_and_nothing_is_lost()
+    {
+        Use(40);
+        using (new InjectedFaults(OsCall.Purge))
+        {
+            Assert.True(Decay.Tick());
+            Assert.True(Decay.Tick());
+            Assert.True(Decay.Tick());
+            Assert.True(Decay.IsArmed);
+            Assert.True(PageLayer.DirtyFreePages() >= 40);
+            TestZone.Normal->Verify();
+        }
+        Assert.False(Decay.Tick());
+        Assert.Equal(0u, PageLayer.DirtyFreePages());
+    }
+
+    [Fact]
+    public void Beyond_the_cap_memory_goes_back_before_the_period_ends()
+    {
+        const uint Cap = 256;
+        Decay.Configure(Day, Cap);
+        long ticks = Decay.Ticks;
+        Use(600);
+        Assert.True(SpinWait.SpinUntil(() => PageLayer.DirtyFreePages() is <= Cap and > 0, TimeSpan.FromSeconds(30)));
+        Assert.Equal(ticks, Decay.Ticks);
+    }
+
+    [Theory]
+    [InlineData(600u)]
+    [InlineData(224u)]
+    [InlineData(33u)]
+    [InlineData(7u)]
+    [InlineData(0u)]
+    public void A_purge_down_to_a_number_of_pages_leaves_just_these(uint most)
+    {
+        Use(512);
+        uint[] scattered = new uint[40];
+        for (int i = 0; i < scattered.Length; i++) Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out scattered[i]));
+        for (int i = 0; i < scattered.Length; i += 2) PageLayer.GivePages(scattered[i], 1);
+        uint before = PageLayer.DirtyFreePages();
+        nuint bytes = PageLayer.PurgeDownTo(most);
+        uint after = PageLayer.DirtyFreePages();
+        Assert.Equal((nuint)(before - after) << LinearRegion.PageShift, bytes);
+        Assert.Equal(Math.Min(before, most), after);
+        for (int i = 1; i < scattered.Length; i += 2) PageLayer.GivePages(scattered[i], 1);
+    }
+
+    [Fact]
+    public void Scarce_memory_gives_everything_back_at_once_where_there_is_something()
+    {
+        Assert.True(PressureWatch.IsScarce(90, 90));
+        Assert.False(PressureWatch.IsScarce(89, 90));
+        Assert.False(PressureWatch.IsScarce(0, 0)); // the runtime does not know
+        long rounds = Decay.FullRounds;
+        Decay.RequestRound();
+        Decay.RunRequested();
+        Assert.Equal(rounds, Decay.FullRounds); // nothing was used since the last one
+        Use(40);
+        Decay.RequestRound();
+        Assert.True(SpinWait.SpinUntil(() => PageLayer.DirtyFreePages() == 0, TimeSpan.FromSeconds(30)));
+        Assert.Equal(rounds + 1, Decay.FullRounds);
+    }
+
+    [Fact]
+    public void Each_collection_of_the_oldest_generation_looks_at_the_memory()
+    {
+        Use(1); // makes the decay's thread, where no test has yet, and that one the watch
+        Assert.True(SpinWait.SpinUntil(HasLooked, TimeSpan.FromSeconds(30)));
+        for (int i = 0; i < 3; i++) Assert.True(HasLooked());
+
+        static bool HasLooked()
+        {
+            long looks = PressureWatch.Looks;
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            return PressureWatch.Looks > looks;
+        }
+    }
+
+    [Fact]
+    public void Ticks_and_what_arms_them_allocate_no_managed_memory()
+    {
+        for (int warm = 0; warm < 2; warm++) Round();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 20; i++) Round();
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+
+        static void Round()
+        {
+            Use(70, 4);
+            NativeAllocator.Free(NativeAllocator.Alloc(100));
+            Decay.Tick();
+            Use(1);
+            Decay.Tick();
+            Decay.RequestRound();
+            Decay.RunRequested();
+            Decay.Tick();
+            Decay.Tick();
+        }
+    }
+
+    [Fact]
+    public void Where_nothing_is_to_go_back_by_itself_nothing_does()
+    {
+        Decay.Configure(Decay.Never, 1);
+        Use(100);
+        Assert.False(Decay.IsArmed);
+        Decay.RequestRound();
+        Decay.RunRequested();
+        Assert.Equal(100u, PageLayer.DirtyFreePages());
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    public void Threads_at_work_and_at_rest_lose_nothing_to_a_decay_that_never_sleeps_long_and_it_disarms_in_the_end(int period)
+    {
+        Decay.Configure(period, 64);
+        long ticks = Decay.Ticks;
+        TestThreads.RunTogether(3, number =>
+        {
+            Random random = new(number);
+            (nint Block, int Bytes)[] held = new (nint, int)[200];
+            for (int step = 0; step < 60_000; step++)
+            {
+                int index = random.Next(held.Length);
+                (nint block, int bytes) = held[index];
+                if (block != 0) Pattern.Check((void*)block, (nuint)bytes, (ulong)index);
+                NativeAllocator.Free((void*)block);
+                bytes = random.Next(200) switch { 0 => random.Next(1 << 21), < 20 => PageAllocator.PageSize, _ => random.Next(1500) };
+                held[index] = ((nint)(bytes == PageAllocator.PageSize ? PageAllocator.GetFreePage() : NativeAllocator.Alloc((nuint)bytes)), bytes);
+                Pattern.Fill((void*)held[index].Block, (nuint)bytes, (ulong)index);
+                if (step % 5000 == 0) Thread.Sleep(10);
+            }
+            for (int index = 0; index < held.Length; index++)
+            {
+                if (held[index].Block != 0) Pattern.Check((void*)held[index].Block, (nuint)held[index].Bytes, (ulong)index);
+                NativeAllocator.Free((void*)held[index].Block);
+            }
+        });
+        Assert.True(SpinWait.SpinUntil(() => !Decay.IsArmed, TimeSpan.FromSeconds(30)));
+        Assert.Equal(0u, PageLayer.DirtyFreePages() + (uint)PageLayer.CountHotPages());
+        Assert.True(Decay.Ticks - ticks > 10, "the decay hardly ever came, so nothing was shown");
+        NativeAllocator.Verify();
+    }
+
+    [Fact]
+    public void In_a_process_that_does_nothing_more_resident_memory_falls_by_itself_though_the_thread_pool_is_blocked()
+    {
+        long[] figures = [.. ChildProcess.RunHost(GoesBack.Name).ShouldSucceed().Output.Split(' ').Select(text => long.Parse(text, CultureInfo.InvariantCulture))];
+        (long grown, long left, long ticks) = (figures[0], figures[1], figures[2]);
+        Assert.True(grown >= 128L << 20, $"{grown} bytes were used");
+        Assert.True(left <= grown / 4, $"{left} of {grown} bytes are left"); // what idle threads have in their magazines, and the runtime's own
+        Assert.Equal(0, ticks);
+    }
+
+    private static void Rest()
+    {
+        Decay.Tick();
+        NativeAllocator.Trim();
+    }
+
+    // Takes pages, in blocks of up to a section, and gives them back: they are dirty and free then.
+    private static void Use(uint count, int times = 1)
+    {
+        for (; times != 0; times--)
+        {
+            Assert.True(PageLayer.TryTakePages(null, count, MemoryChoice.UsedFirst, out uint page));
+            PageLayer.GivePages(page, count);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
+using NativeAlloc.Tests.Pages;
+using Xunit;
+using Worker = NativeAlloc.Tests.Infrastructure.TestThread;
+
+namespace NativeAlloc.Tests.Slabs;
+
+/// <summary>Shows what a period's end takes from the caches of a program at work: the magazines that lay in a depot all the time and the slabs that were free all the time, and no more.</summary>
+public sealed unsafe class UnneededTests : IDisposable
+{
+    private const nuint ObjectBytes = 96;
+
+    private readonly Worker _allocates = new(), _frees = new();
+
+    public UnneededTests() => Reclaimer.GiveBack();
+
+    public void Dispose()
+    {
+        _allocates.Dispose();
+        _frees.Dispose();
+        Reclaimer.GiveBack();
+        SlabLayer.Verify();
+        TestZone.Normal->Verify();
+    }
+
+    [Fact]
+    public void Magazines_that_lay_in_the_depot_for_a_whole_period_go_back_to_their_slabs()
+    {
+        ObjectCache* cache = SlabLayer.CacheAt(SizeClasses.Of(ObjectBytes));
+        Depot* depot = &cache->Node(0)->Depot;
+        // One thread's frees are full magazines for the other, so that the depot comes to keep many.
+        for (int round = 0; round < 4; round++) Pass(4000);
+        int full = depot->FullCount;
+        Assert.True(full >= 4, $"the depot has {full} full magazines, so nothing is shown");
+        Reclaimer.GiveBackUnneeded();
+        Assert.Equal(full, depot->FullCount); // they came in this period
+        _allocates.Run(() => NativeAllocator.Free(NativeAllocator.Alloc(ObjectBytes)));
+        Reclaimer.GiveBackUnneeded();
+        Assert.Equal((0, 0), (depot->FullCount, depot->EmptyCount));
+        SlabLayer.Verify();
+        Pass(4000); // and goes on
+    }
+
+    [Fact]
+    public void Magazines_that_were_needed_in_a_period_stay()
+    {
+        ObjectCache* cache = SlabLayer.CacheAt(SizeClasses.Of(ObjectBytes));
+        Depot* depot = &cache->Node(0)->Depot;
+        for (int round = 0; round < 4; round++) Pass(4000);
+        Reclaimer.GiveBackUnneeded();
+        Pass(4000); // takes all of them, and gives them back
+        int full = depot->FullCount;
+        Assert.NotEqual(0, full);
+        Reclaimer.GiveBackUnneeded();
+        Assert.InRange(depot->FullCount, full - 1, full);
+    }
+
+    [Fact]
+    public void Free_slabs_are_unneeded_if_so_many_were_free_at_any_time()
+    {
+        const uint PerSlab = 4;
+        PageFrame* frames = stackalloc PageFrame[8];
+        NodeSlabs slabs = default;
+        slabs.Initialize();
+        for (uint slab = 0; slab < 4; slab++)
+        {
+            frames[slab].FreeObjects = (ushort)PerSlab;
+            slabs.Add(frames, slab, NodeSlabs.Free);
+        }
+        Assert.Equal(0u, slabs.TakeUnneeded()); // they are new
+        frames[1].FreeObjects = 2;
+        slabs.Place(frames, 1, PerSlab);
+        frames[1].FreeObjects = (ushort)PerSlab;
+        slabs.Place(frames, 1, PerSlab);
+        Assert.Equal(3u, slabs.TakeUnneeded());
+        Assert.Equal(4u, slabs.TakeUnneeded());
+        slabs.Remove(frames, 2);
+        Assert.Equal(3u, slabs.TakeUnneeded());
+    }
+
+    private void Pass(int count)
+    {
+        nint[] objects = new nint[count];
+        _allocates.Run(() =>
+        {
+            for (int i = 0; i < count; i++) objects[i] = (nint)NativeAllocator.Alloc(ObjectBytes);
+        });
+        _frees.Run(() =>
+        {
+            foreach (nint each in objects) NativeAllocator.Free((void*)each);
+        });
+    }
+}
