@@ -30,7 +30,9 @@ public static unsafe partial class Vmalloc
     /// <summary>Makes a block larger or smaller by mapping and unmapping, where it stands or by moving its pages to other addresses. No byte is copied.</summary>
     /// <param name="ptr">A block of this class; null allocates one.</param>
     /// <param name="byteCount">Bytes, rounded up to whole pages of 64 KiB; 0 leaves one page.</param>
-    /// <returns>The block, which may have moved; what it held is kept, up to the smaller of the two sizes.</returns>
+    /// <returns>
+    /// The block, which may have moved, at a multiple of 64 KiB and from 2 MiB on at a multiple of 2 MiB; what it held is kept, up to the smaller of the two sizes, and what is new is undefined.
+    /// </returns>
     /// <exception cref="OutOfMemoryException">There is not that much memory; the block stands as it was.</exception>
     /// <exception cref="ArgumentException"><paramref name="ptr"/> is not such a block, lies inside one, or was freed; the message says which.</exception>
     public static void* Realloc(void* ptr, nuint byteCount)

@@ -187,20 +187,24 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         }
     }
 
-    [Fact]
-    public void An_area_that_cannot_grow_stands_as_it_was()
+    [Theory]
+    [InlineData(7)] // pages: beyond a huge page it would have to stand elsewhere
+    [InlineData(64)] // these could grow where they stand
+    public void An_area_that_cannot_grow_stands_as_it_was(int pages)
     {
+        nuint bytes = (nuint)pages * Page;
         foreach (OsCall[] failing in (OsCall[][])[[OsCall.Commit], [OsCall.Commit, OsCall.Move], [OsCall.Commit, OsCall.Decommit], Enum.GetValues<OsCall>()])
         {
-            byte* block = (byte*)Alloc(7 * Page, source: AreaSource.Fresh);
-            Pattern.Fill(block, 7 * Page, 3);
+            byte* block = (byte*)Alloc(bytes, source: AreaSource.Fresh);
+            Pattern.Fill(block, bytes, 3);
             using (new InjectedFaults(failing))
             {
                 Assert.True(Areas.Realloc(block, (nuint)1 << 36) == null);
                 Assert.True(Areas.Realloc(block, nuint.MaxValue) == null);
             }
-            Assert.Equal(7 * Page, Areas.UsableBytes(block));
-            Pattern.Check(block, 7 * Page, 3);
+            Assert.Equal(bytes, Areas.UsableBytes(block));
+            Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)block + bytes));
+            Pattern.Check(block, bytes, 3);
             Assert.True(Areas.TryFree(block));
             ShouldBeAsBefore();
         }
@@ -233,15 +237,17 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     [Fact]
     public void Addresses_that_the_system_refused_to_unmap_read_as_zero_when_they_are_an_areas_again()
     {
-        byte* block = (byte*)Alloc(4 * Page, source: AreaSource.Fresh);
-        using Donor donor = new(4 * Sizes.MiB);
+        const nuint Bytes = 4 * Sizes.MiB;
+        byte* block = (byte*)Alloc(Bytes, source: AreaSource.Fresh);
+        using Donor donor = new(Bytes);
         // The new part gets the donor's memory, and then the system has nothing for the rest, nor does it unmap anything.
-        using (new InjectedFaults(Enum.GetValues<OsCall>().Except([OsCall.Move]).ToArray()))
-            Assert.True(Areas.Realloc(block, 4 * Page + 64 * Sizes.MiB) == null);
-        Assert.Equal(4 * Page, Areas.UsableBytes(block));
-        byte* larger = (byte*)Areas.Realloc(block, 8 * Sizes.MiB);
-        Pattern.CheckZero(larger + 4 * Page, 8 * Sizes.MiB - 4 * Page);
-        Assert.True(Areas.TryFree(larger));
+        using (new InjectedFaults([.. Enum.GetValues<OsCall>().Except([OsCall.Move])]))
+            Assert.True(Areas.Realloc(block, 16 * Bytes) == null);
+        Assert.Equal(0u, donor.DirtyPages);
+        Assert.Equal(Bytes, Areas.UsableBytes(block));
+        Assert.True(Areas.Realloc(block, 8 * Bytes) == block, "it did not grow where it stands, so nothing is proved");
+        Pattern.CheckZero(block + Bytes, 7 * Bytes);
+        Assert.True(Areas.TryFree(block));
     }
 
     [Fact]

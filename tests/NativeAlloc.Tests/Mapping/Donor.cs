@@ -9,12 +9,16 @@ internal sealed unsafe class Donor : IDisposable
 {
     internal const ulong Id = 77;
 
+    // Keeps a slab of its class, so that no page is taken for the array of an area's runs.
+    private readonly void* _small;
+
     private readonly byte* _address;
     private readonly nuint _bytes;
 
     internal Donor(nuint bytes)
     {
         NativeAllocator.Trim();
+        _small = NativeAllocator.Alloc(8);
         _bytes = bytes;
         _address = (byte*)PageAllocator.AllocExact(bytes);
         FirstPage = (uint)LinearRegion.PageIndexOf(_address);
@@ -33,5 +37,9 @@ internal sealed unsafe class Donor : IDisposable
     /// <summary>Whether the old contents are to be seen at the pages themselves.</summary>
     internal bool ReadsAsZero => Pattern.FindNonZero(_address, _bytes) == Pattern.None;
 
-    public void Dispose() => NativeAllocator.Trim();
+    public void Dispose()
+    {
+        NativeAllocator.Free(_small);
+        NativeAllocator.Trim();
+    }
 }
