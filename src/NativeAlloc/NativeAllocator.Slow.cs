@@ -220,7 +220,11 @@ public static unsafe partial class NativeAllocator
         if (aligned && StaysInPlace(oldBytes, byteCount)) return ptr;
         if (aligned && Math.Max(oldBytes, byteCount) >= SmallestPageMove)
         {
-            void* resized = TryResizePages(ptr, oldBytes, byteCount, alignment);
+            RefusedThread.t_bytes = 0;
+            int attempts = 0;
+            void* resized;
+            do resized = TryResizePages(ptr, oldBytes, byteCount, alignment);
+            while (resized == null && IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoomToMove(ref attempts));
             if (resized != null) return resized;
         }
         void* pointer = AlignedAlloc(byteCount, alignment);
@@ -231,7 +235,7 @@ public static unsafe partial class NativeAllocator
         return pointer;
     }
 
-    private static void CountReallocCopied(nuint bytes)
+    internal static void CountReallocCopied(nuint bytes)
     {
         void* block = CurrentThread.t_block;
         if (block != null) ThreadMagazines.Of(block)->AddReallocCopied(bytes);

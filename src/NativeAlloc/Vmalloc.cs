@@ -40,11 +40,17 @@ public static unsafe partial class Vmalloc
         if (ptr == null) return Alloc(byteCount);
         nuint oldBytes = Areas.UsableBytes(ptr);
         if (oldBytes == 0) ThrowNotABlock(ptr);
-        void* resized = Areas.Realloc(ptr, byteCount);
+        RefusedThread.t_bytes = 0;
+        int attempts = 0;
+        void* resized;
+        do resized = Areas.Realloc(ptr, byteCount);
+        while (resized == null && NativeAllocator.IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoomToMove(ref attempts));
         if (resized != null) return resized;
         // The system cannot move these pages, or there is no memory: the latter is told by the exception.
         resized = Alloc(byteCount);
-        Buffer.MemoryCopy(ptr, resized, byteCount, Math.Min(oldBytes, byteCount));
+        nuint kept = Math.Min(oldBytes, byteCount);
+        Buffer.MemoryCopy(ptr, resized, byteCount, kept);
+        NativeAllocator.CountReallocCopied(kept);
         Free(ptr);
         return resized;
     }

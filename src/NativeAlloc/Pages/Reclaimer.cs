@@ -103,6 +103,13 @@ internal static unsafe class Reclaimer
         return true;
     }
 
+    /// <summary>The same for a realloc whose pages can be moved but for the limit: a copy would need more than that refused. False also where something else was in the way.</summary>
+    internal static bool TryMakeRoomToMove(ref int attempts)
+    {
+        Exception? none = null;
+        return RefusedThread.t_bytes != 0 && TryMakeRoom(0, ref attempts, ref none);
+    }
+
     // At the limit, where others take what this thread has made room with.
     private const int MostAttempts = 5;
 

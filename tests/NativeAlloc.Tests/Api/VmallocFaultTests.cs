@@ -1,5 +1,6 @@
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
+using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Mapping;
@@ -112,7 +113,8 @@ public sealed unsafe class VmallocFaultTests : AreaCheckedTests
         // Free pages of the buddy that hold something.
         private static void LeaveUsedPages(nuint bytes)
         {
-            if (!NativeAllocator.TryAlloc(bytes, out void* block)) return;
+            void* block = LargeBlocks.Alloc(bytes, 1, zeroed: false);
+            if (block == null) return;
             Pattern.Fill(block, bytes, 1);
             NativeAllocator.Free(block);
         }

@@ -1,5 +1,5 @@
-using NativeAlloc.Os;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Mapping;
@@ -64,7 +64,7 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
                 else if (kind == "other")
                 {
                     // Leaves free pages that hold something: the next area may get their memory.
-                    void* pages = NativeAllocator.Alloc(Sizes.MiB + bytes % (16 * Sizes.MiB));
+                    void* pages = PageAllocator.AllocExact(Sizes.MiB + bytes % (16 * Sizes.MiB));
                     Pattern.Fill(pages, Sizes.MiB, 99);
                     NativeAllocator.Free(pages);
                 }
@@ -79,24 +79,31 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
         },
         runs: 12);
 
-    [Fact]
-    public void Blocks_grow_from_1_MiB_to_16_GiB_by_moving_pages_and_without_touching_any()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Blocks_grow_from_1_MiB_to_16_GiB_by_moving_pages_and_without_touching_any(bool asAnySize)
     {
         nuint last = (nuint)1 << 34;
         long resident = ProcessMemory.ResidentBytes(), moved = SystemCounters.MovedBytes;
-        // Two that stand in each other's way.
+        nuint copied = NativeAllocator.GetStatistics().ReallocCopiedBytes;
+        // Two that stand in each other's way, and more in all than the machine may have memory for.
         SparseBlock[] blocks = [new(Vmalloc.Alloc(Sizes.MiB), Sizes.MiB, 1), new(Vmalloc.Alloc(Sizes.MiB), Sizes.MiB, 2)];
         while (blocks[^1].Bytes < last)
         {
-            foreach (SparseBlock block in blocks) block.Resized(Vmalloc.Realloc(block.Address, 2 * block.Bytes), 2 * block.Bytes);
+            foreach (SparseBlock block in blocks) Resize(block, 2 * block.Bytes);
         }
         Assert.True(SystemCounters.MovedBytes - moved >= (long)Sizes.GiB, "the blocks stood where they were nearly all the time, so nothing can be proved");
+        Assert.Equal(copied, NativeAllocator.GetStatistics().ReallocCopiedBytes);
         Assert.InRange(ProcessMemory.ResidentBytes() - resident, long.MinValue, (long)Sizes.GiB);
         foreach (SparseBlock block in blocks)
         {
-            while (block.Bytes > Sizes.MiB) block.Resized(Vmalloc.Realloc(block.Address, block.Bytes / 4), block.Bytes / 4);
+            while (block.Bytes > Sizes.MiB) Resize(block, block.Bytes / 4);
             Vmalloc.Free(block.Address);
         }
+
+        void Resize(SparseBlock block, nuint bytes) =>
+            block.Resized(asAnySize ? NativeAllocator.Realloc(block.Address, bytes) : Vmalloc.Realloc(block.Address, bytes), bytes);
     }
 
     [Fact]
@@ -144,7 +151,7 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
     public void A_pointer_that_is_no_block_is_refused_and_nothing_is_changed()
     {
         long local = 0;
-        void* small = NativeAllocator.Alloc(100), large = NativeAllocator.Alloc(3 * Sizes.MiB), freed = Vmalloc.Alloc(7 * Sizes.MiB), gone = Vmalloc.Alloc(50 * Sizes.MiB);
+        void* small = NativeAllocator.Alloc(100), large = NativeAllocator.Alloc(Sizes.MiB), freed = Vmalloc.Alloc(7 * Sizes.MiB), gone = Vmalloc.Alloc(50 * Sizes.MiB);
         Vmalloc.Free(gone);
         NativeAllocator.Trim();
         Vmalloc.Free(freed); // kept
