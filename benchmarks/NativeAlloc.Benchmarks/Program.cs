@@ -7,6 +7,7 @@ const string Help =
       {CompareOptions.Usage}
       {FragmentationCommand.Usage}
       {GrowthCommand.Usage}   first touch and clearing of memory, by all the ways there are
+      {ScatteredCommand.Usage}
       self-check  runs all workloads with few blocks on all allocators, and checks what they do
       list      workloads and allocators, and whether they are available
       micro     microbenchmarks; the other arguments go to BenchmarkDotNet (try: micro --list flat)
@@ -25,6 +26,8 @@ try
             return CompareCommand.Run(args.AsSpan(Math.Min(1, args.Length)));
         case "growth":
             return GrowthCommand.Run(args.AsSpan(1));
+        case "scattered":
+            return ScatteredCommand.Run(args.AsSpan(1));
         case "list":
             return ListCommand.Run();
         case SelfCheckCommand.Verb:
@@ -40,7 +43,7 @@ try
         case MeasureCommand.Verb:
             return MeasureCommand.Run(args.AsSpan(1));
         default:
-            throw new UsageException($"unknown command '{args[0]}'; there are: compare, fragmentation, growth, list, micro, self-check");
+            throw new UsageException($"unknown command '{args[0]}'; there are: compare, fragmentation, growth, list, micro, scattered, self-check");
     }
 }
 catch (UsageException e)

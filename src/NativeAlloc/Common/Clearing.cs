@@ -6,9 +6,9 @@ namespace NativeAlloc.Common;
 /// <summary>Clears used memory, by what was measured to be fastest for its size (docs/design/growth.md).</summary>
 internal static unsafe class Clearing
 {
-    // About what a processor's last cache holds: from here on going around it is up to twice as fast, and leaves in it what others have there. Below, what was freed a moment ago is
-    // in the cache, and what is cleared will be used next.
-    private const nuint NonTemporalBytes = 32 << 20;
+    // What is larger is rarely in the cache when it comes round again, and going around it is then twice as fast, and leaves in it what others have there. Smaller blocks were freed a moment ago, and what is cleared
+    // will be used next.
+    private const nuint NonTemporalBytes = 4 << 20;
 
     /// <summary>Clears whole pages.</summary>
     internal static void Clear(void* address, nuint byteCount)
