@@ -23,7 +23,8 @@ public sealed unsafe class PageRequestTests : IDisposable
     public void Dispose()
     {
         PageLayer.Verify();
-        Assert.Equal(_usedBefore, UsedPages());
+        // Fewer, where a thread that rests has given up the last object of a slab meanwhile; never more.
+        Assert.All(UsedPages().Zip(_usedBefore), pages => Assert.InRange(pages.First, 0u, pages.Second));
     }
 
     // ── zeroed ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
