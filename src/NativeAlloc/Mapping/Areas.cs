@@ -60,7 +60,7 @@ internal static unsafe class Areas
     internal static void* Alloc(nuint byteCount, nuint alignment, AreaSource source = AreaSource.Any, bool zeroed = false)
     {
         if (!TryPages(byteCount, out uint pages)) return null;
-        VmallocArea* area = source == AreaSource.Any && alignment <= AlignmentOf(pages) ? KeptAreas.TakeLike(pages) : null;
+        VmallocArea* area = source == AreaSource.Any && alignment <= AlignmentOf(pages) ? KeptAreas.TakeLike(pages, byteCount) : null;
         if (area != null)
         {
             if (zeroed) AreaMemory.Clear(area);

@@ -37,8 +37,9 @@ internal static unsafe class KeptAreas
     /// <summary>The most that is kept.</summary>
     internal static nuint LimitBytes => Options.DirtyCapBytes;
 
-    /// <summary>Takes a kept area that has so many pages, or up to an eighth more. It is busy then; null where there is none.</summary>
-    internal static VmallocArea* TakeLike(uint pages) => Take(pages, pages + pages / 8, orLargest: false);
+    /// <summary>Takes a kept area that has so many pages, and no more than an eighth more bytes than were asked for. It is busy then; null where there is none.</summary>
+    internal static VmallocArea* TakeLike(uint pages, nuint byteCount) =>
+        Take(pages, Math.Max(pages, (uint)((byteCount + byteCount / 8) >> LinearRegion.PageShift)), orLargest: false);
 
     /// <summary>Takes the kept area that serves a part of a larger request best: the smallest that is large enough, else the largest.</summary>
     internal static VmallocArea* TakeFor(uint pages) => Take(pages, uint.MaxValue, orLargest: true);

@@ -18,8 +18,8 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
         {
             Assert.True(KeptAreas.TryPut(area));
             Assert.Equal((AreaState.Kept, 1, 90 * Page), (area->GetState(), KeptAreas.Count, KeptAreas.Bytes));
-            foreach (uint other in (uint[])[91, 79, 1, 1000]) Assert.True(KeptAreas.TakeLike(other) == null, $"90 pages are not like {other}");
-            Assert.True(KeptAreas.TakeLike(pages) == area);
+            foreach (uint other in (uint[])[91, 79, 1, 1000]) Assert.True(TakeLike(other) == null, $"90 pages are not like {other}");
+            Assert.True(TakeLike(pages) == area);
             Assert.Equal((AreaState.Busy, 0, (nuint)0), (area->GetState(), KeptAreas.Count, KeptAreas.Bytes));
         }
         Areas.Destroy(area);
@@ -33,7 +33,7 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
         ShouldTakeLike(101, 105);
         ShouldTakeLike(101, 107);
         ShouldTakeLike(101, 110);
-        Assert.True(KeptAreas.TakeLike(101) == null);
+        Assert.True(TakeLike(101) == null);
         ShouldTakeLike(100, 100);
     }
 
@@ -76,7 +76,7 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
         Assert.Equal(KeptAreas.Slots, KeptAreas.Count);
         Keep(3);
         Assert.Equal(KeptAreas.Slots, KeptAreas.Count);
-        Assert.True(KeptAreas.TakeLike(1000) == null, "the oldest is gone");
+        Assert.True(TakeLike(1000) == null, "the oldest is gone");
         ShouldTakeLike(2000, 2000);
         ShouldTakeLike(3, 3);
     }
@@ -92,7 +92,7 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
         VmallocArea* scattered = AddBusy(KeptAreas.MostRuns + 1);
         for (uint run = 0; run < KeptAreas.MostRuns; run++) Assert.True(AreaRuns.TryAdd(scattered, Page));
         Assert.True(KeptAreas.TryPut(scattered));
-        ShouldTake(KeptAreas.TakeLike(scattered->Pages), KeptAreas.MostRuns + 1, destroy: false);
+        ShouldTake(TakeLike(scattered->Pages), KeptAreas.MostRuns + 1, destroy: false);
         Assert.True(AreaRuns.TryAdd(scattered, Page));
         Assert.False(KeptAreas.TryPut(scattered));
         Areas.Destroy(scattered);
@@ -125,7 +125,7 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
         {
             for (int round = 0; round < Rounds; round++)
             {
-                VmallocArea* area = round % 3 == 0 ? KeptAreas.TakeFor(9) : KeptAreas.TakeLike(8);
+                VmallocArea* area = round % 3 == 0 ? KeptAreas.TakeFor(9) : TakeLike(8);
                 if (area == null) continue;
                 Interlocked.Increment(ref taken);
                 // Whoever else had it would write another number.
@@ -143,7 +143,9 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
 
     private static void Keep(uint pages) => Assert.True(KeptAreas.TryPut(AddBusy(pages)));
 
-    private static void ShouldTakeLike(uint wanted, uint pages) => ShouldTake(KeptAreas.TakeLike(wanted), pages);
+    private static VmallocArea* TakeLike(uint pages) => KeptAreas.TakeLike(pages, pages * Page);
+
+    private static void ShouldTakeLike(uint wanted, uint pages) => ShouldTake(TakeLike(wanted), pages);
 
     private static void ShouldTakeFor(uint wanted, uint pages) => ShouldTake(KeptAreas.TakeFor(wanted), pages);
 
