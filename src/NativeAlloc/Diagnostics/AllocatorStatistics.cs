@@ -15,7 +15,7 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>The part of it that may be touched.</summary>
     public nuint CommittedBytes { get; init; }
 
-    /// <summary>The most that can be resident: every page that was handed out and not purged since. Pages that were touched in part count whole.</summary>
+    /// <summary>The most that can be resident: every page that was handed out and not purged since, less what slabs have given back of theirs. Pages that were touched in part count whole.</summary>
     public nuint ResidentEstimateBytes { get; init; }
 
     /// <summary>What users hold, in the sizes the allocator keeps for it.</summary>
@@ -38,6 +38,9 @@ public readonly unsafe record struct AllocatorStatistics
 
     /// <summary>Free objects in slabs.</summary>
     public nuint SlabFreeBytes { get; init; }
+
+    /// <summary>Bytes of slabs in use that have been given back to the system: between objects that are in use, and behind the last.</summary>
+    public nuint SlabPurgedBytes { get; init; }
 
     /// <summary>Free pages, with memory behind them or not.</summary>
     public nuint FreePageBytes { get; init; }
@@ -88,7 +91,7 @@ public readonly unsafe record struct AllocatorStatistics
     internal static AllocatorStatistics Read()
     {
         PageBlocks.CountLive(out long pageBlocks, out long pages);
-        nuint live = LargeBlocks.Bytes + Areas.LiveBytes + ((nuint)Math.Max(0, pages) << LinearRegion.PageShift), inMagazines = 0, slabFree = 0;
+        nuint live = LargeBlocks.Bytes + Areas.LiveBytes + ((nuint)Math.Max(0, pages) << LinearRegion.PageShift), inMagazines = 0, slabFree = 0, slabPurged = 0;
         long blocks = LargeBlocks.Count + Areas.LiveCount + pageBlocks;
         long locks = LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + VmallocSpace.LockAcquisitions + PersistentWindows.LockAcquisitions;
         nuint onlinePages = 0, freePages = 0, dirtyFreePages = 0;
@@ -108,6 +111,7 @@ public readonly unsafe record struct AllocatorStatistics
             nuint bytes = SlabLayer.CacheAt(index)->ObjectBytes;
             inMagazines += (nuint)figures.InMagazines * bytes;
             slabFree += (nuint)figures.InSlabs * bytes;
+            slabPurged += (nuint)figures.PurgedBytes;
             for (int node = 0; node < ObjectCache.NodeCount; node++) locks += SlabLayer.CacheAt(index)->Node(node)->Lock.Acquisitions;
             SlabLayer.CacheAt(index)->Leave();
             if (index is >= SlabLayer.FirstMagazineCache and < SlabLayer.FirstUserCache) continue; // the allocator's own
@@ -117,12 +121,13 @@ public readonly unsafe record struct AllocatorStatistics
         live -= Math.Min(live, AreaRuns.ArrayBytes); // the allocator's own
         blocks -= AreaRuns.Arrays;
         SlabLayer.CountExchanges(out long depotExchanges, out long slabExchanges);
+        nuint dirtyBytes = PageLayer.DirtyPages() * LinearRegion.PageBytes;
         nuint hot = PageLayer.CountHotPages() * LinearRegion.PageBytes, kept = KeptAreas.Bytes;
         return new AllocatorStatistics
         {
             ReservedBytes = LinearRegion.Bytes + VmallocSpace.Bytes,
             CommittedBytes = (onlinePages << LinearRegion.PageShift) + Areas.LiveBytes + kept,
-            ResidentEstimateBytes = PageLayer.DirtyPages() * LinearRegion.PageBytes + Areas.LiveBytes + kept,
+            ResidentEstimateBytes = dirtyBytes - Math.Min(dirtyBytes, slabPurged) + Areas.LiveBytes + kept,
             LiveBytes = live,
             LiveBlocks = blocks,
             CachedBytes = inMagazines + hot + kept,
@@ -130,6 +135,7 @@ public readonly unsafe record struct AllocatorStatistics
             HotPageBytes = hot,
             KeptAreaBytes = kept,
             SlabFreeBytes = slabFree,
+            SlabPurgedBytes = slabPurged,
             FreePageBytes = freePages << LinearRegion.PageShift,
             DirtyFreeBytes = dirtyFreePages << LinearRegion.PageShift,
             PurgedBytes = (nuint)SystemCounters.PurgedBytes,

@@ -61,6 +61,9 @@ internal struct PageFrame
     /// <summary>Single pages that users hold: taken as cold, and to go back to the cold end of the hot list. False in all others.</summary>
     [FieldOffset(24)] public bool Cold;
 
+    /// <summary>Slabs: system pages inside that have been given back, and what they have been charged with taken back. See <c>ObjectCache.PurgeHoles</c>.</summary>
+    [FieldOffset(26)] public ushort PurgedPages;
+
     /// <summary>Reads the state of a page that may be somebody else's.</summary>
     internal PageState GetState() => (PageState)Volatile.Read(ref Unsafe.As<PageState, byte>(ref State));
 

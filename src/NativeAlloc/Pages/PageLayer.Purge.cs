@@ -28,7 +28,7 @@ internal static unsafe partial class PageLayer
     /// <summary>Gives the memory behind every free page back and returns how many bytes that were.</summary>
     internal static nuint Purge()
     {
-        Interlocked.Increment(ref s_purging);
+        BeginPurge();
         nuint bytes = 0;
         for (int index = 0; index < ZoneCount; index++) bytes += Purge(ZoneAt(index));
         Volatile.Write(ref s_reapAt, NextReap(DirtyPages())); // growth counts from here on
@@ -41,7 +41,7 @@ internal static unsafe partial class PageLayer
     /// </summary>
     internal static nuint PurgeUnneeded()
     {
-        Interlocked.Increment(ref s_purging);
+        BeginPurge();
         nuint bytes = 0;
         for (int index = 0; index < ZoneCount; index++)
         {
@@ -64,7 +64,7 @@ internal static unsafe partial class PageLayer
     /// <summary>Gives pages back until no more than so many are free with memory behind them: whole pageblocks, and smaller blocks where these are not enough.</summary>
     internal static nuint PurgeDownTo(uint mostPages)
     {
-        Interlocked.Increment(ref s_purging);
+        BeginPurge();
         nuint bytes = 0;
         for (int leastOrder = Pageblock.Order; leastOrder >= 0; leastOrder -= Pageblock.Order)
         {
@@ -84,7 +84,11 @@ internal static unsafe partial class PageLayer
         for (int yields = 0; yields < MostYields && Volatile.Read(ref s_purging) != 0; yields++) Thread.Yield();
     }
 
-    private static nuint EndPurge(nuint bytes)
+    /// <summary>Says that the calling thread is giving memory back, for <see cref="AwaitPurge"/>.</summary>
+    internal static void BeginPurge() => Interlocked.Increment(ref s_purging);
+
+    /// <summary>Counts what it gave back, and returns it.</summary>
+    internal static nuint EndPurge(nuint bytes)
     {
         SystemCounters.CountPurged(bytes);
         Interlocked.Decrement(ref s_purging);

@@ -12,7 +12,7 @@ namespace NativeAlloc.Pages;
 /// </remarks>
 internal static unsafe class Reclaimer
 {
-    /// <summary>What the slab layer gives back: a <c>delegate*&lt;bool, void&gt;</c>, set once by that layer and read by any thread. 0 as long as it has nothing.</summary>
+    /// <summary>What the slab layer gives back: a <c>delegate*&lt;bool, nuint&gt;</c>, set once by that layer and read by any thread. 0 as long as it has nothing.</summary>
     private static nint s_caches;
 
     /// <summary>What the mapping layer gives back: a <c>delegate*&lt;bool, nuint&gt;</c>, as <see cref="s_caches"/>.</summary>
@@ -29,8 +29,9 @@ internal static unsafe class Reclaimer
     internal static bool IsRequested => Volatile.Read(ref s_requested) != 0;
 
     /// <summary>Says how the slab layer gives its caches back to the page layer.</summary>
-    /// <param name="release">Gets whether all of them shall go, or only what was not needed since the last call. On any thread, several at a time, and no lock of this library is held.</param>
-    internal static void SetCaches(delegate*<bool, void> release) => Volatile.Write(ref s_caches, (nint)release);
+    /// <param name="release">Gets whether all of them shall go, or only what was not needed since the last call. On any thread, several at a time, and no lock of this library is held. Returns
+    /// the bytes given back to the system; what it gives the page layer is none.</param>
+    internal static void SetCaches(delegate*<bool, nuint> release) => Volatile.Write(ref s_caches, (nint)release);
 
     /// <summary>The same for the areas that the mapping layer keeps.</summary>
     /// <param name="release">As <see cref="SetCaches"/>; returns the bytes given back to the system.</param>
@@ -118,8 +119,7 @@ internal static unsafe class Reclaimer
     {
         bool inside = ReclaimingThread.t_inside;
         ReclaimingThread.t_inside = true;
-        ReleaseCaches();
-        nuint bytes = ReleaseAreas(all: true) + PageLayer.Purge();
+        nuint bytes = ReleaseCaches() + ReleaseAreas(all: true) + PageLayer.Purge();
         ReclaimingThread.t_inside = inside;
         return bytes;
     }
@@ -133,17 +133,18 @@ internal static unsafe class Reclaimer
         PageLayer.PurgeUnneeded();
     }
 
-    /// <summary>Gives the caches of all threads that can be reached and of all layers back to the zones.</summary>
-    internal static void ReleaseCaches()
+    /// <summary>Gives the caches of all threads that can be reached and of all layers back to the zones. Returns the bytes that the system got.</summary>
+    internal static nuint ReleaseCaches()
     {
-        ReleaseCaches(all: true);
+        nuint bytes = ReleaseCaches(all: true);
         PageLayer.DrainThreads();
+        return bytes;
     }
 
-    private static void ReleaseCaches(bool all)
+    private static nuint ReleaseCaches(bool all)
     {
-        delegate*<bool, void> release = (delegate*<bool, void>)Volatile.Read(ref s_caches);
-        if (release != null) release(all);
+        delegate*<bool, nuint> release = (delegate*<bool, nuint>)Volatile.Read(ref s_caches);
+        return release != null ? release(all) : 0;
     }
 
     /// <summary>Gives kept areas back: all of them, or what nobody needed since the last call. Returns the bytes that the system got.</summary>

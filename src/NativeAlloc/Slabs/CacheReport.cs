@@ -24,6 +24,9 @@ internal readonly unsafe record struct CacheReport
 
     internal long Slabs { get; private init; }
 
+    /// <summary>Bytes of the slabs that have been given back to the system.</summary>
+    internal long PurgedBytes { get; private init; }
+
     /// <summary>Objects in depots.</summary>
     internal long InDepot { get; private init; }
 
@@ -75,6 +78,7 @@ internal readonly unsafe record struct CacheReport
             DepotLimit = limit,
             ActiveSlabs = figures.ActiveSlabs,
             Slabs = figures.Slabs,
+            PurgedBytes = figures.PurgedBytes,
             InDepot = inDepot,
             Cached = figures.InMagazines,
             Hits = hits,

@@ -21,13 +21,28 @@ internal unsafe struct NodeSlabs
     /// <summary>List of slabs of which every object is free.</summary>
     internal const int Free = LastPartial + 1;
 
-    internal const int ListCount = Free + 1;
+    /// <summary>List of <b>hollow</b> slabs: partial ones of which system pages that only free objects lie in have been given back. Nothing is taken from them until they are filled again.</summary>
+    internal const int Hollow = Free + 1;
+
+    /// <summary>List of slabs that a thread is just making hollow. Nothing is taken from them, and they are not given back.</summary>
+    internal const int InPurge = Hollow + 1;
+
+    internal const int ListCount = InPurge + 1;
 
     /// <summary>The lists.</summary>
     private SlabLists _lists;
 
-    /// <summary>Objects that are in slabs, whatever their list. Written under the lock, read by any thread.</summary>
+    /// <summary>Objects in slabs that can be taken. Written under the lock, read by any thread.</summary>
     public ulong FreeObjects;
+
+    /// <summary>Objects in hollow slabs and in those that are becoming hollow. As <see cref="FreeObjects"/>.</summary>
+    public ulong HollowObjects;
+
+    /// <summary>System pages of all slabs that have been given back. As <see cref="FreeObjects"/>.</summary>
+    private ulong _purgedPages;
+
+    /// <summary>The fewest free objects since <see cref="TakeUnneededObjects"/>.</summary>
+    private ulong _leastFreeObjects;
 
     /// <summary><see cref="FreeObjects"/>, as an estimate without the lock.</summary>
     internal readonly ulong FreeObjectsHint => Volatile.Read(in FreeObjects);
@@ -55,6 +70,11 @@ internal unsafe struct NodeSlabs
 
     internal readonly uint First(int list) => _lists[list].First;
 
+    internal readonly uint Last(int list) => _lists[list].Last;
+
+    /// <summary>System pages of all slabs that have been given back. Also without the lock.</summary>
+    internal readonly ulong PurgedPages => Volatile.Read(in _purgedPages);
+
     /// <summary>Slabs in all lists. Also without the lock, as an estimate.</summary>
     internal readonly uint SlabCount => Volatile.Read(in _slabCount);
 
@@ -77,6 +97,52 @@ internal unsafe struct NodeSlabs
         return unneeded;
     }
 
+    /// <summary>Free objects that nobody needed since the last call: so many there were at any time, beside those in hollow slabs.</summary>
+    internal ulong TakeUnneededObjects()
+    {
+        ulong unneeded = Math.Min(_leastFreeObjects, FreeObjects);
+        _leastFreeObjects = FreeObjects;
+        return unneeded;
+    }
+
+    /// <summary>Objects have been taken, or their slab has.</summary>
+    internal void RemoveFreeObjects(ulong count)
+    {
+        Volatile.Write(ref FreeObjects, FreeObjects - count);
+        if (FreeObjects < _leastFreeObjects) _leastFreeObjects = FreeObjects;
+    }
+
+    internal void AddFreeObjects(ulong count) => Volatile.Write(ref FreeObjects, FreeObjects + count);
+
+    /// <summary>Moves a slab to the hollow ones, to those that become hollow, or back from them; its free objects are counted there.</summary>
+    internal void MoveTo(PageFrame* frames, uint slab, int list)
+    {
+        PageFrame* frame = frames + slab;
+        bool wasHollow = IsHollow(frame->List), isHollow = IsHollow(list);
+        if (isHollow && !wasHollow)
+        {
+            RemoveFreeObjects(frame->FreeObjects);
+            Volatile.Write(ref HollowObjects, HollowObjects + frame->FreeObjects);
+        }
+        else if (wasHollow && !isHollow)
+        {
+            Volatile.Write(ref HollowObjects, HollowObjects - frame->FreeObjects);
+            AddFreeObjects(frame->FreeObjects);
+        }
+        Unlink(frames, slab);
+        Link(frames, slab, list);
+    }
+
+    /// <summary>Counts system pages of a slab as given back, or as having memory again.</summary>
+    internal void SetPurged(PageFrame* frame, uint pages)
+    {
+        Volatile.Write(ref _purgedPages, _purgedPages + pages - frame->PurgedPages);
+        frame->PurgedPages = (ushort)pages;
+    }
+
+    /// <summary>Whether objects of the slabs on a list are counted as <see cref="HollowObjects"/>.</summary>
+    internal static bool IsHollow(int list) => list >= Hollow;
+
     internal void Add(PageFrame* frames, uint slab, int list)
     {
         Link(frames, slab, list);
@@ -90,11 +156,11 @@ internal unsafe struct NodeSlabs
         Volatile.Write(ref _slabCount, _slabCount - 1);
     }
 
-    /// <summary>Puts a slab whose free objects have changed on the list that they call for.</summary>
+    /// <summary>Puts a slab whose free objects have changed on the list that they call for; a hollow one stays so.</summary>
     internal void Place(PageFrame* frames, uint slab, uint objectsPerSlab)
     {
         int list = ListOf(frames[slab].FreeObjects, objectsPerSlab);
-        if (frames[slab].List == list) return;
+        if (frames[slab].List == list || IsHollow(frames[slab].List)) return;
         Unlink(frames, slab);
         Link(frames, slab, list);
     }

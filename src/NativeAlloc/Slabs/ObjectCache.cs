@@ -21,7 +21,7 @@ namespace NativeAlloc.Slabs;
 /// What is here does not change as long as the cache exists; what does is in its <see cref="CacheNode"/>s.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential, Size = Bytes)]
-internal unsafe struct ObjectCache
+internal unsafe partial struct ObjectCache
 {
     internal const int Bytes = 128;
 
@@ -192,7 +192,7 @@ internal unsafe struct ObjectCache
             node->Slabs.Place(frames, slab, ObjectsPerSlab);
         }
         int taken = wanted - (int)(next - slots);
-        Volatile.Write(ref node->Slabs.FreeObjects, node->Slabs.FreeObjects - (uint)taken);
+        node->Slabs.RemoveFreeObjects((uint)taken);
         if (taken != 0 && next != slots) new Span<nint>(next, taken).CopyTo(new Span<nint>(slots, taken));
         Volatile.Write(ref node->Refills, node->Refills + 1);
         return taken;
@@ -225,8 +225,9 @@ internal unsafe struct ObjectCache
     /// <summary>Takes a slab out that is free; the node's lock is held.</summary>
     internal readonly void RemoveFreeSlab(CacheNode* node, uint slab, ref uint surplus)
     {
+        if (LinearRegion.Frames[slab].PurgedPages != 0) ForgetPurged(node, slab);
         node->Slabs.Remove(LinearRegion.Frames, slab);
-        Volatile.Write(ref node->Slabs.FreeObjects, node->Slabs.FreeObjects - ObjectsPerSlab);
+        node->Slabs.RemoveFreeObjects(ObjectsPerSlab);
         LinearRegion.Frames[slab].Next = surplus;
         surplus = slab;
     }
@@ -248,6 +249,7 @@ internal unsafe struct ObjectCache
     internal readonly bool TryMakeSlabs(ThreadPages* own, int wanted, out CacheNode* grown)
     {
         grown = NodeOf(own);
+        if (TryFillOne(grown)) return true;
         // A cache that never had two slabs may well leave this one nearly empty. On fresh pages it then costs the few system pages that are touched; on
         // used ones it would hold all of their memory back.
         bool sparse = grown->Slabs.SlabCount == 0 && grown->Slabs.PeakSlabCount <= 1 && ObjectBytes < VirtualMemory.PageBytes;
@@ -291,11 +293,12 @@ internal unsafe struct ObjectCache
         frame->Cache = Index;
         frame->FreeObjects = (ushort)ObjectsPerSlab;
         frame->FirstWord = 0;
+        frame->PurgedPages = 0;
         LinearRegion.SetClass(slab, SlabPages, Volatile.Read(in _pageClass));
         CacheNode* node = NodeOfSlab(slab);
         node->Lock.Acquire();
         node->Slabs.Add(LinearRegion.Frames, slab, NodeSlabs.Free);
-        Volatile.Write(ref node->Slabs.FreeObjects, node->Slabs.FreeObjects + ObjectsPerSlab);
+        node->Slabs.AddFreeObjects(ObjectsPerSlab);
         node->Lock.Release();
         return node;
     }
@@ -402,7 +405,7 @@ internal unsafe struct ObjectCache
     private readonly string? FindError(CacheNode* node)
     {
         PageFrame* frames = LinearRegion.Frames;
-        ulong freeObjects = 0;
+        ulong freeObjects = 0, hollowObjects = 0, purgedPages = 0;
         for (int list = 0; list < NodeSlabs.ListCount; list++)
         {
             uint count = 0;
@@ -421,13 +424,18 @@ internal unsafe struct ObjectCache
                     bits += (uint)BitOperations.PopCount(free);
                 }
                 if (bits != frame.FreeObjects) return $"slab {slab} has {bits} free objects and says {frame.FreeObjects}";
-                if (NodeSlabs.ListOf(bits, ObjectsPerSlab) != list) return $"slab {slab} with {bits} free objects is on list {list}";
+                if (NodeSlabs.ListOf(bits, ObjectsPerSlab) != list && !NodeSlabs.IsHollow(list)) return $"slab {slab} with {bits} free objects is on list {list}";
+                if (FindHoleError(slab, frame) is { } error) return error;
+                purgedPages += frame.PurgedPages;
                 for (uint page = slab; page < slab + SlabPages; page++)
                     if (SlabLayer.IndexOfClass(LinearRegion.ClassOf(page)) != Index) return $"page {page} of slab {slab} has class {LinearRegion.ClassOf(page)}";
-                freeObjects += bits;
+                if (NodeSlabs.IsHollow(list)) hollowObjects += bits;
+                else freeObjects += bits;
             }
             if (count != node->Slabs.Count(list)) return $"list {list} has {count} slabs and says {node->Slabs.Count(list)}";
         }
+        if (hollowObjects != node->Slabs.HollowObjects) return $"the hollow slabs have {hollowObjects} free objects and the cache says {node->Slabs.HollowObjects}";
+        if (purgedPages != node->Slabs.PurgedPages) return $"{purgedPages} system pages of slabs are given back and the cache says {node->Slabs.PurgedPages}";
         return freeObjects == node->Slabs.FreeObjects ? null : $"the slabs have {freeObjects} free objects and the cache says {node->Slabs.FreeObjects}";
     }
 }

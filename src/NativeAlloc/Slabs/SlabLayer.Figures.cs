@@ -1,3 +1,4 @@
+using NativeAlloc.Os;
 using NativeAlloc.Threads;
 
 namespace NativeAlloc.Slabs;
@@ -9,7 +10,7 @@ internal static unsafe partial class SlabLayer
     internal static CacheFigures Count(int index)
     {
         ObjectCache* cache = CacheAt(index);
-        long inMagazines = 0, inSlabs = 0, slabs = 0, active = 0;
+        long inMagazines = 0, inSlabs = 0, slabs = 0, active = 0, purgedPages = 0;
         for (int i = 0; i < ThreadRegistry.Count; i++)
         {
             ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
@@ -20,13 +21,14 @@ internal static unsafe partial class SlabLayer
         {
             CacheNode* node = cache->Node(i);
             node->Lock.Acquire();
-            inSlabs += (long)node->Slabs.FreeObjects;
+            inSlabs += (long)(node->Slabs.FreeObjects + node->Slabs.HollowObjects);
+            purgedPages += (long)node->Slabs.PurgedPages;
             slabs += node->Slabs.SlabCount;
             active += node->Slabs.SlabCount - node->Slabs.Count(NodeSlabs.Free);
             node->Lock.Release();
             inMagazines += cache->InDepot(node);
         }
-        return new CacheFigures(inMagazines, inSlabs, Math.Max(0, slabs * cache->ObjectsPerSlab - inSlabs - inMagazines), slabs, active);
+        return new CacheFigures(inMagazines, inSlabs, Math.Max(0, slabs * cache->ObjectsPerSlab - inSlabs - inMagazines), slabs, active, purgedPages * (long)VirtualMemory.PageBytes);
     }
 
     /// <summary>What misses of the fast paths came to, over all threads.</summary>
@@ -50,8 +52,8 @@ internal static unsafe partial class SlabLayer
     // A block that is being set up has tops of 0.
     private static int CountIn(ObjectCache* cache, nint top) => top == 0 || top == s_noMagazine ? 0 : cache->Magazine.CountOf(top);
 
-    /// <summary>Objects of a cache by where they are, and its slabs: all, and those of which an object is in use.</summary>
-    internal readonly record struct CacheFigures(long InMagazines, long InSlabs, long Live, long Slabs, long ActiveSlabs);
+    /// <summary>Objects of a cache by where they are, its slabs (all, and those of which an object is in use), and what of their memory is given back.</summary>
+    internal readonly record struct CacheFigures(long InMagazines, long InSlabs, long Live, long Slabs, long ActiveSlabs, long PurgedBytes);
 
     /// <summary>Checks every cache. Throws where something is wrong.</summary>
     internal static void Verify()

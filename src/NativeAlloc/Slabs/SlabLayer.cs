@@ -413,15 +413,16 @@ internal static unsafe partial class SlabLayer
     internal static bool DrainIdleThreads(bool all) => Recall.Run(all);
 
     // What reclaim asks for: everything, or what nobody needed since the last time.
-    private static void Release(bool all)
+    private static nuint Release(bool all)
     {
-        if (all) ReleaseCaches();
-        else ReleaseUnneeded();
+        PageLayer.BeginPurge();
+        return PageLayer.EndPurge(all ? ReleaseCaches() : ReleaseUnneeded());
     }
 
-    // What threads did not use, magazines that lay in the depots all the time, and slabs that were free all the time.
-    private static void ReleaseUnneeded()
+    // What threads did not use, magazines that lay in the depots all the time, slabs that were free all the time, and out of other slabs as much as was free all the time, where that is much.
+    private static nuint ReleaseUnneeded()
     {
+        nuint bytes = 0;
         DrainIdleThreads(all: false);
         for (int index = 1; index < EndOfCaches; index++)
         {
@@ -434,15 +435,22 @@ internal static unsafe partial class SlabLayer
                 DrainDepot(cache, node, null, full, empty);
                 node->Lock.Acquire();
                 uint surplus = cache->TakeFreeSlabs(node, node->Slabs.TakeUnneeded());
+                ulong unneeded = node->Slabs.TakeUnneededObjects(), objects = (ulong)node->Slabs.SlabCount * cache->ObjectsPerSlab;
                 node->Lock.Release();
                 cache->GiveSlabs(null, surplus);
+                if (unneeded >= objects >> LeastHolesShift && unneeded * cache->ObjectBytes >= LeastHoles) bytes += cache->PurgeHoles(node, unneeded);
             }
             cache->Leave();
         }
+        return bytes;
     }
 
-    /// <summary>Gives the caches of all threads, those that have ended included, of the depots, and every free slab back to the page layer.</summary>
-    private static void ReleaseCaches()
+    // Beside a working program holes are made in a cache's slabs only where so much of it was free all the time, an eighth and so many bytes: it may break huge pages up.
+    private const int LeastHolesShift = 3;
+    private const uint LeastHoles = 256 * 1024;
+
+    /// <summary>Gives the caches of all threads, those that have ended included, of the depots, and every free slab back to the page layer, and the holes of the others to the system. Returns the bytes of these.</summary>
+    private static nuint ReleaseCaches()
     {
         void* block = CurrentThread.t_block;
         if (block != null) Drain(block);
@@ -459,12 +467,15 @@ internal static unsafe partial class SlabLayer
             DrainDepots(CacheAt(index), null);
             CacheAt(index)->Leave();
         }
+        nuint bytes = 0;
         for (int index = 1; index < EndOfCaches; index++)
         {
             if (!CacheAt(index)->TryEnter()) continue;
             Shrink(CacheAt(index), null);
+            for (int node = 0; node < ObjectCache.NodeCount; node++) bytes += CacheAt(index)->PurgeHoles(CacheAt(index)->Node(node));
             CacheAt(index)->Leave();
         }
+        return bytes;
     }
 
     /// <summary>Gives every free slab of a cache back to the page layer; returns the pages.</summary>

@@ -11,6 +11,7 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint surplus)
     private CacheNode* _node; // whose lock is held
     private uint _slab = PageFrame.None;
     private uint _surplus = surplus;
+    private ulong* _freeObjects; // of the node: in slabs like _slab
 
     /// <summary>Puts objects back.</summary>
     internal void Put(nint* slots, int count)
@@ -30,7 +31,7 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint surplus)
             word |= bit;
             frames[slab].FreeObjects++;
             frames[slab].FirstWord = (ushort)Math.Min(frames[slab].FirstWord, index >> 6);
-            Volatile.Write(ref _node->Slabs.FreeObjects, _node->Slabs.FreeObjects + 1);
+            Volatile.Write(ref *_freeObjects, *_freeObjects + 1);
         }
     }
 
@@ -54,6 +55,7 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint surplus)
             _node = node;
         }
         _slab = slab;
+        _freeObjects = NodeSlabs.IsHollow(frames[slab].List) ? &node->Slabs.HollowObjects : &node->Slabs.FreeObjects;
     }
 
     // A slab has got objects back: move it to the list it belongs in now, or out, when it is free. Other sizes may need its pages, and the page
@@ -62,6 +64,6 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint surplus)
     {
         if (_slab == PageFrame.None) return;
         _node->Slabs.Place(frames, _slab, cache->ObjectsPerSlab);
-        if (frames[_slab].FreeObjects == cache->ObjectsPerSlab) cache->RemoveFreeSlab(_node, _slab, ref _surplus);
+        if (frames[_slab].FreeObjects == cache->ObjectsPerSlab && frames[_slab].List != NodeSlabs.InPurge) cache->RemoveFreeSlab(_node, _slab, ref _surplus);
     }
 }

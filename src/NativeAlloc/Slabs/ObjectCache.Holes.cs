@@ -1,0 +1,166 @@
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+
+namespace NativeAlloc.Slabs;
+
+/// <content>
+/// Gives memory back out of slabs that are in use: the <b>holes</b>, which are the system pages that only free objects lie in, and the tail, which are those behind the last object. Nothing is taken
+/// from a slab with holes, a hollow one, until it is filled again: its purged pages are charged, and their memory comes with the next touch.
+/// <code>
+/// partial ─ PurgeHoles: InPurge while the system works, without the lock ─→ hollow
+/// hollow  ─ TryFillOne, before a slab is made ─→ partial
+///         └ its last object comes back ─→ the page layer
+/// </code>
+/// </content>
+internal unsafe partial struct ObjectCache
+{
+    // Slabs that are looked through under one lock, some microseconds; and hollow slabs that are looked at for one to fill.
+    private const int PurgedAtOnce = 8, MostLooks = 16;
+
+    private readonly uint SystemPages => (uint)(SlabPages * LinearRegion.PageBytes / VirtualMemory.PageBytes);
+
+    /// <summary>System pages of a slab behind its last object.</summary>
+    private readonly uint TailPages => SystemPages - (uint)((ObjectsPerSlab * (nuint)ObjectBytes + VirtualMemory.PageBytes - 1) / VirtualMemory.PageBytes);
+
+    /// <summary>Gives holes and tails of a node's slabs back to the system, and returns how many bytes that were. No lock is held. Objects that have a constructor keep their memory, as it runs once.</summary>
+    /// <param name="mostObjects">Out of the emptiest slabs that have so many free objects; all slabs where it is the largest number.</param>
+    internal readonly nuint PurgeHoles(CacheNode* node, ulong mostObjects = ulong.MaxValue)
+    {
+        if (Constructor != null) return 0;
+        nuint bytes = PurgeHoles(node, NodeSlabs.Hollow, ref mostObjects);
+        for (int list = NodeSlabs.LastPartial; list >= NodeSlabs.FirstPartial; list--) bytes += PurgeHoles(node, list, ref mostObjects);
+        if (TailPages != 0 && mostObjects != 0) bytes += PurgeHoles(node, NodeSlabs.Full, ref mostObjects);
+        return bytes;
+    }
+
+    private readonly nuint PurgeHoles(CacheNode* node, int list, ref ulong mostObjects)
+    {
+        PageFrame* frames = LinearRegion.Frames;
+        uint* slabs = stackalloc uint[PurgedAtOnce];
+        nuint bytes = 0;
+        for (uint left = node->Slabs.Count(list); left != 0 && mostObjects != 0;)
+        {
+            int count = 0;
+            node->Lock.Acquire();
+            for (int looks = PurgedAtOnce; looks != 0 && left != 0 && mostObjects != 0; looks--, left--)
+            {
+                // From the end to the front, so that none is met twice, whoever else moves them.
+                uint slab = node->Slabs.Last(list);
+                if (slab == PageFrame.None)
+                {
+                    left = 0;
+                    break;
+                }
+                mostObjects -= Math.Min(mostObjects, frames[slab].FreeObjects);
+                bool hasHoles = CountHoles(slab) > frames[slab].PurgedPages;
+                node->Slabs.MoveTo(frames, slab, hasHoles ? NodeSlabs.InPurge : list);
+                if (hasHoles) slabs[count++] = slab;
+            }
+            node->Lock.Release();
+            for (int i = 0; i < count; i++) bytes += PurgeSlab(node, slabs[i]);
+        }
+        return bytes;
+    }
+
+    // A slab that nothing is taken from, and that nobody gives back. What is freed meanwhile may or may not be seen.
+    private readonly nuint PurgeSlab(CacheNode* node, uint slab)
+    {
+        nuint pageBytes = VirtualMemory.PageBytes, address = LinearRegion.AddressOf(slab);
+        uint purged = 0;
+        // From the end, so that where the system refuses, the tail comes first.
+        for (uint end = SystemPages; end != 0;)
+        {
+            uint first = end;
+            while (first != 0 && IsHole(slab, first - 1)) first--;
+            if (first == end)
+            {
+                end--;
+                continue;
+            }
+            if (!VirtualMemory.TryPurge(address + first * pageBytes, (end - first) * pageBytes)) break;
+            purged += end - first;
+            end = first;
+        }
+
+        PageFrame* frame = LinearRegion.Frames + slab;
+        uint surplus = PageFrame.None;
+        node->Lock.Acquire();
+        uint before = frame->PurgedPages;
+        purged = Math.Max(purged, before);
+        node->Slabs.SetPurged(frame, purged);
+        bool isHollow = purged > TailPages;
+        node->Slabs.MoveTo(LinearRegion.Frames, slab, isHollow ? NodeSlabs.Hollow : NodeSlabs.ListOf(frame->FreeObjects, ObjectsPerSlab));
+        nuint bytes = (purged - before) * pageBytes;
+        ResidentBudget.Release(bytes);
+        if (frame->FreeObjects == ObjectsPerSlab) RemoveFreeSlab(node, slab, ref surplus);
+        node->Lock.Release();
+        GiveSlabs(null, surplus);
+        return bytes;
+    }
+
+    /// <summary>Has memory for all objects of a hollow slab again, one that needs little, so that they can be taken. False where there is none, or the budget has no room; the lock is not held.</summary>
+    private readonly bool TryFillOne(CacheNode* node)
+    {
+        if (Volatile.Read(ref node->Slabs.HollowObjects) == 0) return false;
+        PageFrame* frames = LinearRegion.Frames;
+        node->Lock.Acquire();
+        uint least = node->Slabs.First(NodeSlabs.Hollow);
+        uint slab = least;
+        for (int looks = MostLooks; looks != 0 && slab != PageFrame.None; looks--, slab = frames[slab].Next)
+            if (frames[slab].PurgedPages < frames[least].PurgedPages) least = slab;
+        bool filled = least != PageFrame.None && ResidentBudget.TryCharge((frames[least].PurgedPages - TailPages) * VirtualMemory.PageBytes);
+        if (filled)
+        {
+            node->Slabs.SetPurged(frames + least, TailPages);
+            node->Slabs.MoveTo(frames, least, NodeSlabs.ListOf(frames[least].FreeObjects, ObjectsPerSlab));
+        }
+        node->Lock.Release();
+        return filled;
+    }
+
+    // A free slab goes back to the page layer as one that has all its memory: that its pages may have none is for the next purge to find out. The lock is held.
+    private readonly void ForgetPurged(CacheNode* node, uint slab)
+    {
+        PageFrame* frame = LinearRegion.Frames + slab;
+        ResidentBudget.Charge(frame->PurgedPages * VirtualMemory.PageBytes);
+        node->Slabs.SetPurged(frame, 0);
+        if (NodeSlabs.IsHollow(frame->List)) node->Slabs.MoveTo(LinearRegion.Frames, slab, NodeSlabs.Free);
+    }
+
+    private readonly uint CountHoles(uint slab)
+    {
+        uint count = TailPages;
+        if (LinearRegion.Frames[slab].FreeObjects * (nuint)ObjectBytes < VirtualMemory.PageBytes) return count; // an object of a hole may reach into its neighbours, but has its size in all
+        for (uint page = 0; page < SystemPages - TailPages; page++)
+            if (IsHole(slab, page)) count++;
+        return count;
+    }
+
+    // Whether no object that is out lies in a system page of a slab. Without the lock, too, where nothing is taken from the slab: bits are only set then.
+    private readonly bool IsHole(uint slab, uint systemPage)
+    {
+        ulong* words = LinearRegion.BitmapOf(slab);
+        nuint offset = systemPage * VirtualMemory.PageBytes;
+        uint first = ObjectIndexOf(offset), last = Math.Min(ObjectIndexOf(offset + VirtualMemory.PageBytes - 1), ObjectsPerSlab - 1);
+        if (first > last) return true;
+        for (uint word = first / 64; word <= last / 64; word++)
+        {
+            ulong wanted = ulong.MaxValue;
+            if (word == first / 64) wanted <<= (int)(first % 64);
+            if (word == last / 64) wanted &= ulong.MaxValue >> (int)(63 - last % 64);
+            if ((Volatile.Read(ref words[word]) & wanted) != wanted) return false;
+        }
+        return true;
+    }
+
+    private readonly string? FindHoleError(uint slab, in PageFrame frame)
+    {
+        bool inOrder = frame.List switch
+        {
+            NodeSlabs.Hollow => frame.PurgedPages > TailPages && frame.PurgedPages <= CountHoles(slab),
+            NodeSlabs.InPurge => frame.PurgedPages <= CountHoles(slab),
+            _ => frame.PurgedPages == 0 || frame.PurgedPages == TailPages,
+        };
+        return inOrder ? null : $"slab {slab} of list {frame.List} has {CountHoles(slab)} system pages without objects, {TailPages} of them at the end, and says that {frame.PurgedPages} are given back";
+    }
+}
