@@ -38,6 +38,9 @@ internal unsafe struct NodeSlabs
     /// <summary>Objects in hollow slabs and in those that are becoming hollow. As <see cref="FreeObjects"/>.</summary>
     public ulong HollowObjects;
 
+    /// <summary>Objects that are in slabs, whatever their list. Also without the lock, as an estimate.</summary>
+    internal readonly ulong ObjectsInSlabs => Volatile.Read(in FreeObjects) + Volatile.Read(in HollowObjects);
+
     /// <summary>System pages of all slabs that have been given back. As <see cref="FreeObjects"/>.</summary>
     private ulong _purgedPages;
 

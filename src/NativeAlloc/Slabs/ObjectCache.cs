@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using NativeAlloc.Common;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Threads;
 
 namespace NativeAlloc.Slabs;
 
@@ -70,6 +71,9 @@ internal unsafe partial struct ObjectCache
     internal const int LargestBulk = 3;
     private const int BulkShift = 4;
 
+    // So many threads may have magazines of the largest capacity: 64 threads with two of 128 KiB each for 40 classes kept 200 MiB from each other, and with as much in all as 8 threads have, 100.
+    private const int FewThreads = 8;
+
     internal void Initialize(int index, nuint objectBytes, Magazine magazine, int depotLimit, CacheNode* nodes, delegate*<void*, void> constructor = null)
     {
         this = default;
@@ -127,8 +131,14 @@ internal unsafe partial struct ObjectCache
     /// <summary>The part that a slab belongs to.</summary>
     internal readonly CacheNode* NodeOfSlab(uint slab) => Node(LinearRegion.Frames[slab].Zone / Zone.KindCount);
 
-    /// <summary>What a new magazine holds at present: more where threads take turns at the depot, so that they meet there less often.</summary>
-    internal readonly int CapacityNow(CacheNode* node) => node->Depot.Limit > 1 ? Magazine.LargestCapacity : Magazine.Capacity; // 1 is what the first thread leaves
+    /// <summary>
+    /// What a new magazine holds at present: more where threads take turns at the depot, so that they meet there less often; but where there are many threads, no more than its share of what they may keep
+    /// from each other in all.
+    /// </summary>
+    internal readonly int CapacityNow(CacheNode* node) =>
+        node->Depot.Limit <= 1 ? Magazine.Capacity : ContendedCapacity(Magazine, ThreadRegistry.Count); // 1 is what the first thread leaves
+
+    internal static int ContendedCapacity(Magazine magazine, int threads) => Math.Max(magazine.Capacity, magazine.LargestCapacity * FewThreads / Math.Max(FewThreads, threads));
 
     /// <summary>Objects in a node's depot.</summary>
     internal readonly long InDepot(CacheNode* node) => Magazine.IsFixed ? (long)node->Depot.FullCount * Magazine.Capacity : node->Depot.Objects;

@@ -21,7 +21,7 @@ internal static unsafe partial class SlabLayer
         {
             CacheNode* node = cache->Node(i);
             node->Lock.Acquire();
-            inSlabs += (long)(node->Slabs.FreeObjects + node->Slabs.HollowObjects);
+            inSlabs += (long)node->Slabs.ObjectsInSlabs;
             purgedPages += (long)node->Slabs.PurgedPages;
             slabs += node->Slabs.SlabCount;
             active += node->Slabs.SlabCount - node->Slabs.Count(NodeSlabs.Free);

@@ -343,6 +343,16 @@ public sealed unsafe class ObjectCacheTests
         Assert.True(cache.Cache->ObjectAt(slabEnd - 1) == null);
     }
 
+    [Theory]
+    [InlineData(1, 120)]
+    [InlineData(8, 120)]
+    [InlineData(16, 60)]
+    [InlineData(50, 19)]
+    [InlineData(64, 16)]
+    [InlineData(1000, 16)]
+    public void The_more_threads_there_are_the_less_a_magazine_holds_where_they_take_turns(int threads, int objects) =>
+        Assert.Equal(objects, ObjectCache.ContendedCapacity(new Magazine(Capacity: 16, LargestCapacity: 120, BlockBytes: 1024), threads));
+
     [Fact]
     public void Without_memory_there_is_no_object_and_nothing_changes()
     {
@@ -421,6 +431,7 @@ public sealed unsafe class ObjectCacheTests
         AssertSeen(() => frame->State = PageState.Taken, "of cache");
         AssertSeen(() => frame->List = NodeSlabs.Full, "is on list");
         AssertSeen(() => frame->FirstWord = 1, "before word");
+        AssertSeen(() => frame->PurgedPages = 3, "says that 3 are given back");
         AssertSeen(() => LinearRegion.SetClass(slab, 1, 0), "has class");
         cache.Cache->Verify();
 

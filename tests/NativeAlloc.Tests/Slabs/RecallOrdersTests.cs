@@ -281,7 +281,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     private ulong InUse()
     {
         ulong objects = 0;
-        for (int i = 0; i < ObjectCache.NodeCount; i++) objects += _cache->Node(i)->Slabs.SlabCount * _cache->ObjectsPerSlab - _cache->Node(i)->Slabs.FreeObjects - (ulong)_cache->InDepot(_cache->Node(i));
+        for (int i = 0; i < ObjectCache.NodeCount; i++) objects += _cache->Node(i)->Slabs.SlabCount * _cache->ObjectsPerSlab - _cache->Node(i)->Slabs.ObjectsInSlabs - (ulong)_cache->InDepot(_cache->Node(i));
         return objects;
     }
 }

@@ -181,7 +181,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
         for (int i = 0; i < ObjectCache.NodeCount; i++)
         {
             CacheNode* node = cache->Node(i);
-            outside += node->Slabs.SlabCount * cache->ObjectsPerSlab - (long)node->Slabs.FreeObjects - cache->InDepot(node);
+            outside += node->Slabs.SlabCount * cache->ObjectsPerSlab - (long)node->Slabs.ObjectsInSlabs - cache->InDepot(node);
         }
         return outside;
     }

@@ -408,7 +408,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     }
 
     // Objects that are not in a slab.
-    private static ulong InUse(ObjectCache* cache) => cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab - cache->Node(0)->Slabs.FreeObjects - (ulong)cache->InDepot(cache->Node(0));
+    private static ulong InUse(ObjectCache* cache) => cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab - cache->Node(0)->Slabs.ObjectsInSlabs - (ulong)cache->InDepot(cache->Node(0));
 
     private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 }

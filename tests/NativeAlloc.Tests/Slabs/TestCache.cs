@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Pages;
@@ -17,6 +18,12 @@ internal sealed unsafe class TestCache : IDisposable
 
     /// <summary>By slab: which of its objects are free.</summary>
     private readonly SortedDictionary<uint, bool[]> _slabs = [];
+
+    /// <summary>Slabs that nothing is taken from, as part of their memory has been given back.</summary>
+    private readonly HashSet<uint> _hollow = [];
+
+    /// <summary>By slab: which of its system pages have been given back.</summary>
+    private readonly Dictionary<uint, bool[]> _purged = [];
 
     private readonly List<nint> _live = [];
     private readonly CacheNode* _nodes;
@@ -39,7 +46,10 @@ internal sealed unsafe class TestCache : IDisposable
 
     internal int SlabCount => _slabs.Count;
 
-    internal int FreeObjects => _slabs.Values.Sum(objects => objects.Count(free => free));
+    internal int HollowCount => _hollow.Count;
+
+    /// <summary>Objects that can be taken.</summary>
+    internal int FreeObjects => _slabs.Sum(slab => _hollow.Contains(slab.Key) ? 0 : slab.Value.Count(free => free));
 
     /// <summary>Makes a slab and adds it.</summary>
     internal uint Grow() => Grow(1)[0];
@@ -49,6 +59,85 @@ internal sealed unsafe class TestCache : IDisposable
     {
         Require(TryGrow(wanted, out uint[] slabs), "there is memory for a slab");
         return slabs;
+    }
+
+    /// <summary>Grows where a hollow slab can be filled again: one that needs little memory, before any slab is made.</summary>
+    internal void Fill()
+    {
+        Require(_hollow.Count != 0, "there is a hollow slab");
+        uint[] hollow = [.. _hollow];
+        int least = hollow.Min(slab => LinearRegion.Frames[slab].PurgedPages);
+        nuint charged = ResidentBudget.ChargedBytes, purged = (nuint)Node->Slabs.PurgedPages;
+        Require(Cache->TryMakeSlabs(null, 1, out CacheNode* grown) && grown == Node, "a hollow slab is filled again");
+        uint filled = hollow.Single(slab => LinearRegion.Frames[slab].List != NodeSlabs.Hollow);
+        Require(hollow.Length > 16 || least - LinearRegion.Frames[filled].PurgedPages == (int)(purged - (nuint)Node->Slabs.PurgedPages), "it is the one that needs least");
+        Require(ResidentBudget.ChargedBytes == charged + (purged - (nuint)Node->Slabs.PurgedPages) * VirtualMemory.PageBytes, "what it needs is charged");
+        _hollow.Remove(filled);
+        _purged[filled] = HolesOf(new bool[_slabs[filled].Length]); // the tail is nobody's
+        Check();
+    }
+
+    /// <summary>
+    /// Writes to every byte of the slabs that has memory, has their holes and tails given back, and looks at every byte: what lies in a system page with an object that is out, or in a slab that is free, is as it
+    /// was, and what lies in any other reads as zero. Returns how many bytes the cache says that were.
+    /// </summary>
+    internal nuint PurgeHoles()
+    {
+        foreach (uint slab in _slabs.Keys)
+        {
+            _purged.TryAdd(slab, new bool[BytesOf(slab).Length / SystemPage]);
+            for (int page = 0; page < _purged[slab].Length; page++)
+                if (!_purged[slab][page]) BytesOf(slab).Slice(page * SystemPage, SystemPage).Fill(Pattern);
+        }
+        nuint charged = ResidentBudget.ChargedBytes, purged = (nuint)Node->Slabs.PurgedPages, bytes = Cache->PurgeHoles(Node);
+        foreach ((uint slab, bool[] objects) in _slabs)
+        {
+            bool[] holes = HolesOf(objects), isTail = HolesOf(new bool[objects.Length]);
+            bool isFree = !objects.Contains(false);
+            for (int page = 0; page < holes.Length; page++)
+            {
+                byte expected = holes[page] && !isFree ? (byte)0 : Pattern;
+                if (BytesOf(slab).Slice(page * SystemPage, SystemPage).ContainsAnyExcept(expected)) Require(false, $"system page {page} of slab {slab} holds {expected}");
+            }
+            if (!isFree) _purged[slab] = holes;
+            bool isHollow = !isFree && holes.AsSpan().Count(true) > isTail.AsSpan().Count(true);
+            if (isHollow) _hollow.Add(slab);
+            Require(isHollow == _hollow.Contains(slab), "a slab that nothing came back to stays as hollow as it was");
+            Require(isFree || LinearRegion.Frames[slab].PurgedPages == holes.AsSpan().Count(true), "holes and tail are counted");
+        }
+        Require(bytes == ((nuint)Node->Slabs.PurgedPages - purged) * VirtualMemory.PageBytes && ResidentBudget.ChargedBytes == charged - bytes, "what is given back is no longer charged");
+        Check();
+        return bytes;
+    }
+
+    /// <summary>Some slabs have been made hollow past this, with what free objects they had.</summary>
+    internal void NoteHollow()
+    {
+        foreach ((uint slab, bool[] objects) in _slabs)
+        {
+            if (LinearRegion.Frames[slab].List != NodeSlabs.Hollow) continue;
+            _hollow.Add(slab);
+            _purged[slab] = HolesOf(objects);
+        }
+        Check();
+    }
+
+    private const byte Pattern = 0xEE;
+
+    private static int SystemPage => (int)VirtualMemory.PageBytes;
+
+    private Span<byte> BytesOf(uint slab) => new((void*)LinearRegion.AddressOf(slab), (int)(Cache->SlabPages * LinearRegion.PageBytes));
+
+    // By system pages: whether no object lies there that is out.
+    private bool[] HolesOf(bool[] objects)
+    {
+        bool[] holes = Enumerable.Repeat(true, (int)(Cache->SlabPages * LinearRegion.PageBytes) / SystemPage).ToArray();
+        for (int i = 0; i < objects.Length; i++)
+        {
+            int first = i * (int)Cache->ObjectBytes, last = first + (int)Cache->ObjectBytes - 1;
+            for (int page = first / SystemPage; page <= last / SystemPage; page++) holes[page] &= objects[i];
+        }
+        return holes;
     }
 
     /// <summary>The same where there may be no memory.</summary>
@@ -96,7 +185,8 @@ internal sealed unsafe class TestCache : IDisposable
             Require(_slabs.TryGetValue(slab, out bool[]? objects), "an object lies in a slab of its cache");
             long offset = pointer - (nint)LinearRegion.AddressOf(slab);
             int quarter = ListOf(objects!);
-            Require(!_slabs.Values.Any(others => ListOf(others) is var other && other != 0 && other < quarter), "objects come from the fullest slab that has some");
+            Require(!_hollow.Contains(slab), "nothing is taken from a hollow slab");
+            Require(!_slabs.Any(others => !_hollow.Contains(others.Key) && ListOf(others.Value) is var other && other != 0 && other < quarter), "objects come from the fullest slab that has some");
             int next = Array.IndexOf(objects!, true);
             Require(offset == next * (long)Cache->ObjectBytes, $"the object at offset {offset} is not its slab's next free one, {next}");
             objects![next] = false;
@@ -156,6 +246,8 @@ internal sealed unsafe class TestCache : IDisposable
         {
             Require(!_slabs[slab].Contains(false), "a slab that goes has all its objects");
             _slabs.Remove(slab);
+            _hollow.Remove(slab);
+            _purged.Remove(slab);
         }
         uint pages = Cache->GiveSlabs(null, surplus);
         Require(pages == count * Cache->SlabPages, "the pages of the slabs are counted");
@@ -169,9 +261,10 @@ internal sealed unsafe class TestCache : IDisposable
         Cache->Verify();
         Require(Node->Slabs.SlabCount == _slabs.Count, "the slabs are counted");
         Require(Node->Slabs.FreeObjects == (ulong)FreeObjects, "the free objects are counted");
+        Require(Node->Slabs.ObjectsInSlabs == (ulong)_slabs.Values.Sum(objects => objects.Count(free => free)), "those of hollow slabs are counted");
         Require(Node->Slabs.PeakSlabCount == _peak, "the most slabs there ever were are known");
         for (int list = 0; list < NodeSlabs.ListCount; list++)
-            Require(Node->Slabs.Count(list) == _slabs.Values.Count(objects => ListOf(objects) == list), "the slabs are on the lists they belong in");
+            Require(Node->Slabs.Count(list) == _slabs.Count(slab => (_hollow.Contains(slab.Key) ? NodeSlabs.Hollow : ListOf(slab.Value)) == list), "the slabs are on the lists they belong in");
         Require(UsedPages() == _usedBefore + _slabs.Count * Cache->SlabPages, "the cache has the pages of its slabs");
         foreach ((uint slab, bool[] objects) in _slabs)
         {

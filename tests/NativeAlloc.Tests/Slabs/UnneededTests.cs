@@ -56,6 +56,27 @@ public sealed unsafe class UnneededTests : IDisposable
         Assert.InRange(depot->FullCount, full - 1, full);
     }
 
+    [Theory]
+    [InlineData(2000, true)] // 4 MiB, of which 3 were not needed
+    [InlineData(120, false)] // 240 KiB
+    public void Slabs_in_use_give_holes_back_where_much_of_them_was_free_for_a_whole_period(int count, bool gives)
+    {
+        using SlabCache cache = new("holes", 2048);
+        nint[] objects = new nint[count];
+        for (int i = 0; i < count; i++) objects[i] = (nint)cache.Alloc();
+        for (int i = 0; i < count; i++)
+            if (i % 8 > 1) cache.Free((void*)objects[i]);
+        cache.Shrink(); // out of the magazines
+        Reclaimer.GiveBackUnneeded();
+        Assert.Equal(0u, NativeAllocator.GetStatistics().SlabPurgedBytes); // they came in this period
+        Reclaimer.GiveBackUnneeded();
+        nuint purged = NativeAllocator.GetStatistics().SlabPurgedBytes;
+        Assert.Equal(gives, purged != 0);
+        if (gives) Assert.InRange(purged, 2u << 20, 3u << 20);
+        for (int i = 0; i < count; i++)
+            if (i % 8 <= 1) cache.Free((void*)objects[i]);
+    }
+
     [Fact]
     public void Free_slabs_are_unneeded_if_so_many_were_free_at_any_time()
     {
