@@ -81,7 +81,7 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>How often a registered shrinker threw instead of an answer.</summary>
     public long ShrinkerFailures { get; init; }
 
-    /// <summary>Allocations that the resident limit refused.</summary>
+    /// <summary>Allocations that ran into the resident limit, so that memory was reclaimed for them; they may have succeeded then.</summary>
     public long LimitHits { get; init; }
 
     /// <summary>The zones of all nodes that have memory: what <see cref="AllocatorReport.WriteBuddyInfo"/> and <see cref="AllocatorReport.WritePageTypeInfo"/> print.</summary>

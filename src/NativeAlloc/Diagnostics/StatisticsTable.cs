@@ -35,7 +35,7 @@ internal static class StatisticsTable
         new(nameof(AllocatorStatistics.Adoptions), FigureUnit.Count, "Threads that took over the caches of a thread that had ended.", static s => s.Adoptions),
         new(nameof(AllocatorStatistics.Reclaims), FigureUnit.Count, "How often memory was reclaimed because it ran short.", static s => s.Reclaims),
         new(nameof(AllocatorStatistics.ShrinkerFailures), FigureUnit.Count, "How often a registered shrinker threw instead of an answer.", static s => s.ShrinkerFailures),
-        new(nameof(AllocatorStatistics.LimitHits), FigureUnit.Count, "Allocations that the resident limit refused.", static s => s.LimitHits),
+        new(nameof(AllocatorStatistics.LimitHits), FigureUnit.Count, "Allocations that ran into the resident limit, so that memory was reclaimed for them; they may have succeeded then.", static s => s.LimitHits),
     ];
 
     internal static readonly Figure<ZoneStatistics>[] Zones =
