@@ -38,19 +38,15 @@ internal unsafe partial struct ObjectCache
         PageFrame* frames = LinearRegion.Frames;
         uint* slabs = stackalloc uint[PurgedAtOnce];
         nuint bytes = 0;
-        for (uint left = node->Slabs.Count(list); left != 0 && mostObjects != 0;)
+        for (uint left = uint.MaxValue; left != 0 && mostObjects != 0;)
         {
             int count = 0;
             node->Lock.Acquire();
+            left = Math.Min(left, node->Slabs.Count(list));
             for (int looks = PurgedAtOnce; looks != 0 && left != 0 && mostObjects != 0; looks--, left--)
             {
                 // From the end to the front, so that none is met twice, whoever else moves them.
                 uint slab = node->Slabs.Last(list);
-                if (slab == PageFrame.None)
-                {
-                    left = 0;
-                    break;
-                }
                 mostObjects -= Math.Min(mostObjects, frames[slab].FreeObjects);
                 bool hasHoles = CountHoles(slab) > frames[slab].PurgedPages;
                 node->Slabs.MoveTo(frames, slab, hasHoles ? NodeSlabs.InPurge : list);
