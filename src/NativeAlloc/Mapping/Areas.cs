@@ -39,7 +39,7 @@ internal static unsafe class Areas
     /// <summary>Bytes and number of the areas that users hold. By Interlocked.</summary>
     private static long s_liveBytes, s_liveCount;
 
-    /// <summary>1 if there is an area that the system refused to unmap. Any thread.</summary>
+    /// <summary>1 if there is an area that the system refused to unmap. Any thread, by Interlocked and Volatile.</summary>
     private static int s_stale;
 
     // Its memory, and the hole behind it.
