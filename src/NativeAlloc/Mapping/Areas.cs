@@ -195,6 +195,7 @@ internal static unsafe class Areas
         if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
         {
             if (AreaMemory.TryFill(area, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false)) return area;
+            // What the system refused to unmap stays accessible, without memory, until the next area there is unmapped: a record to try again by would need memory, of which there is none just now.
             VmallocSpace.Shorten(area, oldPages);
             return null;
         }
