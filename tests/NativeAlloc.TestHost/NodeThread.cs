@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 
@@ -8,17 +6,9 @@ namespace NativeAlloc.TestHost;
 /// <summary>A thread that stays on the processors of one node and does what it is told.</summary>
 internal sealed unsafe partial class NodeThread : IDisposable
 {
-    private readonly BlockingCollection<Action> _work = [];
-    private readonly SemaphoreSlim _done = new(0);
-    private readonly Thread _thread;
-    private Exception? _error;
+    private readonly TestThread _thread = new();
 
-    private NodeThread(int processor)
-    {
-        Processor = processor;
-        _thread = new Thread(Loop) { IsBackground = true };
-        _thread.Start();
-    }
+    private NodeThread(int processor) => Processor = processor;
 
     internal int Processor { get; }
 
@@ -40,24 +30,10 @@ internal sealed unsafe partial class NodeThread : IDisposable
         return [.. threads];
     }
 
-    /// <summary>Runs an action on this thread and waits for its end; what it throws is thrown here.</summary>
-    internal void Run(Action action)
-    {
-        _work.Add(action);
-        _done.Wait();
-        Exception? error = _error;
-        _error = null;
-        if (error != null) ExceptionDispatchInfo.Throw(error);
-    }
+    /// <inheritdoc cref="TestThread.Run"/>
+    internal void Run(Action action) => _thread.Run(action);
 
-    /// <summary>Ends the thread and waits until it has.</summary>
-    public void Dispose()
-    {
-        _work.CompleteAdding();
-        _thread.Join();
-        _work.Dispose();
-        _done.Dispose();
-    }
+    public void Dispose() => _thread.Dispose();
 
     private static bool TryStayOn(int processor)
     {
@@ -66,22 +42,6 @@ internal sealed unsafe partial class NodeThread : IDisposable
         new Span<ulong>(mask, MaskWords).Clear();
         mask[processor / 64] = 1UL << processor % 64;
         return SetAffinity(0, MaskWords * sizeof(ulong), mask) == 0 && LinuxMemory.CurrentProcessor() == processor;
-    }
-
-    private void Loop()
-    {
-        foreach (Action action in _work.GetConsumingEnumerable())
-        {
-            try
-            {
-                action();
-            }
-            catch (Exception error)
-            {
-                _error = error;
-            }
-            _done.Release();
-        }
     }
 
     [LibraryImport("libc", EntryPoint = "sched_setaffinity")] private static partial int SetAffinity(int thread, nuint bytes, ulong* mask);

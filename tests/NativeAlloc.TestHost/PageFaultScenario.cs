@@ -1,10 +1,7 @@
 namespace NativeAlloc.TestHost;
 
-/// <summary>
-/// A way through all members of the page allocator that makes every zone grow and give back. Each step may end as out of memory, which it counts, and in
-/// no other bad way; what was taken holds its pattern whatever failed before or after.
-/// </summary>
-internal sealed unsafe class PageFaultScenario
+/// <summary>A way through all members of the page allocator that makes every zone grow and give back.</summary>
+internal sealed unsafe class PageFaultScenario : FaultScenario
 {
     private const nuint PageBytes = PageAllocator.PageSize;
 
@@ -16,10 +13,6 @@ internal sealed unsafe class PageFaultScenario
     private readonly List<Block> _blocks = [];
     private readonly List<(Page Page, int Order)> _ballast = [];
     private readonly HashSet<uint> _pages = [];
-    private ulong _lastId;
-
-    /// <summary>Steps that ended as out of memory.</summary>
-    internal int Failures { get; private set; }
 
     /// <summary>Takes the free blocks of the largest order out of the way, so that the scenario has to ask the system for more.</summary>
     internal void TakeFreeSections()
@@ -36,8 +29,7 @@ internal sealed unsafe class PageFaultScenario
         }
     }
 
-    /// <summary>Goes the whole way.</summary>
-    internal void Run()
+    internal override void Run()
     {
         TakeSections();
         TakeEveryOrder();
@@ -45,18 +37,20 @@ internal sealed unsafe class PageFaultScenario
         TakeSingles();
         FreeEveryOther();
         GiveBack();
-        OnAnotherThread();
+        OnAnotherThread(() =>
+        {
+            TakeSingles();
+            FreeEveryOther();
+        });
         CheckAll();
     }
 
-    /// <summary>Throws if a live block does not hold its pattern.</summary>
-    internal void CheckAll()
+    internal override void CheckAll()
     {
         foreach (Block block in _blocks) Check(block);
     }
 
-    /// <summary>Frees whatever is left.</summary>
-    internal void FreeAll()
+    internal override void FreeAll()
     {
         while (_blocks.Count != 0) FreeAt(_blocks.Count - 1);
         foreach ((Page page, int order) in _ballast) PageAllocator.FreePages(page, order);
@@ -90,8 +84,8 @@ internal sealed unsafe class PageFaultScenario
     {
         foreach (nuint pages in new nuint[] { 1, 3, 7, 20, 33, 130, 1000 })
         {
-            Try(() => new Block(PageAllocator.PageOf(PageAllocator.AllocExact(pages * PageBytes)), -1, pages * PageBytes, ++_lastId));
-            if (pages <= 7) Try(() => new Block(PageAllocator.PageOf(PageAllocator.AllocExact(pages * PageBytes, PageFlags.Dma)), -1, pages * PageBytes, ++_lastId));
+            Take(() => new Block(PageAllocator.PageOf(PageAllocator.AllocExact(pages * PageBytes)), -1, pages * PageBytes, NextId()));
+            if (pages <= 7) Take(() => new Block(PageAllocator.PageOf(PageAllocator.AllocExact(pages * PageBytes, PageFlags.Dma)), -1, pages * PageBytes, NextId()));
         }
     }
 
@@ -99,8 +93,8 @@ internal sealed unsafe class PageFaultScenario
     {
         for (int i = 0; i < 50; i++)
         {
-            Try(() => new Block(PageAllocator.AllocPage(), 0, PageBytes, ++_lastId));
-            Try(() => new Block(PageAllocator.PageOf(PageAllocator.GetZeroedPage(s_types[i % 3])), 0, PageBytes, ++_lastId));
+            Take(() => new Block(PageAllocator.AllocPage(), 0, PageBytes, NextId()));
+            Take(() => new Block(PageAllocator.PageOf(PageAllocator.GetZeroedPage(s_types[i % 3])), 0, PageBytes, NextId()));
         }
     }
 
@@ -120,41 +114,12 @@ internal sealed unsafe class PageFaultScenario
         AllocatorReport.WriteBuddyInfo(TextWriter.Null);
     }
 
-    private void OnAnotherThread()
-    {
-        Exception? error = null;
-        Thread thread = new(() =>
-        {
-            try
-            {
-                TakeSingles();
-                FreeEveryOther();
-            }
-            catch (Exception caught)
-            {
-                error = caught;
-            }
-        });
-        thread.Start();
-        thread.Join();
-        if (error != null) throw new InvalidOperationException("The step on another thread failed.", error);
-        NativeAllocator.Trim();
-    }
+    private void Take(int order, PageFlags flags) => Take(() => new Block(PageAllocator.AllocPages(order, flags), order, PageBytes << order, NextId()), flags);
 
-    private void Take(int order, PageFlags flags) => Try(() => new Block(PageAllocator.AllocPages(order, flags), order, PageBytes << order, ++_lastId), flags);
-
-    private void Try(Func<Block> take, PageFlags flags = default)
+    private void Take(Func<Block> take, PageFlags flags = default)
     {
-        Block block;
-        try
-        {
-            block = take();
-        }
-        catch (OutOfMemoryException)
-        {
-            Failures++;
-            return;
-        }
+        Block block = default;
+        if (!Try(() => block = take())) return;
         _blocks.Add(block);
         for (uint page = block.Page.Index; page < block.Page.Index + block.Bytes / PageBytes; page++)
             if (!_pages.Add(page)) throw new InvalidOperationException($"page {page} is given out a second time");

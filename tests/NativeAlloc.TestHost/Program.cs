@@ -10,6 +10,7 @@ internal static class Program
         switch (args[0])
         {
             case BadFrees.Name: return BadFrees.Run(rest);
+            case DataLimit.Name: return DataLimit.Run();
             case FakeNodes.Name: return FakeNodes.Run(rest);
             case HugePageRequests.Name: return HugePageRequests.Run();
             case GoesBack.Name: return GoesBack.Run();

@@ -18,7 +18,7 @@ internal static unsafe class StartupFaults
     {
         bool fromThenOn = args[2] == FromThenOn;
         FaultPlan plan = new(Enum.Parse<OsCall>(args[0]), int.Parse(args[1], CultureInfo.InvariantCulture), fromThenOn);
-        FaultScenario scenario = new();
+        BlockFaultScenario scenario = new();
         plan.Run(() =>
         {
             AskForNothing();
@@ -44,7 +44,7 @@ internal static unsafe class StartupFaults
     // A process that starts at a bad moment must not suffer from a single refused call for ever.
     private static bool RunAgain(bool mustSucceed)
     {
-        FaultScenario scenario = new();
+        BlockFaultScenario scenario = new();
         scenario.Run();
         scenario.FreeAll();
         NativeAllocator.Verify();

@@ -20,16 +20,19 @@ internal enum OptionUnit
 /// One thing that can be set before the first allocation: its names, what it may be, and what it is where nobody says anything. It is read from
 /// <see cref="AppContext"/> (<c>NativeAlloc.Name</c>, also from a runtimeconfig.json), else from the environment (<c>NATIVEALLOC_NAME</c>).
 /// </summary>
-internal sealed class Option
+/// <param name="name">As the property of the options object is called.</param>
+/// <param name="variable">NATIVEALLOC_FAKE_NODES for FakeNodes; written out, so that a search for it finds the option.</param>
+internal sealed class Option(string name, string variable, OptionUnit unit, long least, long most)
 {
-    /// <summary>As the property of the options object is called.</summary>
-    internal required string Name { get; init; }
+    internal string Name => name;
 
-    internal required OptionUnit Unit { get; init; }
+    internal string Variable => variable;
 
-    internal long Least { get; init; }
+    internal OptionUnit Unit => unit;
 
-    internal required long Most { get; init; }
+    internal long Least => least;
+
+    internal long Most => most;
 
     /// <summary>Null where it is worked out from the machine.</summary>
     internal long? Default { get; init; } = 0;
@@ -42,9 +45,6 @@ internal sealed class Option
 
     /// <summary>A sentence or two for users.</summary>
     internal required string Meaning { get; init; }
-
-    /// <summary>NATIVEALLOC_FAKE_NODES for FakeNodes; written out, so that a search for it finds the option.</summary>
-    internal required string Variable { get; init; }
 
     internal string ContextName => "NativeAlloc." + Name;
 

@@ -16,10 +16,11 @@ internal static unsafe class AreaMemory
     /// </summary>
     internal const nuint SmallestHugeBytes = 4 * VirtualMemory.HugePageBytes;
 
+    /// <summary>Any thread, by Volatile; only tests change it.</summary>
     private static uint s_buddysPages = 1024;
 
     /// <summary>
-    /// So many free pages that have memory stay with the buddy as long as there is fresh memory, 64 MiB: slabs will need them, and what is asked for here may never be used to its end. Tests change it.
+    /// So many free pages that have memory stay with the buddy as long as there is fresh memory, 64 MiB: slabs will need them, and what is asked for here may never be used to its end.
     /// </summary>
     internal static uint BuddysPages
     {
@@ -77,7 +78,7 @@ internal static unsafe class AreaMemory
         return true;
     }
 
-    // What was moved left committed addresses behind, so that a copy does where the system refuses to move it back.
+    // What was moved left committed addresses behind, so that a copy does where the system refuses to move it back. They may be reserved only after that.
     private static void MoveBack(VmallocArea* area, nuint from, nuint moved)
     {
         nuint address = VmallocSpace.AddressOf(area);
@@ -85,7 +86,9 @@ internal static unsafe class AreaMemory
         for (nuint at = 0, run = 0; at != moved; at += bytes, run++)
         {
             bytes = AreaRuns.BytesOf(area, (uint)run);
-            if (!VirtualMemory.TryMove(from + at, bytes, address + at)) Buffer.MemoryCopy((void*)(from + at), (void*)(address + at), bytes, bytes);
+            if (VirtualMemory.TryMove(from + at, bytes, address + at)) continue;
+            VirtualMemory.TryCommit(address + at, bytes);
+            Buffer.MemoryCopy((void*)(from + at), (void*)(address + at), bytes, bytes);
         }
     }
 
@@ -211,13 +214,14 @@ internal static unsafe class AreaMemory
             AreaRuns.CutBack(area, at);
             return false;
         }
-        area->ChargedBytes += to - at;
         if (!VirtualMemory.TryCommit(address + at, to - at))
         {
-            TryUnmap(area, at, to);
+            TryDecommit(area, at, to); // the system may have done a part of it
+            ResidentBudget.Release(to - at);
             AreaRuns.CutBack(area, at);
             return false;
         }
+        area->ChargedBytes += to - at;
         if (Options.HugePages && to >= SmallestHugeBytes && to - at >= VirtualMemory.HugePageBytes) area->Huge |= VirtualMemory.TryAdviseHuge(address + at, to - at);
         return true;
     }

@@ -39,7 +39,7 @@ internal static unsafe class Areas
     /// <summary>Bytes and number of the areas that users hold. By Interlocked.</summary>
     private static long s_liveBytes, s_liveCount;
 
-    /// <summary>1 if there is an area that the system refused to unmap. Any thread.</summary>
+    /// <summary>1 if there is an area that the system refused to unmap. Any thread, by Interlocked and Volatile.</summary>
     private static int s_stale;
 
     // Its memory, and the hole behind it.
@@ -195,6 +195,7 @@ internal static unsafe class Areas
         if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
         {
             if (AreaMemory.TryFill(area, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false)) return area;
+            // What the system refused to unmap stays accessible, without memory, until the next area there is unmapped: a record to try again by would need memory, of which there is none just now.
             VmallocSpace.Shorten(area, oldPages);
             return null;
         }

@@ -11,6 +11,7 @@ internal static class FixedWindows
     /// <summary>Windows there are: 4 MiB of addresses.</summary>
     internal const int WindowCount = 64;
 
+    /// <summary>Any thread: it is safe by itself.</summary>
     private static WindowRange s_range = new(WindowCount);
 
     /// <summary>Where a window is; false where there are no addresses for it.</summary>

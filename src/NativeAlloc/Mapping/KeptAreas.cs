@@ -28,6 +28,7 @@ internal static unsafe class KeptAreas
     /// <summary>Pages in the table, or a few more while threads are at it. By Interlocked.</summary>
     private static long s_pages;
 
+    /// <summary>Areas in the table, likewise.</summary>
     private static int s_count;
 
     internal static nuint Bytes => (nuint)Math.Max(0, Volatile.Read(ref s_pages)) << LinearRegion.PageShift;

@@ -31,6 +31,8 @@ internal static unsafe class PersistentWindows
     private const int Words = WindowCount / 64;
 
     private static NativeLock s_lock;
+
+    /// <summary>Any thread: it is safe by itself.</summary>
     private static WindowRange s_range = new(WindowCount);
 
     /// <summary>By window: whose it is and how often it is mapped. Under the lock, as all that follows.</summary>

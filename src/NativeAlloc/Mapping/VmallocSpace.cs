@@ -29,6 +29,8 @@ internal static unsafe class VmallocSpace
     private static readonly nuint s_areas;
 
     private static NativeLock s_lock;
+
+    /// <summary>The records of areas, and by page the area that begins there. Grown under the lock; what is committed may be read by any thread.</summary>
     private static MetadataRegion s_areaRegion, s_startRegion;
 
     /// <summary>Under the lock.</summary>

@@ -8,6 +8,7 @@ internal static unsafe partial class LinuxMemory
     // The values of the system's headers, common to x86-64 and arm64 (asm-generic/mman-common.h, linux/mman.h, linux/memfd.h).
     private const int ProtNone = 0, ProtReadWrite = 1 | 2;
     private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, Map32Bit = 0x40, MapNoReserve = 0x4000;
+    private const int MapFixedNoReplace = 0x100000; // since Linux 4.17
     private const int MadviseDontNeed = 4, MadviseHugePage = 14, MadviseCollapse = 25; // the last since Linux 6.1
     private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
     private const int PolicyPreferred = 1; // linux/mempolicy.h
@@ -50,8 +51,14 @@ internal static unsafe partial class LinuxMemory
 
     internal static bool TryPurge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseDontNeed) == 0;
 
-    internal static bool TryMove(nuint source, nuint bytes, nuint target) =>
-        MRemap(source, bytes, bytes, RemapMayMove | RemapFixed | RemapDontUnmap, target) == target;
+    internal static bool TryMove(nuint source, nuint bytes, nuint target)
+    {
+        if (MRemap(source, bytes, bytes, RemapMayMove | RemapFixed | RemapDontUnmap, target) == target) return true;
+        // The system unmaps the target before it finds some reasons to refuse, such as a limit (ulimit -d). A hole would go to whoever maps something next: fill it. Where there is none, this does nothing.
+        nuint filled = MMap(target, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | MapFixedNoReplace, -1, 0);
+        if (filled != s_failed && filled != target) MUnmap(filled, bytes); // a system that does not know the flag puts it elsewhere
+        return false;
+    }
 
     internal static bool TryAdviseHuge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseHugePage) == 0;
 

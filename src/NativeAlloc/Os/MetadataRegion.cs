@@ -8,7 +8,7 @@ namespace NativeAlloc.Os;
 /// </summary>
 internal unsafe struct MetadataRegion
 {
-    /// <summary>First address; 0 as long as even the reservation is refused.</summary>
+    /// <summary>First address; 0 as long as even the reservation is refused. Set under the owner's lock, before there is anything to read: any thread that has seen <see cref="CommittedBytes"/> may read it.</summary>
     internal nuint Address;
 
     /// <summary>Bytes reserved, or to be.</summary>

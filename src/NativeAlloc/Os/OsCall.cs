@@ -25,6 +25,7 @@ internal enum OsCall
 /// </summary>
 internal static class OsFaults
 {
+    /// <summary>Any thread, by Volatile; only tests change it.</summary>
     private static Func<OsCall, bool>? s_fails;
 
     /// <summary>Decides which calls fail; null (the default) lets all through. It runs inside the allocator and must not allocate from it.</summary>

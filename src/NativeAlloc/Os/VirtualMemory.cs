@@ -14,6 +14,7 @@ namespace NativeAlloc.Os;
 /// </remarks>
 internal static unsafe class VirtualMemory
 {
+    /// <summary>By Interlocked and Volatile.</summary>
     private static long s_calls;
 
     /// <summary>System calls made so far, for the statistics. They are rare, so one shared counter does no harm.</summary>
@@ -72,7 +73,7 @@ internal static unsafe class VirtualMemory
 
     /// <summary>
     /// Moves the memory behind committed addresses, as it is, to reserved ones, which are committed afterwards. The source, all of which came into being by one call of this class, stays committed and reads as
-    /// zero. False also where the system cannot do this.
+    /// zero. False also where the system cannot do this; then the target, if it was committed, may be reserved only.
     /// </summary>
     internal static bool TryMove(nuint source, nuint bytes, nuint target)
     {

@@ -24,27 +24,21 @@ public sealed unsafe class FaultTests : LeakCheckedTests
     public void A_system_call_that_fails_does_no_harm(string kindName, bool andAllLater)
     {
         OsCall kind = Enum.Parse<OsCall>(kindName);
-        int first = 0, failures = 0;
-        // Hundreds of purges are of the same kind: behind the first ones every tenth will do.
-        for (; ; first += first < AllOfFirst ? 1 : 10)
-        {
-            Assert.True(first < MostCalls, "the scenario does not come to an end");
-            FaultScenario scenario = new();
-            NativeAllocator.Trim(); // so that what other tests left does not count
-            // Each time leaves more sections behind: the first commits are those of sections, later ones of areas.
-            if (kind == OsCall.Commit && first < SectionCommits) scenario.TakeFreePages();
-            FaultPlan plan = new(kind, first, andAllLater);
-            plan.Run(scenario.Run);
-            NativeAllocator.Verify();
-            scenario.CheckAll();
-            scenario.FreeAll();
-            failures += scenario.Failures;
-            if (plan.Injected != 0) continue;
-            Assert.Equal(0, scenario.Failures); // no call failed, so no step may
-            break;
-        }
-        TestContext.Current.SendDiagnosticMessage($"{kind}: {first} calls, {failures} steps out of memory");
-        bool reached = first > 0, outOfMemory = failures > 0;
+        (int calls, int failures) = FaultRuns.FailEach(
+            kind,
+            andAllLater,
+            first =>
+            {
+                BlockFaultScenario scenario = new();
+                NativeAllocator.Trim(); // so that what other tests left does not count
+                // Each time leaves more sections behind: the first commits are those of sections, later ones of areas.
+                if (kind == OsCall.Commit && first < SectionCommits) scenario.TakeFreePages();
+                return scenario;
+            },
+            check: () => { },
+            inFull: AllOfFirst, // hundreds of purges are of the same kind
+            step: 10);
+        bool reached = calls > 0, outOfMemory = failures > 0;
         // Otherwise this would prove nothing: these the scenario must come by, and those must be felt.
         if (kind is OsCall.Commit or OsCall.Move or OsCall.Decommit or OsCall.Purge or OsCall.AdviseHuge) Assert.True(reached, $"the scenario makes no {kind}");
         if (kind is OsCall.Commit && andAllLater) Assert.True(outOfMemory, $"no step felt that {kind} failed");
@@ -82,7 +76,7 @@ public sealed unsafe class FaultTests : LeakCheckedTests
     public void A_block_that_cannot_grow_stands_as_it_was(string? kindName)
     {
         OsCall? kind = kindName == null ? null : Enum.Parse<OsCall>(kindName);
-        FaultScenario ballast = new();
+        BlockFaultScenario ballast = new();
         ballast.TakeFreePages();
         int failures = 0;
         nuint[] sizes = [100, 5000, 100_000, 3 * Sizes.MiB, 70 * Sizes.MiB];

@@ -1,4 +1,5 @@
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Threads;
 using Xunit;

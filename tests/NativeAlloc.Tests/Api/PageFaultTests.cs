@@ -25,27 +25,23 @@ public sealed class PageFaultTests : LeakCheckedTests
     public void A_system_call_that_fails_does_no_harm(string kindName, bool andAllLater)
     {
         OsCall kind = Enum.Parse<OsCall>(kindName);
-        int first = 0, failures = 0;
-        for (; ; first += first < FirstInFull ? 1 : Step)
-        {
-            Assert.True(first < MostCalls, "the scenario does not come to an end");
-            long locked = ProcessMemory.LockedBytes();
-            PageFaultScenario scenario = new();
-            NativeAllocator.Trim(); // so that what other tests left does not count
-            if (kind is OsCall.Commit or OsCall.GrowSection) scenario.TakeFreeSections();
-            FaultPlan plan = new(kind, first, andAllLater);
-            plan.Run(scenario.Run);
-            NativeAllocator.Verify();
-            scenario.CheckAll();
-            scenario.FreeAll();
-            Assert.Equal(locked, ProcessMemory.LockedBytes());
-            failures += scenario.Failures;
-            if (plan.Injected != 0) continue;
-            Assert.Equal(0, scenario.Failures); // no call failed, so no step may
-            break;
-        }
+        long locked = 0;
+        (int calls, int failures) = FaultRuns.FailEach(
+            kind,
+            andAllLater,
+            _ =>
+            {
+                locked = ProcessMemory.LockedBytes();
+                PageFaultScenario scenario = new();
+                NativeAllocator.Trim(); // so that what other tests left does not count
+                if (kind is OsCall.Commit or OsCall.GrowSection) scenario.TakeFreeSections();
+                return scenario;
+            },
+            check: () => Assert.Equal(locked, ProcessMemory.LockedBytes()),
+            FirstInFull,
+            Step);
         // Otherwise this would prove nothing: these the scenario must come by, and those must be felt.
-        if (kind is OsCall.Commit or OsCall.GrowSection or OsCall.Lock or OsCall.Purge or OsCall.PurgeSection) Assert.True(first > 0, $"the scenario makes no {kind}");
+        if (kind is OsCall.Commit or OsCall.GrowSection or OsCall.Lock or OsCall.Purge or OsCall.PurgeSection) Assert.True(calls > 0, $"the scenario makes no {kind}");
         if (kind is OsCall.Commit or OsCall.Lock && andAllLater) Assert.True(failures > 0, $"no step felt that {kind} failed");
     }
 

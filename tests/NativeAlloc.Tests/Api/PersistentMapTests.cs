@@ -5,7 +5,6 @@ using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
 using NativeAlloc.Tests.Threads;
 using Xunit;
-using TestThread = NativeAlloc.Tests.Infrastructure.TestThread;
 
 namespace NativeAlloc.Tests.Api;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 

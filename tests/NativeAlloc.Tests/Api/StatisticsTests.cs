@@ -1,4 +1,5 @@
 using NativeAlloc.Os;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
 using NativeAlloc.Threads;

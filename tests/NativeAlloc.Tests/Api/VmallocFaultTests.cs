@@ -16,9 +16,6 @@ public sealed unsafe class VmallocFaultTests : AreaCheckedTests
 {
     private const string Any = "any";
 
-    // More calls than the scenario makes by far.
-    private const int MostCalls = 1_000;
-
     /// <summary>The kinds of call that areas are made of, and both ways of failing.</summary>
     public static MatrixTheoryData<string, bool> Faults =>
         new([Any, nameof(OsCall.Commit), nameof(OsCall.Move), nameof(OsCall.Decommit), nameof(OsCall.Purge), nameof(OsCall.AdviseHuge)], [false, true]);
@@ -28,37 +25,18 @@ public sealed unsafe class VmallocFaultTests : AreaCheckedTests
     public void A_system_call_that_fails_does_no_harm(string kindName, bool andAllLater)
     {
         OsCall? kind = kindName == Any ? null : Enum.Parse<OsCall>(kindName);
-        int first = 0, failures = 0;
-        for (; ; first++)
-        {
-            Assert.True(first < MostCalls, "the scenario does not come to an end");
-            Scenario scenario = new();
-            FaultPlan plan = new(kind, first, andAllLater);
-            plan.Run(scenario.Run);
-            NativeAllocator.Verify();
-            scenario.CheckAndFreeAll();
-            ShouldBeAsBefore();
-            failures += scenario.Failures;
-            if (plan.Injected != 0) continue;
-            Assert.Equal(0, scenario.Failures); // no call failed, so no step may
-            break;
-        }
-        TestContext.Current.SendDiagnosticMessage($"{kindName}: {first} calls, {failures} steps out of memory");
-        Assert.True(first > 0, $"the scenario makes no {kindName}");
+        (int calls, int failures) = FaultRuns.FailEach(kind, andAllLater, _ => new Scenario(), ShouldBeAsBefore);
+        Assert.True(calls > 0, $"the scenario makes no {kindName}");
         if (kind == OsCall.Commit && andAllLater) Assert.True(failures > 0, "no step felt it");
         if (kind is OsCall.Move or OsCall.Decommit or OsCall.AdviseHuge) Assert.Equal(0, failures); // there is always another way
     }
 
     /// <summary>Areas from every source, grown and made smaller where they stand and elsewhere, freed into and taken from what is kept.</summary>
-    private sealed class Scenario
+    private sealed class Scenario : FaultScenario
     {
         private readonly SparseBlock?[] _blocks = new SparseBlock?[4];
-        private ulong _lastId;
 
-        /// <summary>Steps that ended as out of memory.</summary>
-        internal int Failures { get; private set; }
-
-        internal void Run()
+        internal override void Run()
         {
             LeaveUsedPages(8 * Sizes.MiB);
             Allocate(0, 12 * Sizes.MiB);
@@ -85,7 +63,12 @@ public sealed unsafe class VmallocFaultTests : AreaCheckedTests
             Allocate(0, 2 * Sizes.MiB, zeroed: true);
         }
 
-        internal void CheckAndFreeAll()
+        internal override void CheckAll()
+        {
+            foreach (SparseBlock? block in _blocks) block?.Check();
+        }
+
+        internal override void FreeAll()
         {
             for (int index = 0; index < _blocks.Length; index++) Free(index);
         }
@@ -94,7 +77,7 @@ public sealed unsafe class VmallocFaultTests : AreaCheckedTests
         {
             void* block = zeroed ? Vmalloc.AllocZeroed(bytes) : Vmalloc.Alloc(bytes);
             if (zeroed) SparseBlock.CheckZero(block, bytes);
-            _blocks[index] = new SparseBlock(block, bytes, ++_lastId << 40);
+            _blocks[index] = new SparseBlock(block, bytes, NextId() << 40);
         });
 
         private void Resize(int index, nuint bytes)
@@ -121,15 +104,7 @@ public sealed unsafe class VmallocFaultTests : AreaCheckedTests
 
         private void Try(int index, Action step)
         {
-            try
-            {
-                step();
-            }
-            catch (OutOfMemoryException)
-            {
-                Failures++;
-                _blocks[index]?.Check();
-            }
+            if (!Try(step)) _blocks[index]?.Check();
             VmallocSpace.Verify();
         }
     }

@@ -8,11 +8,11 @@ public sealed class OptionTests : IDisposable
 {
     private const string Name = "OptionOfATest", Variable = "NATIVEALLOC_OPTION_OF_A_TEST", ContextName = $"NativeAlloc.{Name}";
 
-    private static readonly Option s_count = new() { Name = Name, Variable = Variable, Unit = OptionUnit.Count, Least = 0, Most = 10, Default = 7, Meaning = "A number." };
+    private static readonly Option s_count = new(Name, Variable, OptionUnit.Count, 0, 10) { Default = 7, Meaning = "A number." };
 
-    private static readonly Option s_bytes = new() { Name = Name, Variable = Variable, Unit = OptionUnit.Bytes, Least = 1000, Most = 1L << 40, Default = null, Meaning = "A size." };
+    private static readonly Option s_bytes = new(Name, Variable, OptionUnit.Bytes, 1000, 1L << 40) { Default = null, Meaning = "A size." };
 
-    private static readonly Option s_choice = new() { Name = Name, Variable = Variable, Unit = OptionUnit.Choice, Most = 2, Choices = ["Red", "Green", "Blue"], Meaning = "A colour." };
+    private static readonly Option s_choice = new(Name, Variable, OptionUnit.Choice, 0, 2) { Choices = ["Red", "Green", "Blue"], Meaning = "A colour." };
 
     public void Dispose() => Set(null, null);
 

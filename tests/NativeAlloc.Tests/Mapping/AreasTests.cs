@@ -187,6 +187,37 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         }
     }
 
+    [Fact]
+    public void Runs_go_back_by_copying_where_the_system_has_unmapped_the_target_of_a_move_that_it_refuses()
+    {
+        nuint part = 3 * Page;
+        byte* block = (byte*)Alloc(part, source: AreaSource.Fresh);
+        for (nuint parts = 2; parts <= 3; parts++) Assert.True(Areas.Realloc(block, parts * part) == block);
+        Pattern.Fill(block, 3 * part, 1);
+        int moves = 0;
+        using (new InjectedFaults(call =>
+        {
+            if (call != OsCall.Move) return false;
+            moves++;
+            if (moves == 4) VirtualMemory.TryDecommit((nuint)block, part); // the first run is to come back
+            return moves > 2;
+        }))
+        {
+            Assert.True(Areas.Realloc(block, 1024 * part) == null);
+        }
+        Assert.Equal(5, moves); // two that are done, one that is refused, two back
+        Pattern.Check(block, 3 * part, 1);
+        Assert.True(Areas.TryFree(block));
+    }
+
+    [Fact]
+    public void Memory_that_the_system_did_not_give_is_neither_charged_nor_purged()
+    {
+        (nuint Charged, long Purged) before = (ResidentBudget.ChargedBytes, SystemCounters.PurgedBytes);
+        using (new InjectedFaults(OsCall.Commit)) Assert.True(Areas.Alloc(9 * Page, 1, AreaSource.Fresh) == null);
+        Assert.Equal(before, (ResidentBudget.ChargedBytes, SystemCounters.PurgedBytes));
+    }
+
     [Theory]
     [InlineData(7)] // pages: beyond a huge page it would have to stand elsewhere
     [InlineData(64)] // these could grow where they stand

@@ -1,4 +1,6 @@
 using NativeAlloc.Os;
+using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
 namespace NativeAlloc.Tests.Os;
@@ -145,6 +147,9 @@ public sealed unsafe class VirtualMemoryTests
         Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(target + Page));
         VirtualMemory.Release(target, 2 * Page);
     }
+
+    [Fact]
+    public void Where_a_limit_refuses_a_move_the_target_stays_reserved_too() => ChildProcess.RunHost(DataLimit.Name).ShouldSucceed();
 
     [Fact]
     public void Decommitted_addresses_are_inaccessible_have_no_memory_and_read_zero_once_committed_again()

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using NativeAlloc.Pages;
-using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Threads;
 using Xunit;
 

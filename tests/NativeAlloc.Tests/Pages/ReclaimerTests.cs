@@ -1,4 +1,5 @@
 using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 

@@ -4,7 +4,7 @@ using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Threads;
 using NativeAlloc.Threads;
 using Xunit;
-using RunningThread = NativeAlloc.Tests.Infrastructure.TestThread;
+using RunningThread = NativeAlloc.TestHost.TestThread;
 
 namespace NativeAlloc.Tests.Slabs;
 

@@ -172,7 +172,13 @@ public sealed unsafe class SlabLayerTests : IDisposable
         for (int i = 0; i < 2 * limit * capacity; i++) objects.Add(_thread.Alloc(index));
         uint most = cache->Node(0)->Slabs.SlabCount;
         // By turns, a magazine each: that is what makes a depot worth its memory.
-        for (int i = 0; i < objects.Count; i++) (i / capacity % 2 == 0 ? _thread : other).Free(index, objects[i]);
+        int kept = 0;
+        for (int i = 0; i < objects.Count; i++)
+        {
+            (i / capacity % 2 == 0 ? _thread : other).Free(index, objects[i]);
+            kept = Math.Max(kept, cache->Node(0)->Depot.FullCount);
+        }
+        Assert.Equal(limit, kept);
         // A drain takes some of the depot's magazines along, so that it may have room for as many again.
         Assert.InRange(cache->Node(0)->Depot.FullCount, limit - ObjectCache.LargestBulk, limit);
         Assert.Equal(cache->Node(0)->Depot.FullCount < limit, cache->DepotHasRoom(cache->Node(0)));

@@ -2,7 +2,7 @@ using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Pages;
 using Xunit;
-using Worker = NativeAlloc.Tests.Infrastructure.TestThread;
+using Worker = NativeAlloc.TestHost.TestThread;
 
 namespace NativeAlloc.Tests.Slabs;
 

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 
-namespace NativeAlloc.Tests.Infrastructure;
+namespace NativeAlloc.TestHost;
 
 /// <summary>A thread that does what it is told and waits in between, so that a test decides what happens on which thread and in which order.</summary>
 internal sealed class TestThread : IDisposable

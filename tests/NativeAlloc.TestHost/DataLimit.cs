@@ -1,0 +1,53 @@
+using System.Runtime.InteropServices;
+using NativeAlloc.Os;
+
+namespace NativeAlloc.TestHost;
+
+/// <summary>
+/// A process that may have no more memory (<c>ulimit -d</c>) for a moment: it moves some, which the system refuses after it has unmapped the target, and looks whether the target is reserved still, and
+/// the source as it was.
+/// </summary>
+internal static unsafe partial class DataLimit
+{
+    internal const string Name = "data-limit";
+
+    private const int ResourceData = 2; // RLIMIT_DATA
+
+    internal static int Run()
+    {
+        nuint bytes = 16 * VirtualMemory.PageBytes;
+        nuint source = Reserve(bytes), target = Reserve(bytes);
+        if (!VirtualMemory.TryCommit(source, bytes)) return Complain("no memory");
+        Pattern.Fill((void*)source, bytes, 1);
+        ulong* limits = stackalloc ulong[2]; // the soft one and the hard one
+        if (GetResourceLimit(ResourceData, limits) != 0) return Complain("the limit cannot be read");
+        // Once where it works, so that all is compiled.
+        if (TryMove(source, bytes, target, limits, limits) != true || TryMove(target, bytes, source, limits, limits) != true) return Complain("memory cannot be moved");
+        if (!VirtualMemory.TryDecommit(target, bytes)) return Complain("no mappings");
+        ulong* least = stackalloc ulong[] { VirtualMemory.PageBytes, limits[1] }; // 0 would be no limit
+        if (TryMove(source, bytes, target, least, limits) != false) return Complain("the limit does not hold");
+        Pattern.Check((void*)source, bytes, 1);
+        if (!VirtualMemory.TryCommit(target, bytes)) return Complain("the target is not reserved any more");
+        Pattern.CheckZero((void*)target, bytes);
+        return 0;
+    }
+
+    // Null where the limit cannot be set.
+    private static bool? TryMove(nuint source, nuint bytes, nuint target, ulong* during, ulong* after)
+    {
+        if (SetResourceLimit(ResourceData, during) != 0) return null;
+        bool moved = VirtualMemory.TryMove(source, bytes, target);
+        return SetResourceLimit(ResourceData, after) == 0 ? moved : null;
+    }
+
+    private static nuint Reserve(nuint bytes) => VirtualMemory.TryReserve(bytes, VirtualMemory.PageBytes, out nuint address) ? address : throw new OutOfMemoryException();
+
+    private static int Complain(string reason)
+    {
+        Console.Error.WriteLine(reason);
+        return 1;
+    }
+
+    [LibraryImport("libc", EntryPoint = "getrlimit")] private static partial int GetResourceLimit(int resource, ulong* limits);
+    [LibraryImport("libc", EntryPoint = "setrlimit")] private static partial int SetResourceLimit(int resource, ulong* limits);
+}
