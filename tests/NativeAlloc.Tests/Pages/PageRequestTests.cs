@@ -15,15 +15,8 @@ public sealed unsafe class PageRequestTests : IDisposable
 
     public PageRequestTests()
     {
-        // Nothing comes back in the midst of a test: not what finalizers free, nor what threads hold back, and those that rest give up the last objects of a slab only when asked again.
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-        do
-        {
-            _usedBefore = UsedPages();
-            Reclaimer.ReleaseCaches();
-        }
-        while (!UsedPages().SequenceEqual(_usedBefore));
+        TestZone.Settle();
+        _usedBefore = UsedPages();
     }
 
     public void Dispose()
