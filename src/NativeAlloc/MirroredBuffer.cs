@@ -108,7 +108,7 @@ public sealed unsafe class MirroredBuffer : IDisposable
         }
         else
         {
-            if (!PageBlocks.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.High }, out uint index, out _)) return false;
+            if (!PageBlocks.TryTake(null, PageRequest.Block(order) with { State = PageState.Block, Kind = ZoneKind.High }, out uint index, out _)) return false;
             page = new Page(index);
         }
         if (page.Zone == PageZone.High) return true;

@@ -59,7 +59,7 @@ public static unsafe class PageAllocator
     public static Page AllocPages(int order, PageFlags flags = default)
     {
         CheckOrder(order);
-        return new Page(Take(RequestOf(order, 1u << order, flags), isExact: false));
+        return new Page(Take(RequestOf(order, 1u << order, flags, PageState.Block)));
     }
 
     /// <summary>Takes a block of 2^order pages, from a NUMA node first (<c>alloc_pages_node</c>).</summary>
@@ -74,7 +74,7 @@ public static unsafe class PageAllocator
     {
         if (node < 0 || node >= Math.Max(1, PageLayer.NodeCount)) ThrowHelper.ThrowBadNode(node, PageLayer.NodeCount);
         CheckOrder(order);
-        return new Page(Take(RequestOf(order, 1u << order, flags) with { Node = node }, isExact: false));
+        return new Page(Take(RequestOf(order, 1u << order, flags, PageState.Block) with { Node = node }));
     }
 
     /// <summary>Takes a page and returns its address (<c>__get_free_page</c>).</summary>
@@ -127,7 +127,7 @@ public static unsafe class PageAllocator
     {
         if ((flags & PageFlags.High) != 0) ThrowHelper.ThrowHighHasNoAddress(flags.ToString());
         uint count = PageCountOf(byteCount);
-        return (void*)LinearRegion.AddressOf(Take(RequestOf(LinearRegion.OrderOf(count), count, flags), isExact: true));
+        return (void*)LinearRegion.AddressOf(Take(RequestOf(LinearRegion.OrderOf(count), count, flags, PageState.Large)));
     }
 
     /// <summary>Gives a single page back (<c>__free_page</c>), to the hot end of the calling thread's list, or to its cold end if it was taken with <see cref="PageFlags.Cold"/>.</summary>
@@ -217,7 +217,7 @@ public static unsafe class PageAllocator
         return Shrinkers.Register(shrink);
     }
 
-    private static uint Take(in PageRequest request, bool isExact)
+    private static uint Take(in PageRequest request)
     {
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
         ThreadPages* own = Own();
@@ -226,14 +226,14 @@ public static unsafe class PageAllocator
         nuint bytes = (nuint)request.Count << LinearRegion.PageShift;
         Exception? shrinkerError = null;
         PageFailure failure;
-        do if (TryTakeOnce(own, request, isExact, out uint page, out failure)) return page;
+        do if (TryTakeOnce(own, request, out uint page, out failure)) return page;
         while (Reclaimer.TryMakeRoom(bytes, ref attempts, ref shrinkerError));
         ThrowNoPages(own, request, bytes, failure, shrinkerError);
         return PageFrame.None;
     }
 
-    private static bool TryTakeOnce(ThreadPages* own, in PageRequest request, bool isExact, out uint page, out PageFailure failure) =>
-        isExact ? LargeBlocks.TryTake(own, request, out page, out failure) : PageBlocks.TryTake(own, request, out page, out failure);
+    private static bool TryTakeOnce(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure) =>
+        request.State == PageState.Large ? LargeBlocks.TryTake(own, request, out page, out failure) : PageBlocks.TryTake(own, request, out page, out failure);
 
     [DoesNotReturn]
     private static void ThrowNoPages(ThreadPages* own, in PageRequest request, nuint bytes, PageFailure failure, Exception? shrinkerError)
@@ -246,7 +246,7 @@ public static unsafe class PageAllocator
 
     private static ThreadPages* Own() => ThreadPages.Of(NativeAllocator.GetBlock());
 
-    private static PageRequest RequestOf(int order, uint count, PageFlags flags)
+    private static PageRequest RequestOf(int order, uint count, PageFlags flags, PageState state)
     {
         const PageFlags Types = PageFlags.Reclaimable | PageFlags.Movable, Zones = PageFlags.Dma | PageFlags.High;
         if ((flags & ~AllFlags) != 0) ThrowHelper.ThrowBadFlags($"{flags & ~AllFlags} is not a flag", flags.ToString());
@@ -254,6 +254,7 @@ public static unsafe class PageAllocator
         if ((flags & Zones) == Zones) ThrowHelper.ThrowBadFlags("a page is either of the DMA zone or a high one", flags.ToString());
         return new PageRequest(order, count)
         {
+            State = state,
             Type = (flags & PageFlags.Reclaimable) != 0 ? MigrateType.Reclaimable : (flags & PageFlags.Movable) != 0 ? MigrateType.Movable : MigrateType.Unmovable,
             Kind = (flags & PageFlags.Dma) != 0 ? ZoneKind.Dma : (flags & PageFlags.High) != 0 ? ZoneKind.High : ZoneKind.Normal,
             ThisNode = (flags & PageFlags.ThisNode) != 0,

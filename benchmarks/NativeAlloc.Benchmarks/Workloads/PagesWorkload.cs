@@ -14,6 +14,10 @@ internal sealed class PagesWorkload : IWorkload
     public const string Kind = "pages";
 
     private const int SystemPageBytes = 4096;
+
+    // Fill the pool several times with orders up to the largest; of smaller blocks it takes as many more.
+    private const int FewestAllocations = 256;
+
     private const long PagesPerMiB = (1 << 20) / PageAllocator.PageSize;
 
     private readonly int _poolMiB;
@@ -30,7 +34,7 @@ internal sealed class PagesWorkload : IWorkload
         _poolMiB = parameters.Number("pool", 1024, 1, 1 << 20);
         _occupancyPercent = parameters.Number("occupancy", 80, 1, 100);
         _maxOrder = parameters.Number("maxorder", PageAllocator.MaxOrder, 0, PageAllocator.MaxOrder);
-        _allocations = parameters.Number("allocations", 256, 1, 100_000_000);
+        _allocations = parameters.Number("allocations", FewestAllocations << (PageAllocator.MaxOrder - _maxOrder), 1, 100_000_000);
         _touchEveryBytes = parameters.Choice("touch", "all", "first") == "all" ? SystemPageBytes : int.MaxValue;
         _seed = parameters.Number("seed", 1, 0, int.MaxValue / 2);
         parameters.RejectOthers();

@@ -104,7 +104,7 @@ internal static class Decay
     private static void Request(int what)
     {
         if (ReclaimingThread.t_inside || PeriodMilliseconds == Never) return;
-        if ((Interlocked.Or(ref s_requests, what) & what) == 0) DecayThread.TryWake();
+        if ((Volatile.Read(ref s_requests) & what) == 0 && (Interlocked.Or(ref s_requests, what) & what) == 0) DecayThread.TryWake();
     }
 
     /// <summary>Does what was asked for meanwhile.</summary>

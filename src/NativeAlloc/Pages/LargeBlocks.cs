@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using NativeAlloc.Os;
 
 namespace NativeAlloc.Pages;
@@ -25,14 +26,15 @@ internal static unsafe class LargeBlocks
     internal static void* Alloc(nuint byteCount, nuint alignment, bool zeroed)
     {
         uint count = PagesOf(byteCount);
-        PageRequest request = new(Math.Max(LinearRegion.OrderOf(count), LinearRegion.OrderOf(PagesOf(alignment))), count) { Zeroed = zeroed };
+        PageRequest request = new(Math.Max(LinearRegion.OrderOf(count), LinearRegion.OrderOf(PagesOf(alignment))), count) { State = PageState.Large, Zeroed = zeroed };
         return TryTake(null, request, out uint page, out _) ? (void*)LinearRegion.AddressOf(page) : null;
     }
 
     /// <summary>Takes a block as it is asked for; not from high pages.</summary>
     internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
     {
-        if (!PageLayer.TryTake(own, request with { State = PageState.Large }, out page, out failure)) return false;
+        Debug.Assert(request.State == PageState.Large, "users get blocks");
+        if (!PageLayer.TryTake(own, request, out page, out failure)) return false;
         LinearRegion.Frames[page].PageCount = request.Count; // a page from the hot list says something older
         Interlocked.Add(ref s_pages, request.Count);
         Interlocked.Increment(ref s_count);

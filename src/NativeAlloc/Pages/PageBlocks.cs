@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Threads;
 
@@ -63,10 +64,11 @@ internal static unsafe class PageBlocks
         return room;
     }
 
-    /// <summary>Takes a block.</summary>
+    /// <summary>Takes a block, which the request says it is to be.</summary>
     internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
     {
-        if (!PageLayer.TryTake(own, request with { State = PageState.Block }, out page, out failure)) return false;
+        Debug.Assert(request.State == PageState.Block, "users get blocks");
+        if (!PageLayer.TryTake(own, request, out page, out failure)) return false;
         if (request.Order == 0) LinearRegion.Frames[page].Cold = request.Cold;
         Count(own, request.Order, 1);
         return true;

@@ -11,6 +11,9 @@ internal static unsafe partial class PageLayer
     /// <summary>What a purge beside a working program takes out of the lists at one time: 4 MiB are given back in about 0.3 ms, and the rest stays to be had meanwhile.</summary>
     private const int PartOrder = Pageblock.Order + 1;
 
+    /// <summary>The same beyond the cap, where there is more than enough left in the lists: 16 MiB, so that large blocks are split and merged less often beside who uses them.</summary>
+    private const int CapPartOrder = Pageblock.Order + 3;
+
     // Free blocks of less than a pageblock are left alone while they are no more than this part of the zone's memory, or 4 MiB.
     private const uint SmallBlocksShare = 16, FewPages = 64;
 
@@ -54,9 +57,9 @@ internal static unsafe partial class PageLayer
                 bytes += Purge(zone);
                 continue;
             }
-            bytes += Purge(zone, Pageblock.Order, ref pages);
+            bytes += Purge(zone, Pageblock.Order, PartOrder, ref pages);
             pages -= Math.Min(pages, Math.Max(zone->DirtyPages / SmallBlocksShare, FewPages));
-            bytes += Purge(zone, 0, ref pages);
+            bytes += Purge(zone, 0, PartOrder, ref pages);
         }
         return EndPurge(bytes);
     }
@@ -71,7 +74,7 @@ internal static unsafe partial class PageLayer
             for (int index = 0; index < ZoneCount; index++)
             {
                 uint dirty = DirtyFreePages(), pages = dirty - Math.Min(dirty, mostPages);
-                bytes += Purge(ZoneAt(index), leastOrder, ref pages);
+                bytes += Purge(ZoneAt(index), leastOrder, CapPartOrder, ref pages);
             }
         }
         return EndPurge(bytes);
@@ -104,12 +107,12 @@ internal static unsafe partial class PageLayer
     }
 
     // So many pages at most, out of the largest blocks first.
-    private static nuint Purge(Zone* zone, int leastOrder, ref uint pages)
+    private static nuint Purge(Zone* zone, int leastOrder, int partOrder, ref uint pages)
     {
         nuint bytes = 0;
         for (int order = LinearRegion.MaxOrder; order >= leastOrder; order--)
         {
-            for (int part = Math.Min(order, PartOrder); part >= leastOrder; part--)
+            for (int part = Math.Min(order, partOrder); part >= leastOrder; part--)
             {
                 while (pages >= 1u << part)
                 {
@@ -129,19 +132,19 @@ internal static unsafe partial class PageLayer
         bool taken = zone->TryTakeDirty(order, part, out uint page);
         zone->Lock.Release();
         if (!taken) return false;
-        bytes += PurgeRuns(zone, page, 1u << part, out bool complete);
+        uint count = 1u << part, purged = PurgeRuns(zone->Kind, page, count, ref bytes);
         zone->Lock.Acquire();
+        if (purged != 0) zone->SetClean(page, purged);
         zone->Give(page, part);
         zone->Lock.Release();
-        return complete;
+        return purged == count;
     }
 
-    // Purges the dirty runs of a block that is in nobody's hands.
-    private static nuint PurgeRuns(Zone* zone, uint page, uint count, out bool complete)
+    // Purges the dirty runs of a block that is in nobody's hands, up to one that the system refuses: how many pages are clean now from its first on.
+    private static uint PurgeRuns(ZoneKind kind, uint page, uint count, ref nuint bytes)
     {
-        nuint bytes = 0;
-        complete = true;
-        for (uint at = page, end = page + count; at < end;)
+        uint end = page + count;
+        for (uint at = page; at < end;)
         {
             if (!LinearRegion.IsDirty(at))
             {
@@ -151,16 +154,9 @@ internal static unsafe partial class PageLayer
             uint first = at;
             while (at < end && LinearRegion.IsDirty(at)) at++;
             nuint run = (nuint)(at - first) << LinearRegion.PageShift;
-            if (!(zone->Kind == ZoneKind.High ? HighRegion.TryPurge(first, at - first) : VirtualMemory.TryPurge(LinearRegion.AddressOf(first), run)))
-            {
-                complete = false;
-                continue;
-            }
-            zone->Lock.Acquire(); // a word of the dirty bits may belong to other blocks too
-            zone->SetClean(first, at - first);
-            zone->Lock.Release();
+            if (!(kind == ZoneKind.High ? HighRegion.TryPurge(first, at - first) : VirtualMemory.TryPurge(LinearRegion.AddressOf(first), run))) return first - page;
             bytes += run;
         }
-        return bytes;
+        return count;
     }
 }

@@ -149,9 +149,12 @@ internal static unsafe partial class PageLayer
         return failure;
     }
 
+    // Not a stackalloc: the JIT compiles a method that has one but once, at its first call, before it knows what statics hold.
+    [SkipLocalsInit]
     private static PageFailure TryTakeFrom(Zone* zone, in PageRequest request, bool wanted, ref uint page)
     {
-        ulong* dirty = stackalloc ulong[(int)LinearRegion.SectionPages / 64];
+        SectionBits bits;
+        ulong* dirty = (ulong*)&bits;
         bool reclaim;
         zone->Lock.Acquire();
         while (!zone->TryTake(request, out page, request.Zeroed || request.Dense ? dirty : null))
@@ -169,7 +172,7 @@ internal static unsafe partial class PageLayer
         if (rest != 0) HugePageGrowth.CollapseAndGiveRest(zone, page, rest);
         if (reclaim) Reclaimer.Request();
         Decay.NoteTaken();
-        if (zone->Kind == ZoneKind.Dma && !VirtualMemory.TryLock(LinearRegion.AddressOf(page), (nuint)request.Count << LinearRegion.PageShift))
+        if (zone->Kind == ZoneKind.Dma && !TryLock(page, request.Count))
         {
             GiveUnlocked(zone, page, request.Count, clean: false);
             page = PageFrame.None;
@@ -180,6 +183,20 @@ internal static unsafe partial class PageLayer
         page = PageFrame.None;
         return PageFailure.OutOfPages;
     }
+
+    /// <summary>A bit for each page that a block can have.</summary>
+    [InlineArray((int)LinearRegion.SectionPages / 64)]
+    private struct SectionBits
+    {
+        private ulong _first;
+    }
+
+    // System calls that are inlined would cost every caller a frame for them.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryLock(uint page, uint count) => VirtualMemory.TryLock(LinearRegion.AddressOf(page), (nuint)count << LinearRegion.PageShift);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Unlock(uint page, uint count) => VirtualMemory.Unlock(LinearRegion.AddressOf(page), (nuint)count << LinearRegion.PageShift);
 
     private static bool TryGrow(Zone* zone, MigrateType type)
     {
@@ -247,7 +264,7 @@ internal static unsafe partial class PageLayer
     internal static void GivePages(uint page, uint count, bool clean = false)
     {
         Zone* zone = ZoneOf(page);
-        if (zone->Kind == ZoneKind.Dma) VirtualMemory.Unlock(LinearRegion.AddressOf(page), (nuint)count << LinearRegion.PageShift);
+        if (zone->Kind == ZoneKind.Dma) Unlock(page, count);
         GiveUnlocked(zone, page, count, clean);
     }
 

@@ -177,6 +177,42 @@ public sealed unsafe class DecayTests : IDisposable
     }
 
     [Fact]
+    public void Beyond_the_cap_large_blocks_go_back_in_parts_of_16_MiB()
+    {
+        Use(LinearRegion.SectionPages);
+        int calls = 0;
+        using (new InjectedFaults(call =>
+        {
+            if (call == OsCall.Purge) calls++;
+            return false;
+        }))
+        {
+            Assert.Equal(LinearRegion.SectionBytes / 2, PageLayer.PurgeDownTo(LinearRegion.SectionPages / 2));
+        }
+        Assert.Equal(2, calls);
+        Assert.Equal(LinearRegion.SectionPages / 2, PageLayer.DirtyFreePages());
+        PageLayer.Verify();
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Of_a_block_whose_purge_the_system_refuses_in_the_middle_what_was_purged_before_is_clean_and_the_rest_is_not(int failing)
+    {
+        const uint Runs = 3;
+        Assert.True(PageLayer.TryTakePages(null, 8, MemoryChoice.UsedFirst, out uint page));
+        for (uint at = 0; at < 8; at++) PageLayer.SplitOff(page, page + at);
+        for (uint at = 0; at < 8; at++) PageLayer.GivePages(page + at, 1, clean: at % 3 == 2); // 0 and 1, 3 and 4, 6 and 7 have memory
+        int call = 0;
+        using (new InjectedFaults(kind => kind == OsCall.Purge && call++ == failing))
+            Assert.Equal((nuint)Math.Min(failing, Runs) * 2 * LinearRegion.PageBytes, PageLayer.Purge());
+        for (uint at = 0; at < 8; at++) Assert.Equal(at % 3 != 2 && at / 3 >= failing, LinearRegion.IsDirty(page + at));
+        PageLayer.Verify();
+    }
+
+    [Fact]
     public void Scarce_memory_gives_everything_back_at_once_where_there_is_something()
     {
         Assert.True(PressureWatch.IsScarce(90, 90));

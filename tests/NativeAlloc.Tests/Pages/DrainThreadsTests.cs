@@ -232,7 +232,7 @@ public sealed unsafe class DrainThreadsTests
     private static void Take(ThreadPages* own, MigrateType type, out uint page)
     {
         if (type == MigrateType.Unmovable && PageBlocks.TryTakeHot(own, out page)) return;
-        if (!PageBlocks.TryTake(own, PageRequest.Block(0) with { Type = type }, out page, out _)) throw new InvalidOperationException("no memory");
+        if (!PageBlocks.TryTake(own, PageRequest.Block(0) with { State = PageState.Block, Type = type }, out page, out _)) throw new InvalidOperationException("no memory");
     }
 
     private static void Give(ThreadPages* own, uint page, bool cold = false)

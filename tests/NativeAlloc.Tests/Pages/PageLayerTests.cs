@@ -12,7 +12,16 @@ namespace NativeAlloc.Tests.Pages;
 /// </summary>
 public sealed unsafe class PageLayerTests : IDisposable
 {
-    private readonly uint _usedBefore = UsedPages();
+    private readonly uint _usedBefore;
+
+    public PageLayerTests()
+    {
+        // Whatever ran before, there is a section, and no free page has memory behind it, of other zones neither.
+        Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page));
+        PageLayer.GivePages(page, 1);
+        PageLayer.Purge();
+        _usedBefore = UsedPages();
+    }
 
     public void Dispose()
     {

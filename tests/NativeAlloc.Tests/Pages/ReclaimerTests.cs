@@ -142,7 +142,7 @@ public sealed unsafe class ReclaimerTests : IDisposable
     public void A_zone_that_falls_below_its_mark_asks_for_a_run_that_leads_to_its_high_mark()
     {
         Reclaimer.RunRequested(); // what an earlier test may have left
-        Reclaimer.ReleaseCaches();
+        TestZone.Settle();
         uint used = TestZone.Normal->OnlinePages - TestZone.Normal->FreePages, limit = used;
         // As if the machine had so little memory that three more pages can be taken until the low mark.
         while (limit - used < new Watermarks(limit).LowPages + 3) limit++;

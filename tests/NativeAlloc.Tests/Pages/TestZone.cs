@@ -25,6 +25,23 @@ internal sealed unsafe class TestZone : IDisposable
     /// <summary>The zone that all directly mapped pages come from where there is one node.</summary>
     internal static Zone* Normal => PageLayer.ZoneOf(0, ZoneKind.Normal);
 
+    /// <summary>
+    /// Gives everything back that can be, so that nothing comes back in the midst of a test: not what finalizers free, nor what threads hold. Those that rest give up the last objects of a slab only when
+    /// asked again.
+    /// </summary>
+    internal static void Settle()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        uint free;
+        do
+        {
+            free = Normal->FreePages;
+            Reclaimer.ReleaseCaches();
+        }
+        while (Normal->FreePages != free);
+    }
+
     internal Zone* Zone { get; private set; }
 
     /// <summary>First page of the section.</summary>
