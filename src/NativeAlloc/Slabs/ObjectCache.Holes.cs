@@ -126,7 +126,7 @@ internal unsafe partial struct ObjectCache
     private readonly uint CountHoles(uint slab)
     {
         uint count = TailPages;
-        if (LinearRegion.Frames[slab].FreeObjects * (nuint)ObjectBytes < VirtualMemory.PageBytes) return count; // an object of a hole may reach into its neighbours, but has its size in all
+        if (LinearRegion.Frames[slab].FreeObjects == 0) return count;
         for (uint page = 0; page < SystemPages - TailPages; page++)
             if (IsHole(slab, page)) count++;
         return count;
