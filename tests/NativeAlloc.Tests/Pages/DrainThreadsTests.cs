@@ -12,6 +12,8 @@ namespace NativeAlloc.Tests.Pages;
 /// </summary>
 public sealed unsafe class DrainThreadsTests
 {
+    public DrainThreadsTests() => TestZone.Settle(); // or threads of other tests give pages up in the midst of these
+
     [Fact]
     public void The_hot_pages_of_an_idle_thread_come_back_without_its_doing()
     {

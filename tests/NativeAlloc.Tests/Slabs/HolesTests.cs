@@ -3,6 +3,7 @@ using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
+using NativeAlloc.Tests.Pages;
 using NativeAlloc.Tests.Threads;
 using Xunit;
 
@@ -15,7 +16,7 @@ namespace NativeAlloc.Tests.Slabs;
 public sealed unsafe class HolesTests
 {
     // What other tests have left goes before, and not in the middle.
-    public HolesTests() => Reclaimer.GiveBack();
+    public HolesTests() => TestZone.Settle();
 
     private static uint SystemPage => (uint)VirtualMemory.PageBytes;
 
