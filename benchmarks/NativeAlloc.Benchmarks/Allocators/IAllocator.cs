@@ -48,6 +48,14 @@ internal unsafe interface IAllocator
     }
 
     /// <summary>
+    /// Goes through what the allocator does rarely, for the compiler's sake, where it is compiled at run time. Leaves it without memory and as a
+    /// workload would find it.
+    /// </summary>
+    static virtual void WarmUp()
+    {
+    }
+
+    /// <summary>
     /// What the allocator counts about itself, by name, since the process began. Results have these per 1000 operations, so
     /// a new entry is all that a new figure needs.
     /// </summary>

@@ -1,8 +1,13 @@
+using NativeAlloc.Benchmarks.Heaps;
+
 namespace NativeAlloc.Benchmarks.Allocators;
 
 /// <summary>The library itself.</summary>
 internal readonly unsafe struct NativeAllocAllocator : IAllocator
 {
+    // Eight magazines and slabs of 1 KiB objects: more than a thread keeps for itself, some more than the compiler waits for.
+    private const int ObjectBytes = 1024, Objects = 512, Exchanges = 8;
+
     public static void* Alloc(nuint size) => NativeAllocator.Alloc(size);
 
     public static void* AllocZeroed(nuint size) => NativeAllocator.AllocZeroed(size);
@@ -27,6 +32,28 @@ internal readonly unsafe struct NativeAllocAllocator : IAllocator
 
     public static void Trim() => NativeAllocator.Trim();
 
+    /// <summary>
+    /// A small workload hardly leaves the fast paths, so two threads pass objects of a cache to each other, some magazines full at a time. It is a cache of
+    /// their own: the size classes know nothing of them.
+    /// </summary>
+    public static void WarmUp()
+    {
+        using (SlabCache cache = new("warm-up", ObjectBytes))
+        {
+            nint[] objects = new nint[Objects];
+            for (int i = 0; i < Exchanges; i++)
+            {
+                FreshThreads.Run(1, _ => Fill(cache, objects));
+                Empty(cache, objects);
+                Fill(cache, objects);
+                FreshThreads.Run(1, _ => Empty(cache, objects));
+            }
+        }
+
+        _ = ReadCounters();
+        Trim();
+    }
+
     public static IReadOnlyDictionary<string, long> ReadCounters()
     {
         AllocatorStatistics statistics = NativeAllocator.GetStatistics();
@@ -38,5 +65,17 @@ internal readonly unsafe struct NativeAllocAllocator : IAllocator
             // What other threads write too: a lock is taken and let go; an exchange changes two stacks, their counts, and how often it was done.
             ["sharedLineWrites"] = 2 * statistics.LockAcquisitions + 5 * statistics.DepotExchanges,
         };
+    }
+
+    private static void Fill(SlabCache cache, nint[] objects)
+    {
+        foreach (ref nint slot in objects.AsSpan())
+            slot = (nint)cache.Alloc();
+    }
+
+    private static void Empty(SlabCache cache, nint[] objects)
+    {
+        foreach (nint slot in objects)
+            cache.Free((void*)slot);
     }
 }

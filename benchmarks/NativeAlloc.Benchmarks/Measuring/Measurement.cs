@@ -27,7 +27,11 @@ internal static class Measurement
     {
         // Everything managed that the passes need is allocated here, ahead of the baseline.
         double[] times = new double[PassPolicy.MaxTimedPasses];
-        Tiering.RunUntilOptimised(workload.WarmUp<TAllocator>);
+        Tiering.RunUntilOptimised(() =>
+        {
+            TAllocator.WarmUp();
+            workload.WarmUp<TAllocator>();
+        });
         _ = CountersSince(TAllocator.ReadCounters(), TAllocator.ReadCounters(), TAllocator.ReadCounters(), 1);
         _ = ResidentMemory.ResetPeak() + ResidentMemory.PeakKiB;
         GC.Collect();

@@ -371,6 +371,7 @@ internal unsafe partial struct ObjectCache
 
     private readonly bool TryTakeOne(CacheNode* node, nint* pointer)
     {
+        if (node->Slabs.FreeObjectsHint == 0) return false; // the usual case where a slab is a single object
         node->Lock.Acquire();
         bool taken = TakeObjects(node, pointer, 1) == 1;
         node->Lock.Release();

@@ -50,6 +50,9 @@ internal static unsafe partial class SlabLayer
     // its block has slots for them, so that of large objects, too, there is an exchange for several.
     private const nuint MagazineBytes = 16 * 1024, ContendedBytes = 128 * 1024;
 
+    // From this size on: 32 of them fill a magazine, in a block that has slots for 63. With more than 32 a magazine of smaller ones has no room for twice as many.
+    private const nuint SmallestContended = MagazineBytes / (Magazine.SmallestBlockBytes / (2 * sizeof(long)));
+
     // Beyond this size an object goes straight to its slab: a lock is little against touching it.
     private const nuint LargestMagazineObject = SizeClasses.MagazineBytes;
 
@@ -88,8 +91,7 @@ internal static unsafe partial class SlabLayer
         if (withMagazines && objectBytes <= LargestMagazineObject)
         {
             int capacity = (int)Math.Clamp(MagazineBytes / objectBytes, SmallestMagazine, Magazine.MostObjects);
-            magazine = Magazine.Of(capacity, (int)Math.Min(ContendedBytes / objectBytes, Magazine.MostObjects));
-            if (magazine.LargestCapacity < 2 * capacity) magazine = Magazine.Of(capacity); // not worth a magazine of its own size each
+            magazine = objectBytes < SmallestContended ? Magazine.Of(capacity) : Magazine.Of(capacity, (int)Math.Min(ContendedBytes / objectBytes, Magazine.MostObjects));
             depotLimit = (int)(DepotBytes / ((nuint)magazine.LargestCapacity * objectBytes));
         }
         CacheNode* nodes = (CacheNode*)(s_nodes + (nuint)(index * ObjectCache.NodeCount) * CacheNode.Bytes);

@@ -58,8 +58,8 @@ public sealed unsafe class SlabLayerTests : IDisposable
             if (capacity == 0) continue;
             Assert.Equal(Magazine.Of(capacity, cache->Magazine.LargestCapacity), cache->Magazine); // in a block of the same size
             bool grows = !cache->Magazine.IsFixed;
-            Assert.True(!grows || (cache->Magazine.LargestCapacity >= 2 * capacity && (uint)cache->Magazine.LargestCapacity * cache->ObjectBytes <= 128 * 1024));
-            Assert.Equal(cache->ObjectBytes is > 512 and <= 32 * 1024, grows);
+            Assert.True(!grows || (cache->Magazine.LargestCapacity + 1 >= 2 * capacity && (uint)cache->Magazine.LargestCapacity * cache->ObjectBytes <= 128 * 1024));
+            Assert.Equal(cache->ObjectBytes is >= 512 and <= 32 * 1024, grows);
         }
         int[] blockBytes = [512, 1024, 2048];
         for (int i = 0; i < blockBytes.Length; i++)
@@ -262,6 +262,19 @@ public sealed unsafe class SlabLayerTests : IDisposable
             SlabLayer.FreeMiss(null, index, two);
             Assert.Equal(before, InUse(cache));
         }
+    }
+
+    [Fact]
+    public void Where_no_object_is_free_a_slab_is_made_without_the_lock_for_a_look()
+    {
+        int index = SizeClasses.Of(65_536);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        Assert.Equal(0u, cache->Node(0)->Slabs.SlabCount);
+        uint locks = cache->Node(0)->Lock.Acquisitions;
+        nint pointer = _thread.Alloc(index);
+        Assert.Equal(locks + 2, cache->Node(0)->Lock.Acquisitions); // to add the slab, and to take the object
+        _thread.Free(index, pointer);
+        Assert.Equal(locks + 3, cache->Node(0)->Lock.Acquisitions);
     }
 
     [Fact]
