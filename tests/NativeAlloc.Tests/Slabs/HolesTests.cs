@@ -41,7 +41,7 @@ public sealed unsafe class HolesTests
                 foreach ((string kind, (int count, int seed)) in operations)
                 {
                     if (kind == "take") cache.Take(count);
-                    if (kind == "put") cache.Put(Some(cache.Live, count * Math.Max(1, (int)cache.Cache->ObjectsPerSlab / 60), seed));
+                    if (kind == "put") cache.Put(cache.Some(count * Math.Max(1, (int)cache.Cache->ObjectsPerSlab / 60), seed));
                     if (kind == "grow" && cache.HollowCount != 0) cache.Fill();
                     else if (kind == "grow" && cache.SlabCount < most) cache.Grow();
                     if (kind == "purge") cache.PurgeHoles();
@@ -200,11 +200,4 @@ public sealed unsafe class HolesTests
     }
 
     private static void Construct(long* item) => *item = 42;
-
-    private static nint[] Some(IReadOnlyList<nint> live, int count, int seed)
-    {
-        nint[] all = [.. live];
-        new Random(seed).Shuffle(all);
-        return all[..Math.Min(count, all.Length)];
-    }
 }

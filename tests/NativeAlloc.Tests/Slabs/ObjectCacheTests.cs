@@ -48,7 +48,7 @@ public sealed unsafe class ObjectCacheTests
             foreach ((string kind, (int count, int seed)) in operations)
             {
                 if (kind == "take") cache.Take(count);
-                if (kind == "put") cache.Put(Some(cache.Live, count, seed));
+                if (kind == "put") cache.Put(cache.Some(count, seed));
                 if (kind == "grow" && cache.SlabCount < 12) cache.Grow();
                 if (kind == "shrink") cache.Shrink();
             }
@@ -69,7 +69,7 @@ public sealed unsafe class ObjectCacheTests
             foreach ((string kind, (int count, int seed)) in operations)
             {
                 if (kind == "take") cache.Take(count);
-                if (kind == "put") cache.PutAll(Batches(Some(cache.Live, count, seed), seed));
+                if (kind == "put") cache.PutAll(Batches(cache.Some(count, seed), seed));
                 if (kind == "grow" && cache.SlabCount < 12) cache.Grow(1 + seed % 4);
                 if (kind == "shrink") cache.Shrink();
                 if (kind == "purge" && seed % 8 == 0) PageLayer.Purge(); // fresh memory only: slabs come by several
@@ -445,13 +445,6 @@ public sealed unsafe class ObjectCacheTests
             Assert.Contains(words, error.Message, StringComparison.Ordinal);
             Assert.False(cache.Node->Lock.IsHeld);
         }
-    }
-
-    private static nint[] Some(IReadOnlyList<nint> live, int count, int seed)
-    {
-        nint[] all = [.. live];
-        new Random(seed).Shuffle(all);
-        return all[..Math.Min(count, all.Length)];
     }
 
     /// <summary>Finds a cache's depot limit by filling the depot until it has no more room.</summary>

@@ -44,6 +44,14 @@ internal sealed unsafe class TestCache : IDisposable
 
     internal IReadOnlyList<nint> Live => _live;
 
+    /// <summary>Some of the objects that are out, in any order.</summary>
+    internal nint[] Some(int count, int seed)
+    {
+        nint[] all = [.. _live];
+        new Random(seed).Shuffle(all);
+        return all[..Math.Min(count, all.Length)];
+    }
+
     internal int SlabCount => _slabs.Count;
 
     internal int HollowCount => _hollow.Count;
