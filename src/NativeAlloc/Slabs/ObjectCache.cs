@@ -16,7 +16,7 @@ namespace NativeAlloc.Slabs;
 /// <remarks>
 /// <code>
 /// TakeObjects ─ partial slabs, the fullest first, then free ones    (cache_alloc_refill)
-///             └ none: the caller grows the cache by TryMakeSlabs ─ PageLayer.TryTakePages  (cache_grow, kmem_getpages)
+///             └ none: the caller grows the cache by TryMakeSlabs ─ TryFillOne, a hollow slab; else PageLayer.TryTakePages  (cache_grow, kmem_getpages)
 /// SlabReturn  ─ each object's bit; slabs that are free then go back to the page layer
 /// </code>
 /// What is here does not change as long as the cache exists; what does is in its <see cref="CacheNode"/>s.
