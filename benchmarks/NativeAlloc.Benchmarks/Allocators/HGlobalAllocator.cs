@@ -34,4 +34,6 @@ internal readonly unsafe struct HGlobalAllocator : IAllocator
     public static void* ReallocLarge(void* block, nuint oldSize, nuint size) => Realloc(block, size);
 
     public static void FreeLarge(void* block, nuint size) => Free(block);
+
+    public static void Trim() => CHeap.Trim();
 }

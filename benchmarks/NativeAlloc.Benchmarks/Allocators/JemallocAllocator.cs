@@ -26,6 +26,9 @@ internal readonly unsafe struct JemallocAllocator : IAllocator
     private static readonly delegate* unmanaged[SuppressGCTransition]<void*, void> s_free =
         (delegate* unmanaged[SuppressGCTransition]<void*, void>)s_exports["free"];
 
+    private static readonly delegate* unmanaged<byte*, void*, void*, void*, nuint, int> s_control =
+        (delegate* unmanaged<byte*, void*, void*, void*, nuint, int>)s_exports["mallctl"];
+
     public static void* Alloc(nuint size) => s_malloc(size);
 
     public static void* AllocZeroed(nuint size) => s_calloc(1, size);
@@ -47,4 +50,19 @@ internal readonly unsafe struct JemallocAllocator : IAllocator
     public static void* ReallocLarge(void* block, nuint oldSize, nuint size) => Realloc(block, size);
 
     public static void FreeLarge(void* block, nuint size) => Free(block);
+
+    public static void Trim()
+    {
+        Control("thread.tcache.flush\0"u8);
+        Control("arena.4096.purge\0"u8); // 4096 stands for all arenas
+    }
+
+    private static void Control(ReadOnlySpan<byte> name)
+    {
+        fixed (byte* bytes = name)
+        {
+            if (s_control(bytes, null, null, null, 0) is var error && error != 0)
+                throw new InvalidOperationException($"jemalloc returns error {error} for {System.Text.Encoding.ASCII.GetString(name[..^1])}");
+        }
+    }
 }

@@ -26,6 +26,8 @@ internal readonly unsafe struct MimallocAllocator : IAllocator
     private static readonly delegate* unmanaged[SuppressGCTransition]<void*, void> s_free =
         (delegate* unmanaged[SuppressGCTransition]<void*, void>)s_exports["mi_free"];
 
+    private static readonly delegate* unmanaged<byte, void> s_collect = (delegate* unmanaged<byte, void>)s_exports["mi_collect"];
+
     public static void* Alloc(nuint size) => s_malloc(size);
 
     public static void* AllocZeroed(nuint size) => s_calloc(1, size);
@@ -47,4 +49,6 @@ internal readonly unsafe struct MimallocAllocator : IAllocator
     public static void* ReallocLarge(void* block, nuint oldSize, nuint size) => Realloc(block, size);
 
     public static void FreeLarge(void* block, nuint size) => Free(block);
+
+    public static void Trim() => s_collect(1);
 }

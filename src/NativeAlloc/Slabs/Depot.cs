@@ -19,6 +19,12 @@ internal struct Depot
     /// <summary>Exchanges since the limit last changed that the same thread made one after the other. Any thread, as the limit.</summary>
     private int _calmExchanges;
 
+    /// <summary>Full magazines that it keeps because threads would fetch the same objects from the slabs again. Any thread, as the limit.</summary>
+    private int _kept;
+
+    /// <summary>Magazines that went to the slabs since the last came from there; or, below 0, that came since the last went. Any thread, as the limit.</summary>
+    private int _toSlabs;
+
     /// <summary>The thread block that made the last exchange. Any thread, as the limit.</summary>
     private nint _lastUser;
 
@@ -30,6 +36,9 @@ internal struct Depot
 
     // So many exchanges of one thread in a row halve the limit.
     private const int CalmExchanges = 64;
+
+    // A program that goes up and down by more than this grows and shrinks; what it frees is of more use in the slabs.
+    internal const int MostKept = 4;
 
     internal readonly int FullCount => _full.Count;
 
@@ -44,6 +53,8 @@ internal struct Depot
     internal void CountObjects(int objects) => Interlocked.Add(ref _objects, objects);
 
     internal readonly int Limit => Volatile.Read(in _limit);
+
+    internal readonly int Kept => Volatile.Read(in _kept);
 
     internal void PushFull(nint block) => _full.Push<NoPause>(block);
 
@@ -91,6 +102,20 @@ internal struct Depot
         }
         Volatile.Write(ref _calmExchanges, calm);
         return false;
+    }
+
+    /// <summary>
+    /// Notes that a magazine's objects go to the slabs, or come from there. A thread that is alone with a cache, and uses a few magazines more and fewer in turn, would move the
+    /// same objects to and fro: then so many are kept here instead.
+    /// </summary>
+    internal void NoteSlabs(bool to)
+    {
+        int before = Volatile.Read(ref _toSlabs), step = to ? 1 : -1;
+        bool turns = before * step < 0;
+        int after = turns ? step : Math.Clamp(before + step, -MostKept - 1, MostKept + 1);
+        Volatile.Write(ref _toSlabs, after);
+        if (Math.Abs(after) > MostKept) Volatile.Write(ref _kept, 0);
+        else if (turns && Math.Abs(before) <= MostKept) Volatile.Write(ref _kept, Math.Min(MostKept, Volatile.Read(ref _kept) + Math.Abs(before)));
     }
 
     /// <summary>What happens between the steps of an exchange: nothing, but in tests that try every order of the steps of two threads.</summary>

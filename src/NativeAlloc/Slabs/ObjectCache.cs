@@ -147,7 +147,7 @@ internal unsafe partial struct ObjectCache
     internal readonly int BulkOf(CacheNode* node) => (int)Math.Min(LargestBulk, node->Slabs.SlabCount * ObjectsPerSlab / ((uint)Magazine.Capacity << BulkShift));
 
     /// <summary>Whether a node's depot has room for a full magazine.</summary>
-    internal readonly bool DepotHasRoom(CacheNode* node) => node->Depot.FullCount < Math.Max(node->Depot.Limit, BulkOf(node));
+    internal readonly bool DepotHasRoom(CacheNode* node) => node->Depot.FullCount < Math.Max(Math.Max(node->Depot.Limit, node->Depot.Kept), BulkOf(node));
 
     /// <summary>
     /// Has objects freed to the return side from now on: of new slabs, and of all there are. Either byte is right for a page at any time, so nobody needs to be kept out, and a slab that is

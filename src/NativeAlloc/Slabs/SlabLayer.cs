@@ -172,6 +172,7 @@ internal static unsafe partial class SlabLayer
                 magazines->SetLoaded(index, loaded);
             }
             int room = cache->Magazine.RoomOf(loaded), wanted = magazines->NextRefill(index, room);
+            if (wanted == room) node->Depot.NoteSlabs(to: false);
             int taken = Refill(cache, node, own, loaded, wanted, isWhole: wanted == room);
             Volatile.Write(ref magazines->SlabExchanges, magazines->SlabExchanges + 1);
             if (taken != 0) return Pop(magazines, index, loaded + taken * sizeof(nint));
@@ -214,7 +215,7 @@ internal static unsafe partial class SlabLayer
     {
         int capacity = cache->CapacityNow(node), spares = 0, filled = 0;
         if (node->Slabs.FreeObjectsHint == 0) return 0;
-        nint* blocks = stackalloc nint[LargestBulk];
+        Blocks blocks = default;
         for (int most = isWhole ? cache->BulkOf(node) : 0; spares < most; spares++)
         {
             blocks[spares] = TakeEmpty(cache, node, own);
@@ -298,6 +299,7 @@ internal static unsafe partial class SlabLayer
             }
             else
             {
+                node->Depot.NoteSlabs(to: true);
                 empty = Drain(cache, node, own, full);
                 Volatile.Write(ref magazines->SlabExchanges, magazines->SlabExchanges + 1);
             }
@@ -315,7 +317,7 @@ internal static unsafe partial class SlabLayer
     // Puts a full magazine's objects back into slabs, and those of some more that the depot has, under the same lock. Returns the block, which is empty now.
     private static nint Drain(ObjectCache* cache, CacheNode* node, ThreadPages* own, nint full)
     {
-        nint* blocks = stackalloc nint[LargestBulk];
+        Blocks blocks = default;
         int count = 0;
         for (int most = cache->BulkOf(node); count < most; count++)
         {
@@ -563,5 +565,12 @@ internal static unsafe partial class SlabLayer
         Debug.Assert(!CacheAt(index)->Magazine.IsFull(top), "there is room to push");
         *(void**)top = pointer;
         magazines->SetLoaded(index, top + sizeof(nint));
+    }
+
+    // Magazines that move together. Not a stackalloc: the JIT compiles a method that has one but once, before it knows what statics hold.
+    [InlineArray(LargestBulk)]
+    private struct Blocks
+    {
+        private nint _first;
     }
 }

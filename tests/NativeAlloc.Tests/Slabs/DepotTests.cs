@@ -137,6 +137,29 @@ public sealed unsafe class DepotTests : IDisposable
         });
 
     [Fact]
+    public void As_many_magazines_are_kept_as_went_one_way_before_some_came_back_unless_they_were_many() => Properties.ForAllSequences(
+        Values.Between(1, 2 * Depot.MostKept),
+        40,
+        turns =>
+        {
+            Depot depot = default;
+            int kept = 0, before = 0;
+            bool to = false;
+            foreach (int times in turns)
+            {
+                to = !to;
+                for (int i = 1; i <= times; i++)
+                {
+                    depot.NoteSlabs(to);
+                    if (i == 1 && before is > 0 and <= Depot.MostKept) kept = Math.Min(Depot.MostKept, kept + before);
+                    if (i > Depot.MostKept) kept = 0;
+                    Assert.Equal(kept, depot.Kept);
+                }
+                before = times;
+            }
+        });
+
+    [Fact]
     public void Threads_that_ask_for_full_magazines_are_counted_by_whether_they_got_one()
     {
         Depot depot = default;

@@ -188,6 +188,34 @@ public sealed unsafe class SlabLayerTests : IDisposable
     }
 
     [Fact]
+    public void A_thread_that_goes_up_and_down_by_a_few_magazines_leaves_the_slabs_alone_until_it_goes_further()
+    {
+        int index = SizeClasses.Of(2048);
+        ObjectCache* cache = SlabLayer.CacheAt(index);
+        int capacity = cache->Magazine.Capacity;
+        ulong before = InUse(cache);
+        for (int i = 0; i < 400; i++) Pass(8 * cache->Magazine.LargestCapacity / capacity); // whatever threads made of the depot's limit, they are gone
+        Assert.Equal((0, 0), (cache->Node(0)->Depot.Limit, cache->Node(0)->Depot.Kept));
+        for (int i = 0; i < 8; i++) Pass(4);
+        ulong locks = cache->Node(0)->Lock.Acquisitions, exchanges = _thread.Magazines->SlabExchanges;
+        for (int i = 0; i < 8; i++) Pass(4);
+        Assert.Equal(exchanges, _thread.Magazines->SlabExchanges);
+        Assert.Equal(locks, cache->Node(0)->Lock.Acquisitions);
+        Assert.InRange(cache->Node(0)->Depot.FullCount, 1, Depot.MostKept); // where they are meanwhile
+
+        Pass(40);
+        Assert.Equal(0, cache->Node(0)->Depot.Kept);
+        Assert.InRange(InUse(cache) - before, 0u, 2u * (uint)capacity); // what its magazines hold; the rest is in the depot or the slabs
+
+        void Pass(int magazines)
+        {
+            List<nint> objects = [];
+            for (int i = 0; i < magazines * capacity; i++) objects.Add(_thread.Alloc(index));
+            foreach (nint pointer in objects) _thread.Free(index, pointer);
+        }
+    }
+
+    [Fact]
     public void A_thread_that_is_alone_with_a_cache_finds_no_depot_and_frees_into_the_slabs()
     {
         int index = SizeClasses.Of(1024);
