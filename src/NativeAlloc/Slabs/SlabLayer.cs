@@ -437,6 +437,7 @@ internal static unsafe partial class SlabLayer
                 CacheNode* node = cache->Node(i);
                 (int full, int empty) = node->Depot.TakeUnneeded();
                 DrainDepot(cache, node, null, full, empty);
+                if (node->Slabs.FreeObjectsHint == 0) continue; // as of most caches, always: no reason to disturb the others' users
                 node->Lock.Acquire();
                 uint surplus = cache->TakeFreeSlabs(node, node->Slabs.TakeUnneeded());
                 ulong unneeded = node->Slabs.TakeUnneededObjects(), objects = (ulong)node->Slabs.SlabCount * cache->ObjectsPerSlab;
@@ -489,6 +490,7 @@ internal static unsafe partial class SlabLayer
         for (int index = 0; index < ObjectCache.NodeCount; index++)
         {
             CacheNode* node = cache->Node(index);
+            if (node->Slabs.FreeObjectsHint == 0) continue;
             node->Lock.Acquire();
             uint surplus = cache->TakeFreeSlabs(node);
             node->Lock.Release();
