@@ -27,7 +27,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(8, sizeof(Watermarks));
         Assert.Equal(16, sizeof(ThreadHeader));
         Assert.Equal(16, sizeof(DepotStack));
-        Assert.Equal(72, sizeof(Depot)); // within the two cache lines before the lock
+        Assert.Equal(80, sizeof(Depot)); // within the two cache lines before the lock
         Assert.Equal(CacheNode.Bytes, sizeof(CacheNode));
         Assert.Equal(ObjectCache.Bytes, sizeof(ObjectCache));
         Assert.Equal(8 + 4 * HotPages.Capacity, sizeof(HotPages));
