@@ -1,5 +1,6 @@
 using NativeAlloc.Common;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -23,6 +24,7 @@ public static unsafe class FixedMap
     /// <exception cref="OutOfMemoryException">The system has no addresses for the slots, which are reserved when they are first asked for.</exception>
     public static void* AddressOf(int slot)
     {
+        Startup.Begin();
         CheckSlot(slot);
         if (!FixedWindows.TryGetAddress(slot, out nuint address)) ThrowHelper.ThrowCannotMap(1);
         return (void*)address;

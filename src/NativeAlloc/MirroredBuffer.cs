@@ -1,6 +1,7 @@
 using System.Numerics;
 using NativeAlloc.Common;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -11,8 +12,10 @@ namespace NativeAlloc;
 /// <remarks>
 /// <para>Memory and addresses are those of high pages (<see cref="PageFlags.High"/>) and of <see cref="Vmalloc.Map"/>. A ring costs its length in memory and twice that in addresses, and two of the
 /// system's mappings for each block of pages that it is made of.</para>
-/// <para>All members may be called from any thread; what is read and written where is for the users of the ring to agree on. As with all native memory, spans and pointers into the ring do not
-/// keep it: whoever uses one must keep the buffer itself alive, and dispose of it only when nobody uses one any more. A buffer that is not disposed of is given back when it is collected.</para>
+/// <para>All members may be called from any thread; what is read and written where is for the users of the ring to agree on.
+/// Spans and pointers into the ring do not keep it alive, so it has no finalizer, which would take the memory away under them.
+/// A ring is given back by <see cref="Dispose"/> only, when nobody uses a part of it any more. One that is never disposed of
+/// stays, and <see cref="AllocatorReport.WriteVmallocInfo"/> shows it as a map.</para>
 /// </remarks>
 public sealed unsafe class MirroredBuffer : IDisposable
 {
@@ -27,6 +30,8 @@ public sealed unsafe class MirroredBuffer : IDisposable
     /// <exception cref="OutOfMemoryException">There are not so many high pages, or no addresses or mappings for them. Nothing has changed.</exception>
     public MirroredBuffer(nuint minimumBytes)
     {
+        Startup.Begin();
+        Options.ThrowIfWrong();
         if (minimumBytes > VmallocSpace.Bytes / 2) ThrowHelper.ThrowOutOfMemory(minimumBytes);
         uint pages = LargeBlocks.PagesOf(minimumBytes);
         Length = (nuint)pages << LinearRegion.PageShift;
@@ -42,9 +47,6 @@ public sealed unsafe class MirroredBuffer : IDisposable
         }
         if (!mapped) ThrowHelper.ThrowCannotMap(2 * (nuint)pages);
     }
-
-    /// <summary>Gives back what was not disposed of.</summary>
-    ~MirroredBuffer() => Free();
 
     /// <summary>Where the ring begins. <see cref="Length"/> bytes further on it begins again.</summary>
     /// <exception cref="ObjectDisposedException">The buffer is disposed of.</exception>
@@ -77,8 +79,10 @@ public sealed unsafe class MirroredBuffer : IDisposable
     /// <summary>Unmaps the ring and frees its pages.</summary>
     public void Dispose()
     {
-        Free();
-        GC.SuppressFinalize(this);
+        nint address = Interlocked.Exchange(ref _address, 0);
+        if (address == 0) return;
+        PageMaps.TryUnmap((void*)address);
+        FreePages();
     }
 
     // The largest blocks that there are: the fewer, the fewer mappings.
@@ -132,14 +136,6 @@ public sealed unsafe class MirroredBuffer : IDisposable
         }
         Volatile.Write(ref _address, (nint)map.End());
         return true;
-    }
-
-    private void Free()
-    {
-        nint address = Interlocked.Exchange(ref _address, 0);
-        if (address == 0) return;
-        PageMaps.TryUnmap((void*)address);
-        FreePages();
     }
 
     private void FreePages()

@@ -21,8 +21,7 @@ public static unsafe partial class NativeAllocator
     public static nuint UsableSize(void* ptr)
     {
         if (ptr == null) return 0;
-        if (!TryFindBlock(ptr, out void* block, out nuint bytes)) ThrowHelper.ThrowForeign(ptr);
-        if (block != ptr) ThrowHelper.ThrowInterior(ptr, block, bytes);
+        if (!TryFindBlock(ptr, out void* block, out nuint bytes) || block != ptr) ThrowNotABlock(ptr, block, bytes);
         return bytes;
     }
 
@@ -42,7 +41,11 @@ public static unsafe partial class NativeAllocator
     /// From any thread, also from several at once, in a finalizer, in a shrinker, and while the process ends. Not needed for memory to go back: that happens by itself soon after it is no longer used
     /// (<c>DecayMilliseconds</c>).
     /// </remarks>
-    public static nuint Trim() => Reclaimer.GiveBack();
+    public static nuint Trim()
+    {
+        Startup.Begin();
+        return Reclaimer.GiveBack();
+    }
 
     /// <summary>
     /// Gives the calling thread's caches back for others to use. Not needed for correctness: the caches of a thread that has ended are taken over by
@@ -50,16 +53,20 @@ public static unsafe partial class NativeAllocator
     /// </summary>
     public static void ReleaseThreadCache()
     {
-        byte* block = (byte*)CurrentThread.t_block;
-        if (block == null) return;
+        byte* block = ThreadRegistry.OwnBlock();
         CurrentThread.t_block = null;
+        if (block == null) return;
         SlabLayer.Drain(block);
         ThreadRegistry.Release(block);
     }
 
     /// <summary>Where memory is at this moment. Threads go on meanwhile, so the figures need not fit each other to the byte.</summary>
     /// <returns>The figures.</returns>
-    public static AllocatorStatistics GetStatistics() => AllocatorStatistics.Read();
+    public static AllocatorStatistics GetStatistics()
+    {
+        Startup.Begin();
+        return AllocatorStatistics.Read();
+    }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AllocSlow(nuint byteCount) => AllocOrThrow(byteCount, byteCount, SizeClasses.Granule, zeroed: false);
@@ -68,19 +75,21 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AllocMedium(nuint byteCount)
     {
+        void* pointer = PopMedium(byteCount);
+        return pointer != null ? pointer : AllocSlow(byteCount);
+    }
+
+    // An object of up to 32 KiB from the loaded magazine; null where that has none.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void* PopMedium(nuint byteCount)
+    {
         nint* loaded = CurrentThread.t_block;
-        if (loaded != null && byteCount <= SizeClasses.MagazineBytes)
-        {
-            loaded += SizeClasses.Of(byteCount);
-            void** top = (void**)*loaded;
-            void* pointer = top[-1];
-            if (pointer != null)
-            {
-                *loaded = (nint)(top - 1);
-                return pointer;
-            }
-        }
-        return AllocSlow(byteCount);
+        if (loaded == null || byteCount > SizeClasses.MagazineBytes) return null;
+        loaded += SizeClasses.Of(byteCount);
+        void** top = (void**)*loaded;
+        void* pointer = top[-1];
+        if (pointer != null) *loaded = (nint)(top - 1);
+        return pointer;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -116,6 +125,7 @@ public static unsafe partial class NativeAllocator
 
     private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed, out Exception? shrinkerError)
     {
+        Startup.Begin();
         Options.ThrowIfWrong();
         shrinkerError = null;
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
@@ -164,6 +174,7 @@ public static unsafe partial class NativeAllocator
     private static void FreeSlow(void* ptr)
     {
         if (ptr == null) return;
+        Startup.Begin();
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page < LinearRegion.OnlinePages)
         {
@@ -187,8 +198,10 @@ public static unsafe partial class NativeAllocator
         ThrowNotABlock(ptr, block, bytes);
     }
 
+    [DoesNotReturn]
     private static void ThrowNotABlock(void* ptr, void* block, nuint bytes)
     {
+        if (ArenaChunks.TryFind(ptr, out void* chunk, out nuint chunkBytes)) ThrowHelper.ThrowOfArena(ptr, chunk, chunkBytes);
         if (block == null || block == ptr) ThrowHelper.ThrowForeign(ptr);
         ThrowHelper.ThrowInterior(ptr, block, bytes);
     }
@@ -218,21 +231,39 @@ public static unsafe partial class NativeAllocator
         nuint oldBytes = UsableSize(ptr);
         bool aligned = ((nuint)ptr & (alignment - 1)) == 0;
         if (aligned && StaysInPlace(oldBytes, byteCount)) return ptr;
-        if (aligned && Math.Max(oldBytes, byteCount) >= SmallestPageMove)
-        {
-            RefusedThread.t_bytes = 0;
-            int attempts = 0;
-            void* resized;
-            do resized = TryResizePages(ptr, oldBytes, byteCount, alignment);
-            while (resized == null && IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoomToMove(ref attempts));
-            if (resized != null) return resized;
-        }
+        void* resized = aligned ? ResizeOrNull(ptr, oldBytes, byteCount, alignment) : null;
+        if (resized != null) return resized;
         void* pointer = AlignedAlloc(byteCount, alignment);
-        nuint kept = Math.Min(oldBytes, byteCount);
-        Buffer.MemoryCopy(ptr, pointer, byteCount, kept);
-        CountReallocCopied(kept);
-        Free(ptr);
+        MoveContents(ptr, pointer, Math.Min(oldBytes, byteCount));
         return pointer;
+    }
+
+    // Without copying; null where the pages cannot be moved, or are too few to be worth it.
+    private static void* ResizeOrNull(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment)
+    {
+        if (Math.Max(oldBytes, byteCount) < SmallestPageMove) return null;
+        RefusedThread.t_bytes = 0;
+        int attempts = 0;
+        void* resized;
+        do resized = TryResizePages(ptr, oldBytes, byteCount, alignment);
+        while (resized == null && IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoomToMove(ref attempts));
+        return resized;
+    }
+
+    /// <summary>Copies from an old block to the one that takes its place, and frees the old one; the new one, where another thread has freed the old one meanwhile.</summary>
+    internal static void MoveContents(void* from, void* to, nuint byteCount)
+    {
+        Buffer.MemoryCopy(from, to, byteCount, byteCount);
+        CountReallocCopied(byteCount);
+        try
+        {
+            Free(from);
+        }
+        catch
+        {
+            Free(to); // else nobody would have it
+            throw;
+        }
     }
 
     internal static void CountReallocCopied(nuint bytes)
@@ -259,17 +290,29 @@ public static unsafe partial class NativeAllocator
         bool wholePages = ((nuint)ptr | oldBytes) % VirtualMemory.PageBytes == 0;
         // What is locked into memory stays where it is: what grew out of it need not be, and Linux (6.18) counts a lock that moves twice.
         bool isLocked = LinearRegion.ZoneIndexOf((uint)page) % Zone.KindCount == (int)ZoneKind.Dma;
-        if (byteCount < oldBytes || !wholePages || isLocked || alignment > LinearRegion.PageBytes) return null;
+        // An object of a cache with a constructor takes its memory back with it: the cache hands it out as constructed.
+        ObjectCache* cache = isLarge ? null : SlabLayer.CacheOfClass(LinearRegion.ClassOf(page));
+        bool isConstructed = cache != null && cache->KeepsContents;
+        if (byteCount < oldBytes || !wholePages || isLocked || isConstructed || alignment > LinearRegion.PageBytes) return null;
         void* moved = Areas.AllocFrom(ptr, oldBytes, byteCount);
         if (moved == null) return null;
-        if (isLarge) LargeBlocks.TryFree((uint)page, clean: true);
-        else Free(ptr);
+        if (!isLarge) Free(ptr);
+        else if (!LargeBlocks.TryFree((uint)page, clean: true)) ThrowFreedMeanwhile(ptr, moved);
         return moved;
+    }
+
+    // Another thread freed a block while this one was moving it.
+    [DoesNotReturn]
+    private static void ThrowFreedMeanwhile(void* ptr, void* moved)
+    {
+        Free(moved);
+        ThrowHelper.ThrowForeign(ptr);
     }
 
     /// <summary>Finds the block of this library that an address lies in.</summary>
     private static bool TryFindBlock(void* ptr, out void* block, out nuint bytes)
     {
+        Startup.Begin();
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page >= LinearRegion.OnlinePages) return Areas.TryFind(ptr, out block, out bytes);
         int sizeClass = LinearRegion.ClassOf(page);
@@ -297,19 +340,42 @@ public static unsafe partial class NativeAllocator
     /// <summary>The calling thread's block, made or adopted on its first slow path; null where there can be none.</summary>
     internal static void* GetBlock()
     {
-        void* block = CurrentThread.t_block;
+        void* block = ThreadRegistry.OwnBlock();
         return block != null ? block : AttachThread();
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AttachThread()
     {
+        Startup.Begin();
         Options.ThrowIfWrong();
-        void* block = ThreadRegistry.Attach(out bool isNew);
-        if (block != null && isNew) SlabLayer.Initialize(block);
-        if (block != null) PageLayer.Initialize(ThreadPages.Of(block));
-        CurrentThread.t_block = (nint*)block;
-        return block;
+        // The layers from the bottom up, so that none is set up while the thread attaches.
+        _ = PageLayer.NodeCount;
+        _ = SlabLayer.NoMagazine;
+        if (AttachingThread.t_inside) return null; // user code that runs meanwhile does without a cache
+        AttachingThread.t_inside = true;
+        try
+        {
+            CurrentThread.t_block = null; // a block that it may have is another thread's by now
+            byte* block = ThreadRegistry.Attach(out bool isNew);
+            if (block == null) return null;
+            if (isNew)
+            {
+                SlabLayer.Initialize(block);
+                ThreadRegistry.SetInitialized(block);
+            }
+            PageLayer.Initialize(ThreadPages.Of(block));
+            CurrentThread.t_block = (nint*)block;
+            return block;
+        }
+        catch (OutOfMemoryException)
+        {
+            return null; // the managed heap is full: the thread goes on without a cache
+        }
+        finally
+        {
+            AttachingThread.t_inside = false;
+        }
     }
 
     /// <summary>Clears a small block in whole granules of 16 bytes, which every size class is made of: a handful of stores, no call.</summary>

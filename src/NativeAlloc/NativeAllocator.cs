@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
@@ -114,6 +115,7 @@ public static unsafe partial class NativeAllocator
     /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library.</exception>
     public static void* Realloc(void* ptr, nuint byteCount)
     {
+        Startup.Begin();
         nuint page = LinearRegion.PageIndexOf(ptr);
         ObjectCache* cache = page < LinearRegion.PageCount ? SlabLayer.CacheOfClass(LinearRegion.ClassOf(page)) : null;
         return unchecked(byteCount - 1) < SizeClasses.MagazineBytes && cache != null
@@ -168,14 +170,4 @@ public static unsafe partial class NativeAllocator
     /// <exception cref="ArgumentException">As <see cref="Free"/>.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void AlignedFree(void* ptr) => Free(ptr);
-
-    /// <summary>Allocates a block, or says that it cannot.</summary>
-    /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
-    /// <param name="ptr">The block, at a multiple of 16; null when there is not that much memory.</param>
-    /// <returns>False instead of an <see cref="OutOfMemoryException"/>.</returns>
-    public static bool TryAlloc(nuint byteCount, out void* ptr)
-    {
-        ptr = TryAllocSlow(byteCount, SizeClasses.Granule, zeroed: false, out _);
-        return ptr != null;
-    }
 }

@@ -9,8 +9,11 @@ namespace NativeAlloc;
 /// itself, and <see cref="Reset"/> frees all of them at once.
 /// </summary>
 /// <remarks>
-/// One thread at a time. Pages come in chunks, each as large as all before it together, up to 4 MiB, so that few are needed and no more than half of them is ever unused; all of this is given back by
-/// <see cref="Dispose"/>, or by the finalizer where that is forgotten.
+/// <para>One thread at a time. Pages come in chunks, each as large as all before it together, up to 4 MiB, so that few are
+/// needed and no more than half of them is ever unused; all of this is given back by <see cref="Dispose"/>.</para>
+/// <para>An arena has no finalizer. Pointers to its blocks do not keep it alive, so the collector may find it while they are
+/// in use: it would free memory under them. An arena that is not disposed of keeps its memory, which
+/// <see cref="AllocatorStatistics.ArenaBytes"/> shows.</para>
 /// </remarks>
 public sealed unsafe class NativeArena : IDisposable
 {
@@ -28,11 +31,10 @@ public sealed unsafe class NativeArena : IDisposable
     /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
     public NativeArena(nuint initialBytes = 0)
     {
-        if (initialBytes != 0) MoveToChunk(initialBytes);
+        if (initialBytes == 0) return;
+        if (initialBytes > nuint.MaxValue - ArenaChunk.HeaderBytes) ThrowHelper.ThrowOutOfMemory(initialBytes);
+        MoveToChunk(initialBytes + ArenaChunk.HeaderBytes);
     }
-
-    /// <summary>Gives the memory of an arena back that was not disposed of.</summary>
-    ~NativeArena() => Release();
 
     /// <summary>Allocates a block; what it holds is undefined. It lives until the next <see cref="Reset"/>.</summary>
     /// <param name="byteCount">Bytes; 0 gives a pointer that must not be used.</param>
@@ -78,16 +80,24 @@ public sealed unsafe class NativeArena : IDisposable
     /// <summary>Gives all pages back; every block of the arena is gone with it.</summary>
     public void Dispose()
     {
-        Release();
-        GC.SuppressFinalize(this);
+        if (_disposed) return;
+        _disposed = true;
+        _next = _end = null;
+        for (int i = 0; i < _count; i++)
+        {
+            void* chunk = (void*)_chunks[i].Address;
+            ArenaChunks.Remove((ArenaChunk*)chunk);
+            NativeAllocator.Free(chunk);
+        }
+        _count = 0;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void* AllocSlow(nuint byteCount, nuint alignment)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        // Room for the alignment as well: a chunk begins at a multiple of 16 or more.
-        nuint wanted = unchecked(byteCount + (alignment > 16 ? alignment : 0));
+        // Room for the header, and for the alignment where the header's end may not have it.
+        nuint wanted = unchecked(byteCount + ArenaChunk.HeaderBytes + (alignment > 16 ? alignment : 0));
         if (wanted < byteCount) ThrowHelper.ThrowOutOfMemory(byteCount);
         for (int chunk = _current + 1; chunk < _count; chunk++)
         {
@@ -95,10 +105,11 @@ public sealed unsafe class NativeArena : IDisposable
             Use(chunk); // kept from before a reset
             return Alloc(byteCount, alignment);
         }
-        MoveToChunk(Math.Max(wanted, 1));
+        MoveToChunk(wanted);
         return Alloc(byteCount, alignment);
     }
 
+    // Makes a chunk of at least so many bytes, its header included, and goes on with it.
     private void MoveToChunk(nuint byteCount)
     {
         nuint all = 0;
@@ -107,24 +118,18 @@ public sealed unsafe class NativeArena : IDisposable
         if (bytes > nuint.MaxValue - LinearRegion.PageBytes) ThrowHelper.ThrowOutOfMemory(byteCount);
         bytes = (bytes + (LinearRegion.PageBytes - 1)) & ~(LinearRegion.PageBytes - 1);
         if (_count == _chunks.Length) Array.Resize(ref _chunks, Math.Max(4, _count * 2)); // before anything is taken: it may throw
-        _chunks[_count] = new Chunk((nuint)NativeAllocator.AlignedAlloc(bytes, LinearRegion.PageBytes), bytes);
+        ArenaChunk* chunk = (ArenaChunk*)NativeAllocator.AlignedAlloc(bytes, LinearRegion.PageBytes);
+        chunk->Bytes = bytes;
+        ArenaChunks.Add(chunk);
+        _chunks[_count] = new Chunk((nuint)chunk, bytes);
         Use(_count++);
     }
 
     private void Use(int chunk)
     {
         _current = chunk;
-        _next = (byte*)_chunks[chunk].Address;
-        _end = _next + _chunks[chunk].Bytes;
-    }
-
-    private void Release()
-    {
-        if (_disposed) return;
-        _disposed = true;
-        _next = _end = null;
-        for (int i = 0; i < _count; i++) NativeAllocator.Free((void*)_chunks[i].Address);
-        _count = 0;
+        _next = (byte*)_chunks[chunk].Address + ArenaChunk.HeaderBytes;
+        _end = (byte*)_chunks[chunk].Address + _chunks[chunk].Bytes;
     }
 
     private readonly record struct Chunk(nuint Address, nuint Bytes);

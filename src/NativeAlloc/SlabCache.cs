@@ -14,7 +14,9 @@ namespace NativeAlloc;
 /// <remarks>
 /// <para>Objects may be allocated and freed on any thread, by the fast path that <see cref="NativeAllocator"/> has for its size classes; <see cref="NativeAllocator.Free"/> takes them, too. Nothing is
 /// ever written into a free object, so one that was constructed and is freed in the same state is still constructed when it is allocated again.</para>
-/// <para>There can be 145 caches at one time.</para>
+/// <para>There can be 145 caches at one time. One that was dropped without <see cref="Dispose"/> is marked as dropped in the slab
+/// report. It is taken down when another cache is made and none of its objects is in use any more. Until then
+/// <see cref="NativeAllocator.Free"/> takes them.</para>
 /// </remarks>
 public sealed unsafe class SlabCache : IDisposable
 {
@@ -35,6 +37,7 @@ public sealed unsafe class SlabCache : IDisposable
     /// <exception cref="InvalidOperationException">There are as many caches as there can be.</exception>
     public SlabCache(string name, nuint objectSize, nuint alignment = 0, delegate*<void*, void> constructor = null)
     {
+        Startup.Begin();
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         if (name.AsSpan().ContainsAny(" \t\r\n")) throw new ArgumentException($"The name '{name}' has white space in it; the columns of the slab report are separated by that.", nameof(name));
         if (objectSize == 0 || objectSize > SizeClasses.LargestBytes)
@@ -46,7 +49,7 @@ public sealed unsafe class SlabCache : IDisposable
         nuint bytes = (objectSize + (step - 1)) & ~(step - 1);
         Name = name;
         ObjectSize = objectSize;
-        _index = CacheChain.Create(name, bytes, constructor);
+        _index = CacheChain.Create(name, bytes, constructor, this);
         if (_index == 0) throw new InvalidOperationException($"There are {SlabLayer.EndOfCaches - SlabLayer.FirstUserCache} slab caches already, as many as there can be; dispose of one that is not needed any more.");
     }
 
@@ -107,9 +110,11 @@ public sealed unsafe class SlabCache : IDisposable
     public int Shrink()
     {
         ThrowIfDisposed();
-        uint pages = SlabLayer.DrainOwn(CurrentThread.t_block, _index);
+        uint pages = SlabLayer.DrainOwn(ThreadRegistry.OwnBlock(), _index);
         ObjectCache* cache = SlabLayer.CacheAt(_index);
-        return (int)(pages + SlabLayer.DrainDepots(cache, null) + SlabLayer.Shrink(cache, null));
+        pages += SlabLayer.DrainDepots(cache, null) + SlabLayer.Shrink(cache, null);
+        GC.KeepAlive(this); // a dropped cache may be taken down
+        return (int)pages;
     }
 
     /// <summary>Takes the cache down and gives all of its memory back (<c>kmem_cache_destroy</c>). No other thread may be using it any more.</summary>

@@ -38,6 +38,7 @@ public static unsafe partial class Vmalloc
     public static void* Realloc(void* ptr, nuint byteCount)
     {
         if (ptr == null) return Alloc(byteCount);
+        Startup.Begin();
         nuint oldBytes = Areas.UsableBytes(ptr);
         if (oldBytes == 0) ThrowNotABlock(ptr);
         RefusedThread.t_bytes = 0;
@@ -48,10 +49,7 @@ public static unsafe partial class Vmalloc
         if (resized != null) return resized;
         // The system cannot move these pages, or there is no memory: the latter is told by the exception.
         resized = Alloc(byteCount);
-        nuint kept = Math.Min(oldBytes, byteCount);
-        Buffer.MemoryCopy(ptr, resized, byteCount, kept);
-        NativeAllocator.CountReallocCopied(kept);
-        Free(ptr);
+        NativeAllocator.MoveContents(ptr, resized, Math.Min(oldBytes, byteCount));
         return resized;
     }
 
@@ -60,11 +58,14 @@ public static unsafe partial class Vmalloc
     /// <exception cref="ArgumentException">It is not such a block, lies inside one, or was freed before; the message says which. Nothing is changed.</exception>
     public static void Free(void* ptr)
     {
-        if (ptr != null && !Areas.TryFree(ptr)) ThrowNotABlock(ptr);
+        if (ptr == null) return;
+        Startup.Begin();
+        if (!Areas.TryFree(ptr)) ThrowNotABlock(ptr);
     }
 
     private static void* Alloc(nuint byteCount, bool zeroed)
     {
+        Startup.Begin();
         Options.ThrowIfWrong();
         if (Reclaimer.IsRequested) Reclaimer.RunRequested();
         Exception? shrinkerError = null;
@@ -79,6 +80,7 @@ public static unsafe partial class Vmalloc
 
     private static void ThrowNotABlock(void* ptr)
     {
+        if (ArenaChunks.TryFind(ptr, out void* chunk, out nuint chunkBytes)) ThrowHelper.ThrowOfArena(ptr, chunk, chunkBytes);
         if (Areas.TryFind(ptr, out void* block, out nuint bytes) && block != ptr) ThrowHelper.ThrowInterior(ptr, block, bytes);
         ThrowHelper.ThrowNotVmalloc(ptr);
     }

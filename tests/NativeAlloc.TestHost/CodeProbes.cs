@@ -11,7 +11,7 @@ internal static unsafe class CodeProbes
     internal const string Name = "code-probes";
 
     /// <summary>The methods, as the listing names them.</summary>
-    internal static readonly string[] Methods = [nameof(AllocVariable), nameof(AllocConstant), nameof(Free), nameof(CacheAlloc), nameof(CacheFree)];
+    internal static readonly string[] Methods = [nameof(AllocVariable), nameof(AllocConstant), nameof(TryAllocVariable), nameof(Free), nameof(CacheAlloc), nameof(CacheFree)];
 
     /// <summary>The one whose size is a constant.</summary>
     internal const string ConstantSize = nameof(AllocConstant);
@@ -29,6 +29,7 @@ internal static unsafe class CodeProbes
             {
                 Free(AllocVariable(bytes));
                 Free(AllocConstant());
+                Free(TryAllocVariable(bytes));
                 CacheFree(cache, CacheAlloc(cache));
             }
             Thread.Sleep(PauseMilliseconds);
@@ -41,6 +42,9 @@ internal static unsafe class CodeProbes
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AllocConstant() => NativeAllocator.Alloc(64);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* TryAllocVariable(nuint bytes) => NativeAllocator.TryAlloc(bytes, out void* pointer) ? pointer : null;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Free(void* ptr) => NativeAllocator.Free(ptr);

@@ -39,6 +39,13 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowOfArena(void* ptr, void* chunk, nuint chunkBytes) =>
+        throw new ArgumentException(
+            $"The pointer 0x{(nuint)ptr:x} lies in a NativeArena, in its chunk of {chunkBytes} bytes at 0x{(nuint)chunk:x}. "
+            + "Blocks of an arena are freed all at once, by NativeArena.Reset or Dispose.", nameof(ptr));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowInterior(void* ptr, void* block, nuint blockBytes) =>
         throw new ArgumentException($"The pointer 0x{(nuint)ptr:x} is not the beginning of a block: it lies {(nuint)ptr - (nuint)block} bytes inside the block of {blockBytes} bytes at 0x{(nuint)block:x}. Pass the pointer that the allocation returned.", nameof(ptr));
 

@@ -24,6 +24,12 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Blocks that users hold.</summary>
     public long LiveBlocks { get; init; }
 
+    /// <summary>Bytes of the chunks of all <see cref="NativeArena"/>, also of those that were never disposed of; part of the live bytes.</summary>
+    public nuint ArenaBytes { get; init; }
+
+    /// <summary>Number of these chunks.</summary>
+    public long ArenaChunks { get; init; }
+
     /// <summary>All that is kept ready for the next allocation: magazines, hot pages and kept areas.</summary>
     public nuint CachedBytes { get; init; }
 
@@ -93,7 +99,8 @@ public readonly unsafe record struct AllocatorStatistics
         PageBlocks.CountLive(out long pageBlocks, out long pages);
         nuint live = LargeBlocks.Bytes + Areas.LiveBytes + ((nuint)Math.Max(0, pages) << LinearRegion.PageShift), inMagazines = 0, slabFree = 0, slabPurged = 0;
         long blocks = LargeBlocks.Count + Areas.LiveCount + pageBlocks;
-        long locks = LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + VmallocSpace.LockAcquisitions + PersistentWindows.LockAcquisitions;
+        long locks = LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + VmallocSpace.LockAcquisitions + PersistentWindows.LockAcquisitions
+            + Pages.ArenaChunks.LockAcquisitions + CacheChain.LockAcquisitions;
         nuint onlinePages = 0, freePages = 0, dirtyFreePages = 0;
         for (int index = 0; index < PageLayer.ZoneCount; index++)
         {
@@ -130,6 +137,8 @@ public readonly unsafe record struct AllocatorStatistics
             ResidentEstimateBytes = dirtyBytes - Math.Min(dirtyBytes, slabPurged) + Areas.LiveBytes + kept,
             LiveBytes = live,
             LiveBlocks = blocks,
+            ArenaBytes = Pages.ArenaChunks.Bytes,
+            ArenaChunks = Pages.ArenaChunks.Count,
             CachedBytes = inMagazines + hot + kept,
             MagazineBytes = inMagazines,
             HotPageBytes = hot,

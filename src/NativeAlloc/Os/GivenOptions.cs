@@ -21,5 +21,12 @@ internal static class GivenOptions
     internal static long?[] Take() => Interlocked.CompareExchange(ref s_given, s_nothing, null) ?? s_nothing;
 
     /// <summary>The place of an option among the values.</summary>
-    internal static int IndexOf(Option option) => Array.IndexOf(OptionTable.All, option);
+    internal static int IndexOf(Option option)
+    {
+        // Not Array.IndexOf, which makes a comparer by reflection.
+        Option[] all = OptionTable.All;
+        int index = 0;
+        while (!ReferenceEquals(all[index], option)) index++;
+        return index;
+    }
 }

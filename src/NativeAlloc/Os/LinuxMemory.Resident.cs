@@ -13,14 +13,39 @@ internal static unsafe partial class LinuxMemory
     {
         const int TextBytes = 128;
         byte* text = stackalloc byte[TextBytes];
-        int file;
-        fixed (byte* path = "/proc/self/statm\0"u8) file = Open(path, OpenCloseOnExec);
-        if (file < 0) return 0;
-        nint length = Read(file, text, TextBytes);
-        Close(file);
-        ReadOnlySpan<byte> line = new(text, (int)Math.Max(length, 0));
+        ReadOnlySpan<byte> line = new(text, ReadFile("/proc/self/statm\0"u8, text, TextBytes));
         nuint resident = NumberAt(line, ResidentField), shared = NumberAt(line, SharedField);
         return (resident - Math.Min(resident, shared)) * VirtualMemory.PageBytes;
+    }
+
+    /// <summary>
+    /// The system's number of the only node that has memory; 0 where the system has no nodes, -1 where there are several. By plain
+    /// system calls: classes for files would be the greater part of what the first allocation of a process costs.
+    /// </summary>
+    internal static int OnlyNode()
+    {
+        const int TextBytes = 16;
+        byte* text = stackalloc byte[TextBytes];
+        int length = ReadFile("/sys/devices/system/node/has_memory\0"u8, text, TextBytes), node = 0;
+        for (int i = 0; i < length && text[i] != '\n'; i++)
+        {
+            if (i == MostNodeDigits || text[i] < '0' || text[i] > '9') return -1;
+            node = node * 10 + (text[i] - '0');
+        }
+        return node;
+    }
+
+    private const int MostNodeDigits = 4;
+
+    // Reads the beginning of a file; returns how many bytes, 0 where there is none.
+    private static int ReadFile(ReadOnlySpan<byte> path, byte* text, int textBytes)
+    {
+        int file;
+        fixed (byte* pathPointer = path) file = Open(pathPointer, OpenCloseOnExec);
+        if (file < 0) return 0;
+        nint length = Read(file, text, textBytes);
+        Close(file);
+        return (int)Math.Max(length, 0);
     }
 
     /// <summary>The so-manieth number of a line, from 0; 0 where there is none.</summary>

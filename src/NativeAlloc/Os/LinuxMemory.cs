@@ -12,7 +12,7 @@ internal static unsafe partial class LinuxMemory
     private const int MadviseDontNeed = 4, MadviseHugePage = 14, MadviseCollapse = 25; // the last since Linux 6.1
     private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
     private const int PolicyPreferred = 1; // linux/mempolicy.h
-    private const int ResourceLockedBytes = 8; // RLIMIT_MEMLOCK in asm-generic/resource.h
+    private const int ResourceFileBytes = 1, ResourceLockedBytes = 8; // RLIMIT_FSIZE, RLIMIT_MEMLOCK in asm-generic/resource.h
     private const int RemapMayMove = 1, RemapFixed = 2, RemapDontUnmap = 4; // the last since Linux 5.7
     private const uint MemfdCloseOnExec = 1;
     private static readonly nuint s_failed = nuint.MaxValue;
@@ -89,16 +89,19 @@ internal static unsafe partial class LinuxMemory
     internal static bool TryPurgeSection(nint section, nuint offset, nuint bytes) =>
         FAllocate((int)section, FallocateKeepSize | FallocatePunchHole, (nint)offset, (nint)bytes) == 0;
 
-    internal static bool TryGrowSection(nint section, nuint bytes) => FTruncate((int)section, (nint)bytes) == 0;
+    // Beyond the limit for files (ulimit -f) the system does not only refuse: its signal (SIGXFSZ) ends the process.
+    internal static bool TryGrowSection(nint section, nuint bytes) => bytes <= (LimitOf(ResourceFileBytes) ?? ulong.MaxValue) && FTruncate((int)section, (nint)bytes) == 0;
 
     /// <summary>The processor that the calling thread runs on at this moment; 0 where the system does not say.</summary>
     internal static int CurrentProcessor() => Math.Max(0, SchedGetCpu());
 
     /// <summary>Bytes that this process may lock into memory (RLIMIT_MEMLOCK, the soft limit); null for no limit.</summary>
-    internal static ulong? LockLimitBytes()
+    internal static ulong? LockLimitBytes() => LimitOf(ResourceLockedBytes);
+
+    private static ulong? LimitOf(int resource)
     {
         ResourceLimit limit = default;
-        return GetRLimit(ResourceLockedBytes, &limit) == 0 && limit.Soft != ulong.MaxValue ? limit.Soft : null;
+        return GetRLimit(resource, &limit) == 0 && limit.Soft != ulong.MaxValue ? limit.Soft : null;
     }
 
     internal static bool TryCreateSection(nuint bytes, out nint section)
@@ -109,7 +112,7 @@ internal static unsafe partial class LinuxMemory
             file = MemfdCreate(namePointer, MemfdCloseOnExec);
         section = file;
         if (file < 0) return false;
-        if (FTruncate(file, (nint)bytes) == 0) return true;
+        if (TryGrowSection(file, bytes)) return true;
         Close(file);
         section = -1;
         return false;

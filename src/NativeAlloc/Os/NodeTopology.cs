@@ -54,7 +54,8 @@ internal sealed class NodeTopology
     }
 
     /// <summary>The machine's, or as many fake ones as are set.</summary>
-    internal static NodeTopology Current { get; } = Read("/sys/devices/system/node", Options.FakeNodes);
+    internal static NodeTopology Current { get; } =
+        Options.FakeNodes == 0 && LinuxMemory.OnlyNode() is >= 0 and var node ? new NodeTopology(node) : Read("/sys/devices/system/node", Options.FakeNodes);
 
     internal int Count => _systemNodes.Length;
 

@@ -52,6 +52,9 @@ internal static class Options
         long? Read(Option option) => given[GivenOptions.IndexOf(option)] ?? option.Read(ref error);
     }
 
+    /// <summary>Whether the surroundings set an option to something that it cannot be.</summary>
+    internal static bool IsWrong => s_error != null;
+
     /// <summary>Throws where the surroundings set an option to something that it cannot be.</summary>
     /// <exception cref="InvalidOperationException">Names the source, the value and the range.</exception>
     internal static void ThrowIfWrong()

@@ -34,7 +34,9 @@ internal static unsafe partial class PageLayer
         _ = ResidentBudget.LimitBytes; // reads its settings now, not under a lock
         s_nodeCount = LinearRegion.PageCount == 0 ? 0 : NodeTopology.Current.Count;
         int zones = s_nodeCount * Pages.Zone.KindCount;
-        s_zoneArray = GC.AllocateArray<byte>(zones * Pages.Zone.Bytes + Pages.Zone.Bytes, pinned: true);
+        // Not AllocateArray: of the two this one is compiled already.
+        s_zoneArray = GC.AllocateUninitializedArray<byte>(zones * Pages.Zone.Bytes + Pages.Zone.Bytes, pinned: true);
+        Array.Clear(s_zoneArray);
         s_zones = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_zoneArray));
         ulong nodePages = (Machine.MemoryBytes >> LinearRegion.PageShift) / (ulong)Math.Max(1, s_nodeCount);
         for (int index = 0; index < zones; index++) ZoneAt(index)->Initialize(LinearRegion.Frames, index, (uint)Math.Min(nodePages, int.MaxValue), isCharged: true);

@@ -5,9 +5,7 @@ namespace NativeAlloc.Pages;
 /// </summary>
 internal static class Shrinkers
 {
-    private static readonly Lock s_lock = new();
-
-    /// <summary>In the order of registration. Replaced under the lock, read by any thread.</summary>
+    /// <summary>In the order of registration. Any thread, by Interlocked and Volatile: a wait for a lock could be interrupted.</summary>
     private static Registration[] s_all = [];
 
     private static long s_calls, s_failures, s_bytes;
@@ -24,7 +22,13 @@ internal static class Shrinkers
     internal static IDisposable Register(Func<nuint, nuint> shrink)
     {
         Registration registration = new(shrink);
-        lock (s_lock) Volatile.Write(ref s_all, [.. s_all, registration]);
+        Registration[] all, more;
+        do
+        {
+            all = Volatile.Read(ref s_all);
+            more = [.. all, registration];
+        }
+        while (Interlocked.CompareExchange(ref s_all, more, all) != all);
         return registration;
     }
 
@@ -60,7 +64,13 @@ internal static class Shrinkers
 
         public void Dispose()
         {
-            lock (s_lock) Volatile.Write(ref s_all, [.. s_all.Where(other => other != this)]);
+            Registration[] all, fewer;
+            do
+            {
+                all = Volatile.Read(ref s_all);
+                fewer = [.. all.Where(other => other != this)];
+            }
+            while (Interlocked.CompareExchange(ref s_all, fewer, all) != all);
         }
     }
 }

@@ -26,7 +26,7 @@ internal unsafe partial struct ObjectCache
     /// <param name="mostObjects">Out of the emptiest slabs that have so many free objects; all slabs where it is the largest number.</param>
     internal readonly nuint PurgeHoles(CacheNode* node, ulong mostObjects = ulong.MaxValue)
     {
-        if (Constructor != null || node->Slabs.SlabCount == 0) return 0;
+        if (KeepsContents || node->Slabs.SlabCount == 0) return 0;
         nuint bytes = PurgeHoles(node, NodeSlabs.Hollow, ref mostObjects);
         for (int list = NodeSlabs.LastPartial; list >= NodeSlabs.FirstPartial; list--) bytes += PurgeHoles(node, list, ref mostObjects);
         if (TailPages != 0 && mostObjects != 0) bytes += PurgeHoles(node, NodeSlabs.Full, ref mostObjects);

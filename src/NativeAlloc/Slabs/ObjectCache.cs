@@ -117,6 +117,9 @@ internal unsafe partial struct ObjectCache
         while (Interlocked.CompareExchange(ref _visits, 0, 1) != 1) Thread.Yield();
     }
 
+    /// <summary>Whether a free object's memory must stay as it is: it was constructed once, and is handed out as constructed.</summary>
+    internal readonly bool KeepsContents => Constructor != null;
+
     /// <summary>Makes the index free for another cache. Nothing of this one is left.</summary>
     internal void Remove() => Volatile.Write(ref ObjectBytes, 0);
 
@@ -295,7 +298,7 @@ internal unsafe partial struct ObjectCache
         if (Constructor != null) Construct(slab, pages);
         ulong* words = LinearRegion.BitmapOf(slab);
         uint wholeWords = ObjectsPerSlab / 64, rest = ObjectsPerSlab % 64;
-        new Span<ulong>(words, (int)wholeWords).Fill(ulong.MaxValue);
+        Unsafe.InitBlock(words, byte.MaxValue, wholeWords * sizeof(ulong)); // not Span.Fill, which waits for the JIT
         if (rest != 0) words[wholeWords] = (1UL << (int)rest) - 1;
         PageFrame* frame = LinearRegion.Frames + slab;
         frame->State = PageState.Slab;
@@ -385,6 +388,14 @@ internal unsafe partial struct ObjectCache
         uint surplus = PageFrame.None;
         PutObjects(&slot, 1, ref surplus);
         GiveSlabs(own, surplus);
+    }
+
+    /// <summary>The same for a user, whose object may be the last of a dropped cache: that is not taken down before its slab has gone back.</summary>
+    internal void FreeAsVisitor(ThreadPages* own, void* pointer)
+    {
+        while (!TryEnter()) Thread.Yield(); // another thread looks whether it can be taken down; this object is in the way
+        FreeDirect(own, pointer);
+        Leave();
     }
 
     /// <summary>Puts objects back into their slabs. Slabs that are free then are added to a list that goes to <see cref="GiveSlabs"/>; no lock is held.</summary>

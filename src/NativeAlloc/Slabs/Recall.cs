@@ -75,6 +75,30 @@ internal static unsafe class Recall
         return anyLeft;
     }
 
+    /// <summary>
+    /// Keeps all threads from moving magazines, until <see cref="EndClaims"/>: on slow paths they go around them meanwhile. False,
+    /// and nothing done, where a thread is on a slow path, or objects are being recalled.
+    /// </summary>
+    internal static bool TryClaimAll(out int count)
+    {
+        count = 0;
+        if (Interlocked.Exchange(ref s_running, 1) != 0) return false;
+        count = ThreadRegistry.Count;
+        for (int i = 0; i < count; i++) At(i)->SetClaimed(true);
+        Interlocked.MemoryBarrierProcessWide();
+        bool anyInside = false;
+        for (int i = 0; i < count; i++) anyInside |= At(i)->IsInside;
+        if (anyInside) EndClaims(count);
+        return !anyInside;
+    }
+
+    /// <summary>Ends the claims on so many blocks.</summary>
+    internal static void EndClaims(int count)
+    {
+        for (int i = 0; i < count; i++) At(i)->SetClaimed(false);
+        Volatile.Write(ref s_running, 0);
+    }
+
     private static ThreadMagazines* At(int thread) => ThreadMagazines.Of(ThreadRegistry.At(thread));
 
     // Which magazines of a thread to recall objects from. The thread goes on meanwhile, so it is an estimate.

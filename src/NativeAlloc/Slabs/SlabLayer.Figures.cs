@@ -11,12 +11,7 @@ internal static unsafe partial class SlabLayer
     {
         ObjectCache* cache = CacheAt(index);
         long inMagazines = 0, inSlabs = 0, slabs = 0, active = 0, purgedPages = 0;
-        for (int i = 0; i < ThreadRegistry.Count; i++)
-        {
-            ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
-            inMagazines += CountLoaded(cache, magazines, index) + CountIn(cache, magazines->Previous(index));
-            if (ReturnSideOf(index) != index) inMagazines += CountLoaded(cache, magazines, ReturnSideOf(index));
-        }
+        // Against the way that freed objects go, so that one that moves meanwhile is missed and not counted twice.
         for (int i = 0; i < ObjectCache.NodeCount; i++)
         {
             CacheNode* node = cache->Node(i);
@@ -27,6 +22,12 @@ internal static unsafe partial class SlabLayer
             active += node->Slabs.SlabCount - node->Slabs.Count(NodeSlabs.Free);
             node->Lock.Release();
             inMagazines += cache->InDepot(node);
+        }
+        for (int i = 0; i < ThreadRegistry.Count; i++)
+        {
+            ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
+            inMagazines += CountLoaded(cache, magazines, index) + CountIn(cache, magazines->Previous(index));
+            if (ReturnSideOf(index) != index) inMagazines += CountLoaded(cache, magazines, ReturnSideOf(index));
         }
         return new CacheFigures(inMagazines, inSlabs, Math.Max(0, slabs * cache->ObjectsPerSlab - inSlabs - inMagazines), slabs, active, purgedPages * (long)VirtualMemory.PageBytes);
     }

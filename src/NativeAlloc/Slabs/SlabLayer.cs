@@ -73,7 +73,8 @@ internal static unsafe partial class SlabLayer
         // A pinned array, as no call can do without these tables: the system may refuse a mapping at this very moment.
         const int NoneBytes = 3 * Magazine.LargestBlockBytes; // holds a multiple of the block's size with zeroes below, wherever it begins
         int nodeBytes = CacheNode.Bytes * ObjectCache.NodeCount;
-        s_tables = GC.AllocateArray<byte>(NoneBytes + MaxCaches * (ObjectCache.Bytes + nodeBytes), pinned: true);
+        s_tables = GC.AllocateUninitializedArray<byte>(NoneBytes + MaxCaches * (ObjectCache.Bytes + nodeBytes), pinned: true);
+        Array.Clear(s_tables);
         nint tables = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_tables));
         s_noMagazine = (tables + 2 * Magazine.LargestBlockBytes) & ~(nint)(Magazine.LargestBlockBytes - 1);
         s_caches = (nuint)((tables + NoneBytes) & ~(nint)(ObjectCache.Bytes - 1));
@@ -252,7 +253,7 @@ internal static unsafe partial class SlabLayer
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         if (block == null || cache->Magazine.Capacity == 0 || !magazines->TryEnter())
         {
-            cache->FreeDirect(own, pointer);
+            cache->FreeAsVisitor(own, pointer);
             return;
         }
         FreeInside(cache, block, side, pointer);
@@ -457,7 +458,7 @@ internal static unsafe partial class SlabLayer
     /// <summary>Gives the caches of all threads, those that have ended included, of the depots, and every free slab back to the page layer, and the holes of the others to the system. Returns the bytes of these.</summary>
     private static nuint ReleaseCaches()
     {
-        void* block = CurrentThread.t_block;
+        void* block = ThreadRegistry.OwnBlock();
         if (block != null) Drain(block);
         byte* dead;
         while ((dead = ThreadRegistry.TakeDead()) != null)

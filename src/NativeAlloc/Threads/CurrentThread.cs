@@ -11,3 +11,10 @@ internal static unsafe class CurrentThread
     [ThreadStatic]
     internal static nint* t_block;
 }
+
+/// <summary>Whether the calling thread is getting a block at this moment.</summary>
+internal static class AttachingThread
+{
+    [ThreadStatic]
+    internal static bool t_inside;
+}

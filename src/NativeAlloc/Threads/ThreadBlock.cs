@@ -35,6 +35,9 @@ internal struct ThreadHeader
 
     /// <summary>1 once the layers above have set their parts up; they stay valid from then on.</summary>
     public int Initialized;
+
+    /// <summary>The owner's <see cref="Thread.ManagedThreadId"/>, which no other living thread has; 0 for none. Read by any thread.</summary>
+    public int OwnerId;
 }
 
 internal enum ThreadBlockState

@@ -10,8 +10,14 @@ namespace NativeAlloc.Threads;
 /// bounded by the largest number of threads that were alive at one time, whatever the churn, without any garbage collection.
 /// </summary>
 /// <remarks>
-/// A thread counts as dead when its <see cref="Thread"/> object says so, or when that object is gone: the runtime keeps the object of a
-/// running thread alive. Managed code of a thread has returned before either can be seen, so nobody uses the block any more.
+/// <para>A thread counts as dead when its <see cref="Thread"/> object says so, or when that object is gone: the runtime keeps the
+/// object of a running thread alive.</para>
+/// <para>A dead thread may come back. A native library's callback at thread exit (a destructor of <c>pthread_key_create</c>)
+/// runs after the runtime has taken leave of the thread. Where it calls managed code, the thread gets another
+/// <see cref="Thread"/> object, but the thread-static pointer to its old block is still there. So each block names its owner by
+/// <see cref="ThreadHeader.OwnerId"/>, and each slow path looks whether that is the calling thread (<see cref="OwnBlock"/>). The
+/// fast paths do not look: if another thread has adopted the block meanwhile, the two use the same magazines until the first
+/// slow path, and may get the same objects. See docs/design/threads.md.</para>
 /// </remarks>
 internal static unsafe class ThreadRegistry
 {
@@ -40,7 +46,7 @@ internal static unsafe class ThreadRegistry
     internal static byte* At(int index) => (byte*)s_region.Address + (nuint)index * ThreadBlock.Bytes;
 
     /// <summary>Gives the calling thread a block: a dead thread's, an unused one, or a new one. Null where none can be had.</summary>
-    /// <param name="isNew">The layers above have never set this block up.</param>
+    /// <param name="isNew">The layers above have not set this block up. They do, and then call <see cref="SetInitialized"/>.</param>
     internal static byte* Attach(out bool isNew)
     {
         Debug.Assert(CurrentThread.t_block == null, "the thread has a block already");
@@ -56,10 +62,24 @@ internal static unsafe class ThreadRegistry
             if (header->State == ThreadBlockState.Owned) Volatile.Write(ref s_adoptions, s_adoptions + 1); // its owner is dead
             header->State = ThreadBlockState.Owned;
             isNew = header->Initialized == 0;
-            header->Initialized = 1;
         }
         s_lock.Release();
         return attached ? block : null;
+    }
+
+    /// <summary>Says that the layers above have set their parts of a block up.</summary>
+    internal static void SetInitialized(byte* block)
+    {
+        s_lock.Acquire();
+        ThreadBlock.HeaderOf(block)->Initialized = 1;
+        s_lock.Release();
+    }
+
+    /// <summary>The calling thread's block; null where it has none, or where the one that it had is another's now.</summary>
+    internal static byte* OwnBlock()
+    {
+        byte* block = (byte*)CurrentThread.t_block;
+        return block != null && Volatile.Read(ref ThreadBlock.HeaderOf(block)->OwnerId) == Environment.CurrentManagedThreadId ? block : null;
     }
 
     /// <summary>Takes a dead thread's block in order to empty it; <see cref="Release"/> must follow. Null when there is none.</summary>
@@ -112,6 +132,7 @@ internal static unsafe class ThreadRegistry
     {
         GCHandle owner = GCHandle.FromIntPtr(header->Owner);
         owner.Target = thread;
+        Volatile.Write(ref header->OwnerId, thread?.ManagedThreadId ?? 0);
     }
 
     private static bool TrySetOwner(byte* block, Thread thread)
@@ -119,8 +140,8 @@ internal static unsafe class ThreadRegistry
         ThreadHeader* header = ThreadBlock.HeaderOf(block);
         try
         {
-            if (header->Owner == 0) header->Owner = GCHandle.ToIntPtr(GCHandle.Alloc(thread, GCHandleType.Weak));
-            else SetOwner(header, thread);
+            if (header->Owner == 0) header->Owner = GCHandle.ToIntPtr(GCHandle.Alloc(null, GCHandleType.Weak));
+            SetOwner(header, thread);
             return true;
         }
         catch (OutOfMemoryException)

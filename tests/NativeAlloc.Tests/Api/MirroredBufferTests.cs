@@ -106,19 +106,6 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
         Assert.Equal(_areas, VmallocSpace.Count);
     }
 
-    [Fact]
-    public void A_ring_that_nobody_has_any_more_is_given_back_by_its_finalizer()
-    {
-        Forget();
-        Assert.Equal(_areas + 1, VmallocSpace.Count);
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-        Assert.Equal(_areas, VmallocSpace.Count);
-
-        [MethodImpl(MethodImplOptions.NoInlining)]
-        static void Forget() => new MirroredBuffer(3 * PageBytes).GetSpan(0, 1).Clear();
-    }
-
     [Theory]
     [MemberData(nameof(ImpossibleLengths))]
     public void A_size_that_no_system_has_is_out_of_memory(nuint minimumBytes) => Assert.Throws<OutOfMemoryException>(() => { _ = new MirroredBuffer(minimumBytes); });

@@ -7,6 +7,19 @@ namespace NativeAlloc.Tests.Api;
 /// <summary>Proves that <c>Realloc</c> and <c>AlignedRealloc</c> keep what a block held, from any layer to any other, and touch nothing where they fail.</summary>
 public sealed unsafe class ReallocTests : LeakCheckedTests
 {
+    // The last step of a realloc that copies, as a thread comes to it whose block another thread has freed just before.
+    [Theory]
+    [InlineData(700_000)]
+    [InlineData(4_000_000)]
+    public void Where_another_thread_frees_the_block_meanwhile_the_new_one_is_freed_and_that_is_told(int bytes)
+    {
+        void* from = NativeAllocator.Alloc((nuint)bytes), to = NativeAllocator.Alloc(5000);
+        TestThread.RunOnNew(() => NativeAllocator.Free(from));
+        long live = NativeAllocator.GetStatistics().LiveBlocks;
+        Assert.Throws<ArgumentException>(() => NativeAllocator.MoveContents(from, to, 0));
+        Assert.Equal(live - 1, NativeAllocator.GetStatistics().LiveBlocks);
+    }
+
     private static readonly nuint[] s_sizes =
     [
         16, 17, 100, 128, 129, 600, 4096, 5000, Sizes.LargestMagazine, Sizes.LargestMagazine + 1, 65_536, 200_000,

@@ -22,6 +22,22 @@ public sealed unsafe class SlabCacheConstructorTests : LeakCheckedTests
         s_inner.Clear();
     }
 
+    [Fact]
+    public void A_block_that_grows_out_of_a_cache_leaves_its_object_as_it_was_constructed()
+    {
+        const int Bytes = 260 * 1024; // two to a slab, so that the slab stays; and so large that its pages would be moved
+        using SlabCache cache = new("constructed", Bytes, 4096, &Construct);
+        void* first = cache.Alloc(), second = cache.Alloc();
+        void* grown = NativeAllocator.Realloc(first, 4 * Bytes); // frees the object in the state in which it was
+        Assert.Equal(Constructed, *(long*)grown);
+        void* again = cache.Alloc();
+        Assert.True(again == first);
+        Assert.Equal(Constructed, *(long*)again);
+        cache.Free(again);
+        cache.Free(second);
+        NativeAllocator.Free(grown);
+    }
+
     [Theory]
     [InlineData(16)]
     [InlineData(200)]

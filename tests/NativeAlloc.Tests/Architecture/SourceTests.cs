@@ -78,6 +78,16 @@ public sealed partial class SourceTests
     public void A_file_leaves_nothing_to_be_done(string file) =>
         Assert.DoesNotContain("TODO", File.ReadAllText(Path.Combine(SourceFolder, file)), StringComparison.OrdinalIgnoreCase);
 
+    // What waits on a managed lock or event can be interrupted, and leaves an operation half done. The decay has a thread of its own,
+    // which nobody can interrupt; waiting for a persistent window may be, and then nothing has changed.
+    [Theory]
+    [MemberData(nameof(Files))]
+    public void No_operation_waits_where_it_can_be_interrupted(string file)
+    {
+        if (Path.GetFileName(file) is "DecayThread.cs" or "PersistentWindows.cs") return;
+        Assert.DoesNotContain(CodeLines(file), line => InterruptibleWait().IsMatch(line));
+    }
+
     [Theory]
     [InlineData("using NativeAlloc.Slabs;", "Slabs")]
     [InlineData("using static NativeAlloc.Os.Machine;", "Os")]
@@ -113,6 +123,9 @@ public sealed partial class SourceTests
     // A using, with the library's name before it or not, and any name that begins with a folder's.
     [GeneratedRegex(@"(?:\bNativeAlloc\.|(?<![.\w]))(?<folder>Common|Os|Threads|Pages|Slabs|Mapping|Buffers|Interop|Diagnostics)(?:\.(?=[A-Z])|;)")]
     private static partial Regex NamespaceName();
+
+    [GeneratedRegex(@"\block \(|\bLock \w+ =|\bMonitor\.|\.Wait(One|Any|All)?\(|\bThread\.Sleep\(|\.Join\(\)")]
+    private static partial Regex InterruptibleWait();
 
     [GeneratedRegex("//.*$")]
     private static partial Regex LineComment();

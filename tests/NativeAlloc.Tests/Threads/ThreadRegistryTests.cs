@@ -105,6 +105,46 @@ public sealed unsafe class ThreadRegistryTests
     }
 
     [Fact]
+    public void A_block_that_was_not_set_up_is_new_to_the_next_thread_as_well()
+    {
+        byte* first = null, second = null;
+        bool isNew = false;
+        TestThreads.RunAlone(() =>
+        {
+            first = Attach(out _);
+            ThreadBlock.HeaderOf(first)->Initialized = 0; // as if its first owner had failed in between
+            ThreadRegistry.Release(first);
+        });
+        TestThreads.RunAlone(() =>
+        {
+            second = ThreadRegistry.Attach(out isNew);
+            ThreadRegistry.SetInitialized(second);
+            ThreadRegistry.Release(second);
+        });
+        Assert.True(first == second, "the released block was not used again");
+        Assert.True(isNew);
+        Assert.Equal(1, ThreadBlock.HeaderOf(first)->Initialized);
+    }
+
+    [Fact]
+    public void A_thread_whose_block_is_another_threads_by_now_gets_another_on_its_next_slow_path() => TestThreads.RunAlone(() =>
+    {
+        // As in a native library's callback at thread exit, which finds the pointer to a block that was adopted meanwhile.
+        byte* mine = (byte*)NativeAllocator.GetBlock();
+        Assert.True(mine == ThreadRegistry.OwnBlock());
+        int id = ThreadBlock.HeaderOf(mine)->OwnerId;
+        Assert.Equal(Environment.CurrentManagedThreadId, id);
+        ThreadBlock.HeaderOf(mine)->OwnerId = -1;
+        Assert.True(ThreadRegistry.OwnBlock() == null);
+        byte* other = (byte*)NativeAllocator.GetBlock();
+        Assert.True(other != mine);
+        Assert.True(other == CurrentThread.t_block);
+        NativeAllocator.ReleaseThreadCache();
+        Assert.True(CurrentThread.t_block == null);
+        ThreadBlock.HeaderOf(mine)->OwnerId = id; // its owner is this thread: the next one adopts it
+    });
+
+    [Fact]
     public void TakeDead_gives_a_dead_threads_block_once_and_nobody_else_gets_it_until_it_is_released()
     {
         byte* first = null, meanwhile = null;
@@ -221,7 +261,9 @@ public sealed unsafe class ThreadRegistryTests
     private static byte* Attach(out bool isNew)
     {
         byte* block = ThreadRegistry.Attach(out isNew);
-        if (block != null && isNew) SlabLayer.Initialize(block);
+        if (block == null || !isNew) return block;
+        SlabLayer.Initialize(block);
+        ThreadRegistry.SetInitialized(block);
         return block;
     }
 

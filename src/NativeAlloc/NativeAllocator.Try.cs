@@ -1,0 +1,124 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using NativeAlloc.Common;
+using NativeAlloc.Os;
+using NativeAlloc.Slabs;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc;
+
+/// <content>
+/// The members that answer false where others throw <see cref="OutOfMemoryException"/>: for callbacks of native code, which
+/// no exception may leave, and for servers that refuse a request instead.
+/// </content>
+public static unsafe partial class NativeAllocator
+{
+    /// <summary>Allocates a block, or says that it cannot. What the block holds is undefined.</summary>
+    /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
+    /// <param name="ptr">The block, at a multiple of 16; null where the answer is false.</param>
+    /// <returns>False where there is not that much memory, or an option of the allocator is wrong. Nothing is thrown.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool TryAlloc(nuint byteCount, out void* ptr)
+    {
+        if (byteCount <= SizeClasses.TableBytes)
+        {
+            nint* loaded = CurrentThread.t_block;
+            if (loaded != null)
+            {
+                nuint sizeClass = SizeClasses.OfSmall(byteCount);
+                void** top = (void**)loaded[sizeClass];
+                void* pointer = top[-1]; // 0 in an empty magazine
+                if (pointer != null)
+                {
+                    loaded[sizeClass] = (nint)(top - 1);
+                    ptr = pointer;
+                    return true;
+                }
+            }
+        }
+        return (ptr = AllocMediumOrNull(byteCount)) != null;
+    }
+
+    /// <summary>Allocates a block of zero bytes, or says that it cannot.</summary>
+    /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
+    /// <param name="ptr">The block, at a multiple of 16; null where the answer is false.</param>
+    /// <returns>False where there is not that much memory, or an option of the allocator is wrong. Nothing is thrown.</returns>
+    public static bool TryAllocZeroed(nuint byteCount, out void* ptr)
+    {
+        if (byteCount > SizeClasses.MagazineBytes)
+        {
+            ptr = AllocOrNull(byteCount, SizeClasses.Granule, zeroed: true);
+            return ptr != null;
+        }
+        if (!TryAlloc(byteCount, out ptr)) return false;
+        NativeMemory.Clear(ptr, byteCount);
+        return true;
+    }
+
+    /// <summary>Allocates a block at a multiple of <paramref name="alignment"/>, or says that it cannot. What the block holds is undefined.</summary>
+    /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
+    /// <param name="alignment">Any power of two.</param>
+    /// <param name="ptr">The block, which <see cref="Free"/> takes like any other; null where the answer is false.</param>
+    /// <returns>False where there is not that much memory, or an option of the allocator is wrong.</returns>
+    /// <exception cref="ArgumentException">The alignment is no power of two. Nothing else is thrown.</exception>
+    public static bool TryAlignedAlloc(nuint byteCount, nuint alignment, out void* ptr)
+    {
+        if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
+        ptr = null;
+        nuint atLeastOne = Math.Max(byteCount, 1);
+        nuint rounded = unchecked((atLeastOne + (alignment - 1)) & ~(alignment - 1));
+        if (rounded < atLeastOne) return false;
+        // The class of a multiple of the alignment is itself one: see SizeClasses.
+        if (rounded <= SizeClasses.MagazineBytes) return TryAlloc(rounded, out ptr);
+        // Rounding is for the classes of the slabs; pages and mappings are aligned without it.
+        ptr = AllocOrNull(rounded <= SizeClasses.LargestBytes ? rounded : atLeastOne, alignment, zeroed: false);
+        return ptr != null;
+    }
+
+    /// <summary>
+    /// Changes the size of a block, in place where that is possible, or says that it cannot. What the block held is kept, up to the
+    /// smaller of the two sizes.
+    /// </summary>
+    /// <param name="ptr">The block; null allocates a new one. Where the answer is true, it is the block as it is then, which may have moved.</param>
+    /// <param name="byteCount">Bytes; 0 is treated as 1.</param>
+    /// <returns>False where there is not that much memory, or an option of the allocator is wrong; pointer and block are as they were.</returns>
+    /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library. Nothing else is thrown.</exception>
+    public static bool TryRealloc(ref void* ptr, nuint byteCount)
+    {
+        byteCount = Math.Max(byteCount, 1);
+        void* old = ptr;
+        if (old == null) return TryAlloc(byteCount, out ptr);
+        nuint oldBytes = UsableSize(old);
+        if (StaysInPlace(oldBytes, byteCount)) return true;
+        void* resized = ResizeOrNull(old, oldBytes, byteCount, SizeClasses.Granule);
+        if (resized == null)
+        {
+            if (!TryAlloc(byteCount, out resized)) return false;
+            MoveContents(old, resized, Math.Min(oldBytes, byteCount));
+        }
+        ptr = resized;
+        return true;
+    }
+
+    // Up to 32 KiB from the loaded magazine, as AllocMedium.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* AllocMediumOrNull(nuint byteCount)
+    {
+        void* pointer = PopMedium(byteCount);
+        return pointer != null ? pointer : AllocOrNull(byteCount, SizeClasses.Granule, zeroed: false);
+    }
+
+    private static void* AllocOrNull(nuint byteCount, nuint alignment, bool zeroed)
+    {
+        try
+        {
+            Startup.Begin();
+        }
+        catch (OutOfMemoryException)
+        {
+            return null; // the managed heap is full, and this is the first use
+        }
+        return Options.IsWrong ? null : TryAllocSlow(byteCount, alignment, zeroed, out _);
+    }
+}
