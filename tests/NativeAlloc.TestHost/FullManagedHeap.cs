@@ -12,7 +12,8 @@ internal static unsafe class FullManagedHeap
         bool isRefused = false, isRefusedInTry = false;
         void* pointer = null;
         object[]? chain = null;
-        for (int bytes = 100_000; bytes >= 100; bytes /= 10)
+        // What is left is less than the allocator's tables need, and enough for the runtime's own exceptions.
+        foreach (int bytes in (int[])[1_000_000, 40_000])
         {
             try
             {

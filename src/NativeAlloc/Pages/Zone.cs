@@ -301,7 +301,7 @@ internal unsafe partial struct Zone
     {
         for (int type = 0; type < Pageblock.TypeCount; type++)
         {
-            page = _areas[AreaIndex((MigrateType)type, order)].First; // dirty blocks stand first
+            page = Area((MigrateType)type, order)->First; // dirty blocks stand first
             if (page == PageFrame.None || !Frames[page].Dirty) continue;
             page = Split(page, partOrder, order);
             RemoveDirtyFree(LinearRegion.CountDirty(page, 1u << partOrder));
@@ -472,8 +472,9 @@ internal unsafe partial struct Zone
 
     private static int AreaIndex(MigrateType type, int order) => (int)type * LinearRegion.OrderCount + order;
 
-    // A zone is in native memory or pinned: its address stays.
-    private FreeArea* Area(MigrateType type, int order) => (FreeArea*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref _areas[AreaIndex(type, order)]);
+    // A zone is in native memory or pinned: its address stays. Not by index: that makes spans, which wait for the JIT.
+    private FreeArea* Area(MigrateType type, int order) =>
+        (FreeArea*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref _areas) + AreaIndex(type, order);
 
     private readonly bool TryFindFree(uint page, out uint head, out int order)
     {

@@ -298,7 +298,7 @@ internal unsafe partial struct ObjectCache
         if (Constructor != null) Construct(slab, pages);
         ulong* words = LinearRegion.BitmapOf(slab);
         uint wholeWords = ObjectsPerSlab / 64, rest = ObjectsPerSlab % 64;
-        Unsafe.InitBlock(words, byte.MaxValue, wholeWords * sizeof(ulong)); // not Span.Fill, which waits for the JIT
+        for (uint word = 0; word < wholeWords; word++) words[word] = ulong.MaxValue; // not Span.Fill, which waits for the JIT
         if (rest != 0) words[wholeWords] = (1UL << (int)rest) - 1;
         PageFrame* frame = LinearRegion.Frames + slab;
         frame->State = PageState.Slab;
