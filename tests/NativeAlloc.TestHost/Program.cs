@@ -12,7 +12,6 @@ internal static class Program
             case BadFrees.Name: return BadFrees.Run(rest);
             case DataLimit.Name: return DataLimit.Run();
             case FileLimit.Name: return FileLimit.Run();
-            case FullManagedHeap.Name: return FullManagedHeap.Run();
             case LoadHandler.Name: return LoadHandler.Run();
             case WrongOption.Name: return WrongOption.Run();
             case FakeNodes.Name: return FakeNodes.Run(rest);

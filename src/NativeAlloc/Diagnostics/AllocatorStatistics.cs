@@ -24,7 +24,7 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Blocks that users hold.</summary>
     public long LiveBlocks { get; init; }
 
-    /// <summary>Bytes of the chunks of all <see cref="NativeArena"/>, also of those that were never disposed of; part of the live bytes.</summary>
+    /// <summary>Bytes of the chunks of all arenas, also of those that were never disposed of; part of the live bytes.</summary>
     public nuint ArenaBytes { get; init; }
 
     /// <summary>Number of these chunks.</summary>

@@ -25,7 +25,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(1, sizeof(MigrateType));
         Assert.Equal(1, sizeof(ZoneKind));
         Assert.Equal(8, sizeof(Watermarks));
-        Assert.Equal(16, sizeof(ThreadHeader));
+        Assert.Equal(24, sizeof(ThreadHeader));
         Assert.Equal(16, sizeof(DepotStack));
         Assert.Equal(80, sizeof(Depot)); // within the two cache lines before the lock
         Assert.Equal(CacheNode.Bytes, sizeof(CacheNode));
