@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.TestHost;
