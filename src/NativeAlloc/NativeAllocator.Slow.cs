@@ -72,12 +72,11 @@ public static unsafe partial class NativeAllocator
         if (loaded != null && byteCount <= SizeClasses.MagazineBytes)
         {
             loaded += SizeClasses.Of(byteCount);
-            void** top = (void**)*loaded;
-            void* pointer = top[-1];
-            if (pointer != null)
+            nint top = *loaded, pointer = Magazine.Peek(top);
+            if (pointer != 0)
             {
-                *loaded = (nint)(top - 1);
-                return pointer;
+                *loaded = top - sizeof(nint);
+                return (void*)pointer;
             }
         }
         return AllocSlow(byteCount);
