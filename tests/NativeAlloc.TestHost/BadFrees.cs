@@ -40,7 +40,9 @@ internal static unsafe class BadFrees
     /// <summary>A pointer into the middle of a slab cache's object, at a multiple of 16.</summary>
     internal const string CacheInterior = "cache-interior";
 
-    /// <summary>A page that two threads freed at the same time, found when the thread takes it that does not have it.</summary>
+    /// <summary>
+    /// A page that two threads freed at the same time, found when the thread takes it that does not have it.
+    /// </summary>
     internal const string PageTwiceThenTake = "page-twice-then-take";
 
     /// <summary>The same, found when that thread gives its pages back.</summary>

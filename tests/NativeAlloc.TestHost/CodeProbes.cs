@@ -11,7 +11,11 @@ internal static unsafe class CodeProbes
     internal const string Name = "code-probes";
 
     /// <summary>The methods, as the listing names them.</summary>
-    internal static readonly string[] Methods = [nameof(AllocVariable), nameof(AllocConstant), nameof(Free), nameof(CacheAlloc), nameof(CacheFree), nameof(PageAlloc), nameof(PageFree)];
+    internal static readonly string[] Methods =
+    [
+        nameof(AllocVariable), nameof(AllocConstant), nameof(Free), nameof(CacheAlloc), nameof(CacheFree),
+        nameof(PageAlloc), nameof(PageFree),
+    ];
 
     /// <summary>The one that frees two objects and allocates two, all inlined.</summary>
     internal const string PushesAndPops = nameof(FreeTwoAndAllocTwo);

@@ -1,7 +1,8 @@
 namespace NativeAlloc.Common;
 
 /// <summary>
-/// A low-water mark: the fewest that there were of something since the mark was read last. So many nobody needed in between, and the layer that keeps them can give them back.
+/// A low-water mark: the fewest that there were of something since the mark was read last. So many nobody needed in
+/// between, and the layer that keeps them can give them back.
 /// </summary>
 /// <remarks>Where threads use one without a lock, a lost update makes it a little too high.</remarks>
 internal struct LowWater

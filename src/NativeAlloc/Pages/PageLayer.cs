@@ -103,7 +103,8 @@ internal static unsafe partial class PageLayer
     private static bool TryTakeHot(ThreadPages* own, in PageRequest request, out uint page)
     {
         page = PageFrame.None;
-        if (request.Count != 1 || request.Order != 0 || request.Kind != ZoneKind.Normal || request.Choice == MemoryChoice.FreshFirst || own == null || !own->Claim.TryUnparkAndEnter()) return false;
+        if (request.Count != 1 || request.Order != 0 || request.Kind != ZoneKind.Normal) return false;
+        if (request.Choice == MemoryChoice.FreshFirst || own == null || !own->Claim.TryUnparkAndEnter()) return false;
         HotPages* hot = own->List(request.Type);
         if (s_nodeCount > 1 && hot->Count == 0 && own->IsLookupDue()) MoveToNode(own, NodeTopology.Current.NodeOfCurrentThread());
         bool taken = (request.Node == PageRequest.LocalNode || request.Node == own->Node)
@@ -245,7 +246,8 @@ internal static unsafe partial class PageLayer
     private static bool TryGiveHot(ThreadPages* own, uint page, bool cold)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        if ((ZoneKind)(frame->Zone % Pages.Zone.KindCount) != ZoneKind.Normal || !own->Claim.TryUnparkAndEnter()) return false;
+        if ((ZoneKind)(frame->Zone % Pages.Zone.KindCount) != ZoneKind.Normal) return false;
+        if (!own->Claim.TryUnparkAndEnter()) return false;
         HotPages* hot = frame->Zone == own->Zone ? own->List(frame->Type) : own->Foreign;
         if (hot->IsFull) Drain(own, hot, HotPages.Batch);
         frame->SetHot(own);
@@ -336,7 +338,8 @@ internal static unsafe partial class PageLayer
     /// <summary>Gives all of a thread's hot pages back to their zones. The caller owns the block.</summary>
     internal static void Drain(ThreadPages* own)
     {
-        if (own == null || own->Count == 0 || !own->Claim.TryEnter()) return; // where another thread is at it, it is being done
+        // Where another thread has the claim, it is being done.
+        if (own == null || own->Count == 0 || !own->Claim.TryEnter()) return;
         DrainAll(own);
         own->Claim.Leave();
     }
@@ -371,7 +374,8 @@ internal static unsafe partial class PageLayer
 
     private static void DrainAll(ThreadPages* pages)
     {
-        for (int type = 0; type < Pageblock.TypeCount; type++) Drain(pages, pages->List((MigrateType)type), HotPages.Capacity);
+        for (int type = 0; type < Pageblock.TypeCount; type++)
+            Drain(pages, pages->List((MigrateType)type), HotPages.Capacity);
         Drain(pages, pages->Foreign, HotPages.Capacity);
         if (pages->Hits != 0) ZoneAt(pages->Zone)->AddHits(pages->ReadAndResetHits());
     }
@@ -424,10 +428,11 @@ internal static unsafe partial class PageLayer
     }
 
     /// <summary>
-    /// Ends the process if a page that leaves a thread's hot list was freed twice at the same time. The fast paths find the
-    /// page in use and make it hot in two steps, as one atomic step would cost nearly as much as all others together. So two
-    /// threads can have it in their lists. The frame names one of them; the other finds out here. And where the page has gone
-    /// from one list to its zone while the other thread stood between its two steps, the frame has no zone.
+    /// Ends the process if a page that leaves a thread's hot list was freed twice at the same time. The fast paths find
+    /// the page in use and make it hot in two steps, as one atomic step would cost nearly as much as all others
+    /// together. So two threads can have it in their lists. The frame names one of them; the other finds out here. And
+    /// where the page has gone from one list to its zone while the other thread stood between its two steps, the frame
+    /// has no zone.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void CheckHot(ThreadPages* own, PageFrame* frame, uint page)

@@ -10,9 +10,9 @@ namespace NativeAlloc.Pages;
 /// DMA and high pages have none, as taking one is a system call anyway.
 /// </summary>
 /// <remarks>
-/// Only the owner touches the lists, without a lock, while it is inside its <see cref="Claim"/>. Another thread may claim them
-/// and empty them while the owner does something else. A list that was <b>parked</b> then has its owner come by a slow path
-/// before it is used again.
+/// Only the owner touches the lists, without a lock, while it is inside its <see cref="Claim"/>. Another thread may
+/// claim them and empty them while the owner does something else. A list that was <b>parked</b> then has its owner come
+/// by a slow path before it is used again.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct ThreadPages : IClaimedPart

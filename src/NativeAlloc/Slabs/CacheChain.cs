@@ -37,7 +37,8 @@ internal static unsafe class CacheChain
         {
             ObjectCache* cache = SlabLayer.CacheAt(index);
             cache->Close(); // whoever is putting objects back has put them back then
-            for (int i = 0; i < ThreadRegistry.Count; i++) RaisedFloors.Lower(cache, ThreadMagazines.Of(ThreadRegistry.At(i)), index);
+            for (int i = 0; i < ThreadRegistry.Count; i++)
+                RaisedFloors.Lower(cache, ThreadMagazines.Of(ThreadRegistry.At(i)), index);
             long live = SlabLayer.Count(index).Live;
             if (live != 0)
             {

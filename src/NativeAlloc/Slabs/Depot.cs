@@ -40,9 +40,11 @@ internal struct Depot
     internal void PushEmpty(nint block) => _empty.Push<NoPause>(block);
 
     /// <summary>
-    /// Full and empty magazines that were in the depot all the time since the last call (Bonwick and Adams' working set).
+    /// Full and empty magazines that were in the depot all the time since the last call (Bonwick and Adams' working
+    /// set).
     /// </summary>
-    internal (int Full, int Empty) ReadAndResetUnneeded() => (_full.ReadAndResetLowWater(), _empty.ReadAndResetLowWater());
+    internal (int Full, int Empty) ReadAndResetUnneeded() =>
+        (_full.ReadAndResetLowWater(), _empty.ReadAndResetLowWater());
 
     /// <summary>A full magazine's block, or 0, for somebody who empties it: not counted as asked for.</summary>
     internal nint PopSurplus() => _full.Pop<NoPause>();

@@ -139,10 +139,12 @@ internal unsafe partial struct ObjectCache
     internal readonly long InDepot(CacheNode* node) => Magazine.IsFixed ? (long)node->Depot.FullCount * Magazine.Capacity : node->Depot.Objects;
 
     /// <summary>Magazines that are worth moving at one time.</summary>
-    internal readonly int BulkOf(CacheNode* node) => DepotSize.BulkOf((ulong)node->Slabs.SlabCount * ObjectsPerSlab, Magazine.Capacity);
+    internal readonly int BulkOf(CacheNode* node) =>
+        DepotSize.BulkOf((ulong)node->Slabs.SlabCount * ObjectsPerSlab, Magazine.Capacity);
 
     /// <summary>Whether a node's depot has room for a full magazine.</summary>
-    internal readonly bool DepotHasRoom(CacheNode* node) => node->Depot.FullCount < node->Depot.Size.FullToKeep(BulkOf(node));
+    internal readonly bool DepotHasRoom(CacheNode* node) =>
+        node->Depot.FullCount < node->Depot.Size.FullToKeep(BulkOf(node));
 
     /// <summary>
     /// Has objects freed to the return side from now on: of new slabs, and of all there are. Either byte is right for a page at any time, so nobody needs to be kept out, and a slab that is
@@ -165,7 +167,8 @@ internal unsafe partial struct ObjectCache
     }
 
     /// <summary>See <see cref="DepotSize.NoteExchange"/>.</summary>
-    internal readonly bool NoteExchange(CacheNode* node, void* thread) => node->Depot.Size.NoteExchange((nint)thread, _largestDepot);
+    internal readonly bool NoteExchange(CacheNode* node, void* thread) =>
+        node->Depot.Size.NoteExchange((nint)thread, _largestDepot);
 
     /// <summary>First page of the slab that a page belongs to.</summary>
     internal readonly uint SlabOf(uint page) => page & ~((1u << SlabOrder) - 1);

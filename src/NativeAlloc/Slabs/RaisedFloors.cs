@@ -4,17 +4,17 @@ using System.Runtime.CompilerServices;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// Magazines whose floor a recall has raised (see <see cref="Recall"/>), and the way to make them whole: their owner does so
-/// before it does anything with its magazines on a slow path, so that nothing else there ever sees such a magazine. A thread
-/// that adopts the block does the same. A thread that takes a cache down does it for all threads, as no owner is on a fast
-/// path of that cache then.
+/// Magazines whose floor a recall has raised (see <see cref="Recall"/>), and the way to make them whole: their owner
+/// does so before it does anything with its magazines on a slow path, so that nothing else there ever sees such a
+/// magazine. A thread that adopts the block does the same. A thread that takes a cache down does it for all threads, as
+/// no owner is on a fast path of that cache then.
 /// </summary>
 internal static unsafe class RaisedFloors
 {
     /// <summary>
-    /// Begins whatever the owner does with its magazines but on the fast paths, with all of them whole; false while another
-    /// thread recalls objects from them, or takes a cache down. No code of users runs until the owner leaves: it could come
-    /// here again.
+    /// Begins whatever the owner does with its magazines but on the fast paths, with all of them whole; false while
+    /// another thread recalls objects from them, or takes a cache down. No code of users runs until the owner leaves:
+    /// it could come here again.
     /// </summary>
     internal static bool TryEnter(ThreadMagazines* magazines)
     {
@@ -31,7 +31,8 @@ internal static unsafe class RaisedFloors
         while (!TryEnter(magazines)) Thread.Yield();
     }
 
-    // False where a cache cannot be visited: another thread takes it down, and lowers the floors of its magazines itself.
+    // False where a cache cannot be visited: another thread takes it down, and lowers the floors of its magazines
+    // itself.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryLowerAll(ThreadMagazines* magazines)
     {
@@ -51,7 +52,9 @@ internal static unsafe class RaisedFloors
         return all;
     }
 
-    /// <summary>Makes one magazine whole, if its floor was raised: moves its objects down to where its bottom is.</summary>
+    /// <summary>
+    /// Makes one magazine whole, if its floor was raised: moves its objects down to where its bottom is.
+    /// </summary>
     internal static void Lower(ObjectCache* cache, ThreadMagazines* magazines, int side)
     {
         if (!magazines->Raised.Contains(side)) return;
@@ -62,7 +65,8 @@ internal static unsafe class RaisedFloors
     private static nint MoveDown(Magazine magazine, nint top)
     {
         nint lowest = magazine.LowestOf(top), block = magazine.BlockOf(top);
-        int count = Count(magazine, top), capacity = count <= magazine.Capacity ? magazine.Capacity : magazine.LargestCapacity;
+        int count = Count(magazine, top);
+        int capacity = count <= magazine.Capacity ? magazine.Capacity : magazine.LargestCapacity;
         nint bottom = magazine.FullTop(block) - capacity * sizeof(nint);
         new Span<nint>((nint*)lowest, count).CopyTo(new Span<nint>((nint*)bottom, count));
         ((nint*)bottom)[-1] = 0; // last, as an object may have been there

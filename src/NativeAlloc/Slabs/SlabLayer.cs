@@ -440,7 +440,8 @@ internal static unsafe partial class SlabLayer
                 if (node->Slabs.FreeObjectsHint == 0) continue; // as of most caches, always: no reason to disturb the others' users
                 node->Lock.Acquire();
                 uint surplus = cache->TakeFreeSlabs(node, node->Slabs.ReadAndResetUnneededSlabs());
-                ulong unneeded = node->Slabs.ReadAndResetUnneededObjects(), objects = (ulong)node->Slabs.SlabCount * cache->ObjectsPerSlab;
+                ulong unneeded = node->Slabs.ReadAndResetUnneededObjects();
+                ulong objects = (ulong)node->Slabs.SlabCount * cache->ObjectsPerSlab;
                 node->Lock.Release();
                 cache->GiveSlabs(null, surplus);
                 if (unneeded >= objects >> LeastHolesShift && unneeded * cache->ObjectBytes >= LeastHoles) bytes += cache->PurgeHoles(node, unneeded);

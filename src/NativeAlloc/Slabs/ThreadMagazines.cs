@@ -11,11 +11,11 @@ namespace NativeAlloc.Slabs;
 /// magazine is known by its top; a thread that has none for a cache has <see cref="SlabLayer.NoMagazine"/>, which is full and empty at once.
 /// </summary>
 /// <remarks>
-/// The owner uses its loaded magazines on the fast paths as it likes. Whatever else it does with them, and all that it does
-/// with the previous ones, it does while it is inside (<see cref="RaisedFloors.TryEnter"/>); so does a thread that has taken
-/// the block of a dead thread. A thread that recalls objects claims the block first; then the owner goes around its
-/// magazines wherever it leaves the fast paths. What the claim does not keep the owner from is told at
-/// <see cref="Recall"/>. Other threads read the tops for statistics, by Volatile.
+/// The owner uses its loaded magazines on the fast paths as it likes. Whatever else it does with them, and all that it
+/// does with the previous ones, it does while it is inside (<see cref="RaisedFloors.TryEnter"/>); so does a thread that
+/// has taken the block of a dead thread. A thread that recalls objects claims the block first; then the owner goes
+/// around its magazines wherever it leaves the fast paths. What the claim does not keep the owner from is told at <see
+/// cref="Recall"/>. Other threads read the tops for statistics, by Volatile.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct ThreadMagazines : IClaimedPart
@@ -36,8 +36,8 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     public OwnerClaim Claim;
 
     /// <summary>
-    /// Loaded magazines whose floor was raised. By threads that visit the cache in question while inside or with the claim;
-    /// read by any thread.
+    /// Loaded magazines whose floor was raised. By threads that visit the cache in question while inside or with the
+    /// claim; read by any thread.
     /// </summary>
     public SideSet Raised;
 

@@ -6,7 +6,9 @@ internal unsafe interface IClaimedPart
     static abstract OwnerClaim* ClaimOf(byte* block);
 }
 
-/// <summary>How a round of claims goes on from step to step. Tests replace it by one that tries every order of the steps.</summary>
+/// <summary>
+/// How a round of claims goes on from step to step. Tests replace it by one that tries every order of the steps.
+/// </summary>
 internal interface IClaimSteps
 {
     /// <summary>Stands before each step that the owner of a block can see.</summary>
@@ -28,9 +30,9 @@ internal readonly struct ProcessorSteps : IClaimSteps
 
 /// <summary>
 /// A round in which one thread claims a layer's part of other threads' blocks, works on those whose owners are outside,
-/// and ends the claims: <see cref="TryBegin"/>, <see cref="Claim"/> for each block that is wanted, <see cref="Hold"/>, a
-/// foreach over the blocks that are held, <see cref="End"/>. One barrier serves all blocks. At most one round goes on for
-/// a part at a time. Why the claims hold stands at <see cref="OwnerClaim"/>.
+/// and ends the claims: <see cref="TryBegin"/>, <see cref="Claim"/> for each block that is wanted, <see cref="Hold"/>,
+/// a foreach over the blocks that are held, <see cref="End"/>. One barrier serves all blocks. At most one round goes on
+/// for a part at a time. Why the claims hold stands at <see cref="OwnerClaim"/>.
 /// </summary>
 internal unsafe ref struct ClaimRound<TPart, TSteps>
     where TPart : unmanaged, IClaimedPart
@@ -44,7 +46,9 @@ internal unsafe ref struct ClaimRound<TPart, TSteps>
 
     private ClaimRound(int first, int end) => (_first, _end) = (first, end);
 
-    /// <summary>Begins a round over the blocks from one index to before another; false while another thread's round goes on.</summary>
+    /// <summary>
+    /// Begins a round over the blocks from one index to before another; false while another thread's round goes on.
+    /// </summary>
     internal static bool TryBegin(int first, int end, out ClaimRound<TPart, TSteps> round)
     {
         round = new ClaimRound<TPart, TSteps>(first, end);

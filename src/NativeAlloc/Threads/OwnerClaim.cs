@@ -8,15 +8,16 @@ namespace NativeAlloc.Threads;
 /// another thread that has claimed the part and found the owner outside (see <see cref="ClaimRound{TPart,TSteps}"/>).
 /// </summary>
 /// <remarks>
-/// <para>The owner stores "inside" and then loads the claim. The other thread stores the claim, makes every processor of
-/// the process pass a memory barrier, and then loads "inside". The barrier cuts the owner's steps in two. If the store of
-/// "inside" comes before the cut, the other thread sees it and drops its claim. If it comes after the cut, the owner's
-/// load, which comes later still, sees the claim, and the owner turns back. So the two are never in the part at the same
-/// time. They may both turn back; that costs the owner one slower operation and the other thread one part.</para>
+/// <para>The owner stores "inside" and then loads the claim. The other thread stores the claim, makes every processor
+/// of the process pass a memory barrier, and then loads "inside". The barrier cuts the owner's steps in two. If the
+/// store of "inside" comes before the cut, the other thread sees it and drops its claim. If it comes after the cut, the
+/// owner's load, which comes later still, sees the claim, and the owner turns back. So the two are never in the part at
+/// the same time. They may both turn back; that costs the owner one slower operation and the other thread one
+/// part.</para>
 /// <para>The owner needs no barrier of its own: it pays two plain stores and one load. The processor may do its load
 /// before its store is seen by others, but not across the barrier. What the other thread did under its claim is seen by
-/// the owner's next visit: the store that ends the claim releases it, and the load in <see cref="TryEnter"/> acquires it.
-/// In the same way <see cref="Leave"/> hands the owner's work to the next claim.</para>
+/// the owner's next visit: the store that ends the claim releases it, and the load in <see cref="TryEnter"/> acquires
+/// it. In the same way <see cref="Leave"/> hands the owner's work to the next claim.</para>
 /// <para><b>Parked</b> is a claim that outlives its round: the fast paths, which only call <see cref="TryEnter"/>, turn
 /// back until the owner has come by a slow path and calls <see cref="TryUnparkAndEnter"/>.</para>
 /// </remarks>
@@ -34,7 +35,9 @@ internal struct OwnerClaim
 
     private const int Claimed = 1, Parked = 2;
 
-    /// <summary>Begins a visit of the owner; false while another thread has the claim, and while the part is parked.</summary>
+    /// <summary>
+    /// Begins a visit of the owner; false while another thread has the claim, and while the part is parked.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryEnter()
     {
@@ -61,7 +64,9 @@ internal struct OwnerClaim
 
     internal readonly bool IsParked => Volatile.Read(in _claimed) == Parked;
 
-    /// <summary>Claims the part. The part may be used only after a barrier on all processors, and if the owner is outside then.</summary>
+    /// <summary>
+    /// Claims the part. The part may be used only after a barrier on all processors, and if the owner is outside then.
+    /// </summary>
     internal void Claim() => Volatile.Write(ref _claimed, Claimed);
 
     /// <summary>Ends the claim, or leaves the part parked.</summary>

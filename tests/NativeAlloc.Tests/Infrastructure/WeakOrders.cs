@@ -3,15 +3,16 @@ using NativeAlloc.Threads;
 namespace NativeAlloc.Tests.Infrastructure;
 
 /// <summary>
-/// Runs code that recalls or claims beside an owner that is modelled step by step, in every order of their steps. The stores
-/// of the owner may wait in a <b>store buffer</b>: its own loads see them, other threads see them when they drain. Stores to
-/// one place drain in their order, and stores to several places in any order, as a weak processor has it. A barrier on all
-/// processors drains them all. The code under test runs for real; it calls <see cref="Steps"/> before its steps and for its
-/// barriers.
+/// Runs code that recalls or claims beside an owner that is modelled step by step, in every order of their steps. The
+/// stores of the owner may wait in a <b>store buffer</b>: its own loads see them, other threads see them when they
+/// drain. Stores to one place drain in their order, and stores to several places in any order, as a weak processor has
+/// it. A barrier on all processors drains them all. The code under test runs for real; it calls <see cref="Steps"/>
+/// before its steps and for its barriers.
 /// </summary>
 /// <remarks>
-/// An order is a sequence of choices. After each run the last choice that has an alternative left is changed, until none has.
-/// Stores drain only where the code under test makes its next step, as no other thread looks at memory in between.
+/// An order is a sequence of choices. After each run the last choice that has an alternative left is changed, until
+/// none has. Stores drain only where the code under test makes its next step, as no other thread looks at memory in
+/// between.
 /// </remarks>
 internal sealed unsafe class WeakOrders
 {
@@ -98,7 +99,10 @@ internal sealed unsafe class WeakOrders
     {
         while (Choose(2) == 1 && Owner!()) { }
         foreach (nint address in _waiting.Select(store => store.Address).Distinct().ToArray())
-            for (int drained = Choose(_waiting.Count(store => store.Address == address) + 1); drained > 0; drained--) DrainOldest(address);
+        {
+            int drained = Choose(_waiting.Count(store => store.Address == address) + 1);
+            for (; drained > 0; drained--) DrainOldest(address);
+        }
     }
 
     private void DrainOldest(nint address)
@@ -118,7 +122,8 @@ internal sealed unsafe class WeakOrders
     private bool MoveToNextOrder()
     {
         _choices.RemoveRange(_next, _choices.Count - _next);
-        while (_choices.Count != 0 && _choices[^1].Chosen == _choices[^1].Options - 1) _choices.RemoveAt(_choices.Count - 1);
+        while (_choices.Count != 0 && _choices[^1].Chosen == _choices[^1].Options - 1)
+            _choices.RemoveAt(_choices.Count - 1);
         if (_choices.Count == 0) return false;
         _choices[^1] = (_choices[^1].Chosen + 1, _choices[^1].Options);
         return true;

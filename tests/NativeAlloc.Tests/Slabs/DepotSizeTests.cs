@@ -4,11 +4,15 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
 
-/// <summary>Shows how many magazines a depot keeps, and moves at one time, by who exchanged them, where they went, and how large the cache is.</summary>
+/// <summary>
+/// Shows how many magazines a depot keeps, and moves at one time, by who exchanged them, where they went, and how large
+/// the cache is.
+/// </summary>
 public sealed class DepotSizeTests
 {
     [Fact]
-    public void An_exchange_says_whether_the_one_before_was_another_threads_and_moves_the_limit() => Properties.ForAllSequences(
+    public void An_exchange_says_whether_the_one_before_was_another_threads_and_moves_the_limit() =>
+        Properties.ForAllSequences(
         Values.Pairs(Values.Between(1, 3), Values.Between(1, 150)),
         40,
         operations =>
@@ -32,7 +36,8 @@ public sealed class DepotSizeTests
         });
 
     [Fact]
-    public void As_many_magazines_are_kept_as_went_one_way_before_some_came_back_unless_they_were_many() => Properties.ForAllSequences(
+    public void As_many_magazines_are_kept_as_went_one_way_before_some_came_back_unless_they_were_many() =>
+        Properties.ForAllSequences(
         Values.Between(1, 2 * DepotSize.MostKept),
         40,
         turns =>
@@ -46,7 +51,8 @@ public sealed class DepotSizeTests
                 for (int i = 1; i <= times; i++)
                 {
                     size.NoteSlabs(to);
-                    if (i == 1 && before is > 0 and <= DepotSize.MostKept) kept = Math.Min(DepotSize.MostKept, kept + before);
+                    if (i == 1 && before is > 0 and <= DepotSize.MostKept)
+                        kept = Math.Min(DepotSize.MostKept, kept + before);
                     if (i > DepotSize.MostKept) kept = 0;
                     Assert.Equal(kept, size.Kept);
                 }

