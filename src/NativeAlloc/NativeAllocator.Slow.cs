@@ -86,10 +86,9 @@ public static unsafe partial class NativeAllocator
         nint* loaded = CurrentThread.t_block;
         if (loaded == null || byteCount > SizeClasses.MagazineBytes) return null;
         loaded += SizeClasses.Of(byteCount);
-        void** top = (void**)*loaded;
-        void* pointer = top[-1];
-        if (pointer != null) *loaded = (nint)(top - 1);
-        return pointer;
+        nint top = *loaded, pointer = Magazine.Peek(top);
+        if (pointer != 0) *loaded = top - sizeof(nint);
+        return (void*)pointer;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -27,12 +27,11 @@ public static unsafe partial class NativeAllocator
             if (loaded != null)
             {
                 nuint sizeClass = SizeClasses.OfSmall(byteCount);
-                void** top = (void**)loaded[sizeClass];
-                void* pointer = top[-1]; // 0 in an empty magazine
-                if (pointer != null)
+                nint top = loaded[sizeClass], pointer = Magazine.Peek(top);
+                if (pointer != 0)
                 {
-                    loaded[sizeClass] = (nint)(top - 1);
-                    ptr = pointer;
+                    loaded[sizeClass] = top - sizeof(nint);
+                    ptr = (void*)pointer;
                     return true;
                 }
             }

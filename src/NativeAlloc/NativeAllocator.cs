@@ -40,12 +40,11 @@ public static unsafe partial class NativeAllocator
         if (loaded != null)
         {
             nuint sizeClass = SizeClasses.OfSmall(byteCount);
-            void** top = (void**)loaded[sizeClass];
-            void* pointer = top[-1]; // 0 in an empty magazine
-            if (pointer != null)
+            nint top = loaded[sizeClass], pointer = Magazine.Peek(top);
+            if (pointer != 0)
             {
-                loaded[sizeClass] = (nint)(top - 1);
-                return pointer;
+                loaded[sizeClass] = top - sizeof(nint);
+                return (void*)pointer;
             }
         }
         return AllocSlow(byteCount);

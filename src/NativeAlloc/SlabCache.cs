@@ -70,12 +70,11 @@ public sealed unsafe class SlabCache : IDisposable
         if (loaded != null)
         {
             loaded += _index;
-            void** top = (void**)*loaded;
-            void* pointer = top[-1]; // 0 in an empty magazine
-            if (pointer != null)
+            nint top = *loaded, pointer = Magazine.Peek(top);
+            if (pointer != 0)
             {
-                *loaded = (nint)(top - 1);
-                return pointer;
+                *loaded = top - sizeof(nint);
+                return (void*)pointer;
             }
         }
         return AllocSlow();

@@ -1,3 +1,5 @@
+using NativeAlloc.Pages;
+
 namespace NativeAlloc.TestHost;
 
 /// <summary>
@@ -38,12 +40,24 @@ internal static unsafe class BadFrees
     /// <summary>A pointer into the middle of a slab cache's object, at a multiple of 16.</summary>
     internal const string CacheInterior = "cache-interior";
 
+    /// <summary>
+    /// A page that two threads freed at the same time, found when the thread takes it that does not have it.
+    /// </summary>
+    internal const string PageTwiceThenTake = "page-twice-then-take";
+
+    /// <summary>The same, found when that thread gives its pages back.</summary>
+    internal const string PageTwiceThenDrain = "page-twice-then-drain";
+
+    /// <summary>The same, where the page has gone to its zone before the slower thread put it into its list.</summary>
+    internal const string PageTwiceOneDrained = "page-twice-one-drained";
+
     /// <summary>Bytes of the block; a size class of its own.</summary>
     internal const int BlockBytes = 80;
 
     internal static int Run(string[] args)
     {
         if (args[0].StartsWith("cache-", StringComparison.Ordinal)) return RunCache(args[0]);
+        if (args[0].StartsWith("page-", StringComparison.Ordinal)) return RunPage(args[0]);
         byte* block = (byte*)NativeAllocator.Alloc(BlockBytes);
         byte* wrong = args[0] == Interior ? block + 16 : block;
         Console.WriteLine($"0x{(nuint)wrong:x}");
@@ -91,6 +105,31 @@ internal static unsafe class BadFrees
         cache.Free(wrong);
         if (mistake is CacheTwiceThenShrink or CacheTwiceThenDispose) cache.Free(one);
         if (mistake != CacheTwiceThenDispose) cache.Shrink();
+        return 0;
+    }
+
+    // The steps of two threads, one after the other in the order that does harm.
+    private static int RunPage(string mistake)
+    {
+        ThreadPages one = default, two = default;
+        uint page = PageAllocator.AllocPage().Index;
+        PageFrame* frame = LinearRegion.Frames + page;
+        Console.WriteLine(page);
+        if (mistake == PageTwiceOneDrained)
+        {
+            PageBlocks.TryGiveHot(&two, page);
+            PageLayer.Drain(&two);
+            frame->SetHot(&one); // it found a block, and was held up here
+            one.List(frame->Type)->Add(page);
+        }
+        else
+        {
+            PageBlocks.TryGiveHot(&one, page);
+            frame->SetState(PageState.Block); // as the other thread found it
+            PageBlocks.TryGiveHot(&two, page);
+        }
+        if (mistake == PageTwiceThenDrain) PageLayer.Drain(&one);
+        else PageBlocks.TryTakeHot(&one, out _);
         return 0;
     }
 

@@ -11,7 +11,14 @@ internal static unsafe class CodeProbes
     internal const string Name = "code-probes";
 
     /// <summary>The methods, as the listing names them.</summary>
-    internal static readonly string[] Methods = [nameof(AllocVariable), nameof(AllocConstant), nameof(TryAllocVariable), nameof(Free), nameof(CacheAlloc), nameof(CacheFree)];
+    internal static readonly string[] Methods =
+    [
+        nameof(AllocVariable), nameof(AllocConstant), nameof(TryAllocVariable), nameof(Free), nameof(CacheAlloc),
+        nameof(CacheFree), nameof(PageAlloc), nameof(PageFree),
+    ];
+
+    /// <summary>The one that frees two objects and allocates two, all inlined.</summary>
+    internal const string PushesAndPops = nameof(FreeTwoAndAllocTwo);
 
     /// <summary>The one whose size is a constant.</summary>
     internal const string ConstantSize = nameof(AllocConstant);
@@ -23,6 +30,7 @@ internal static unsafe class CodeProbes
     {
         using SlabCache cache = new("probes", 200);
         nuint bytes = (nuint)Environment.ProcessorCount % 100 + 50; // not known to the compiler
+        nint one = (nint)AllocConstant(), two = (nint)AllocConstant();
         for (int round = 0; round < Rounds; round++)
         {
             for (int i = 0; i < CallsPerRound; i++)
@@ -31,6 +39,8 @@ internal static unsafe class CodeProbes
                 Free(AllocConstant());
                 Free(TryAllocVariable(bytes));
                 CacheFree(cache, CacheAlloc(cache));
+                PageFree(PageAlloc());
+                FreeTwoAndAllocTwo(ref one, ref two);
             }
             Thread.Sleep(PauseMilliseconds);
         }
@@ -54,4 +64,19 @@ internal static unsafe class CodeProbes
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void CacheFree(SlabCache cache, void* ptr) => cache.Free(ptr);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Page PageAlloc() => PageAllocator.AllocPage();
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void PageFree(Page page) => PageAllocator.FreePage(page);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void FreeTwoAndAllocTwo(ref nint one, ref nint two)
+    {
+        NativeAllocator.Free((void*)one);
+        NativeAllocator.Free((void*)two);
+        two = (nint)NativeAllocator.Alloc(64);
+        one = (nint)NativeAllocator.Alloc(64);
+    }
 }

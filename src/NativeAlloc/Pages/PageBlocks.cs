@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using NativeAlloc.Common;
 using NativeAlloc.Threads;
 
 namespace NativeAlloc.Pages;
@@ -33,17 +34,18 @@ internal static unsafe class PageBlocks
     internal static bool TryTakeHot(ThreadPages* own, out uint page)
     {
         page = PageFrame.None;
-        if (!own->TryEnter()) return false;
-        bool taken = own->List(MigrateType.Unmovable)->TryTake(out page);
-        if (taken)
+        if (!own->Claim.TryEnter()) return false;
+        if (!own->List(MigrateType.Unmovable)->TryTake(out page))
         {
-            PageFrame* frame = LinearRegion.Frames + page;
-            PageLayer.CheckHot(frame, page);
-            frame->SetState(PageState.Block);
-            own->CountFastTaken();
+            own->Claim.Leave();
+            return false;
         }
-        own->Leave();
-        return taken;
+        PageFrame* frame = LinearRegion.Frames + page;
+        PageLayer.CheckHot(own, frame, page);
+        frame->SetState(PageState.Block);
+        own->CountFastTaken();
+        own->Claim.Leave();
+        return true;
     }
 
     /// <summary>Gives a single page to the hot end of its list; false, and nothing done, where it is no such page or the list is full.</summary>
@@ -51,17 +53,19 @@ internal static unsafe class PageBlocks
     internal static bool TryGiveHot(ThreadPages* own, uint page)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Cold || frame->Zone != own->Zone || !own->TryEnter()) return false;
+        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Cold || frame->Zone != own->Zone) return false;
+        if (!own->Claim.TryEnter()) return false;
         HotPages* hot = own->List(frame->Type);
-        bool room = !hot->IsFull;
-        if (room)
+        if (hot->IsFull)
         {
-            frame->SetState(PageState.Hot);
-            hot->Add(page);
-            own->CountFastGiven();
+            own->Claim.Leave();
+            return false;
         }
-        own->Leave();
-        return room;
+        frame->SetHot(own);
+        hot->Add(page);
+        own->CountFastGiven();
+        own->Claim.Leave();
+        return true;
     }
 
     /// <summary>Takes a block, which the request says it is to be.</summary>
@@ -79,17 +83,18 @@ internal static unsafe class PageBlocks
     {
         PageFrame* frame = LinearRegion.Frames + page;
         if (frame->GetState() != PageState.Block || frame->Order != order) return FindFault(page, order);
+        // Of two threads that free the same block one finds it a block no more.
+        PageState found = Interlocked.CompareExchange(ref frame->State, PageState.Taken, PageState.Block);
+        if (found != PageState.Block) return FindFault(page, order);
+        if (frame->Zone == PageFrame.NoZone) ThrowHelper.StopOnBadPage(page); // see PageLayer.CheckHot
+        Count(own, order, -1);
         if (order == 0)
         {
-            Count(own, order, -1);
             bool cold = frame->Cold;
             frame->Cold = false;
             PageLayer.GivePages(own, page, 1, cold);
             return PageFault.None;
         }
-        // Of two threads that free the same block one finds it a block no more.
-        if (Interlocked.CompareExchange(ref frame->State, PageState.Taken, PageState.Block) != PageState.Block) return FindFault(page, order);
-        Count(own, order, -1);
         PageLayer.GivePages(page, 1u << order);
         return PageFault.None;
     }

@@ -37,7 +37,10 @@ internal struct PageFrame
     /// <summary>Slabs: the <see cref="PageState.Slab"/> page's list in its cache (see <c>NodeSlabs</c>).</summary>
     [FieldOffset(10)] public byte List;
 
-    /// <summary>Taken blocks: index of the zone they came from (<see cref="Zone.IndexOf"/>), written when they were taken.</summary>
+    /// <summary>
+    /// Taken blocks: index of the zone they came from (<see cref="Zone.IndexOf"/>), written when they were taken;
+    /// <see cref="NoZone"/> once they have gone back to it.
+    /// </summary>
     [FieldOffset(11)] public byte Zone;
 
     /// <summary>Slabs: index of the cache.</summary>
@@ -63,6 +66,29 @@ internal struct PageFrame
 
     /// <summary>Slabs: system pages inside that have been given back, and what they have been charged with taken back. See <c>ObjectCache.PurgeHoles</c>.</summary>
     [FieldOffset(26)] public ushort PurgedPages;
+
+    /// <summary>
+    /// Pages in hot lists: the low half of the address of the thread's lists, which tells threads apart.
+    /// </summary>
+    [FieldOffset(28)] private uint _hotOwner;
+
+    /// <summary>The zone of a page that is in its zone.</summary>
+    internal const byte NoZone = byte.MaxValue;
+
+    /// <summary>Says that a page is in one of a thread's hot lists.</summary>
+    internal unsafe void SetHot(ThreadPages* owner)
+    {
+        Volatile.Write(ref _hotOwner, LowHalfOf(owner));
+        SetState(PageState.Hot);
+    }
+
+    /// <summary>
+    /// Whether a page is in one of a thread's hot lists, and, as far as the frame says, in no other's.
+    /// </summary>
+    internal unsafe bool IsHotOf(ThreadPages* owner) =>
+        GetState() == PageState.Hot && Volatile.Read(in _hotOwner) == LowHalfOf(owner);
+
+    private static unsafe uint LowHalfOf(ThreadPages* owner) => unchecked((uint)(nuint)owner);
 
     /// <summary>Reads the state of a page that may be somebody else's.</summary>
     internal PageState GetState() => (PageState)Volatile.Read(ref Unsafe.As<PageState, byte>(ref State));

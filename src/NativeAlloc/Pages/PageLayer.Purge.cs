@@ -50,7 +50,7 @@ internal static unsafe partial class PageLayer
         {
             Zone* zone = ZoneAt(index);
             zone->Lock.Acquire();
-            uint pages = zone->TakeUnneeded(out bool isQuiet);
+            uint pages = zone->ReadAndResetUnneeded(out bool isQuiet);
             zone->Lock.Release();
             if (isQuiet)
             {

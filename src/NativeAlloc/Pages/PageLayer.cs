@@ -26,9 +26,6 @@ internal static unsafe partial class PageLayer
     private static readonly nint s_zones;
     private static readonly int s_nodeCount;
 
-    /// <summary>1 while a thread empties others' hot lists: one at a time. By Interlocked.</summary>
-    private static int s_draining;
-
     static PageLayer()
     {
         _ = ResidentBudget.LimitBytes; // reads its settings now, not under a lock
@@ -63,9 +60,9 @@ internal static unsafe partial class PageLayer
     /// <summary>Sets a new thread block's part up, or looks again which node an adopted one's new owner is on.</summary>
     internal static void Initialize(ThreadPages* own)
     {
-        if (s_nodeCount <= 1 || !own->TryEnter()) return; // not now: at the next lookup
+        if (s_nodeCount <= 1 || !own->Claim.TryEnter()) return; // not now: at the next lookup
         MoveToNode(own, NodeTopology.Current.NodeOfCurrentThread());
-        own->Leave();
+        own->Claim.Leave();
     }
 
     // ── taking ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,7 +105,8 @@ internal static unsafe partial class PageLayer
     private static bool TryTakeHot(ThreadPages* own, in PageRequest request, out uint page)
     {
         page = PageFrame.None;
-        if (request.Count != 1 || request.Order != 0 || request.Kind != ZoneKind.Normal || request.Choice == MemoryChoice.FreshFirst || own == null || !own->TryUnparkAndEnter()) return false;
+        if (request.Count != 1 || request.Order != 0 || request.Kind != ZoneKind.Normal) return false;
+        if (request.Choice == MemoryChoice.FreshFirst || own == null || !own->Claim.TryUnparkAndEnter()) return false;
         HotPages* hot = own->List(request.Type);
         if (s_nodeCount > 1 && hot->Count == 0 && own->IsLookupDue()) MoveToNode(own, NodeTopology.Current.NodeOfCurrentThread());
         bool taken = (request.Node == PageRequest.LocalNode || request.Node == own->Node)
@@ -117,11 +115,11 @@ internal static unsafe partial class PageLayer
         if (taken)
         {
             PageFrame* frame = LinearRegion.Frames + page;
-            CheckHot(frame, page);
+            CheckHot(own, frame, page);
             own->CountHit();
             frame->SetState(request.State);
         }
-        own->Leave();
+        own->Claim.Leave();
         Decay.Note();
         return taken;
     }
@@ -250,13 +248,14 @@ internal static unsafe partial class PageLayer
     private static bool TryGiveHot(ThreadPages* own, uint page, bool cold)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        if ((ZoneKind)(frame->Zone % Pages.Zone.KindCount) != ZoneKind.Normal || !own->TryUnparkAndEnter()) return false;
+        if ((ZoneKind)(frame->Zone % Pages.Zone.KindCount) != ZoneKind.Normal) return false;
+        if (!own->Claim.TryUnparkAndEnter()) return false;
         HotPages* hot = frame->Zone == own->Zone ? own->List(frame->Type) : own->Foreign;
-        if (hot->IsFull) Drain(hot, HotPages.Batch);
-        frame->SetState(PageState.Hot);
+        if (hot->IsFull) Drain(own, hot, HotPages.Batch);
+        frame->SetHot(own);
         if (cold) hot->AddCold(page);
         else hot->Add(page);
-        own->Leave();
+        own->Claim.Leave();
         Decay.Note();
         return true;
     }
@@ -274,6 +273,7 @@ internal static unsafe partial class PageLayer
     {
         zone->Lock.Acquire();
         if (clean) zone->SetClean(page, count);
+        LinearRegion.Frames[page].Zone = PageFrame.NoZone;
         LinearRegion.Frames[page].State = PageState.Inner;
         zone->GiveRange(page, count);
         zone->Lock.Release();
@@ -340,9 +340,10 @@ internal static unsafe partial class PageLayer
     /// <summary>Gives all of a thread's hot pages back to their zones. The caller owns the block.</summary>
     internal static void Drain(ThreadPages* own)
     {
-        if (own == null || own->Count == 0 || !own->TryEnter()) return; // where another thread is at it, it is being done
+        // Where another thread has the claim, it is being done.
+        if (own == null || own->Count == 0 || !own->Claim.TryEnter()) return;
         DrainAll(own);
-        own->Leave();
+        own->Claim.Leave();
     }
 
     /// <summary>
@@ -359,36 +360,26 @@ internal static unsafe partial class PageLayer
 
     private static bool DrainThreads(bool onlyIdle, bool park)
     {
-        if (Interlocked.CompareExchange(ref s_draining, 1, 0) != 0) return false;
-        int count = ThreadRegistry.Count;
-        bool any = false, all = true;
-        for (int index = 0; index < count; index++)
+        if (!ClaimRound<ThreadPages, ProcessorSteps>.TryBegin(0, ThreadRegistry.Count, out var round)) return false;
+        for (int index = round.FirstIndex; index < round.EndIndex; index++)
         {
-            ThreadPages* pages = ThreadPages.Of(ThreadRegistry.At(index));
+            byte* block = ThreadRegistry.At(index);
+            ThreadPages* pages = ThreadPages.Of(block);
             bool wanted = pages->Count != 0 && (!onlyIdle || pages->IsUnusedSinceLastLook());
-            if (!wanted && (!park || pages->IsParked)) continue;
-            pages->Claim();
-            any = true;
+            if (wanted || (park && !pages->Claim.IsParked)) round.Claim(block);
         }
-        if (any) Interlocked.MemoryBarrierProcessWide();
-        for (int index = 0; index < count && any; index++)
-        {
-            ThreadPages* pages = ThreadPages.Of(ThreadRegistry.At(index));
-            if (!pages->IsClaimed) continue;
-            bool idle = !pages->IsInside;
-            if (idle) DrainAll(pages);
-            pages->EndClaim(park && idle);
-            all &= idle;
-        }
-        Volatile.Write(ref s_draining, 0);
+        bool all = round.Hold();
+        foreach (byte* block in round) DrainAll(ThreadPages.Of(block));
+        round.End(park);
         return all;
     }
 
     private static void DrainAll(ThreadPages* pages)
     {
-        for (int type = 0; type < Pageblock.TypeCount; type++) Drain(pages->List((MigrateType)type), HotPages.Capacity);
-        Drain(pages->Foreign, HotPages.Capacity);
-        if (pages->Hits != 0) ZoneAt(pages->Zone)->AddHits(pages->TakeHits());
+        for (int type = 0; type < Pageblock.TypeCount; type++)
+            Drain(pages, pages->List((MigrateType)type), HotPages.Capacity);
+        Drain(pages, pages->Foreign, HotPages.Capacity);
+        if (pages->Hits != 0) ZoneAt(pages->Zone)->AddHits(pages->ReadAndResetHits());
     }
 
     // A batch of pages that have memory behind them; none where only fresh ones are left: those are taken singly, as their first touch costs a thousand
@@ -400,7 +391,11 @@ internal static unsafe partial class PageLayer
         PageRequest request = new(0, 1) { State = PageState.Hot, Choice = MemoryChoice.UsedOnly, Type = type };
         Zone* zone = ZoneAt(own->Zone);
         zone->Lock.Acquire();
-        while (hot->Count < HotPages.Batch && zone->TryTake(request, out uint page)) hot->Add(page);
+        while (hot->Count < HotPages.Batch && zone->TryTake(request, out uint page))
+        {
+            LinearRegion.Frames[page].SetHot(own);
+            hot->Add(page);
+        }
         zone->Lock.Release();
         return hot->Count != 0;
     }
@@ -414,14 +409,15 @@ internal static unsafe partial class PageLayer
 
     // Gives the coldest pages back to the zones they are from, with one lock for all that follow each other from the same.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Drain(HotPages* hot, int count)
+    private static void Drain(ThreadPages* own, HotPages* hot, int count)
     {
         Zone* locked = null;
         for (; count != 0 && hot->TryTakeCold(out uint page); count--)
         {
             PageFrame* frame = LinearRegion.Frames + page;
-            CheckHot(frame, page);
+            CheckHot(own, frame, page);
             Zone* zone = ZoneAt(frame->Zone);
+            frame->Zone = PageFrame.NoZone;
             if (zone != locked)
             {
                 if (locked != null) locked->Lock.Release();
@@ -433,11 +429,17 @@ internal static unsafe partial class PageLayer
         if (locked != null) locked->Lock.Release();
     }
 
-    // Two threads that free the same page at the same moment are told apart by nothing; the page is then in two lists, and found here.
+    /// <summary>
+    /// Ends the process if a page that leaves a thread's hot list was freed twice at the same time. The fast paths find
+    /// the page in use and make it hot in two steps, as one atomic step would cost nearly as much as all others
+    /// together. So two threads can have it in their lists. The frame names one of them; the other finds out here. And
+    /// where the page has gone from one list to its zone while the other thread stood between its two steps, the frame
+    /// has no zone.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void CheckHot(PageFrame* frame, uint page)
+    internal static void CheckHot(ThreadPages* own, PageFrame* frame, uint page)
     {
-        if (frame->State != PageState.Hot) ThrowHelper.StopOnBadPage(page);
+        if (!frame->IsHotOf(own) || frame->Zone == PageFrame.NoZone) ThrowHelper.StopOnBadPage(page);
     }
 
     /// <summary>Pages in the hot lists of all threads. They go on meanwhile.</summary>

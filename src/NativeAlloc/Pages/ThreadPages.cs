@@ -10,23 +10,15 @@ namespace NativeAlloc.Pages;
 /// DMA and high pages have none, as taking one is a system call anyway.
 /// </summary>
 /// <remarks>
-/// Only the owner touches the lists, without a lock, between <see cref="TryEnter"/> and <see cref="Leave"/>. Another thread may empty them while the owner
-/// does something else: it sets <see cref="_claimed"/>, makes every processor pass a memory barrier, and looks whether the owner is inside. Either the owner
-/// had entered before the barrier, and is seen; or it enters after it, and sees the claim. That costs the owner two plain stores and a load.
+/// Only the owner touches the lists, without a lock, while it is inside its <see cref="Claim"/>. Another thread may
+/// claim them and empty them while the owner does something else. A list that was <b>parked</b> then has its owner come
+/// by a slow path before it is used again.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
-internal unsafe struct ThreadPages
+internal unsafe struct ThreadPages : IClaimedPart
 {
-    /// <summary>1 while the owner is using the lists. Written by the owner only.</summary>
-    private int _inside;
-
-    /// <summary>
-    /// <see cref="Claimed"/> while another thread may be using the lists, <see cref="Parked"/> when it has emptied them and wants the owner to come by a slow path next. Written under <see cref="PageLayer"/>'s
-    /// claim only, but for the owner's way from parked to 0, by Interlocked.
-    /// </summary>
-    private int _claimed;
-
-    private const int Claimed = 1, Parked = 2;
+    /// <summary>Who uses the lists.</summary>
+    public OwnerClaim Claim;
 
     /// <summary>Node of the normal zone that the pages of the lists are from. Owner only; read by any thread.</summary>
     private int _node;
@@ -60,43 +52,14 @@ internal unsafe struct ThreadPages
     /// </summary>
     internal const int VisitsPerNodeLookup = 64;
 
+    static OwnerClaim* IClaimedPart.ClaimOf(byte* block) => &Of(block)->Claim;
+
     /// <summary>The part of a thread's block; null for a thread without one.</summary>
     internal static ThreadPages* Of(void* block)
     {
         Debug.Assert(sizeof(ThreadPages) <= ThreadBlock.PagesBytes, "the page layer's part of a thread block is too small");
         return block == null ? null : (ThreadPages*)((byte*)block + ThreadBlock.PagesOffset);
     }
-
-    /// <summary>Begins a use of the lists by the owner; false while another thread empties them.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryEnter()
-    {
-        Volatile.Write(ref _inside, 1);
-        if (Volatile.Read(ref _claimed) == 0) return true;
-        Volatile.Write(ref _inside, 0);
-        return false;
-    }
-
-    /// <summary>Ends it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void Leave() => Volatile.Write(ref _inside, 0);
-
-    internal readonly bool IsInside => Volatile.Read(in _inside) != 0;
-
-    /// <summary>The same on a slow path: a list that is parked is the owner's again, who now does what the park was for.</summary>
-    internal bool TryUnparkAndEnter()
-    {
-        if (IsParked) Interlocked.CompareExchange(ref _claimed, 0, Parked);
-        return TryEnter();
-    }
-
-    internal void Claim() => Volatile.Write(ref _claimed, Claimed);
-
-    internal void EndClaim(bool park) => Volatile.Write(ref _claimed, park ? Parked : 0);
-
-    internal readonly bool IsClaimed => Volatile.Read(in _claimed) == Claimed;
-
-    internal readonly bool IsParked => Volatile.Read(in _claimed) == Parked;
 
     /// <summary>Whether the owner has neither taken nor given a page since this was asked last.</summary>
     internal bool IsUnusedSinceLastLook()
@@ -158,7 +121,7 @@ internal unsafe struct ThreadPages
 
     internal void CountHit() => Volatile.Write(ref _slowHits, _slowHits + 1);
 
-    internal long TakeHits()
+    internal long ReadAndResetHits()
     {
         long hits = Hits;
         Volatile.Write(ref _reportedHits, _reportedHits + hits);

@@ -26,7 +26,8 @@ internal unsafe partial struct Zone
             }
         }
         if (dirty != _dirtyFreePages) return $"the zone has {dirty} free pages with memory behind them and says {_dirtyFreePages}";
-        if (_leastDirtyFreePages > dirty) return $"the zone has {dirty} free pages with memory behind them and had at least {_leastDirtyFreePages}";
+        if (_dirtyFreeLowWater.Least > dirty)
+            return $"the zone has {dirty} dirty free pages and had at least {_dirtyFreeLowWater.Least}";
         return free == _freePages ? null : $"the zone has {free} free pages and says {_freePages}";
     }
 

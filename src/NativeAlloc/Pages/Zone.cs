@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.InteropServices;
+using NativeAlloc.Common;
 using NativeAlloc.Os;
 
 namespace NativeAlloc.Pages;
@@ -49,8 +50,8 @@ internal unsafe partial struct Zone
     /// <summary>Those of them that are in the free lists.</summary>
     private uint _dirtyFreePages;
 
-    /// <summary>The fewest of these there were since the decay last asked: so many nobody needed in between.</summary>
-    private uint _leastDirtyFreePages;
+    /// <summary>The fewest of these since <see cref="ReadAndResetUnneeded"/>.</summary>
+    private LowWater _dirtyFreeLowWater;
 
     /// <summary>Something was taken since then.</summary>
     private bool _wasTakenFrom;
@@ -268,17 +269,16 @@ internal unsafe partial struct Zone
     {
         uint left = _dirtyFreePages - pages;
         Volatile.Write(ref _dirtyFreePages, left);
-        if (left < _leastDirtyFreePages) _leastDirtyFreePages = left;
+        _dirtyFreeLowWater.Note(left);
     }
 
-    /// <summary>How many free pages with memory behind them nobody needed since the last call.</summary>
+    /// <summary>Free pages with memory behind them that there were all the time since the last call.</summary>
     /// <param name="isQuiet">Nothing at all was taken.</param>
-    internal uint TakeUnneeded(out bool isQuiet)
+    internal uint ReadAndResetUnneeded(out bool isQuiet)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
-        uint unneeded = _leastDirtyFreePages;
+        uint unneeded = (uint)_dirtyFreeLowWater.ReadAndReset(_dirtyFreePages);
         isQuiet = !_wasTakenFrom;
-        _leastDirtyFreePages = _dirtyFreePages;
         _wasTakenFrom = false;
         return unneeded;
     }

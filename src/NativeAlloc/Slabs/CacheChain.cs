@@ -49,10 +49,10 @@ internal static unsafe class CacheChain
     {
         int first = SlabLayer.FirstUserCache;
         while (first < SlabLayer.EndOfCaches && !IsDropped(first)) first++;
-        if (first == SlabLayer.EndOfCaches || !Recall.TryClaimAll(out int claimed)) return;
+        if (first == SlabLayer.EndOfCaches || !Recall.TryClaimAll(out ClaimRound<ThreadMagazines, ProcessorSteps> round)) return;
         for (int index = first; index < SlabLayer.EndOfCaches; index++)
             if (IsDropped(index)) Destroy(index);
-        Recall.EndClaims(claimed);
+        round.End();
     }
 
     /// <summary>
@@ -81,7 +81,8 @@ internal static unsafe class CacheChain
     {
         ObjectCache* cache = SlabLayer.CacheAt(index);
         cache->Close(); // whoever is putting objects back has put them back then
-        for (int i = 0; i < ThreadRegistry.Count; i++) Recall.Settle(cache, ThreadMagazines.Of(ThreadRegistry.At(i)), index);
+        for (int i = 0; i < ThreadRegistry.Count; i++)
+            RaisedFloors.Lower(cache, ThreadMagazines.Of(ThreadRegistry.At(i)), index);
         long live = SlabLayer.Count(index).Live;
         if (live != 0)
         {

@@ -60,7 +60,7 @@ internal readonly unsafe record struct CacheReport
         for (int i = 0; i < ObjectCache.NodeCount; i++)
         {
             CacheNode* node = cache->Node(i);
-            limit += node->Depot.Limit;
+            limit += node->Depot.Size.Limit;
             inDepot += cache->InDepot(node);
             hits += node->Depot.Hits;
             misses += node->Depot.Misses;

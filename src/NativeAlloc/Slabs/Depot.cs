@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using NativeAlloc.Common;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc.Slabs;
@@ -13,32 +14,14 @@ internal struct Depot
 {
     private DepotStack _full, _empty;
 
-    /// <summary>Full magazines that the depot keeps at present; beyond, objects go back to their slabs. Any thread; a lost update makes it a little too small or large.</summary>
-    private int _limit;
-
-    /// <summary>Exchanges since the limit last changed that the same thread made one after the other. Any thread, as the limit.</summary>
-    private int _calmExchanges;
-
-    /// <summary>Full magazines that it keeps because threads would fetch the same objects from the slabs again. Any thread, as the limit.</summary>
-    private int _kept;
-
-    /// <summary>Magazines that went to the slabs since the last came from there; or, below 0, that came since the last went. Any thread, as the limit.</summary>
-    private int _toSlabs;
-
-    /// <summary>The thread block that made the last exchange. Any thread, as the limit.</summary>
-    private nint _lastUser;
+    /// <summary>Decides how many full magazines the depot keeps.</summary>
+    public DepotSize Size;
 
     /// <summary>Objects in the full magazines, where these hold different numbers. By Interlocked.</summary>
     private long _objects;
 
     /// <summary>Threads that asked for a full magazine and got one, and that got none. By Interlocked.</summary>
     private long _hits, _misses;
-
-    // So many exchanges of one thread in a row halve the limit.
-    private const int CalmExchanges = 64;
-
-    // A program that goes up and down by more than this grows and shrinks; what it frees is of more use in the slabs.
-    internal const int MostKept = 4;
 
     internal readonly int FullCount => _full.Count;
 
@@ -52,16 +35,16 @@ internal struct Depot
 
     internal void CountObjects(int objects) => Interlocked.Add(ref _objects, objects);
 
-    internal readonly int Limit => Volatile.Read(in _limit);
-
-    internal readonly int Kept => Volatile.Read(in _kept);
-
     internal void PushFull(nint block) => _full.Push<NoPause>(block);
 
     internal void PushEmpty(nint block) => _empty.Push<NoPause>(block);
 
-    /// <summary>Full and empty magazines that nobody needed since the last call: so many were left at any time (Bonwick and Adams' working set).</summary>
-    internal (int Full, int Empty) TakeUnneeded() => (_full.TakeLeast(), _empty.TakeLeast());
+    /// <summary>
+    /// Full and empty magazines that were in the depot all the time since the last call (Bonwick and Adams' working
+    /// set).
+    /// </summary>
+    internal (int Full, int Empty) ReadAndResetUnneeded() =>
+        (_full.ReadAndResetLowWater(), _empty.ReadAndResetLowWater());
 
     /// <summary>A full magazine's block, or 0, for somebody who empties it: not counted as asked for.</summary>
     internal nint PopSurplus() => _full.Pop<NoPause>();
@@ -76,47 +59,6 @@ internal struct Depot
 
     /// <summary>An empty magazine's block, or 0.</summary>
     internal nint PopEmpty() => _empty.Pop<NoPause>();
-
-    /// <summary>
-    /// Notes who exchanges a magazine, or objects for the lack of one, and sets the limit by that. Magazines are kept for threads to pass on to each other,
-    /// so the limit doubles when another thread comes than before, and a thread that is alone with a cache soon finds little: what it frees goes
-    /// to the slabs, where it can become whole pages again.
-    /// </summary>
-    /// <returns>True if the exchange before was another thread's.</returns>
-    internal bool NoteExchange(nint thread, int largestLimit)
-    {
-        int limit = Volatile.Read(ref _limit);
-        nint lastUser = Volatile.Read(ref _lastUser);
-        if (lastUser != thread)
-        {
-            Volatile.Write(ref _lastUser, thread);
-            Volatile.Write(ref _calmExchanges, 0);
-            if (limit < largestLimit) Volatile.Write(ref _limit, Math.Min(largestLimit, limit * 2 + 1));
-            return lastUser != 0;
-        }
-        int calm = Volatile.Read(ref _calmExchanges) + 1;
-        if (calm >= CalmExchanges)
-        {
-            calm = 0;
-            Volatile.Write(ref _limit, limit / 2);
-        }
-        Volatile.Write(ref _calmExchanges, calm);
-        return false;
-    }
-
-    /// <summary>
-    /// Notes that a magazine's objects go to the slabs, or come from there. A thread that is alone with a cache, and uses a few magazines more and fewer in turn, would move the
-    /// same objects to and fro: then so many are kept here instead.
-    /// </summary>
-    internal void NoteSlabs(bool to)
-    {
-        int before = Volatile.Read(ref _toSlabs), step = to ? 1 : -1;
-        bool turns = before * step < 0;
-        int after = turns ? step : Math.Clamp(before + step, -MostKept - 1, MostKept + 1);
-        Volatile.Write(ref _toSlabs, after);
-        if (Math.Abs(after) > MostKept) Volatile.Write(ref _kept, 0);
-        else if (turns && Math.Abs(before) <= MostKept) Volatile.Write(ref _kept, Math.Min(MostKept, Volatile.Read(ref _kept) + Math.Abs(before)));
-    }
 
     /// <summary>What happens between the steps of an exchange: nothing, but in tests that try every order of the steps of two threads.</summary>
     internal interface IPause
@@ -149,8 +91,8 @@ internal struct DepotStack
     /// <summary>Blocks on the stack, or a few more or less while threads are at it.</summary>
     private int _count;
 
-    /// <summary>The fewest of them since <see cref="TakeLeast"/>. Any thread; a lost update makes it a little too large.</summary>
-    private int _least;
+    /// <summary>The fewest of them since <see cref="ReadAndResetLowWater"/>. Any thread.</summary>
+    private LowWater _lowWater;
 
     // The linear region has at most 2^44 bytes, which are 2^35 magazines of the smallest size; 28 bits are left for the tag.
     private const int NumberBits = 36;
@@ -158,12 +100,7 @@ internal struct DepotStack
 
     internal readonly int Count => Math.Max(0, Volatile.Read(in _count));
 
-    internal int TakeLeast()
-    {
-        int least = Math.Min(Volatile.Read(ref _least), Count);
-        Volatile.Write(ref _least, Count);
-        return Math.Max(0, least);
-    }
+    internal int ReadAndResetLowWater() => (int)_lowWater.ReadAndReset((ulong)Count);
 
     internal void Push<TPause>(nint block)
         where TPause : Depot.IPause
@@ -195,8 +132,7 @@ internal struct DepotStack
             TPause.BeforeStep();
             // What was read may be anything if the block is gone: then the head has changed, too.
             if (Interlocked.CompareExchange(ref _head, (head & ~NumberMask) | (below & NumberMask), head) != head) continue;
-            int left = Interlocked.Decrement(ref _count);
-            if (left < Volatile.Read(ref _least)) Volatile.Write(ref _least, left);
+            _lowWater.Note((ulong)Math.Max(0, Interlocked.Decrement(ref _count)));
             Volatile.Write(ref Magazine.Link(block), 0); // it may be the magazine's floor
             return block;
         }

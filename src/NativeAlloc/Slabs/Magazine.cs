@@ -57,13 +57,22 @@ internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacit
     /// <summary>The slot just above a magazine's floor. Where capacities differ it is looked for, down from the top: in the few slots of a class of large objects.</summary>
     internal nint BottomOf(nint top) => IsFixed ? EmptyTop(BlockOf(top)) : LowestOf(top);
 
-    /// <summary>The slot just above the first 0 below a top: also in a magazine whose floor was raised (see <see cref="Recall"/>).</summary>
+    /// <summary>
+    /// The slot just above the first 0 below a top: also in a magazine whose floor was raised (see <see
+    /// cref="RaisedFloors"/>).
+    /// </summary>
     internal nint LowestOf(nint top)
     {
         nint block = BlockOf(top), lowest = top;
         while (lowest > block + sizeof(long) && ((nint*)lowest)[-1] != 0) lowest -= sizeof(long);
         return lowest;
     }
+
+    /// <summary>
+    /// The object on top, or 0 in an empty magazine. Always read from memory: see <see cref="Recall"/>.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static nint Peek(nint top) => Volatile.Read(ref ((nint*)top)[-1]);
 
     /// <summary>Objects that can still be pushed.</summary>
     internal int RoomOf(nint top) => (int)((FullTop(BlockOf(top)) - top) / sizeof(long));

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using NativeAlloc.Common;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc.Slabs;
@@ -44,8 +45,8 @@ internal unsafe struct NodeSlabs
     /// <summary>System pages of all slabs that have been given back. As <see cref="FreeObjects"/>.</summary>
     private ulong _purgedPages;
 
-    /// <summary>The fewest free objects since <see cref="TakeUnneededObjects"/>.</summary>
-    private ulong _leastFreeObjects;
+    /// <summary>The fewest free objects since <see cref="ReadAndResetUnneededObjects"/>.</summary>
+    private LowWater _freeObjectsLowWater;
 
     /// <summary><see cref="FreeObjects"/>, as an estimate without the lock.</summary>
     internal readonly ulong FreeObjectsHint => Volatile.Read(in FreeObjects);
@@ -54,8 +55,8 @@ internal unsafe struct NodeSlabs
 
     private uint _peakSlabCount;
 
-    /// <summary>The fewest free slabs since <see cref="TakeUnneeded"/>.</summary>
-    private uint _leastFree;
+    /// <summary>The fewest free slabs since <see cref="ReadAndResetUnneededSlabs"/>.</summary>
+    private LowWater _freeSlabsLowWater;
 
     internal void Initialize()
     {
@@ -92,27 +93,17 @@ internal unsafe struct NodeSlabs
         return PageFrame.None;
     }
 
-    /// <summary>Free slabs that nobody needed since the last call: so many there were at any time.</summary>
-    internal uint TakeUnneeded()
-    {
-        uint unneeded = Math.Min(_leastFree, Count(Free));
-        _leastFree = Count(Free);
-        return unneeded;
-    }
+    /// <summary>Free slabs that there were all the time since the last call.</summary>
+    internal uint ReadAndResetUnneededSlabs() => (uint)_freeSlabsLowWater.ReadAndReset(Count(Free));
 
-    /// <summary>Free objects that nobody needed since the last call: so many there were at any time, beside those in hollow slabs.</summary>
-    internal ulong TakeUnneededObjects()
-    {
-        ulong unneeded = Math.Min(_leastFreeObjects, FreeObjects);
-        _leastFreeObjects = FreeObjects;
-        return unneeded;
-    }
+    /// <summary>Free objects that there were all the time since the last call, beside those in hollow slabs.</summary>
+    internal ulong ReadAndResetUnneededObjects() => _freeObjectsLowWater.ReadAndReset(FreeObjects);
 
     /// <summary>Objects have been taken, or their slab has.</summary>
     internal void RemoveFreeObjects(ulong count)
     {
         Volatile.Write(ref FreeObjects, FreeObjects - count);
-        if (FreeObjects < _leastFreeObjects) _leastFreeObjects = FreeObjects;
+        _freeObjectsLowWater.Note(FreeObjects);
     }
 
     internal void AddFreeObjects(ulong count) => Volatile.Write(ref FreeObjects, FreeObjects + count);
@@ -171,7 +162,7 @@ internal unsafe struct NodeSlabs
     private void Unlink(PageFrame* frames, uint slab)
     {
         _lists[frames[slab].List].Remove(frames, slab);
-        _leastFree = Math.Min(_leastFree, Count(Free));
+        _freeSlabsLowWater.Note(Count(Free));
     }
 
     private void Link(PageFrame* frames, uint slab, int list)

@@ -66,11 +66,6 @@ internal unsafe partial struct ObjectCache
     // while offset × ObjectBytes < 2^44: slabs have less than 2^20 bytes and objects at most 2^19.
     private const int ReciprocalShift = 44;
 
-    // What a thread that is alone with a cache leaves in the depot, and takes out of slabs for it, at one time: at most so many magazines, and no more than this part of
-    // the cache. It saves three of four visits to the slabs, and costs small heaps nothing.
-    internal const int LargestBulk = 3;
-    private const int BulkShift = 4;
-
     // So many threads may have magazines of the largest capacity: 64 threads with two of 128 KiB each for 40 classes kept 200 MiB from each other, and with as much in all as 8 threads have, 100.
     private const int FewThreads = 8;
 
@@ -139,7 +134,7 @@ internal unsafe partial struct ObjectCache
     /// from each other in all.
     /// </summary>
     internal readonly int CapacityNow(CacheNode* node) =>
-        node->Depot.Limit <= 1 ? Magazine.Capacity : ContendedCapacity(Magazine, ThreadRegistry.Count); // 1 is what the first thread leaves
+        node->Depot.Size.IsContended ? ContendedCapacity(Magazine, ThreadRegistry.Count) : Magazine.Capacity;
 
     internal static int ContendedCapacity(Magazine magazine, int threads) => Math.Max(magazine.Capacity, magazine.LargestCapacity * FewThreads / Math.Max(FewThreads, threads));
 
@@ -147,10 +142,12 @@ internal unsafe partial struct ObjectCache
     internal readonly long InDepot(CacheNode* node) => Magazine.IsFixed ? (long)node->Depot.FullCount * Magazine.Capacity : node->Depot.Objects;
 
     /// <summary>Magazines that are worth moving at one time.</summary>
-    internal readonly int BulkOf(CacheNode* node) => (int)Math.Min(LargestBulk, node->Slabs.SlabCount * ObjectsPerSlab / ((uint)Magazine.Capacity << BulkShift));
+    internal readonly int BulkOf(CacheNode* node) =>
+        DepotSize.BulkOf((ulong)node->Slabs.SlabCount * ObjectsPerSlab, Magazine.Capacity);
 
     /// <summary>Whether a node's depot has room for a full magazine.</summary>
-    internal readonly bool DepotHasRoom(CacheNode* node) => node->Depot.FullCount < Math.Max(Math.Max(node->Depot.Limit, node->Depot.Kept), BulkOf(node));
+    internal readonly bool DepotHasRoom(CacheNode* node) =>
+        node->Depot.FullCount < node->Depot.Size.FullToKeep(BulkOf(node));
 
     /// <summary>
     /// Has objects freed to the return side from now on: of new slabs, and of all there are. Either byte is right for a page at any time, so nobody needs to be kept out, and a slab that is
@@ -172,8 +169,9 @@ internal unsafe partial struct ObjectCache
         }
     }
 
-    /// <summary>See <see cref="Depot.NoteExchange"/>.</summary>
-    internal readonly bool NoteExchange(CacheNode* node, void* thread) => node->Depot.NoteExchange((nint)thread, _largestDepot);
+    /// <summary>See <see cref="DepotSize.NoteExchange"/>.</summary>
+    internal readonly bool NoteExchange(CacheNode* node, void* thread) =>
+        node->Depot.Size.NoteExchange((nint)thread, _largestDepot);
 
     /// <summary>First page of the slab that a page belongs to.</summary>
     internal readonly uint SlabOf(uint page) => page & ~((1u << SlabOrder) - 1);

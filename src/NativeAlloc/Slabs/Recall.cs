@@ -1,105 +1,92 @@
-using System.Diagnostics;
 using NativeAlloc.Pages;
 using NativeAlloc.Threads;
 
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// Gets objects back out of the magazines of threads that are alive and do nothing for it: all of what such a thread keeps of a class, but the object on top of its loaded magazine. The fast paths
-/// know nothing of it.
+/// Gets objects back out of the magazines of threads that are alive and do nothing for it: all of what such a thread
+/// keeps of a class, but the object on top of its loaded magazine. The fast paths know nothing of it.
 /// </summary>
 /// <remarks>
-/// <para><b>The problem.</b> On its fast paths the owner pops (read the top; read the slot below; write the top) and pushes (read the top; write the slot there; write the top) without looking at anything
-/// else, and may be held up between any two of these steps, for any time. So nobody else can take a magazine away, or move its top.</para>
-/// <para><b>Claim.</b> The owner's slow paths announce themselves by a store and then look for a claim; one who claims stores that, makes every processor pass a barrier, and looks who is inside.
-/// Of two such, one sees the other. From then on, and until the claim ends, the owner moves its loaded tops one by one on the fast paths and does nothing else with its magazines; its previous magazines
-/// are free for the taking.</para>
-/// <para><b>Ask.</b> A pop that reads 0 below the top leaves the fast path. So, with the top at T, the slot at T-2 is exchanged for 0, which gives s. A pop at T-1 that reads the slot
-/// after that does not get s, and the owner cannot come to what is further down.</para>
-/// <para><b>Look.</b> Whether a pop had read s before is not to be seen in the slot. All processors pass a barrier, which cuts the owner's steps in two: what it did before the cut can be seen by everybody,
-/// and what it does after the cut sees the 0. Now the top is read, t. What an owner that popped s before the cut is doing at the cut shows in t: it is still about to write
-/// the top, which is T-1; or it has written T-2 and lies below, or has come back, and then it has pushed something into the slot. And if s is the object of a push that was about to write the
-/// top, that is T-2. So:</para>
-/// <list type="bullet">
-/// <item>t ≥ T: nobody can be between reading s and writing the top any more. A second barrier, as not all machines let others see the owner's stores in their order; then, if the slot
-/// is still 0, s was not popped (after a pop only a push into the slot leads back up, and it would have come before t was read) and will not be: s and all that is further down belong to nobody but the one
-/// who asked. If the slot is not 0, s was popped, or was above the top already when it was exchanged: there is nothing to take, and nothing was taken.</item>
-/// <item>t &lt; T-2: s was popped, or was above the top already, as before. An owner that had just pushed s could not have come down here through the 0.</item>
-/// <item>t = T-1 or T-2: nobody can say. s is kept in the thread's block, and looked at again in a later round, or settled by the owner.</item>
-/// </list>
-/// <para><b>Take.</b> What lies below the slot goes back to the slabs, and the 0 stays as the magazine's raised floor. The owner is left with what is above: one object, if it did not move.</para>
-/// <para><b>Settle.</b> On its next slow path, before anything else, the owner puts an s that was left in doubt back if its slot is below the top and 0: it is not in the middle of a fast path there, and a
-/// pop of s would have brought the top down to the slot, from where only a push leads up, which would have filled it. Then it moves what is above a raised floor down to where the magazine's bottom is. Nothing
-/// else on the slow paths ever sees such a magazine. A thread that adopts the block does the same; whoever takes a cache down does it for all threads, as nobody is on a fast path of that cache then.</para>
-/// <para><b>What can stay</b> with an idle thread: one object of a class, two of classes with a return side, with the blocks of these magazines; and up to four magazines that it was using when they were asked
-/// for, if it fell idle that very moment.</para>
-/// <para>What was weighed instead stands in docs/design/threads.md.</para>
+/// <para><b>The problem.</b> On its fast paths the owner pops (reads the top, reads the slot below, writes the top) and
+/// pushes (reads the top, writes the slot there, writes the top). It looks at nothing else, and may be held up between
+/// any two of these steps, for any time. So no other thread can take a magazine away, or move its top.</para>
+/// <para><b>Claim.</b> The recalling thread claims the owner's magazines (<see cref="OwnerClaim"/>). From then on, and
+/// until the claim ends, the owner moves its loaded tops one by one on the fast paths and does nothing else with its
+/// magazines. The recalling thread takes its previous magazines.</para>
+/// <para><b>Ask.</b> A pop that reads 0 below the top leaves the fast path. So, with the top at T, the recalling thread
+/// exchanges the slot of the second object from the top, at T-2, for 0, and has that object: s. From here on the owner
+/// cannot pop what lies further down, unless it had read s before.</para>
+/// <para><b>Look.</b> All processors pass a barrier, which cuts the owner's steps in two: what it wrote before the cut
+/// can be seen by all threads, and what it reads after the cut is the 0. Then the recalling thread reads the top:
+/// t.</para>
+/// <para><b>Take, if t ≥ T.</b> At the cut the owner was not between reading s and writing the top: then the top is at
+/// T-1, and to come to T from there the owner passes T-2 and fills the slot. A second barrier makes what the owner
+/// stored before that top visible, as not all processors show stores in their order. If the slot is still 0 after that,
+/// s was not popped: after a pop only a push into the slot leads back up. And s will not be popped: a pop reads the 0.
+/// So s and all that lies further down belong to the recalling thread, which puts them into their slabs. The 0 stays as
+/// the magazine's <b>raised floor</b>, until the owner comes by a slow path (<see cref="RaisedFloors"/>). If the slot
+/// is not 0, the owner has filled it again; there is nothing to take.</para>
+/// <para><b>Put back, if t is below T.</b> The owner uses the magazine, and the recalling thread cannot tell whether it
+/// has popped s. It exchanges the slot back from 0 to s, in one step. If s was not popped, the slot holds 0 until then,
+/// and s is where it was. If s was popped, or the slot was above the top already, then the slot is above the top now,
+/// or the owner is about to write a top below it, or the owner has filled it again. Above the top a slot may hold
+/// anything: a push fills it before the top passes it, and a store of the owner that comes later replaces s. Where the
+/// owner has filled it again the exchange finds no 0 and changes nothing.</para>
+/// <para><b>Reads and writes.</b> All this asks that each pop reads its slot from memory, and that each operation
+/// writes the top: two operations in a row, inlined into one method, must not hand an object or a top on in a register.
+/// The pops therefore read the slot by Volatile (<see cref="Magazine.Peek"/>), which costs no instruction, and a test
+/// reads the listing of such a method for the loads and the stores.</para>
+/// <para><b>What can stay</b> with an idle thread: one object of a class, two of classes with a return side, with the
+/// blocks of these magazines. What was weighed instead stands in docs/design/threads.md.</para>
 /// </remarks>
 internal static unsafe class Recall
 {
-    /// <summary>1 while a thread is at it. By Interlocked.</summary>
-    private static int s_running;
-
     /// <summary>Recalls the objects of all threads that have not used them since the last time.</summary>
-    /// <param name="all">Also those that were in use lately; and if another thread is at it this one waits, and does not leave it to that.</param>
-    /// <returns>True if objects are left that another call may get: they were in use lately, or their owner is using them now.</returns>
-    internal static bool Run(bool all)
+    /// <param name="all">Also those that were in use lately; and while another thread is at it, this one waits.</param>
+    /// <returns>
+    /// True if objects are left that another call may get: they were in use lately, or their owner is using them now.
+    /// </returns>
+    internal static bool Run(bool all) => Run<ProcessorSteps>(0, ThreadRegistry.Count, all);
+
+    /// <summary>
+    /// Does the same for the blocks from one index to before another, with steps as a test wants them.
+    /// </summary>
+    internal static bool Run<TSteps>(int first, int end, bool all)
+        where TSteps : struct, IClaimSteps
     {
-        while (Interlocked.CompareExchange(ref s_running, 1, 0) != 0)
+        ClaimRound<ThreadMagazines, TSteps> round;
+        while (!ClaimRound<ThreadMagazines, TSteps>.TryBegin(first, end, out round))
         {
             if (!all) return true;
             Thread.Yield();
         }
-        int count = ThreadRegistry.Count;
         SideSet sides = default;
-        bool anyWanted = false, anyLeft = false;
-        for (int i = 0; i < count; i++)
+        bool anyLeft = false;
+        for (int i = round.FirstIndex; i < round.EndIndex; i++)
         {
-            if (!Choose(At(i), all, ref sides, ref anyLeft)) continue;
-            At(i)->SetClaimed(true);
-            anyWanted = true;
+            byte* block = ThreadRegistry.At(i);
+            if (Choose(ThreadMagazines.Of(block), all, ref sides, ref anyLeft)) round.Claim(block);
         }
-        if (anyWanted)
-        {
-            Interlocked.MemoryBarrierProcessWide();
-            for (int i = 0; i < count; i++)
-            {
-                if (!At(i)->IsClaimed || !At(i)->IsInside) continue;
-                At(i)->SetClaimed(false);
-                anyLeft = true;
-            }
-            for (int side = sides.Next(1); side >= 0; side = sides.Next(side + 1)) RecallFrom(side, count);
-            for (int i = 0; i < count; i++) At(i)->SetClaimed(false);
-        }
-        Volatile.Write(ref s_running, 0);
+        if (!round.Hold()) anyLeft = true;
+        for (int side = sides.Next(1); side >= 0; side = sides.Next(side + 1))
+            if (!TryRecallFrom(round, side)) anyLeft = true;
+        round.End();
         return anyLeft;
     }
 
     /// <summary>
-    /// Keeps all threads from moving magazines, until <see cref="EndClaims"/>: on slow paths they go around them meanwhile. False,
-    /// and nothing done, where a thread is on a slow path, or objects are being recalled.
+    /// Begins a round that keeps all threads from moving magazines: on slow paths they go around their magazines until
+    /// the round ends. False, and nothing done, where a thread is on a slow path, or objects are being recalled.
     /// </summary>
-    internal static bool TryClaimAll(out int count)
+    internal static bool TryClaimAll(out ClaimRound<ThreadMagazines, ProcessorSteps> round)
     {
-        count = 0;
-        if (Interlocked.Exchange(ref s_running, 1) != 0) return false;
-        count = ThreadRegistry.Count;
-        for (int i = 0; i < count; i++) At(i)->SetClaimed(true);
-        Interlocked.MemoryBarrierProcessWide();
-        bool anyInside = false;
-        for (int i = 0; i < count; i++) anyInside |= At(i)->IsInside;
-        if (anyInside) EndClaims(count);
-        return !anyInside;
+        if (!ClaimRound<ThreadMagazines, ProcessorSteps>.TryBegin(0, ThreadRegistry.Count, out round)) return false;
+        for (int i = round.FirstIndex; i < round.EndIndex; i++) round.Claim(ThreadRegistry.At(i));
+        if (round.Hold()) return true;
+        round.End();
+        return false;
     }
-
-    /// <summary>Ends the claims on so many blocks.</summary>
-    internal static void EndClaims(int count)
-    {
-        for (int i = 0; i < count; i++) At(i)->SetClaimed(false);
-        Volatile.Write(ref s_running, 0);
-    }
-
-    private static ThreadMagazines* At(int thread) => ThreadMagazines.Of(ThreadRegistry.At(thread));
 
     // Which magazines of a thread to recall objects from. The thread goes on meanwhile, so it is an estimate.
     private static bool Choose(ThreadMagazines* magazines, bool all, ref SideSet sides, ref bool anyLeft)
@@ -110,7 +97,8 @@ internal static unsafe class Recall
         {
             nint top = magazines->Loaded(side);
             bool isIdle = magazines->NoteTop(side, top);
-            if (!MayGive(magazines, side, top)) continue;
+            bool hasPrevious = side < SlabLayer.EndOfCaches && IsMagazine(magazines->Previous(side));
+            if (!hasPrevious && !HasTwo(top)) continue;
             if (!isIdle && !all)
             {
                 anyLeft = true;
@@ -123,152 +111,76 @@ internal static unsafe class Recall
         return any;
     }
 
-    private static bool MayGive(ThreadMagazines* magazines, int side, nint top)
-    {
-        if (side < SlabLayer.EndOfCaches && IsMagazine(magazines->Previous(side))) return true;
-        if (!IsMagazine(top)) return false;
-        RecalledObject* recalled = magazines->IsDisturbed ? magazines->Recalled.Find(side) : null;
-        return recalled == null ? HasTwo(top) : !IsInDoubt(recalled->Slot, top);
-    }
-
-    private static void RecallFrom(int side, int count)
+    // False where objects are left as their owner is using them.
+    private static bool TryRecallFrom<TSteps>(in ClaimRound<ThreadMagazines, TSteps> round, int side)
+        where TSteps : struct, IClaimSteps
     {
         int index = SlabLayer.IndexOfClass(side);
         ObjectCache* cache = SlabLayer.CacheAt(index);
-        if (!cache->TryEnter()) return;
-        bool asked = false;
-        for (int i = 0; i < count; i++)
+        if (!cache->TryEnter()) return true; // it is being taken down, with all that threads keep of it
+        bool anyAsked = false, all = true;
+        foreach (byte* block in round)
         {
-            if (Wanted(i) is var magazines && magazines == null) continue;
+            ThreadMagazines* magazines = ThreadMagazines.Of(block);
+            magazines->Asked = default;
+            if (!magazines->Wanted.Contains(side)) continue;
             if (side == index) SlabLayer.Empty(cache, null, magazines->TakePrevious(index));
-            asked |= Ask(magazines, side, magazines->Loaded(side));
+            anyAsked |= TryAsk<TSteps>(magazines, side);
         }
-        if (asked)
+        if (anyAsked)
         {
-            Interlocked.MemoryBarrierProcessWide();
-            for (int i = 0; i < count; i++)
-                if (Wanted(i) is var magazines && magazines != null) Look(magazines, side);
-            Interlocked.MemoryBarrierProcessWide();
-            for (int i = 0; i < count; i++)
-                if (Wanted(i) is var magazines && magazines != null) Take(cache, magazines, side);
+            TSteps.PassBarrier();
+            foreach (byte* block in round) Look<TSteps>(ThreadMagazines.Of(block), side);
+            TSteps.PassBarrier();
+            foreach (byte* block in round) all &= TryTakeOrPutBack<TSteps>(cache, ThreadMagazines.Of(block), side);
         }
         cache->Leave();
-
-        ThreadMagazines* Wanted(int thread)
-        {
-            ThreadMagazines* magazines = At(thread);
-            return magazines->IsClaimed && magazines->Wanted.Contains(side) ? magazines : null;
-        }
-    }
-
-    // ── the steps for one magazine ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// <summary>Takes the object below the top one out. True if there was one, or one of an earlier round is still in doubt: go on with a barrier and <see cref="Look"/>.</summary>
-    internal static bool Ask(ThreadMagazines* magazines, int side, nint top)
-    {
-        if (magazines->Recalled.Find(side) != null) return true;
-        if (!IsMagazine(top) || !HasTwo(top)) return false;
-        RecalledObject* recalled = magazines->Recalled.FindPlace();
-        if (recalled == null) return false;
-        nint slot = top - 2 * sizeof(nint);
-        recalled->Object = Interlocked.Exchange(ref *(nint*)slot, 0);
-        recalled->Side = side;
-        recalled->WasBelow = 0;
-        recalled->Slot = slot;
-        return true;
-    }
-
-    /// <summary>Looks where the top is; what was asked for is forgotten where it had been given out. Go on with a barrier and <see cref="Take"/>.</summary>
-    internal static void Look(ThreadMagazines* magazines, int side)
-    {
-        RecalledObject* recalled = magazines->Recalled.Find(side);
-        if (recalled == null) return;
-        nint top = magazines->Loaded(side);
-        if (IsInDoubt(recalled->Slot, top)) return;
-        if (top > recalled->Slot) recalled->WasBelow = 1;
-        else recalled->Slot = 0;
-    }
-
-    /// <summary>Puts what nobody else can reach into its slabs.</summary>
-    internal static void Take(ObjectCache* cache, ThreadMagazines* magazines, int side)
-    {
-        RecalledObject* recalled = magazines->Recalled.Find(side);
-        if (recalled == null) return;
-        magazines->SetDisturbed();
-        if (recalled->WasBelow == 0) return;
-        nint slot = recalled->Slot, pointer = recalled->Object;
-        recalled->Slot = 0;
-        if (Volatile.Read(ref *(nint*)slot) != 0) return; // filled again
-        magazines->Raised.Add(side);
-        nint lowest = cache->Magazine.LowestOf(slot);
-        SlabReturn batch = new(cache, PageFrame.None);
-        batch.Put(&pointer, 1);
-        batch.Put((nint*)lowest, (int)((slot - lowest) / sizeof(nint)));
-        cache->GiveSlabs(null, batch.End());
-    }
-
-    // ── afterwards ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// <summary>Makes all of the calling thread's magazines whole again. False where a cache cannot be visited: somebody takes it down, who does that for all threads.</summary>
-    internal static bool TrySettle(ThreadMagazines* magazines)
-    {
-        SideSet sides = magazines->Raised;
-        magazines->Recalled.AddTo(ref sides);
-        bool all = true;
-        for (int side = sides.Next(1); side >= 0; side = sides.Next(side + 1))
-        {
-            ObjectCache* cache = SlabLayer.CacheAt(SlabLayer.IndexOfClass(side));
-            if (!cache->TryEnter())
-            {
-                all = false;
-                continue;
-            }
-            Settle(cache, magazines, side);
-            cache->Leave();
-        }
         return all;
     }
 
-    /// <summary>Makes one magazine whole again: puts an object in doubt back where it belongs to the magazine, and lowers its floor.</summary>
-    internal static void Settle(ObjectCache* cache, ThreadMagazines* magazines, int side)
+    private static bool TryAsk<TSteps>(ThreadMagazines* magazines, int side)
+        where TSteps : struct, IClaimSteps
     {
-        nint top = magazines->Loaded(side);
-        RecalledObject* recalled = magazines->Recalled.Find(side);
-        if (recalled != null)
+        TSteps.BeforeStep();
+        nint top = magazines->Loaded(side), slot = top - 2 * sizeof(nint);
+        if (!HasTwo(top)) return false;
+        TSteps.BeforeStep();
+        magazines->Asked = new AskedObject { Slot = slot, Object = Interlocked.Exchange(ref *(nint*)slot, 0) };
+        return true;
+    }
+
+    private static void Look<TSteps>(ThreadMagazines* magazines, int side)
+        where TSteps : struct, IClaimSteps
+    {
+        if (magazines->Asked.Slot == 0) return;
+        TSteps.BeforeStep();
+        magazines->Asked.IsBelowTop = magazines->Loaded(side) > magazines->Asked.Slot + sizeof(nint);
+    }
+
+    // False where the owner is using the magazine.
+    private static bool TryTakeOrPutBack<TSteps>(ObjectCache* cache, ThreadMagazines* magazines, int side)
+        where TSteps : struct, IClaimSteps
+    {
+        AskedObject asked = magazines->Asked;
+        if (asked.Slot == 0) return true;
+        TSteps.BeforeStep();
+        if (!asked.IsBelowTop)
         {
-            Debug.Assert(cache->Magazine.BlockOf(top) == cache->Magazine.BlockOf(recalled->Slot), "the magazine is the same that was asked");
-            nint* slot = (nint*)recalled->Slot;
-            if ((nint)slot < top && *slot == 0) *slot = recalled->Object;
-            recalled->Slot = 0;
+            Interlocked.CompareExchange(ref *(nint*)asked.Slot, asked.Object, 0);
+            return false;
         }
-        if (!magazines->Raised.Contains(side)) return;
-        magazines->SetLoaded(side, LowerFloor(cache->Magazine, top));
-        magazines->Raised.Remove(side);
-    }
-
-    // Moves a magazine's objects down to where its bottom is, and returns the top.
-    private static nint LowerFloor(Magazine magazine, nint top)
-    {
-        nint lowest = magazine.LowestOf(top), block = magazine.BlockOf(top);
-        int count = (int)((top - lowest) / sizeof(nint));
-        nint bottom = magazine.FullTop(block) - (count <= magazine.Capacity ? magazine.Capacity : magazine.LargestCapacity) * sizeof(nint);
-        new Span<nint>((nint*)lowest, count).CopyTo(new Span<nint>((nint*)bottom, count));
-        ((nint*)bottom)[-1] = 0; // last, as an object may have been there
-        return bottom + count * sizeof(nint);
-    }
-
-    /// <summary>Objects of a magazine that may have a raised floor, or one in doubt.</summary>
-    internal static int Count(Magazine magazine, ThreadMagazines* magazines, int side, nint top)
-    {
-        nint lowest = magazine.LowestOf(top), floor = lowest - sizeof(nint);
-        RecalledObject* recalled = magazines->Recalled.Find(side);
-        if (recalled != null && recalled->Slot == floor) lowest = magazine.LowestOf(floor); // what is in doubt belongs to the magazine, and so does what is below
-        return (int)((top - lowest) / sizeof(nint));
+        if (Volatile.Read(ref *(nint*)asked.Slot) != 0) return false; // filled again
+        magazines->Raised.Add(side);
+        nint lowest = cache->Magazine.LowestOf(asked.Slot);
+        SlabReturn batch = new(cache, PageFrame.None);
+        batch.Put(&asked.Object, 1);
+        batch.Put((nint*)lowest, (int)((asked.Slot - lowest) / sizeof(nint)));
+        cache->GiveSlabs(null, batch.End());
+        return true;
     }
 
     private static bool IsMagazine(nint top) => top != 0 && top != SlabLayer.NoMagazine; // 0: a block that is being set up
 
-    private static bool HasTwo(nint top) => ((nint*)top)[-1] != 0 && ((nint*)top)[-2] != 0;
-
-    private static bool IsInDoubt(nint slot, nint top) => top == slot || top == slot + sizeof(nint);
+    private static bool HasTwo(nint top) =>
+        IsMagazine(top) && Magazine.Peek(top) != 0 && Magazine.Peek(top - sizeof(nint)) != 0;
 }

@@ -16,6 +16,8 @@ internal struct SideSet
 
     internal readonly bool Contains(int side) => (Volatile.Read(in this[side / WordBits]) >> side & 1) != 0;
 
+    internal readonly bool IsEmpty => Next(0) < 0;
+
     internal void Add(int side) => Interlocked.Or(ref this[side / WordBits], 1UL << side);
 
     internal void Remove(int side) => Interlocked.And(ref this[side / WordBits], ~(1UL << side));

@@ -47,7 +47,7 @@ internal static unsafe partial class SlabLayer
     private static int CountLoaded(ObjectCache* cache, ThreadMagazines* magazines, int side)
     {
         nint top = magazines->Loaded(side);
-        return magazines->IsDisturbed && top != 0 && top != s_noMagazine ? Recall.Count(cache->Magazine, magazines, side, top) : CountIn(cache, top);
+        return magazines->Raised.Contains(side) ? RaisedFloors.Count(cache->Magazine, top) : CountIn(cache, top);
     }
 
     // A block that is being set up has tops of 0.

@@ -61,7 +61,7 @@ internal static unsafe partial class SlabLayer
 
     private const int SmallestMagazine = 2;
 
-    private const int LargestBulk = ObjectCache.LargestBulk, MostSlabsAtOnce = 4;
+    private const int LargestBulk = DepotSize.LargestBulk, MostSlabsAtOnce = 4;
 
     private static readonly byte[] s_tables; // keeps what the next three point into
     private static readonly nint s_noMagazine;
@@ -131,10 +131,10 @@ internal static unsafe partial class SlabLayer
         if (block == null || cache->Magazine.Capacity == 0) return cache->AllocDirect(own);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         CacheNode* node = cache->NodeOf(own);
-        while (magazines->TryEnter())
+        while (RaisedFloors.TryEnter(magazines))
         {
             void* pointer = AllocInside(cache, node, block, out int slabs);
-            magazines->Leave();
+            magazines->Claim.Leave();
             if (pointer != null) return pointer;
             // After growing everything is looked at anew: a constructor is user code, and may have used this very cache.
             if (slabs == 0 || !TryGrow(cache, ref node, block, slabs)) break;
@@ -173,7 +173,7 @@ internal static unsafe partial class SlabLayer
                 magazines->SetLoaded(index, loaded);
             }
             int room = cache->Magazine.RoomOf(loaded), wanted = magazines->NextRefill(index, room);
-            if (wanted == room) node->Depot.NoteSlabs(to: false);
+            if (wanted == room) node->Depot.Size.NoteSlabs(to: false);
             int taken = Refill(cache, node, own, loaded, wanted, isWhole: wanted == room);
             Volatile.Write(ref magazines->SlabExchanges, magazines->SlabExchanges + 1);
             if (taken != 0) return Pop(magazines, index, loaded + taken * sizeof(nint));
@@ -251,13 +251,13 @@ internal static unsafe partial class SlabLayer
         ObjectCache* cache = CacheAt(index);
         ThreadPages* own = ThreadPages.Of(block);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
-        if (block == null || cache->Magazine.Capacity == 0 || !magazines->TryEnter())
+        if (block == null || cache->Magazine.Capacity == 0 || !RaisedFloors.TryEnter(magazines))
         {
             cache->FreeAsVisitor(own, pointer);
             return;
         }
         FreeInside(cache, block, side, pointer);
-        magazines->Leave();
+        magazines->Claim.Leave();
     }
 
     private static void FreeInside(ObjectCache* cache, void* block, int side, void* pointer)
@@ -300,7 +300,7 @@ internal static unsafe partial class SlabLayer
             }
             else
             {
-                node->Depot.NoteSlabs(to: true);
+                node->Depot.Size.NoteSlabs(to: true);
                 empty = Drain(cache, node, own, full);
                 Volatile.Write(ref magazines->SlabExchanges, magazines->SlabExchanges + 1);
             }
@@ -365,7 +365,7 @@ internal static unsafe partial class SlabLayer
     {
         ThreadPages* own = ThreadPages.Of(block);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
-        if (!magazines->TryEnter()) return; // somebody is doing the same already
+        if (!RaisedFloors.TryEnter(magazines)) return; // somebody is doing the same already
         for (int index = 1; index < EndOfCaches; index++)
         {
             // A cache of one slab has little to give, and would take a fresh page for its next object.
@@ -377,7 +377,7 @@ internal static unsafe partial class SlabLayer
             }
             CacheAt(index)->Leave();
         }
-        magazines->Leave();
+        magazines->Claim.Leave();
     }
 
     /// <summary>Whether there is a cache at an index.</summary>
@@ -388,14 +388,14 @@ internal static unsafe partial class SlabLayer
     {
         ThreadPages* own = ThreadPages.Of(block);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
-        magazines->Enter();
+        RaisedFloors.Enter(magazines);
         for (int index = 1; index < EndOfCaches; index++)
         {
             if (!CacheAt(index)->TryEnter()) continue;
             DrainMagazines(block, own, index);
             CacheAt(index)->Leave();
         }
-        magazines->Leave();
+        magazines->Claim.Leave();
         PageLayer.Drain(own);
     }
 
@@ -404,9 +404,9 @@ internal static unsafe partial class SlabLayer
     {
         if (block == null) return 0;
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
-        magazines->Enter();
+        RaisedFloors.Enter(magazines);
         uint pages = DrainMagazines(block, null, index);
-        magazines->Leave();
+        magazines->Claim.Leave();
         return pages;
     }
 
@@ -436,12 +436,13 @@ internal static unsafe partial class SlabLayer
             for (int i = 0; i < ObjectCache.NodeCount; i++)
             {
                 CacheNode* node = cache->Node(i);
-                (int full, int empty) = node->Depot.TakeUnneeded();
+                (int full, int empty) = node->Depot.ReadAndResetUnneeded();
                 DrainDepot(cache, node, null, full, empty);
                 if (node->Slabs.FreeObjectsHint == 0) continue; // as of most caches, always: no reason to disturb the others' users
                 node->Lock.Acquire();
-                uint surplus = cache->TakeFreeSlabs(node, node->Slabs.TakeUnneeded());
-                ulong unneeded = node->Slabs.TakeUnneededObjects(), objects = (ulong)node->Slabs.SlabCount * cache->ObjectsPerSlab;
+                uint surplus = cache->TakeFreeSlabs(node, node->Slabs.ReadAndResetUnneededSlabs());
+                ulong unneeded = node->Slabs.ReadAndResetUnneededObjects();
+                ulong objects = (ulong)node->Slabs.SlabCount * cache->ObjectsPerSlab;
                 node->Lock.Release();
                 cache->GiveSlabs(null, surplus);
                 if (unneeded >= objects >> LeastHolesShift && unneeded * cache->ObjectBytes >= LeastHoles) bytes += cache->PurgeHoles(node, unneeded);
@@ -505,7 +506,7 @@ internal static unsafe partial class SlabLayer
     {
         ObjectCache* cache = CacheAt(index);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
-        Debug.Assert(!magazines->Raised.Contains(index) && magazines->Recalled.Find(index) == null, "what was recalled is settled");
+        Debug.Assert(!magazines->Raised.Contains(index), "the magazine is whole");
         uint pages = Empty(cache, own, magazines->TakeLoaded(index)) + Empty(cache, own, magazines->TakePrevious(index));
         return ReturnSideOf(index) == index ? pages : pages + Empty(cache, own, magazines->TakeLoaded(ReturnSideOf(index)));
     }

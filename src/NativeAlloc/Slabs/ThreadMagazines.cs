@@ -11,13 +11,14 @@ namespace NativeAlloc.Slabs;
 /// magazine is known by its top; a thread that has none for a cache has <see cref="SlabLayer.NoMagazine"/>, which is full and empty at once.
 /// </summary>
 /// <remarks>
-/// The owner uses its loaded magazines on the fast paths as it likes. Whatever else is done with them, and all that is done with the previous ones, the owner does between <see cref="TryEnter"/> and
-/// <see cref="Leave"/>, and so does whoever has taken the block of a dead thread. A thread that recalls objects claims the block first, as it would claim a thread's hot pages (see
-/// <see cref="Pages.ThreadPages"/>): the owner then goes around its magazines wherever it leaves the fast paths. What the claim does not keep it from is told at <see cref="Recall"/>. Other threads read
-/// the tops for statistics, by Volatile.
+/// The owner uses its loaded magazines on the fast paths as it likes. Whatever else it does with them, and all that it
+/// does with the previous ones, it does while it is inside (<see cref="RaisedFloors.TryEnter"/>); so does a thread that
+/// has taken the block of a dead thread. A thread that recalls objects claims the block first; then the owner goes
+/// around its magazines wherever it leaves the fast paths. What the claim does not keep the owner from is told at <see
+/// cref="Recall"/>. Other threads read the tops for statistics, by Volatile.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
-internal unsafe struct ThreadMagazines
+internal unsafe struct ThreadMagazines : IClaimedPart
 {
     /// <summary>Tops of the loaded magazines, by cache. First, so that the block's address and the cache's index find it.</summary>
     private fixed long _loaded[SlabLayer.MaxCaches];
@@ -31,29 +32,28 @@ internal unsafe struct ThreadMagazines
     /// <summary>Low bits of each loaded magazine's top when objects were last recalled: a class is idle where they are still the same. That one only.</summary>
     private fixed ushort _seen[SlabLayer.MaxCaches];
 
-    /// <summary>1 while the owner is on a slow path. Written by the owner, read by any thread.</summary>
-    private int _inside;
+    /// <summary>Who uses the magazines beside the fast paths.</summary>
+    public OwnerClaim Claim;
 
-    /// <summary>1 while another thread may be recalling objects. Written by that one, read by any thread.</summary>
-    private int _claimed;
-
-    /// <summary>1 when objects were recalled and the owner has not settled that yet. Written by the owner while inside, and by whoever has the claim; read by any thread.</summary>
-    private int _disturbed;
-
-    /// <summary>Loaded magazines whose floor was raised. By whoever visits the cache in question while inside or with the claim; read by any thread.</summary>
+    /// <summary>
+    /// Loaded magazines whose floor was raised. By threads that visit the cache in question while inside or with the
+    /// claim; read by any thread.
+    /// </summary>
     public SideSet Raised;
 
     /// <summary>Loaded magazines to recall objects from in this round. Only for the thread that has the claim.</summary>
     public SideSet Wanted;
 
-    /// <summary>Objects that were asked for, as <see cref="Raised"/>.</summary>
-    public RecalledObjects Recalled;
+    /// <summary>The object that was asked for. Only for the thread that has the claim.</summary>
+    public AskedObject Asked;
 
     /// <summary>Misses of the fast paths, by what helped: the previous magazine, the depot, the slabs. Written by the owner, read by any thread.</summary>
     public ulong PreviousHits, DepotExchanges, SlabExchanges;
 
     /// <summary>Bytes that realloc copied from block to block. Written by the owner, read by any thread.</summary>
     private ulong _reallocCopiedBytes;
+
+    static OwnerClaim* IClaimedPart.ClaimOf(byte* block) => &Of(block)->Claim;
 
     internal static ThreadMagazines* Of(void* block)
     {
@@ -85,45 +85,6 @@ internal unsafe struct ThreadMagazines
     /// <summary>Takes a previous magazine away.</summary>
     internal nint TakePrevious(int cache) => (nint)Interlocked.Exchange(ref _previous[cache], SlabLayer.NoMagazine);
 
-    /// <summary>
-    /// Begins whatever the owner does with its magazines but on the fast paths; false while another thread recalls objects from them. No code of users runs until <see cref="Leave"/>: it could come here again.
-    /// </summary>
-    internal bool TryEnter()
-    {
-        Debug.Assert(!IsInside, "the owner is inside already");
-        Volatile.Write(ref _inside, 1);
-        if (Volatile.Read(ref _claimed) == 0 && (!IsDisturbed || TrySettle())) return true;
-        Volatile.Write(ref _inside, 0);
-        return false;
-    }
-
-    /// <summary>The same for one that must: waits until the other thread is done.</summary>
-    internal void Enter()
-    {
-        while (!TryEnter()) Thread.Yield();
-    }
-
-    internal void Leave() => Volatile.Write(ref _inside, 0);
-
-    internal readonly bool IsInside => Volatile.Read(in _inside) != 0;
-
-    internal readonly bool IsClaimed => Volatile.Read(in _claimed) != 0;
-
-    internal void SetClaimed(bool claimed) => Volatile.Write(ref _claimed, claimed ? 1 : 0);
-
-    internal readonly bool IsDisturbed => Volatile.Read(in _disturbed) != 0;
-
-    internal void SetDisturbed() => Volatile.Write(ref _disturbed, 1);
-
-    // False where a cache is being taken down by somebody who settles that himself.
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private bool TrySettle()
-    {
-        if (!Recall.TrySettle((ThreadMagazines*)Unsafe.AsPointer(ref this))) return false; // a block is in native memory
-        Volatile.Write(ref _disturbed, 0);
-        return true;
-    }
-
     /// <summary>Notes a loaded magazine's top; true if it is where it was the last time.</summary>
     internal bool NoteTop(int side, nint top)
     {
@@ -152,4 +113,18 @@ internal unsafe struct ThreadMagazines
     }
 
     private const byte FirstRefill = 8;
+}
+
+/// <summary>An object that a recall has taken out of a loaded magazine, leaving 0 in its slot.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct AskedObject
+{
+    /// <summary>The slot; 0 where no object was asked for.</summary>
+    public nint Slot;
+
+    /// <summary>What was in the slot.</summary>
+    public nint Object;
+
+    /// <summary>The top was seen above the slot's successor, after a barrier.</summary>
+    public bool IsBelowTop;
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
@@ -45,7 +46,23 @@ public sealed class FastPathTests
             if (method == CodeProbes.ConstantSize && path.Any(instruction => instruction.StartsWith("movzx ", StringComparison.Ordinal) && instruction.Contains('[', StringComparison.Ordinal)))
                 worse.Add($"a table lookup in {text}");
         }
+        FindMissingAccesses(lines, worse);
         Assert.True(worse.Count == 0, $"{string.Join("\n", worse)}\nIf that is meant, change {s_golden}.");
+    }
+
+    // A recall trusts that each pop loads its slot, and that each push and pop stores the top, also where several are
+    // inlined into one method.
+    private static void FindMissingAccesses(string[] lines, List<string> worse)
+    {
+        Listing? listing = Listing.Find(lines, typeof(CodeProbes).FullName!, CodeProbes.PushesAndPops);
+        Assert.True(listing != null, $"{CodeProbes.PushesAndPops} was not compiled for good");
+        List<string> path = listing.FastPath();
+        int slotLoads = path.Count(instruction => Regex.IsMatch(instruction, @"^mov \w+, qword ptr \[\w+-0x08\]$"));
+        int stores = path.Count(instruction => Regex.IsMatch(instruction, @"^mov qword ptr \[.*\], \w+$"));
+        // Two slots, four tops, and what the method itself stores.
+        if (slotLoads == 2 && stores == 2 + 4 + 2) return;
+        string text = $"{slotLoads} loads of slots and {stores} stores in {CodeProbes.PushesAndPops}";
+        worse.Add($"{text}:\n  {string.Join("\n  ", path)}");
     }
 
     [Fact]
@@ -80,9 +97,13 @@ public sealed class FastPathTests
                 "--configuration", "Release", "--output", output, "--artifacts-path", directory.Combine("artifacts"), "-p:UseSharedCompilation=false", "-p:RunAnalyzers=false").ShouldSucceed();
             host = Path.Combine(output, Path.GetFileName(host));
         }
+        string methods = string.Join(' ', CodeProbes.Methods.Append(CodeProbes.PushesAndPops));
         ChildProcess.RunDotnet(
             directory.Path,
-            [("DOTNET_TC_CallCountingDelayMs", "0"), ("DOTNET_TC_BackgroundWorkerTimeoutMs", "0"), ("DOTNET_JitDisasm", string.Join(' ', CodeProbes.Methods)), ("DOTNET_JitStdOutFile", listing)],
+            [
+                ("DOTNET_TC_CallCountingDelayMs", "0"), ("DOTNET_TC_BackgroundWorkerTimeoutMs", "0"),
+                ("DOTNET_JitDisasm", methods), ("DOTNET_JitStdOutFile", listing),
+            ],
             host,
             CodeProbes.Name).ShouldSucceed();
         return File.ReadAllLines(listing);

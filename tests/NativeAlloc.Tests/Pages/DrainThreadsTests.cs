@@ -57,18 +57,18 @@ public sealed unsafe class DrainThreadsTests
             own = (nint)mine;
             Take(mine, default, out uint page);
             Give(mine, page);
-            Assert.True(mine->TryEnter());
+            Assert.True(mine->Claim.TryEnter());
         });
         ThreadPages* lists = (ThreadPages*)own;
         int count = lists->Count;
         Assert.NotEqual(0, count);
         PageLayer.DrainThreads();
         Assert.Equal(count, lists->Count);
-        busy.Run(() => ((ThreadPages*)own)->Leave());
+        busy.Run(() => ((ThreadPages*)own)->Claim.Leave());
         PageLayer.DrainThreads();
         Assert.Equal(0, lists->Count);
-        Assert.True(lists->TryEnter()); // no claim is left
-        lists->Leave();
+        Assert.True(lists->Claim.TryEnter()); // no claim is left
+        lists->Claim.Leave();
     }
 
     [Fact]
@@ -80,7 +80,7 @@ public sealed unsafe class DrainThreadsTests
         Assert.True(PageLayer.TryTakePages(own, 1, MemoryChoice.UsedFirst, out uint page));
         PageLayer.GivePages(own, page, 1);
         int count = own->Count;
-        own->Claim();
+        own->Claim.Claim();
         Assert.False(PageBlocks.TryTakeHot(own, out _));
         Assert.True(PageLayer.TryTakePages(own, 1, MemoryChoice.UsedFirst, out uint other));
         Assert.Equal(count, own->Count); // neither taken from the list
@@ -89,7 +89,7 @@ public sealed unsafe class DrainThreadsTests
         Assert.Equal(count, own->Count); // nor given to it
         PageLayer.Drain(own);
         Assert.Equal(count, own->Count);
-        own->EndClaim(park: false);
+        own->Claim.EndClaim();
         PageLayer.Drain(own);
         Assert.Equal(used, UsedPages());
     }
@@ -103,19 +103,19 @@ public sealed unsafe class DrainThreadsTests
         ThreadPages* lists = (ThreadPages*)own;
         PageLayer.DrainThreads();
         Assert.True(PageLayer.TryParkThreads());
-        Assert.True(lists->IsParked);
+        Assert.True(lists->Claim.IsParked);
         PageLayer.DrainIdleThreads();
         PageLayer.DrainThreads();
-        Assert.True(lists->IsParked); // there was nothing to drain
+        Assert.True(lists->Claim.IsParked); // there was nothing to drain
         idle.Run(() =>
         {
-            Assert.False(lists->TryEnter());
-            Assert.True(lists->IsParked);
-            Assert.True(lists->TryUnparkAndEnter());
+            Assert.False(lists->Claim.TryEnter());
+            Assert.True(lists->Claim.IsParked);
+            Assert.True(lists->Claim.TryUnparkAndEnter());
             Assert.False(PageLayer.TryParkThreads()); // not while it is in use
-            lists->Leave();
-            Assert.True(lists->TryEnter());
-            lists->Leave();
+            lists->Claim.Leave();
+            Assert.True(lists->Claim.TryEnter());
+            lists->Claim.Leave();
         });
         Assert.True(PageLayer.TryParkThreads());
         PageLayer.DrainThreads();

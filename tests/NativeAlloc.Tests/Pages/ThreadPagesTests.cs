@@ -21,7 +21,7 @@ public sealed unsafe class ThreadPagesTests
         ThreadPages pages = default;
         Assert.Equal((0, 0), (pages.Count, pages.Node));
         Assert.Equal(Zone.IndexOf(0, ZoneKind.Normal), pages.Zone);
-        Assert.False(pages.IsInside);
+        Assert.False(pages.Claim.IsInside);
         Assert.Equal((0L, 0L, 0L), (pages.UserBlocks, pages.UserPages, pages.Hits));
     }
 
@@ -29,17 +29,17 @@ public sealed unsafe class ThreadPagesTests
     public void The_owner_enters_unless_another_thread_has_claimed_the_lists()
     {
         ThreadPages pages = default;
-        Assert.True(pages.TryEnter());
-        Assert.True(pages.IsInside);
-        pages.Claim(); // who claims finds the owner inside and goes on to the next
-        Assert.True(pages.IsInside);
-        pages.Leave();
-        Assert.False(pages.TryEnter());
-        Assert.False(pages.IsInside); // a refused owner is seen outside
-        pages.EndClaim(park: false);
-        Assert.True(pages.TryEnter());
-        pages.Leave();
-        Assert.False(pages.IsInside);
+        Assert.True(pages.Claim.TryEnter());
+        Assert.True(pages.Claim.IsInside);
+        pages.Claim.Claim(); // who claims finds the owner inside and goes on to the next
+        Assert.True(pages.Claim.IsInside);
+        pages.Claim.Leave();
+        Assert.False(pages.Claim.TryEnter());
+        Assert.False(pages.Claim.IsInside); // a refused owner is seen outside
+        pages.Claim.EndClaim();
+        Assert.True(pages.Claim.TryEnter());
+        pages.Claim.Leave();
+        Assert.False(pages.Claim.IsInside);
     }
 
     [Fact]
@@ -72,7 +72,7 @@ public sealed unsafe class ThreadPagesTests
         Assert.Equal((-2L, -2L), (own->UserBlocks, own->UserPages));
         own->CountHit();
         own->CountHit();
-        Assert.Equal(2, own->TakeHits());
+        Assert.Equal(2, own->ReadAndResetHits());
         Assert.Equal(0, own->Hits);
     }
 

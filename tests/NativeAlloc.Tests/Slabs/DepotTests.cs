@@ -77,7 +77,7 @@ public sealed unsafe class DepotTests : IDisposable
                         outside.Push(block);
                         break;
                     case "ask":
-                        Assert.Equal(least, depot.TakeUnneeded());
+                        Assert.Equal(least, depot.ReadAndResetUnneeded());
                         least = (depot.FullCount, depot.EmptyCount);
                         break;
                 }
@@ -111,53 +111,6 @@ public sealed unsafe class DepotTests : IDisposable
         Assert.True(Magazine.IsEmpty(top));
         Assert.Equal(0, magazine.CountOf(top));
     }
-
-    [Fact]
-    public void An_exchange_says_whether_the_one_before_was_another_threads_and_moves_the_limit() => Properties.ForAllSequences(
-        Values.Pairs(Values.Between(1, 3), Values.Between(1, 150)),
-        40,
-        operations =>
-        {
-            const int Largest = 20;
-            Depot depot = default;
-            int limit = 0, last = 0, calm = 0;
-            foreach ((int thread, int times) in operations)
-            {
-                for (int i = 0; i < times; i++)
-                {
-                    bool changed = depot.NoteExchange(thread, Largest);
-                    Assert.Equal(last != 0 && last != thread, changed); // the very first has none before it
-                    calm = thread == last ? calm + 1 : 0;
-                    if (thread != last) limit = Math.Min(Largest, 2 * limit + 1);
-                    else if (calm % 64 == 0) limit /= 2;
-                    last = thread;
-                    Assert.Equal(limit, depot.Limit);
-                }
-            }
-        });
-
-    [Fact]
-    public void As_many_magazines_are_kept_as_went_one_way_before_some_came_back_unless_they_were_many() => Properties.ForAllSequences(
-        Values.Between(1, 2 * Depot.MostKept),
-        40,
-        turns =>
-        {
-            Depot depot = default;
-            int kept = 0, before = 0;
-            bool to = false;
-            foreach (int times in turns)
-            {
-                to = !to;
-                for (int i = 1; i <= times; i++)
-                {
-                    depot.NoteSlabs(to);
-                    if (i == 1 && before is > 0 and <= Depot.MostKept) kept = Math.Min(Depot.MostKept, kept + before);
-                    if (i > Depot.MostKept) kept = 0;
-                    Assert.Equal(kept, depot.Kept);
-                }
-                before = times;
-            }
-        });
 
     [Fact]
     public void Threads_that_ask_for_full_magazines_are_counted_by_whether_they_got_one()

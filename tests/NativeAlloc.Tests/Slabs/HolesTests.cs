@@ -130,11 +130,11 @@ public sealed unsafe class HolesTests
         for (int i = 0; i < 4; i++) cache.Grow();
         nint[] objects = cache.Take(64);
         cache.Put([.. objects.Where((_, i) => i % 16 is not 3)]); // one object of each is out
-        Assert.Equal(0u, cache.Node->Slabs.TakeUnneededObjects()); // they were out until now
-        Assert.Equal(60u, cache.Node->Slabs.TakeUnneededObjects());
+        Assert.Equal(0u, cache.Node->Slabs.ReadAndResetUnneededObjects()); // they were out until now
+        Assert.Equal(60u, cache.Node->Slabs.ReadAndResetUnneededObjects());
         nint[] taken = cache.Take(20);
         cache.Put(taken);
-        Assert.Equal(40u, cache.Node->Slabs.TakeUnneededObjects());
+        Assert.Equal(40u, cache.Node->Slabs.ReadAndResetUnneededObjects());
         Assert.Equal(3 * 15 * SystemPage, cache.Cache->PurgeHoles(cache.Node, 40)); // a slab is purged whole or not
         cache.NoteHollow();
         Assert.Equal(15, cache.FreeObjects);

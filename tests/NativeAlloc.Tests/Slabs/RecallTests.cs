@@ -82,16 +82,16 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         {
             AllocAndFree(100);
             block = (nint)NativeAllocator.GetBlock();
-            Assert.True(Magazines(block)->TryEnter());
+            Assert.True(RaisedFloors.TryEnter(Magazines(block)));
         });
         long before = InMagazines(block);
         Assert.True(SlabLayer.DrainIdleThreads(all: true), "there is more to get later");
         Assert.Equal(before, InMagazines(block));
-        thread.Run(() => Magazines(block)->Leave());
+        thread.Run(() => Magazines(block)->Claim.Leave());
         SlabLayer.DrainIdleThreads(all: true);
         Assert.NotEqual(before, InMagazines(block));
-        Assert.True(Magazines(block)->TryEnter()); // no claim is left
-        Magazines(block)->Leave();
+        Assert.True(RaisedFloors.TryEnter(Magazines(block))); // no claim is left
+        Magazines(block)->Claim.Leave();
     }
 
     [Fact]
@@ -100,7 +100,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         int index = SizeClasses.Of(3000);
         using TestThread thread = new();
         thread.Free(index, thread.Alloc(index));
-        thread.Magazines->SetClaimed(true);
+        thread.Magazines->Claim.Claim();
         nint loaded = thread.Magazines->Loaded(index);
         nint one = (nint)SlabLayer.AllocMiss(thread.Block, index), two = (nint)SlabLayer.AllocMiss(thread.Block, index);
         Assert.True(one != 0 && one != two);
@@ -108,54 +108,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         SlabLayer.FreeMiss(thread.Block, index, (void*)two);
         Assert.Equal(loaded, thread.Magazines->Loaded(index));
         Assert.Equal(SlabLayer.NoMagazine, thread.Magazines->Previous(index));
-        thread.Magazines->SetClaimed(false);
-    }
-
-    [Fact]
-    public void An_object_in_doubt_is_counted_and_comes_out_when_its_turn_has_come()
-    {
-        int index = SizeClasses.Of(200);
-        using RunningThread thread = new();
-        nint block = 0, doubtful = 0, next = 0;
-        long live = SlabLayer.Count(index).Live;
-        thread.Run(() =>
-        {
-            NativeAllocator.Free(NativeAllocator.Alloc(200));
-            block = (nint)NativeAllocator.GetBlock();
-        });
-        int before = InLoaded(block, index);
-        LeaveInDoubt(thread, block, index, out doubtful);
-        Assert.Equal((live + 1, before - 1), (SlabLayer.Count(index).Live, InLoaded(block, index)));
-        SlabLayer.DrainIdleThreads(all: true); // nothing new can be said
-        Assert.NotEqual(0, (nint)Magazines(block)->Recalled.Find(index));
-        thread.Run(() => next = (nint)NativeAllocator.Alloc(200));
-        Assert.Equal(doubtful, next);
-        Assert.False(Magazines(block)->IsDisturbed);
-        Assert.Equal((live + 2, before - 2), (SlabLayer.Count(index).Live, InLoaded(block, index)));
-        thread.Run(() =>
-        {
-            NativeAllocator.Free((void*)next);
-            NativeAllocator.Free((void*)s_kept);
-        });
-    }
-
-    [Fact]
-    public void What_was_in_doubt_comes_back_when_the_top_has_moved_away_from_it()
-    {
-        int index = SizeClasses.Of(200);
-        using RunningThread thread = new();
-        nint block = 0;
-        thread.Run(() =>
-        {
-            NativeAllocator.Free(NativeAllocator.Alloc(200));
-            block = (nint)NativeAllocator.GetBlock();
-        });
-        LeaveInDoubt(thread, block, index, out _);
-        thread.Run(() => NativeAllocator.Free((void*)s_kept));
-        Assert.True(InLoaded(block, index) > 2);
-        SlabLayer.DrainIdleThreads(all: true);
-        Assert.Equal(1, InLoaded(block, index));
-        Assert.Equal(0, (nint)Magazines(block)->Recalled.Find(index));
+        thread.Magazines->Claim.EndClaim();
     }
 
     [Fact]
@@ -171,8 +124,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
                 block = (nint)NativeAllocator.GetBlock();
             });
             SlabLayer.DrainIdleThreads(all: true);
-            first.Run(() => AllocAndFree(5));
-            LeaveInDoubt(first, block, index, out _);
+            Assert.True(Magazines(block)->Raised.Contains(index));
         }
         // Other dead threads' blocks may come first; whoever has one of those stays.
         List<RunningThread> threads = [];
@@ -183,12 +135,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             threads.Add(new RunningThread());
             threads[^1].Run(() => adopted = (nint)NativeAllocator.GetBlock());
         }
-        threads[^1].Run(() =>
-        {
-            AllocAndFree(100);
-            NativeAllocator.Free((void*)s_kept);
-        });
-        Assert.False(Magazines(block)->IsDisturbed);
+        threads[^1].Run(() => AllocAndFree(100));
+        Assert.True(Magazines(block)->Raised.IsEmpty);
         foreach (RunningThread thread in threads) thread.Dispose();
     }
 
@@ -212,14 +160,16 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             if (round == 1) SlabLayer.DrainIdleThreads(all: true);
             if (round == 2)
             {
-                LeaveInDoubt(thread, block, index, out _, () => (nint)cache.Alloc());
+                thread.Run(() => s_kept = (nint)cache.Alloc());
+                SlabLayer.DrainIdleThreads(all: true);
+                Assert.True(Magazines(block)->Raised.Contains(index));
                 InvalidOperationException error = Assert.Throws<InvalidOperationException>(cache.Dispose);
                 Assert.Contains(" 1 of its objects", error.Message, StringComparison.Ordinal);
                 thread.Run(() => cache.Free((void*)s_kept));
             }
         }
         thread.Run(() => AllocAndFree(10));
-        Assert.False(Magazines(block)->IsDisturbed);
+        Assert.True(Magazines(block)->Raised.IsEmpty);
     }
 
     [Fact]
@@ -285,27 +235,6 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         foreach (nint pointer in live) NativeAllocator.Free((void*)pointer);
     }
 
-    // The owner pops the top object, which is kept, in the midst of a recall, and stands just where nobody can say whether it got the next.
-    private static void LeaveInDoubt(RunningThread thread, nint block, int index, out nint doubtful, Func<nint>? alloc = null)
-    {
-        ThreadMagazines* magazines = Magazines(block);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
-        alloc ??= () => (nint)NativeAllocator.Alloc(SlabLayer.CacheAt(index)->ObjectBytes);
-        while (InLoaded(block, index) < 2)
-        {
-            nint another = alloc();
-            thread.Run(() => NativeAllocator.Free((void*)another));
-        }
-        nint top = magazines->Loaded(index);
-        Assert.True(Recall.Ask(magazines, index, top), "there are two objects");
-        doubtful = magazines->Recalled.Find(index)->Object;
-        thread.Run(() => s_kept = alloc());
-        Assert.Equal(top - sizeof(nint), magazines->Loaded(index));
-        Recall.Look(magazines, index);
-        Recall.Take(cache, magazines, index);
-        Assert.NotEqual(0, (nint)magazines->Recalled.Find(index));
-    }
-
     private static void AllocAndFree(int count)
     {
         Dictionary<nint, int> stamps = [];
@@ -330,7 +259,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
     private static int InLoaded(nint block, int side)
     {
         nint top = Magazines(block)->Loaded(side);
-        return top == SlabLayer.NoMagazine ? 0 : Recall.Count(SlabLayer.CacheAt(SlabLayer.IndexOfClass(side))->Magazine, Magazines(block), side, top);
+        if (top == SlabLayer.NoMagazine) return 0;
+        return RaisedFloors.Count(SlabLayer.CacheAt(SlabLayer.IndexOfClass(side))->Magazine, top);
     }
 
     private static long InMagazines(nint block)

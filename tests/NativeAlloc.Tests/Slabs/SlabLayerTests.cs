@@ -180,7 +180,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         }
         Assert.Equal(limit, kept);
         // A drain takes some of the depot's magazines along, so that it may have room for as many again.
-        Assert.InRange(cache->Node(0)->Depot.FullCount, limit - ObjectCache.LargestBulk, limit);
+        Assert.InRange(cache->Node(0)->Depot.FullCount, limit - DepotSize.LargestBulk, limit);
         Assert.Equal(cache->Node(0)->Depot.FullCount < limit, cache->DepotHasRoom(cache->Node(0)));
         cache->Verify();
         Assert.InRange(InUse(cache) - before, 0u, 4u * (uint)capacity); // two magazines each; all others are in slabs, or their slabs have gone
@@ -195,16 +195,16 @@ public sealed unsafe class SlabLayerTests : IDisposable
         int capacity = cache->Magazine.Capacity;
         ulong before = InUse(cache);
         for (int i = 0; i < 400; i++) Pass(8 * cache->Magazine.LargestCapacity / capacity); // whatever threads made of the depot's limit, they are gone
-        Assert.Equal((0, 0), (cache->Node(0)->Depot.Limit, cache->Node(0)->Depot.Kept));
+        Assert.Equal((0, 0), (cache->Node(0)->Depot.Size.Limit, cache->Node(0)->Depot.Size.Kept));
         for (int i = 0; i < 8; i++) Pass(4);
         ulong locks = cache->Node(0)->Lock.Acquisitions, exchanges = _thread.Magazines->SlabExchanges;
         for (int i = 0; i < 8; i++) Pass(4);
         Assert.Equal(exchanges, _thread.Magazines->SlabExchanges);
         Assert.Equal(locks, cache->Node(0)->Lock.Acquisitions);
-        Assert.InRange(cache->Node(0)->Depot.FullCount, 1, Depot.MostKept); // where they are meanwhile
+        Assert.InRange(cache->Node(0)->Depot.FullCount, 1, DepotSize.MostKept); // where they are meanwhile
 
         Pass(40);
-        Assert.Equal(0, cache->Node(0)->Depot.Kept);
+        Assert.Equal(0, cache->Node(0)->Depot.Size.Kept);
         Assert.InRange(InUse(cache) - before, 0u, 2u * (uint)capacity); // what its magazines hold; the rest is in the depot or the slabs
 
         void Pass(int magazines)

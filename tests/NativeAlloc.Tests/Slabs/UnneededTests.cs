@@ -91,15 +91,15 @@ public sealed unsafe class UnneededTests : IDisposable
             frames[slab].FreeObjects = (ushort)PerSlab;
             slabs.Add(frames, slab, NodeSlabs.Free);
         }
-        Assert.Equal(0u, slabs.TakeUnneeded()); // they are new
+        Assert.Equal(0u, slabs.ReadAndResetUnneededSlabs()); // they are new
         frames[1].FreeObjects = 2;
         slabs.Place(frames, 1, PerSlab);
         frames[1].FreeObjects = (ushort)PerSlab;
         slabs.Place(frames, 1, PerSlab);
-        Assert.Equal(3u, slabs.TakeUnneeded());
-        Assert.Equal(4u, slabs.TakeUnneeded());
+        Assert.Equal(3u, slabs.ReadAndResetUnneededSlabs());
+        Assert.Equal(4u, slabs.ReadAndResetUnneededSlabs());
         slabs.Remove(frames, 2);
-        Assert.Equal(3u, slabs.TakeUnneeded());
+        Assert.Equal(3u, slabs.ReadAndResetUnneededSlabs());
     }
 
     private void Pass(int count)

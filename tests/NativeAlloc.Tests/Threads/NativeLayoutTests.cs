@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using NativeAlloc.Common;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
@@ -26,15 +27,18 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(1, sizeof(ZoneKind));
         Assert.Equal(8, sizeof(Watermarks));
         Assert.Equal(24, sizeof(ThreadHeader));
-        Assert.Equal(16, sizeof(DepotStack));
-        Assert.Equal(80, sizeof(Depot)); // within the two cache lines before the lock
+        Assert.Equal(sizeof(ulong), sizeof(LowWater));
+        Assert.Equal(2 * sizeof(int), sizeof(OwnerClaim));
+        Assert.Equal(24, sizeof(DepotStack));
+        Assert.Equal(24, sizeof(DepotSize));
+        Assert.Equal(96, sizeof(Depot)); // within the two cache lines before the lock
         Assert.Equal(CacheNode.Bytes, sizeof(CacheNode));
         Assert.Equal(ObjectCache.Bytes, sizeof(ObjectCache));
         Assert.Equal(8 + 4 * HotPages.Capacity, sizeof(HotPages));
         Assert.Equal(4 * sizeof(int) + 8 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
         Assert.Equal(3 * sizeof(int), sizeof(Magazine));
         Assert.Equal(SlabLayer.MaxCaches / 8, sizeof(SideSet));
-        Assert.Equal(2 * sizeof(long) + 2 * sizeof(int), sizeof(RecalledObject));
+        Assert.Equal(3 * sizeof(long), sizeof(AskedObject));
         Assert.Equal((512, 2048), (Magazine.SmallestBlockBytes, Magazine.LargestBlockBytes));
         Assert.Equal(64, LinearRegion.BitmapWords);
     }
@@ -132,6 +136,9 @@ public sealed unsafe class NativeLayoutTests
     [InlineData(typeof(NodeSlabs))]
     [InlineData(typeof(Depot))]
     [InlineData(typeof(DepotStack))]
+    [InlineData(typeof(DepotSize))]
+    [InlineData(typeof(OwnerClaim))]
+    [InlineData(typeof(LowWater))]
     [InlineData(typeof(CacheNode))]
     [InlineData(typeof(Magazine))]
     [InlineData(typeof(ObjectCache))]
