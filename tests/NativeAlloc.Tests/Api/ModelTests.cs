@@ -9,7 +9,7 @@ namespace NativeAlloc.Tests.Api;
 /// </summary>
 public sealed class ModelTests : LeakCheckedTests
 {
-    private const int Runs = 120, LongestSequence = 400, StepsBetweenChecks = 32;
+    private const int Runs = 60, LongestSequence = 400, StepsBetweenChecks = 32;
 
     [Fact]
     public void The_allocator_does_what_the_model_does()

@@ -1,7 +1,6 @@
 using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Api;
@@ -81,7 +80,7 @@ public sealed unsafe class TrimTests : LeakCheckedTests
     {
         const int Workers = 2, Trimmers = 2;
         int working = Workers;
-        TestThreads.RunTogether(Workers + Trimmers, number =>
+        TestThread.RunTogether(Workers + Trimmers, number =>
         {
             if (number >= Workers)
             {

@@ -15,7 +15,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     private const int StepsPerOperation = 3, StepsPerRound = 4;
 
     private readonly LeakCheck _leaks = new();
-    private readonly TestThread _thread = new(), _keeper = new(); // the keeper has what makes slabs stay
+    private readonly LooseThreadBlock _thread = new(), _keeper = new(); // the keeper has what makes slabs stay
     private readonly List<nint> _held = []; // what users of the owner hold
     private ObjectCache* _cache;
     private int _index, _asked; // the cache, and the loaded magazine to recall from

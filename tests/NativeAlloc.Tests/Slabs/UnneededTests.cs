@@ -1,8 +1,8 @@
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Pages;
 using Xunit;
-using Worker = NativeAlloc.TestHost.TestThread;
 
 namespace NativeAlloc.Tests.Slabs;
 
@@ -11,7 +11,7 @@ public sealed unsafe class UnneededTests : IDisposable
 {
     private const nuint ObjectBytes = 96;
 
-    private readonly Worker _allocates = new(), _frees = new();
+    private readonly TestThread _allocates = new(), _frees = new();
 
     public UnneededTests() => Reclaimer.GiveBack();
 
