@@ -5,7 +5,8 @@ namespace NativeAlloc.TestHost;
 
 /// <summary>
 /// A process that allocates much on several threads, frees it and then does nothing, with a thread pool that is blocked: memory goes back without a call, and then nothing wakes up any more. Prints
-/// what resident memory grew by, what was left of that in the end, and how often the decay ticked in several periods after it had disarmed.
+/// what resident memory grew by, what was left of that in the end, and how often the decay ticked in several periods
+/// after it had disarmed.
 /// </summary>
 internal static unsafe class GoesBack
 {

@@ -25,8 +25,8 @@ internal sealed class TestThread : IDisposable
     }
 
     /// <summary>
-    /// Runs the body on several new threads, which get their numbers and begin at the same moment. All have ended when this
-    /// returns. What the first of them threw is thrown here.
+    /// Runs the body on several new threads, which get their numbers and begin at the same moment. All have ended when
+    /// this returns. What the first of them threw is thrown here.
     /// </summary>
     internal static void RunTogether(int count, Action<int> body)
     {

@@ -113,8 +113,8 @@ internal sealed unsafe class AllocatorModel : IDisposable
         }
     }
 
-    // A block that has just come from the allocator: it must overlap with none, and is then filled to its last usable byte,
-    // large ones at the ends of their pages.
+    // A block that has just come from the allocator: it must overlap with none, and is then filled to its last usable
+    // byte, a large one at the ends of its pages.
     private void Add(void* pointer, nuint bytes, nuint alignment, bool zeroed)
     {
         nuint start = (nuint)pointer, usable = NativeAllocator.UsableSize(pointer), end = start + usable;

@@ -15,7 +15,7 @@ public sealed unsafe class PageStressTests : LeakCheckedTests
 
     private const nuint PageBytes = PageAllocator.PageSize;
 
-    // The threads go on until so many blocks were freed and all memory was given back so often, however long that takes.
+    // The threads go on until so many blocks were freed and all memory was given back so often.
     private const long Frees = 20_000, Trims = 100;
 
     [Fact]
@@ -24,7 +24,11 @@ public sealed unsafe class PageStressTests : LeakCheckedTests
         foreach (PageZone zone in Enum.GetValues<PageZone>()) Zones.Prepare(zone);
         Dictionary<PageZone, (long[] Free, ZoneStatistics Figures)> before = Enum.GetValues<PageZone>().ToDictionary(zone => zone, zone => (Zones.FreeBlocks(zone), Zones.Read(zone)));
         Exchange exchange = new();
-        Thread[] threads = [.. Enumerable.Range(0, Threads).Select(number => new Thread(() => exchange.Live(number)) { IsBackground = true })];
+        Thread[] threads =
+        [
+            .. Enumerable.Range(0, Threads)
+                .Select(number => new Thread(() => exchange.Live(number)) { IsBackground = true }),
+        ];
         Thread trimmer = new(() => exchange.Trim()) { IsBackground = true };
         foreach (Thread thread in threads) thread.Start();
         trimmer.Start();

@@ -70,7 +70,8 @@ public sealed unsafe class StressTests : LeakCheckedTests
             try
             {
                 Random random = new(number);
-                for (int step = 0; step < steps && Frees < StressTests.Frees && _errors.IsEmpty; step++) Step(random, number);
+                for (int step = 0; step < steps && Frees < StressTests.Frees && _errors.IsEmpty; step++)
+                    Step(random, number);
             }
             catch (Exception error)
             {
@@ -106,8 +107,9 @@ public sealed unsafe class StressTests : LeakCheckedTests
             nuint old = block->Bytes, bytes = RandomSize(random);
             block = (Header*)NativeAllocator.Realloc(block, bytes);
             nuint kept = Math.Min(old, bytes);
-            if (old - (nuint)sizeof(Header) <= PagePattern.FilledBytes) Pattern.Check(block + 1, kept - (nuint)sizeof(Header), block->Id);
-            else PagePattern.CheckPages(block + 1, kept - (nuint)sizeof(Header), block->Id);
+            nuint filled = old - (nuint)sizeof(Header), left = kept - (nuint)sizeof(Header);
+            if (filled <= PagePattern.FilledBytes) Pattern.Check(block + 1, left, block->Id);
+            else PagePattern.CheckPages(block + 1, left, block->Id);
             Write(block, bytes, thread);
             Free(Interlocked.Exchange(ref _slots[random.Next(Slots)], (nint)block), thread);
         }

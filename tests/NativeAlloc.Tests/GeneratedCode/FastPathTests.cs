@@ -86,10 +86,11 @@ public sealed class FastPathTests
     private static string ReleaseHost(TemporaryDirectory directory)
     {
         string host = typeof(CodeProbes).Assembly.Location, name = Path.GetFileName(host);
-        bool isRelease = typeof(NativeAllocator).Assembly.GetCustomAttribute<DebuggableAttribute>() is not { IsJITOptimizerDisabled: true };
-        if (isRelease) return host;
+        DebuggableAttribute? debug = typeof(NativeAllocator).Assembly.GetCustomAttribute<DebuggableAttribute>();
+        if (debug is not { IsJITOptimizerDisabled: true }) return host;
         string built = RepositoryTree.PathOf("tests", "NativeAlloc.TestHost", "bin", "Release", "net10.0", name);
-        if (File.Exists(built) && Sources().All(file => File.GetLastWriteTimeUtc(file) < File.GetLastWriteTimeUtc(built))) return built;
+        DateTime time = File.GetLastWriteTimeUtc(built);
+        if (File.Exists(built) && Sources().All(file => File.GetLastWriteTimeUtc(file) < time)) return built;
         string output = directory.MakeDirectory("host");
         ChildProcess.RunDotnet(RepositoryTree.Root, [], "build",
             RepositoryTree.PathOf("tests", "NativeAlloc.TestHost", "NativeAlloc.TestHost.csproj"),
@@ -100,10 +101,10 @@ public sealed class FastPathTests
 
     private static IEnumerable<string> Sources()
     {
-        string[] roots = [RepositoryTree.PathOf("src", "NativeAlloc"), RepositoryTree.PathOf("tests", "NativeAlloc.TestHost")];
-        string[] notSources = [$"{Path.DirectorySeparatorChar}bin{Path.DirectorySeparatorChar}", $"{Path.DirectorySeparatorChar}obj{Path.DirectorySeparatorChar}"];
+        string[] roots =
+            [RepositoryTree.PathOf("src", "NativeAlloc"), RepositoryTree.PathOf("tests", "NativeAlloc.TestHost")];
         return roots.SelectMany(root => Directory.EnumerateFiles(root, "*.cs*", SearchOption.AllDirectories))
-            .Where(file => !notSources.Any(part => file.Contains(part, StringComparison.Ordinal)))
+            .Where(file => !file.Split(Path.DirectorySeparatorChar).Any(part => part is "bin" or "obj"))
             .Append(RepositoryTree.PathOf("Directory.Build.props"));
     }
 

@@ -87,7 +87,8 @@ public sealed class PackageTests
             Console.WriteLine(NativeAllocator.GetStatistics().LiveBlocks);
             """);
         // A package cache of its own, so that the user's is left alone and cannot help.
-        ChildProcess run = ChildProcess.RunDotnet(project, [("NUGET_PACKAGES", directory.Combine("cache"))], "run", "-p:UseSharedCompilation=false", "-p:RunAnalyzers=false").ShouldSucceed();
+        ChildProcess run = ChildProcess.RunDotnet(project, [("NUGET_PACKAGES", directory.Combine("cache"))],
+            "run", "-p:UseSharedCompilation=false", "-p:RunAnalyzers=false").ShouldSucceed();
         Assert.Equal("3 1 4 1 5 grüße NativeAlloc\n0", run.Output.ReplaceLineEndings("\n").Trim());
     }
 }

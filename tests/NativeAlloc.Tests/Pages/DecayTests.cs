@@ -313,7 +313,9 @@ public sealed unsafe class DecayTests : IDisposable
     [Fact]
     public void In_a_process_that_does_nothing_more_resident_memory_falls_by_itself_though_the_thread_pool_is_blocked()
     {
-        long[] figures = [.. ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "100")], GoesBack.Name).ShouldSucceed().Output.Split(' ').Select(text => long.Parse(text, CultureInfo.InvariantCulture))];
+        string output = ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "100")], GoesBack.Name)
+            .ShouldSucceed().Output;
+        long[] figures = [.. output.Split(' ').Select(text => long.Parse(text, CultureInfo.InvariantCulture))];
         (long grown, long left, long ticks) = (figures[0], figures[1], figures[2]);
         Assert.True(grown >= 128L << 20, $"{grown} bytes were used");
         Assert.True(left <= grown / 4, $"{left} of {grown} bytes are left"); // what idle threads have in their magazines, and the runtime's own

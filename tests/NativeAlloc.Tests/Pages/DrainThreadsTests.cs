@@ -158,7 +158,8 @@ public sealed unsafe class DrainThreadsTests
             }
             try
             {
-                Interlocked.Add(ref taken, Work(number + 1, MostLive, passed, step => step < Steps || Volatile.Read(ref drained) < Drains));
+                Interlocked.Add(ref taken, Work(number + 1, MostLive, passed,
+                    step => step < Steps || Volatile.Read(ref drained) < Drains));
             }
             finally
             {

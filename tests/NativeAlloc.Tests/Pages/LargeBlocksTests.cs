@@ -12,9 +12,15 @@ public sealed unsafe class LargeBlocksTests : IDisposable
 {
     private const nuint Page = LinearRegion.PageBytes;
 
-    private readonly uint _usedBefore = UsedPages();
+    private readonly uint _usedBefore;
     private readonly nuint _bytesBefore = LargeBlocks.Bytes;
     private readonly long _countBefore = LargeBlocks.Count;
+
+    public LargeBlocksTests()
+    {
+        TestZone.Settle();
+        _usedBefore = UsedPages();
+    }
 
     public void Dispose()
     {

@@ -16,6 +16,7 @@ public sealed unsafe class PageLayerTests : IDisposable
 
     public PageLayerTests()
     {
+        TestZone.Settle();
         // Whatever ran before, there is a section, and no free page has memory behind it, of other zones neither.
         Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page));
         PageLayer.GivePages(page, 1);
@@ -419,7 +420,8 @@ public sealed unsafe class PageLayerTests : IDisposable
     private static void TakeAll(List<(uint Page, int Order)> taken)
     {
         for (int order = LinearRegion.MaxOrder; order >= 0; order--)
-            while (PageLayer.TryTakePages(null, 1u << order, MemoryChoice.UsedFirst, out uint page)) taken.Add((page, order));
+            while (PageLayer.TryTakePages(null, 1u << order, MemoryChoice.UsedFirst, out uint page))
+                taken.Add((page, order));
     }
 
     // So many pages, side by side, are the only free ones that are used; returns the first.

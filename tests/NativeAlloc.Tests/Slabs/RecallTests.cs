@@ -48,7 +48,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         }
         SlabLayer.Verify();
         for (int i = 0; i < s_sizes.Length; i++) Assert.Equal(live[i], SlabLayer.Count(SizeClasses.Of(s_sizes[i])).Live);
-        foreach (TestThread thread in threads) thread.Run(() => AllocAndFree(1000)); // by fast paths and slow ones, from the one object on
+        // By fast paths and slow ones, from the one object on.
+        foreach (TestThread thread in threads) thread.Run(() => AllocAndFree(1000));
         SlabLayer.Verify();
         foreach (TestThread thread in threads) thread.Dispose();
     }
@@ -252,8 +253,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         // At each rest of a worker its objects were recalled twice.
     }
 
-    // Allocates, stamps, checks and frees, up and down by runs of random lengths; now and then it gives all of its caches back, or rests
-    // until two recalls have come by.
+    // Allocates, stamps, checks and frees, up and down by runs of random lengths. Now and then it gives all of its caches
+    // back, or rests until two recalls have come by.
     private static void Work(int number, int steps, int mostLive)
     {
         Random random = new(number);
@@ -294,7 +295,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
     }
 
     // The owner pops the top object, which is kept, in the midst of a recall, and stands just where nobody can say whether it got the next.
-    private static void LeaveInDoubt(TestThread thread, nint block, int index, out nint doubtful, Func<nint>? alloc = null)
+    private static void LeaveInDoubt(
+        TestThread thread, nint block, int index, out nint doubtful, Func<nint>? alloc = null)
     {
         ThreadMagazines* magazines = Magazines(block);
         ObjectCache* cache = SlabLayer.CacheAt(index);

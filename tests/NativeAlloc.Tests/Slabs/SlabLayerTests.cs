@@ -26,14 +26,14 @@ public sealed unsafe class SlabLayerTests : IDisposable
 
     public SlabLayerTests()
     {
-        Reclaimer.ReleaseCaches();
+        TestZone.Settle();
         _usedBefore = UsedPages();
     }
 
     public void Dispose()
     {
         _thread.Dispose();
-        Reclaimer.ReleaseCaches();
+        TestZone.Settle();
         SlabLayer.Verify();
         TestZone.Normal->Verify();
         Assert.Equal(_usedBefore, UsedPages());
