@@ -10,6 +10,7 @@ namespace NativeAlloc.Tests.Api;
 /// Proves that any system call may fail at any time while pages of all zones are taken and freed: each call ends as documented, no block is harmed, and
 /// when the system is well again all is in order and everything is to be had.
 /// </summary>
+[Trait("Category", "Slow")]
 public sealed class PageFaultTests : LeakCheckedTests
 {
     // More calls of a kind than the scenario makes by far; a scenario that makes one more each time must not go on for ever.

@@ -16,9 +16,10 @@ public sealed unsafe class PageStressTests : LeakCheckedTests
     private const nuint PageBytes = PageAllocator.PageSize;
 
     // The threads go on until so many blocks were freed and all memory was given back so often.
-    private const long Frees = 20_000, Trims = 100;
+    private const long Frees = 8_000, Trims = 40;
 
     [Fact]
+    [Trait("Category", "Slow")]
     public void Pages_stay_whole_whoever_takes_and_frees_them_and_merge_in_the_end()
     {
         foreach (PageZone zone in Enum.GetValues<PageZone>()) Zones.Prepare(zone);

@@ -8,6 +8,7 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>Proves that slab caches keep their promises when threads allocate, free, come and go, and make and dispose of caches all at once.</summary>
+[Trait("Category", "Slow")]
 public sealed unsafe class SlabCacheThreadTests : LeakCheckedTests
 {
     [Fact]

@@ -6,6 +6,7 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>Proves that <c>Trim</c> gives free memory back to the system, all of it, and nothing that is in use.</summary>
+[Trait("Category", "Slow")]
 public sealed unsafe class TrimTests : LeakCheckedTests
 {
     private const nuint Volume = 128 * Sizes.MiB;

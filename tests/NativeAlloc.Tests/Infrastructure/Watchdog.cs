@@ -40,7 +40,7 @@ internal static class Watchdog
         while (Debugger.IsAttached || Stopwatch.GetElapsedTime(Volatile.Read(ref s_lastProgress)) < LongestStandstill)
             Thread.Sleep(TimeSpan.FromSeconds(5));
         Environment.FailFast($"Nothing has happened for {LongestStandstill.TotalMinutes} minutes. "
-            + $"The last test is {Volatile.Read(ref s_test)}. If another has failed before it, look at that one first.");
+            + $"The last test is {Volatile.Read(ref s_test)}. Where another has failed before it, look at that first.");
     }
 }
 

@@ -10,6 +10,7 @@ namespace NativeAlloc.Tests.Slabs;
 /// Shows, for every order of the steps of an owner that uses its magazine and of a thread that recalls objects from it, that each object is in exactly one place at the end. The owner's fast paths are
 /// done here step by step, on a real magazine; its slow paths and the recall are those of the allocator. A process-wide barrier is no step, as here everybody sees every store at once.
 /// </summary>
+[Trait("Category", "Slow")]
 public sealed unsafe class RecallOrdersTests : IDisposable
 {
     private const int StepsPerOperation = 3, StepsPerRound = 4;

@@ -253,8 +253,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         // At each rest of a worker its objects were recalled twice.
     }
 
-    // Allocates, stamps, checks and frees, up and down by runs of random lengths. Now and then it gives all of its caches
-    // back, or rests until two recalls have come by.
+    // Allocates, stamps, checks and frees, up and down by runs of random lengths. Now and then it gives all of its
+    // caches back, or rests until two recalls have come by.
     private static void Work(int number, int steps, int mostLive)
     {
         Random random = new(number);
