@@ -23,7 +23,7 @@ public sealed unsafe class StressTests : LeakCheckedTests
     [Trait("Category", "Slow")]
     public void Blocks_stay_whole_whoever_allocates_and_frees_them()
     {
-        Exchange exchange = new();
+        using Exchange exchange = new();
         Random random = new(1);
         int born = 0;
         Thread?[] alive = new Thread?[Threads];
@@ -49,7 +49,7 @@ public sealed unsafe class StressTests : LeakCheckedTests
     }
 
     /// <summary>The slots through which threads hand blocks to each other, and what a thread does with them.</summary>
-    private sealed class Exchange
+    private sealed class Exchange : IDisposable
     {
         private readonly nint[] _slots = new nint[Slots];
         private readonly SemaphoreSlim _deaths = new(0);
@@ -82,6 +82,8 @@ public sealed unsafe class StressTests : LeakCheckedTests
                 _deaths.Release();
             }
         }
+
+        public void Dispose() => _deaths.Dispose();
 
         internal void FreeAll()
         {
