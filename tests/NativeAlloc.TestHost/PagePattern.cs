@@ -6,7 +6,10 @@ namespace NativeAlloc.TestHost;
 /// </summary>
 internal static unsafe class PagePattern
 {
-    private const nuint PageBytes = PageAllocator.PageSize, FilledBytes = 1 << 20, EndBytes = 256;
+    /// <summary>Most bytes of a block that is filled as a whole.</summary>
+    internal const nuint FilledBytes = 1 << 20;
+
+    private const nuint PageBytes = PageAllocator.PageSize, EndBytes = 256;
 
     internal static void Fill(void* block, nuint bytes, ulong id)
     {

@@ -24,6 +24,36 @@ internal sealed class TestThread : IDisposable
         thread.Run(action);
     }
 
+    /// <summary>
+    /// Runs the body on several new threads, which get their numbers and begin at the same moment. All have ended when
+    /// this returns. What the first of them threw is thrown here.
+    /// </summary>
+    internal static void RunTogether(int count, Action<int> body)
+    {
+        using Barrier start = new(count);
+        TestThread[] threads = [.. Enumerable.Range(0, count).Select(_ => new TestThread())];
+        Exception? first = null;
+        for (int i = 0; i < count; i++)
+        {
+            int number = i;
+            threads[i].Begin(() =>
+            {
+                start.SignalAndWait();
+                try
+                {
+                    body(number);
+                }
+                catch (Exception error)
+                {
+                    Interlocked.CompareExchange(ref first, error, null);
+                }
+            });
+        }
+        foreach (TestThread thread in threads) thread.Finish();
+        foreach (TestThread thread in threads) thread.Dispose();
+        if (first != null) ExceptionDispatchInfo.Throw(first);
+    }
+
     /// <summary>Runs an action on this thread and waits for its end; what it throws is thrown here.</summary>
     internal void Run(Action action)
     {

@@ -95,7 +95,9 @@ internal sealed unsafe class AllocatorModel : IDisposable
         void* resized = alignment == 16 && step.Kind == StepKind.Realloc
             ? NativeAllocator.Realloc((void*)old.Address, step.Bytes)
             : NativeAllocator.AlignedRealloc((void*)old.Address, step.Bytes, alignment);
-        Pattern.Check(resized, Math.Min(old.Bytes, Math.Max(step.Bytes, 1)), old.Id);
+        nuint kept = Math.Min(old.Bytes, Math.Max(step.Bytes, 1));
+        if (old.Bytes <= PagePattern.FilledBytes) Pattern.Check(resized, kept, old.Id);
+        else PagePattern.CheckPages(resized, kept, old.Id);
         Add(resized, step.Bytes, alignment, zeroed: false);
     }
 
@@ -111,7 +113,8 @@ internal sealed unsafe class AllocatorModel : IDisposable
         }
     }
 
-    // A block that has just come from the allocator: it must overlap with none, and is then filled to its last usable byte.
+    // A block that has just come from the allocator: it must overlap with none, and is then filled to its last usable
+    // byte, a large one at the ends of its pages.
     private void Add(void* pointer, nuint bytes, nuint alignment, bool zeroed)
     {
         nuint start = (nuint)pointer, usable = NativeAllocator.UsableSize(pointer), end = start + usable;
@@ -127,7 +130,7 @@ internal sealed unsafe class AllocatorModel : IDisposable
         if (next > 0) Require(_endsByStart.GetValueAtIndex(next - 1) <= start, $"the block 0x{start:x}..0x{end:x} overlaps with the one at 0x{Key(next - 1):x}");
         _endsByStart.Add(start, end);
         if (zeroed) Pattern.CheckZero(pointer, bytes);
-        Pattern.Fill(pointer, usable, block.Id);
+        PagePattern.Fill(pointer, usable, block.Id);
 
         nuint Key(int index) => _endsByStart.GetKeyAtIndex(index);
     }
@@ -153,7 +156,7 @@ internal sealed unsafe class AllocatorModel : IDisposable
         return low;
     }
 
-    private static void Check(Block block) => Pattern.Check((void*)block.Address, block.Bytes, block.Id);
+    private static void Check(Block block) => PagePattern.Check((void*)block.Address, block.Bytes, block.Id);
 
     private static void Require(bool condition, string otherwise)
     {

@@ -2,7 +2,6 @@ using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Api;
@@ -65,7 +64,7 @@ public sealed unsafe class FixedMapTests : LeakCheckedTests
         for (int i = 0; i < 2; i++) new Span<byte>(FixedMap.Set(2, pages[i]), (int)PageBytes).Fill((byte)(i + 1));
         bool done = false;
         int ones = 0, twos = 0;
-        TestThreads.RunTogether(3, number =>
+        TestThread.RunTogether(3, number =>
         {
             if (number == 0)
             {

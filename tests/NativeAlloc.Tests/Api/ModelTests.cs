@@ -7,9 +7,10 @@ namespace NativeAlloc.Tests.Api;
 /// Proves that random sequences of all members, on several threads in turn, leave the allocator as a model of it says: blocks are aligned and do
 /// not overlap, they keep what was written to them, zeroed ones are zero, every layer is in order along the way, and in the end nothing is live.
 /// </summary>
+[Trait("Category", "Slow")]
 public sealed class ModelTests : LeakCheckedTests
 {
-    private const int Runs = 120, LongestSequence = 400, StepsBetweenChecks = 32;
+    private const int Runs = 60, LongestSequence = 400, StepsBetweenChecks = 32;
 
     [Fact]
     public void The_allocator_does_what_the_model_does()

@@ -8,9 +8,10 @@ namespace NativeAlloc.Tests.Api;
 /// Proves that random sequences of all members of the page allocator, on several threads in turn, leave it as a model of it says: blocks are aligned,
 /// of the zone asked for and nobody else's, they keep what was written to them, what is freed wrongly is refused, and in the end all is free.
 /// </summary>
+[Trait("Category", "Slow")]
 public sealed class PageModelTests : LeakCheckedTests
 {
-    private const int Runs = 60, LongestSequence = 300, StepsBetweenChecks = 16;
+    private const int Runs = 40, LongestSequence = 300, StepsBetweenChecks = 16;
 
     [Fact]
     public void The_page_allocator_does_what_the_model_does() => Properties.ForAllSequences(Runs, LongestSequence, PageStep.Make, Check);

@@ -9,6 +9,7 @@ namespace NativeAlloc.Tests.Api;
 /// Proves, in processes of their own whose machine is cut into several nodes, that pages come from the node they should, are counted there and go back
 /// to it, and that a wrong number of nodes is said to be one.
 /// </summary>
+[Trait("Category", "Slow")]
 public sealed class PageNodeTests
 {
     private const string Variable = "NATIVEALLOC_FAKE_NODES";

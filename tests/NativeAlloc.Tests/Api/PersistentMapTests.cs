@@ -3,7 +3,6 @@ using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Api;
@@ -14,8 +13,6 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
     private const nuint PageBytes = PageAllocator.PageSize;
 
     private const int Windows = PersistentWindows.WindowCount;
-
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
 
     [Fact]
     public void A_page_has_one_address_until_it_is_unmapped_as_often_as_it_was_mapped()
@@ -213,7 +210,7 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         for (int given = 0; given < Waiters; given++)
         {
             PersistentMap.Unmap(pages[given]);
-            Assert.True(SpinWait.SpinUntil(() => waiters.Count(waiter => waiter.HasMapped) == given + 1, s_patience), "nobody goes on");
+            SpinWait.SpinUntil(() => waiters.Count(waiter => waiter.HasMapped) == given + 1);
         }
         foreach (Waiter waiter in waiters) waiter.Finish();
         for (int i = Waiters; i < Windows; i++) PersistentMap.Unmap(pages[i]);
@@ -267,7 +264,7 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
             ((long*)Map(pages[i]))[0] = i;
             PersistentMap.Unmap(pages[i]);
         }
-        TestThreads.RunTogether(Threads, number =>
+        TestThread.RunTogether(Threads, number =>
         {
             Random random = new(number);
             long[] written = new long[Pages];
@@ -298,7 +295,7 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         int failures = 0;
         using (new SectionCalls(number => many ? number % 3 != 0 : number % 5 == 0))
         {
-            TestThreads.RunTogether(Threads, number =>
+            TestThread.RunTogether(Threads, number =>
             {
                 Random random = new(number);
                 for (int round = 0; round < Rounds; round++)
@@ -350,13 +347,13 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         internal bool HasMapped => Volatile.Read(ref _hasMapped);
 
         internal void AwaitWaiting() =>
-            Assert.True(SpinWait.SpinUntil(() => (_thread.ThreadState & ThreadState.WaitSleepJoin) != 0, s_patience), "the thread does not wait");
+            SpinWait.SpinUntil(() => (_thread.ThreadState & ThreadState.WaitSleepJoin) != 0);
 
         internal void Interrupt() => _thread.Interrupt();
 
         internal void Finish()
         {
-            Assert.True(_thread.Join(s_patience), "the thread does not go on");
+            _thread.Join();
             if (_error != null) throw _error;
         }
 

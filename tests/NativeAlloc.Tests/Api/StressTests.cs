@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Diagnostics;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
@@ -14,66 +13,77 @@ public sealed unsafe class StressTests : LeakCheckedTests
 {
     private const int Threads = 8, Slots = 1024;
 
-    private static readonly TimeSpan s_duration = TimeSpan.FromSeconds(10);
+    // So many blocks are freed, however long that takes.
+    private const long Frees = 100_000;
 
-    private static readonly TimeSpan s_longestStep = TimeSpan.FromMinutes(1);
-
-    // A thread lives this long, then another takes its place.
-    private const int ShortestLifeMilliseconds = 20, LongestLifeMilliseconds = 400;
+    // A thread makes so many steps, then another takes its place.
+    private const int ShortestLife = 200, LongestLife = 4_000;
 
     [Fact]
+    [Trait("Category", "Slow")]
     public void Blocks_stay_whole_whoever_allocates_and_frees_them()
     {
-        Exchange exchange = new();
-        long end = Stopwatch.GetTimestamp() + (long)(s_duration.TotalSeconds * Stopwatch.Frequency);
+        using Exchange exchange = new();
         Random random = new(1);
         int born = 0;
-        Thread[] alive = new Thread[Threads];
-        while (Stopwatch.GetTimestamp() < end && exchange.Error == null)
+        Thread?[] alive = new Thread?[Threads];
+        while (exchange.Frees < Frees && exchange.Error == null)
         {
             for (int i = 0; i < Threads; i++)
             {
                 if (alive[i] is { IsAlive: true }) continue;
-                int seed = ++born;
-                long death = Math.Min(end, Stopwatch.GetTimestamp() + random.Next(ShortestLifeMilliseconds, LongestLifeMilliseconds) * Stopwatch.Frequency / 1000);
-                alive[i] = new Thread(() => exchange.Live(seed, death)) { IsBackground = true };
-                alive[i].Start();
+                int seed = ++born, steps = random.Next(ShortestLife, LongestLife);
+                Thread thread = new(() => exchange.Live(seed, steps)) { IsBackground = true };
+                alive[i] = thread;
+                thread.Start();
             }
-            Thread.Sleep(1);
+            Watchdog.Progress();
+            exchange.AwaitDeath();
         }
-        foreach (Thread thread in alive) Assert.True(thread.Join(s_longestStep), "a thread does not come to its end");
+        foreach (Thread? thread in alive) thread?.Join();
         exchange.FreeAll();
         Assert.Null(exchange.Error);
         Assert.True(born > 3 * Threads, $"only {born} threads lived");
-        Assert.True(exchange.Frees > 100_000, $"only {exchange.Frees} blocks were freed");
-        Assert.True(exchange.ForeignFrees > exchange.Frees / 2, $"only {exchange.ForeignFrees} of {exchange.Frees} blocks were freed by another thread");
+        Assert.True(exchange.ForeignFrees > exchange.Frees / 2,
+            $"only {exchange.ForeignFrees} of {exchange.Frees} blocks were freed by another thread");
     }
 
     /// <summary>The slots through which threads hand blocks to each other, and what a thread does with them.</summary>
-    private sealed class Exchange
+    private sealed class Exchange : IDisposable
     {
         private readonly nint[] _slots = new nint[Slots];
+        private readonly SemaphoreSlim _deaths = new(0);
         private readonly ConcurrentQueue<Exception> _errors = new();
         private long _lastId, _frees, _foreignFrees;
 
+        /// <summary>Waits until a thread is at the end of its life.</summary>
+        internal void AwaitDeath() => _deaths.Wait();
+
         internal Exception? Error => _errors.TryPeek(out Exception? error) ? error : null;
 
-        internal long Frees => _frees;
+        internal long Frees => Volatile.Read(ref _frees);
 
         internal long ForeignFrees => _foreignFrees;
 
-        internal void Live(int number, long death)
+        internal void Live(int number, int steps)
         {
             try
             {
                 Random random = new(number);
-                while (Stopwatch.GetTimestamp() < death && _errors.IsEmpty) Step(random, number);
+                for (int step = 0; step < steps && Frees < StressTests.Frees && _errors.IsEmpty; step++)
+                    Step(random, number);
             }
             catch (Exception error)
             {
                 _errors.Enqueue(error);
             }
+            finally
+            {
+                _deaths.Release();
+            }
         }
+
+        public void Dispose() => _deaths.Dispose();
 
         internal void FreeAll()
         {
@@ -99,7 +109,9 @@ public sealed unsafe class StressTests : LeakCheckedTests
             nuint old = block->Bytes, bytes = RandomSize(random);
             block = (Header*)NativeAllocator.Realloc(block, bytes);
             nuint kept = Math.Min(old, bytes);
-            Pattern.Check(block + 1, kept - (nuint)sizeof(Header), block->Id);
+            nuint filled = old - (nuint)sizeof(Header), left = kept - (nuint)sizeof(Header);
+            if (filled <= PagePattern.FilledBytes) Pattern.Check(block + 1, left, block->Id);
+            else PagePattern.CheckPages(block + 1, left, block->Id);
             Write(block, bytes, thread);
             Free(Interlocked.Exchange(ref _slots[random.Next(Slots)], (nint)block), thread);
         }
@@ -131,7 +143,7 @@ public sealed unsafe class StressTests : LeakCheckedTests
         {
             block->Bytes = bytes;
             block->Id = ((ulong)Interlocked.Increment(ref _lastId) << 16) + (ulong)thread;
-            Pattern.Fill(block + 1, bytes - (nuint)sizeof(Header), block->Id);
+            PagePattern.Fill(block + 1, bytes - (nuint)sizeof(Header), block->Id);
         }
 
         private void Free(nint address, int thread)
@@ -148,7 +160,7 @@ public sealed unsafe class StressTests : LeakCheckedTests
         private static void Check(Header* block)
         {
             if (NativeAllocator.UsableSize(block) < block->Bytes) throw new InvalidOperationException($"the header of the block at 0x{(nuint)block:x} was changed");
-            Pattern.Check(block + 1, block->Bytes - (nuint)sizeof(Header), block->Id);
+            PagePattern.Check(block + 1, block->Bytes - (nuint)sizeof(Header), block->Id);
         }
 
         // The larger the rarer, so that every layer takes part and none all the time.

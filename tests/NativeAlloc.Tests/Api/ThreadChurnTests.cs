@@ -16,6 +16,7 @@ namespace NativeAlloc.Tests.Api;
 /// its own decision, now and then. What is left is some MiB of the runtime's tables and of pages that the allocator had not touched before.
 /// One thread block and its magazines for each thread would be 8 KiB and far more.
 /// </remarks>
+[Trait("Category", "Slow")]
 public sealed class ThreadChurnTests
 {
     private const long LargestGrowthBytes = 12L << 20;

@@ -1,12 +1,12 @@
 using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>Proves that <c>Trim</c> gives free memory back to the system, all of it, and nothing that is in use.</summary>
+[Trait("Category", "Slow")]
 public sealed unsafe class TrimTests : LeakCheckedTests
 {
     private const nuint Volume = 128 * Sizes.MiB;
@@ -81,7 +81,7 @@ public sealed unsafe class TrimTests : LeakCheckedTests
     {
         const int Workers = 2, Trimmers = 2;
         int working = Workers;
-        TestThreads.RunTogether(Workers + Trimmers, number =>
+        TestThread.RunTogether(Workers + Trimmers, number =>
         {
             if (number >= Workers)
             {

@@ -12,6 +12,7 @@ namespace NativeAlloc.Tests.Api;
 /// Proves that any system call may fail while <c>Vmalloc</c> is at work: each call ends as documented, no block is harmed, and afterwards no area, no memory and no mapping is lost.
 /// The first call of a kind is made to fail, then the second, and so on; each alone, and each with all that follow.
 /// </summary>
+[Trait("Category", "Slow")]
 public sealed unsafe class VmallocFaultTests : AreaCheckedTests
 {
     private const string Any = "any";

@@ -4,7 +4,6 @@ using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Api;
@@ -188,7 +187,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         Page[] all = pages.AsSpan().ToArray();
         byte* first = (byte*)Vmalloc.Map(all);
         for (int i = 0; i < Pages; i++) *(int*)(first + (nuint)i * PageBytes) = i;
-        TestThreads.RunTogether(Threads, number =>
+        TestThread.RunTogether(Threads, number =>
         {
             Random random = new(number);
             for (int round = 1; round <= Rounds; round++)
@@ -218,7 +217,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         {
             nint map = (nint)Vmalloc.Map(pages.AsSpan());
             int done = 0, failed = 0;
-            TestThreads.RunTogether(2, _ =>
+            TestThread.RunTogether(2, _ =>
             {
                 try
                 {

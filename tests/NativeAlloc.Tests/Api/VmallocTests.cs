@@ -3,7 +3,6 @@ using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Mapping;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Api;
@@ -187,7 +186,7 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
     {
         const int Shared = 6, Rounds = 1500;
         SparseBlock?[] shared = new SparseBlock?[Shared];
-        TestThreads.RunTogether(4, number =>
+        TestThread.RunTogether(4, number =>
         {
             Random random = new(number);
             for (int round = 0; round < Rounds; round++)

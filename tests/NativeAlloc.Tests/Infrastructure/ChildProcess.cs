@@ -8,7 +8,8 @@ namespace NativeAlloc.Tests.Infrastructure;
 /// <summary>Runs a program to its end and keeps what it wrote.</summary>
 internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
 {
-    private static readonly TimeSpan s_longest = TimeSpan.FromMinutes(3);
+    // A process that takes longer hangs. It is killed before the watchdog ends this process and leaves it behind.
+    private static readonly TimeSpan s_longest = Watchdog.LongestStandstill - TimeSpan.FromMinutes(1);
 
     /// <summary>Starts a scenario of the test host in a process of its own.</summary>
     internal static ChildProcess RunHost(string scenario, params string[] arguments) => RunHost([], scenario, arguments);
@@ -33,6 +34,7 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
         };
         RemoveInherited(start);
         foreach ((string name, string value) in variables) start.Environment[name] = value;
+        Watchdog.Progress();
         using Process process = Process.Start(start) ?? throw new InvalidOperationException("dotnet could not be started.");
         process.StandardInput.Close();
         StringBuilder output = new(), errors = new();

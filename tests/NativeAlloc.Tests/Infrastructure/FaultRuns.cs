@@ -20,6 +20,7 @@ internal static class FaultRuns
         int failures = 0;
         for (int first = 0; ; first += first < inFull ? 1 : step)
         {
+            Watchdog.Progress();
             Assert.True(first < MostCalls, "the scenario does not come to an end");
             FaultScenario scenario = prepare(first);
             FaultPlan plan = new(kind, first, andAllLater);

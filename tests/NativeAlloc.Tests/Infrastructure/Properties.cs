@@ -1,88 +1,89 @@
-using System.Globalization;
-using FsCheck;
-using FsCheck.Fluent;
-using Microsoft.FSharp.Core;
+using CsCheck;
 
 namespace NativeAlloc.Tests.Infrastructure;
 
 /// <summary>
-/// Random values and how to make a failing one simpler. This file is the only one that knows the library that does the work: to change
-/// it, change this file.
+/// Random values. The files of <see cref="Properties"/> are the only ones that know the library which makes them.
 /// </summary>
-internal sealed class Values<T>(Gen<T> generator, Func<T, IEnumerable<T>> simpler)
+internal sealed class Values<T>(Gen<T> generator)
 {
     internal Gen<T> Generator { get; } = generator;
-
-    /// <summary>Candidates that are simpler than a value, the simplest first.</summary>
-    internal Func<T, IEnumerable<T>> Simpler { get; } = simpler;
 }
 
 /// <summary>Makes <see cref="Values{T}"/>.</summary>
 internal static class Values
 {
     /// <summary>Whole numbers from <paramref name="low"/> to <paramref name="high"/>, both included.</summary>
-    internal static Values<int> Between(int low, int high) => new(Gen.Choose(low, high), value => TowardsLow(low, value));
+    internal static Values<int> Between(int low, int high) => new(Gen.Int[low, high]);
 
-    /// <summary>One of some values; the earlier ones count as simpler.</summary>
-    internal static Values<T> OneOf<T>(params T[] values) =>
-        new(Gen.Elements(values), value => values.TakeWhile(other => !EqualityComparer<T>.Default.Equals(other, value)));
+    /// <summary>One of some values.</summary>
+    internal static Values<T> OneOf<T>(params T[] values) => new(Gen.OneOf(values));
 
     /// <summary>Two values that do not depend on each other.</summary>
-    internal static Values<(TFirst First, TSecond Second)> Pairs<TFirst, TSecond>(Values<TFirst> first, Values<TSecond> second) =>
-        new(Gen.Zip(first.Generator, second.Generator, (one, two) => (one, two)),
-            pair => first.Simpler(pair.Item1).Select(one => (one, pair.Item2)).Concat(second.Simpler(pair.Item2).Select(two => (pair.Item1, two))));
+    internal static Values<(TFirst First, TSecond Second)> Pairs<TFirst, TSecond>(
+        Values<TFirst> first, Values<TSecond> second) =>
+        new(Gen.Select(first.Generator, second.Generator, (one, two) => (one, two)));
 
     /// <summary>Sequences of up to <paramref name="maxLength"/> values.</summary>
     internal static Values<T[]> Sequences<T>(Values<T> element, int maxLength) =>
-        new(Gen.SelectMany(Gen.Choose(1, maxLength), length => Gen.ArrayOf(element.Generator, length)), sequence => SimplerSequences(element, sequence));
-
-    private static IEnumerable<int> TowardsLow(int low, int value)
-    {
-        for (int distance = value - low; distance > 0; distance /= 2) yield return value - distance;
-    }
-
-    // Without a half, a quarter, … a single element; then with one element made simpler.
-    private static IEnumerable<T[]> SimplerSequences<T>(Values<T> element, T[] sequence)
-    {
-        for (int cut = sequence.Length / 2; cut > 0; cut /= 2)
-            for (int at = 0; at + cut <= sequence.Length; at += cut)
-                yield return [.. sequence[..at], .. sequence[(at + cut)..]];
-        for (int at = 0; at < sequence.Length; at++)
-            foreach (T simpler in element.Simpler(sequence[at]))
-                yield return [.. sequence[..at], simpler, .. sequence[(at + 1)..]];
-    }
+        new(element.Generator.Array[1, maxLength]);
 }
 
 /// <summary>
-/// Runs a property on random values. A failure names the seed of the run and the simplest value that still fails; with the seed in the
-/// environment variable <see cref="SeedVariable"/> the same values come again.
+/// Runs a property on random values. A failure names a seed and the simplest value that was found to fail. With that
+/// seed in the environment variable <see cref="SeedVariable"/>, the value that failed comes first.
 /// </summary>
 internal static partial class Properties
 {
     internal const string SeedVariable = "NATIVEALLOC_TEST_SEED";
 
-    private static readonly ulong s_seed =
-        ulong.TryParse(Environment.GetEnvironmentVariable(SeedVariable), CultureInfo.InvariantCulture, out ulong seed) ? seed : (ulong)Random.Shared.NextInt64();
+    // So many values are tried in search of a simpler one that fails, too.
+    private const int MostTries = 10_000;
+
+    private static readonly string s_seed = Environment.GetEnvironmentVariable(SeedVariable) is { Length: > 0 } seed
+        ? seed : new PCG(0, (ulong)Random.Shared.NextInt64()).ToString();
 
     /// <summary>Runs <paramref name="property"/> on so many values; it fails by throwing.</summary>
-    internal static void Check<T>(Values<T> values, Action<T> property, int runs = 100) => Run(values, property, runs, s_seed);
-
-    /// <summary>Runs a test on random sequences of operations. Each run starts from a state of its own.</summary>
-    internal static void ForAllSequences<TOperation>(Values<TOperation> operation, int maxLength, Action<IReadOnlyList<TOperation>> run, int runs = 20) =>
-        Check(Values.Sequences(operation, maxLength), sequence => run(sequence), runs);
+    internal static void Check<T>(Values<T> values, Action<T> property, int runs = 100) =>
+        Run(values, property, runs, s_seed);
 
     /// <summary>The same as <see cref="Check"/> with a seed of the caller's.</summary>
-    internal static void Run<T>(Values<T> values, Action<T> property, int runs, ulong seed)
+    internal static void Run<T>(Values<T> values, Action<T> property, int runs, string seed)
     {
-        Replay replay = new(new Rnd(seed), FSharpOption<int>.None);
-        Config config = Config.QuickThrowOnFailure.WithMaxTest(runs).WithReplay(FSharpOption<Replay>.Some(replay)).WithQuietOnSuccess(true);
+        if (FirstFailure(values.Generator, property, runs, seed) is not var (found, _, error)) return;
         try
         {
-            FsCheck.Check.One(config, Prop.ForAll(Arb.From(values.Generator, values.Simpler), property));
+            values.Generator.Sample(property, seed: found, iter: MostTries, threads: 1);
         }
-        catch (Exception error)
+        catch (CsCheckException simplest)
         {
-            throw new InvalidOperationException($"To see this again set {SeedVariable}={seed.ToString(CultureInfo.InvariantCulture)}. {error.Message}", error);
+            throw Failure(found, simplest.Message, simplest.InnerException ?? error);
         }
+        throw Failure(found, "It did not fail a second time.", error);
     }
+
+    // The seed with which the value that fails is the first, that value, and what the property threw.
+    private static (string Seed, T Value, Exception Error)? FirstFailure<T>(
+        Gen<T> generator, Action<T> property, int runs, string seed)
+    {
+        PCG random = PCG.Parse(seed);
+        for (int run = 0; run < runs; run++)
+        {
+            Watchdog.Progress();
+            string here = random.ToString();
+            T value = generator.Generate(random, null, out _);
+            try
+            {
+                property(value);
+            }
+            catch (Exception error)
+            {
+                return (here, value, error);
+            }
+        }
+        return null;
+    }
+
+    private static InvalidOperationException Failure(string seed, string text, Exception error) =>
+        new($"To see this again set {SeedVariable}={seed}. {text}\n{error.Message}", error);
 }

@@ -3,7 +3,6 @@ using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
@@ -288,7 +287,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         nint[] blocks = new nint[Rounds];
         int[] freed = new int[Rounds];
         for (int i = 0; i < Rounds; i++) blocks[i] = (nint)Alloc(Page);
-        TestThreads.RunTogether(Threads, _ =>
+        TestThread.RunTogether(Threads, _ =>
         {
             for (int i = 0; i < Rounds; i++)
                 if (Areas.TryFree((void*)blocks[i])) Interlocked.Increment(ref freed[i]);

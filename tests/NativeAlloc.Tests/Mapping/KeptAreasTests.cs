@@ -1,6 +1,6 @@
 using NativeAlloc.Mapping;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
@@ -121,7 +121,7 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
         const int Rounds = 2000, Threads = 4;
         for (uint i = 0; i < 8; i++) Keep(8 + i % 2);
         int taken = 0;
-        TestThreads.RunTogether(Threads, number =>
+        TestThread.RunTogether(Threads, number =>
         {
             for (int round = 0; round < Rounds; round++)
             {

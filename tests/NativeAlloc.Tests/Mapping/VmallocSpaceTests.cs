@@ -1,7 +1,7 @@
 using NativeAlloc.Mapping;
 using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
@@ -139,7 +139,7 @@ public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
     [Fact]
     public void Threads_that_add_and_remove_at_once_never_have_an_address_in_common()
     {
-        TestThreads.RunTogether(4, number =>
+        TestThread.RunTogether(4, number =>
         {
             Random random = new(number);
             List<nint> mine = [];

@@ -1,8 +1,8 @@
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Os;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
@@ -56,7 +56,7 @@ public sealed class WindowRangeTests : IDisposable
     public void Threads_that_come_first_together_get_the_same_range()
     {
         nuint[] addresses = new nuint[4];
-        TestThreads.RunTogether(addresses.Length, number => Assert.True(_range.TryReserve(out addresses[number])));
+        TestThread.RunTogether(addresses.Length, number => Assert.True(_range.TryReserve(out addresses[number])));
         Assert.Single(addresses.Distinct());
         Assert.Equal(_inUse + Windows, MappingBudget.InUse);
     }

@@ -1,6 +1,6 @@
 using NativeAlloc.Os;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Os;
@@ -55,7 +55,7 @@ public sealed class MappingBudgetTests : IDisposable
         const int Threads = 4, Rounds = 20_000, Most = 10;
         MappingBudget.Limit = _inUse + Most;
         int held = 0, highest = 0;
-        TestThreads.RunTogether(Threads, number =>
+        TestThread.RunTogether(Threads, number =>
         {
             for (int round = 0; round < Rounds; round++)
             {

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using NativeAlloc.Os;
-using NativeAlloc.Tests.Threads;
+using NativeAlloc.TestHost;
 using Xunit;
 
 namespace NativeAlloc.Tests.Os;
@@ -30,7 +30,7 @@ public sealed unsafe class NativeLockTests : IDisposable
         const int Threads = 4, Rounds = 50_000;
         long counter = 0; // no atomic operation: a second thread inside would lose increments
         int inside = 0;
-        TestThreads.RunTogether(Threads, _ =>
+        TestThread.RunTogether(Threads, _ =>
         {
             for (int i = 0; i < Rounds; i++)
             {
@@ -59,7 +59,7 @@ public sealed unsafe class NativeLockTests : IDisposable
             _lock->Release();
         });
         release.Start();
-        TestThreads.RunTogether(3, _ =>
+        TestThread.RunTogether(3, _ =>
         {
             _lock->Acquire();
             Interlocked.Increment(ref finished);
@@ -107,7 +107,7 @@ public sealed unsafe class NativeLockTests : IDisposable
         Assert.False(Volatile.Read(ref acquired));
         Assert.True(waiter.IsAlive);
         _lock->Release();
-        Assert.True(waiter.Join(TimeSpan.FromSeconds(30)));
+        waiter.Join();
         Assert.True(acquired);
         Assert.False(interruptedInside);
         Assert.True(interruptedAfter);

@@ -3,7 +3,6 @@ using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Os;
@@ -116,7 +115,7 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         nuint charged = ResidentBudget.ChargedBytes;
         ResidentBudget.SetLimit(charged + 1000);
         long granted = 0;
-        TestThreads.RunTogether(4, number =>
+        TestThread.RunTogether(4, number =>
         {
             Random random = new(number);
             for (int i = 0; i < Charges; i++)
@@ -198,7 +197,7 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         // Each holds up to 2 MiB, in sizes of all layers that change all the time; what they hold together is half of the limit.
         ResidentBudget.SetLimit(ResidentBudget.ChargedBytes + 20 * MiB);
         long hits = ResidentBudget.LimitHits;
-        TestThreads.RunTogether(4, number =>
+        TestThread.RunTogether(4, number =>
         {
             Random random = new(number);
             for (int phase = 0; phase < 40; phase++)

@@ -1,8 +1,8 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
@@ -12,9 +12,15 @@ public sealed unsafe class LargeBlocksTests : IDisposable
 {
     private const nuint Page = LinearRegion.PageBytes;
 
-    private readonly uint _usedBefore = UsedPages();
+    private readonly uint _usedBefore;
     private readonly nuint _bytesBefore = LargeBlocks.Bytes;
     private readonly long _countBefore = LargeBlocks.Count;
+
+    public LargeBlocksTests()
+    {
+        TestZone.Settle();
+        _usedBefore = UsedPages();
+    }
 
     public void Dispose()
     {
@@ -72,7 +78,7 @@ public sealed unsafe class LargeBlocksTests : IDisposable
         int[] freed = new int[Rounds];
         for (int round = 0; round < Rounds; round++) pages[round] = Alloc(Page);
         using Barrier together = new(2);
-        TestThreads.RunTogether(2, _ =>
+        TestThread.RunTogether(2, _ =>
         {
             for (int round = 0; round < Rounds; round++)
             {

@@ -1,7 +1,7 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Os;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
@@ -16,6 +16,7 @@ public sealed unsafe class PageLayerTests : IDisposable
 
     public PageLayerTests()
     {
+        TestZone.Settle();
         // Whatever ran before, there is a section, and no free page has memory behind it, of other zones neither.
         Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page));
         PageLayer.GivePages(page, 1);
@@ -338,8 +339,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         uint online = LinearRegion.OnlinePages;
         using (new InjectedFaults(OsCall.Commit))
         {
-            for (int order = LinearRegion.MaxOrder; order >= 0; order--)
-                while (PageLayer.TryTakePages(null, 1u << order, MemoryChoice.UsedFirst, out uint page)) taken.Add((page, order));
+            TakeAll(taken);
             Assert.Equal(0u, TestZone.Normal->FreePages);
             Assert.False(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out _));
             Assert.False(PageLayer.TryTake(&hot, new PageRequest(5, 17), out uint none, out PageFailure failure));
@@ -358,9 +358,14 @@ public sealed unsafe class PageLayerTests : IDisposable
     public void The_last_pages_of_a_zone_go_to_a_list_that_asks_for_more()
     {
         ThreadPages hot = default;
+        List<(uint Page, int Order)> blocks = [];
         List<uint> taken = [];
         using (new InjectedFaults(OsCall.Commit))
         {
+            // All but one section in large blocks, and that one page by page.
+            TakeAll(blocks);
+            PageLayer.GivePages(null, blocks[0].Page, 1u << blocks[0].Order);
+            blocks.RemoveAt(0);
             while (PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page)) taken.Add(page);
             for (int i = 0; i < 3; i++) PageLayer.GivePages(null, taken[i], 1);
             taken.RemoveRange(0, 3);
@@ -373,6 +378,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         }
         Assert.Equal(taken.Count, taken.Distinct().Count());
         foreach (uint page in taken) PageLayer.GivePages(null, page, 1);
+        foreach ((uint page, int order) in blocks) PageLayer.GivePages(null, page, 1u << order);
     }
 
     [Fact]
@@ -380,7 +386,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     {
         const int Threads = 4;
         int overlaps = 0;
-        TestThreads.RunTogether(Threads, number =>
+        TestThread.RunTogether(Threads, number =>
         {
             ThreadPages hot = default;
             Random random = new(number);
@@ -408,6 +414,14 @@ public sealed unsafe class PageLayerTests : IDisposable
             PageLayer.Drain(&hot);
         });
         Assert.Equal(0, overlaps);
+    }
+
+    // Takes every free page there is, the largest blocks first.
+    private static void TakeAll(List<(uint Page, int Order)> taken)
+    {
+        for (int order = LinearRegion.MaxOrder; order >= 0; order--)
+            while (PageLayer.TryTakePages(null, 1u << order, MemoryChoice.UsedFirst, out uint page))
+                taken.Add((page, order));
     }
 
     // So many pages, side by side, are the only free ones that are used; returns the first.

@@ -117,7 +117,7 @@ public sealed unsafe class ReclaimerTests : IDisposable
         {
             long runs = Reclaimer.Runs;
             Reclaimer.Request();
-            Threads.TestThreads.RunTogether(4, _ => Reclaimer.RunRequested());
+            TestThread.RunTogether(4, _ => Reclaimer.RunRequested());
             Assert.Equal(runs + 1, Reclaimer.Runs);
         }
     }

@@ -26,8 +26,9 @@ internal sealed unsafe class TestZone : IDisposable
     internal static Zone* Normal => PageLayer.ZoneOf(0, ZoneKind.Normal);
 
     /// <summary>
-    /// Gives everything back that can be, so that nothing comes back in the midst of a test: not what finalizers free, nor what threads hold. Those that rest give up the last objects of a slab only when
-    /// asked again.
+    /// Gives everything back that can be, so that nothing comes back in the midst of a test: not what finalizers free,
+    /// nor what threads hold, nor areas that are kept. Threads that rest give up the last objects of a slab only when
+    /// they are asked again.
     /// </summary>
     internal static void Settle()
     {
@@ -37,6 +38,7 @@ internal sealed unsafe class TestZone : IDisposable
         do
         {
             free = Normal->FreePages;
+            Reclaimer.ReleaseAreas(all: true);
             Reclaimer.ReleaseCaches();
         }
         while (Normal->FreePages != free);

@@ -7,6 +7,7 @@ namespace NativeAlloc.Tests.Pages;
 /// Shows that the buddy does right in every situation there is, on a part of a section so small that all of them can be tried: each
 /// step is compared with bitmaps that know nothing of lists, splitting or merging.
 /// </summary>
+[Trait("Category", "Slow")]
 public sealed class ZoneExhaustiveTests
 {
     /// <summary>

@@ -1,6 +1,6 @@
 using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
@@ -181,7 +181,7 @@ public sealed unsafe class ZoneTests : IDisposable
         for (int round = 0; round < 5; round++)
         {
             List<(uint Page, int Order)>[] taken = [.. Enumerable.Range(0, Threads).Select(_ => new List<(uint, int)>())];
-            TestThreads.RunTogether(Threads, number =>
+            TestThread.RunTogether(Threads, number =>
             {
                 Random random = new(round * Threads + number);
                 while (true)
@@ -195,7 +195,7 @@ public sealed unsafe class ZoneTests : IDisposable
             (uint Page, int Order)[] all = [.. taken.SelectMany(blocks => blocks)];
             Assert.Equal((int)LinearRegion.SectionPages, all.SelectMany(block => Enumerable.Range((int)block.Page, 1 << block.Order)).Distinct().Count());
             new Random(round).Shuffle(all);
-            TestThreads.RunTogether(Threads, number =>
+            TestThread.RunTogether(Threads, number =>
             {
                 for (int i = number; i < all.Length; i += Threads) _zone.Give(all[i].Page, all[i].Order);
             });
@@ -208,7 +208,7 @@ public sealed unsafe class ZoneTests : IDisposable
     {
         const int Rounds = 100_000;
         Zone* zone = _zone.Zone;
-        TestThreads.RunTogether(2, number =>
+        TestThread.RunTogether(2, number =>
         {
             for (int i = 0; i < Rounds; i++)
             {

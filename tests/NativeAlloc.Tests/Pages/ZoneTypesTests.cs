@@ -1,6 +1,6 @@
 using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
@@ -250,7 +250,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
             List<(uint Page, int Order)>[] live = [.. Enumerable.Range(0, Threads).Select(_ => new List<(uint, int)>())];
             int[] owners = new int[LinearRegion.SectionPages];
             int overlaps = 0;
-            TestThreads.RunTogether(Threads, number =>
+            TestThread.RunTogether(Threads, number =>
             {
                 Random random = new(round * Threads + number);
                 List<(uint Page, int Order)> mine = live[number];
@@ -288,7 +288,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
             // Any thread frees any block.
             (uint Page, int Order)[] all = [.. live.SelectMany(blocks => blocks)];
             new Random(round).Shuffle(all);
-            TestThreads.RunTogether(Threads, number =>
+            TestThread.RunTogether(Threads, number =>
             {
                 for (int i = number; i < all.Length; i += Threads) zone.Give(all[i].Page, all[i].Order);
             });

@@ -1,6 +1,6 @@
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
@@ -140,7 +140,7 @@ public sealed unsafe class DepotTests : IDisposable
         }
         Depot* shared = &depot;
         int exchanged = 0;
-        TestThreads.RunTogether(Threads, number =>
+        TestThread.RunTogether(Threads, number =>
         {
             for (int i = 0; i < Exchanges; i++)
             {

@@ -2,10 +2,10 @@ using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
 using NativeAlloc.Tests.Pages;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
@@ -380,7 +380,7 @@ public sealed unsafe class ObjectCacheTests
     {
         using TestCache cache = new(2048);
         ObjectCache* shared = cache.Cache;
-        TestThreads.RunTogether(4, number =>
+        TestThread.RunTogether(4, number =>
         {
             Random random = new(number);
             ThreadPages hot = default;

@@ -3,7 +3,7 @@ using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Threads;
 using Xunit;
-using RunningThread = NativeAlloc.TestHost.TestThread;
+using NativeAlloc.TestHost;
 
 namespace NativeAlloc.Tests.Slabs;
 
@@ -13,13 +13,14 @@ namespace NativeAlloc.Tests.Slabs;
 /// this needs each of the recall's barriers. The owner's fast paths are done here step by step, on a real magazine; its
 /// slow paths and the recall are those of the allocator.
 /// </summary>
+[Trait("Category", "Slow")]
 public sealed unsafe class RecallOrdersTests : IDisposable
 {
     private const int StepsPerOperation = 2;
 
     private readonly LeakCheck _leaks = new();
-    private readonly RunningThread _running = new(); // has the block and does nothing
-    private readonly TestThread _keeper = new(); // has what makes slabs stay
+    private readonly TestThread _running = new(); // has the block and does nothing
+    private readonly LooseThreadBlock _keeper = new(); // has what makes slabs stay
     private readonly List<nint> _held = []; // what users of the owner hold
     private readonly byte* _block;
     private readonly int _blockIndex;

@@ -11,7 +11,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
 {
     private static readonly nuint[] s_sizes = [16, 32, 48, 64, 1024];
 
-    private readonly TestThread _one = new(), _two = new();
+    private readonly LooseThreadBlock _one = new(), _two = new();
 
     public ReturnSideTests() => Reclaimer.ReleaseCaches();
 
@@ -67,13 +67,13 @@ public sealed unsafe class ReturnSideTests : IDisposable
         120,
         steps =>
         {
-            using TestThread one = new(), two = new();
+            using LooseThreadBlock one = new(), two = new();
             Reclaimer.ReleaseCaches();
             long[] others = [.. s_sizes.Select(size => Outside(SizeClasses.Of(size)))]; // what threads of the runner keep
             List<nint>[] live = [.. s_sizes.Select(_ => new List<nint>())];
             foreach ((string step, int number) in steps)
             {
-                TestThread thread = number % 2 == 0 ? one : two;
+                LooseThreadBlock thread = number % 2 == 0 ? one : two;
                 int kind = number / 2 % s_sizes.Length, index = SizeClasses.Of(s_sizes[kind]), count = number / 16 % 40;
                 switch (step)
                 {
@@ -165,7 +165,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
     // Both threads exchange magazines of a class, which has a side from then on if it is a tiny one.
     private void Share(int index)
     {
-        foreach (TestThread thread in (TestThread[])[_one, _two, _one])
+        foreach (LooseThreadBlock thread in (LooseThreadBlock[])[_one, _two, _one])
         {
             nint[] objects = new nint[1000];
             for (int i = 0; i < objects.Length; i++) objects[i] = thread.Alloc(index);
@@ -186,7 +186,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
         return outside;
     }
 
-    private static long InMagazines(TestThread thread, int index)
+    private static long InMagazines(LooseThreadBlock thread, int index)
     {
         Magazine magazine = SlabLayer.CacheAt(index)->Magazine;
         long count = CountOf(thread.Magazines->Loaded(index)) + CountOf(thread.Magazines->Previous(index));

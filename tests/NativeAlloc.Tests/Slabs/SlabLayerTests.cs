@@ -1,10 +1,10 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
 using NativeAlloc.Tests.Pages;
-using NativeAlloc.Tests.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
@@ -21,19 +21,19 @@ public sealed unsafe class SlabLayerTests : IDisposable
     /// <summary>The first of the caches that magazines come from, the one of the smallest.</summary>
     private const int MagazineCache = SlabLayer.FirstMagazineCache;
 
-    private readonly TestThread _thread = new();
+    private readonly LooseThreadBlock _thread = new();
     private readonly uint _usedBefore;
 
     public SlabLayerTests()
     {
-        Reclaimer.ReleaseCaches();
+        TestZone.Settle();
         _usedBefore = UsedPages();
     }
 
     public void Dispose()
     {
         _thread.Dispose();
-        Reclaimer.ReleaseCaches();
+        TestZone.Settle();
         SlabLayer.Verify();
         TestZone.Normal->Verify();
         Assert.Equal(_usedBefore, UsedPages());
@@ -140,7 +140,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         const int Rounds = 50;
         int index = SizeClasses.Of(1024);
         ObjectCache* cache = SlabLayer.CacheAt(index);
-        using TestThread consumer = new();
+        using LooseThreadBlock consumer = new();
         for (int i = 0; i < 16; i++) Pass(); // fills both threads' magazines, and the depot gets to know that there are two
         uint slabs = cache->Node(0)->Slabs.SlabCount, locks = cache->Node(0)->Lock.Acquisitions;
         ulong refills = cache->Node(0)->Refills;
@@ -167,7 +167,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         ObjectCache* cache = SlabLayer.CacheAt(index);
         int capacity = cache->Magazine.LargestCapacity, limit = 1024 * 1024 / (capacity * 1024);
         ulong before = InUse(cache);
-        using TestThread other = new();
+        using LooseThreadBlock other = new();
         List<nint> objects = [];
         for (int i = 0; i < 2 * limit * capacity; i++) objects.Add(_thread.Alloc(index));
         uint most = cache->Node(0)->Slabs.SlabCount;
@@ -221,7 +221,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         int index = SizeClasses.Of(1024);
         ObjectCache* cache = SlabLayer.CacheAt(index);
         int count = 8 * cache->Magazine.LargestCapacity;
-        using (TestThread other = new())
+        using (LooseThreadBlock other = new())
         {
             for (int i = 0; i < 20; i++) Pass(i % 2 == 0 ? _thread : other);
             Assert.True(cache->DepotHasRoom(cache->Node(0)) || cache->Node(0)->Depot.FullCount != 0);
@@ -232,7 +232,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         uint slabs = cache->Node(0)->Slabs.SlabCount;
         Assert.InRange(slabs, 0u, 4u); // what the two magazines keep
 
-        void Pass(TestThread thread)
+        void Pass(LooseThreadBlock thread)
         {
             List<nint> objects = [];
             for (int i = 0; i < count; i++) objects.Add(thread.Alloc(index));
@@ -311,12 +311,12 @@ public sealed unsafe class SlabLayerTests : IDisposable
         150,
         operations =>
         {
-            using TestThread other = new();
+            using LooseThreadBlock other = new();
             Dictionary<nint, int> live = []; // object to cache
             List<nint> order = [];
             foreach ((string kind, int number) in operations)
             {
-                TestThread thread = number % 2 == 0 ? _thread : other;
+                LooseThreadBlock thread = number % 2 == 0 ? _thread : other;
                 int count = kind == "burst" ? number % 300 : number % 20;
                 if (kind == "drain")
                 {
@@ -412,9 +412,9 @@ public sealed unsafe class SlabLayerTests : IDisposable
         int index = SizeClasses.Of(48);
         ulong before = InUse(SlabLayer.CacheAt(index));
         System.Collections.Concurrent.ConcurrentQueue<nint> passed = new();
-        TestThreads.RunTogether(Threads, number =>
+        TestThread.RunTogether(Threads, number =>
         {
-            using TestThread thread = new();
+            using LooseThreadBlock thread = new();
             List<nint> mine = [];
             for (int i = 0; i < Objects; i++)
             {

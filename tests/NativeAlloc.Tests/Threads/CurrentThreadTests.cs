@@ -1,3 +1,4 @@
+using NativeAlloc.TestHost;
 using NativeAlloc.Threads;
 using Xunit;
 
@@ -10,7 +11,7 @@ public sealed unsafe class CurrentThreadTests
     public void A_thread_has_no_block_before_its_first_allocation_and_after_the_release_of_its_cache()
     {
         nint atFirst = -1, afterAlloc = 0, afterRelease = -1;
-        TestThreads.RunAlone(() =>
+        TestThread.RunOnNew(() =>
         {
             atFirst = (nint)CurrentThread.t_block;
             NativeAllocator.Free(NativeAllocator.Alloc(100));
@@ -29,7 +30,7 @@ public sealed unsafe class CurrentThreadTests
     {
         nint[] blocks = new nint[2];
         using Barrier together = new(2);
-        TestThreads.RunTogether(2, number =>
+        TestThread.RunTogether(2, number =>
         {
             NativeAllocator.Free(NativeAllocator.Alloc(100));
             blocks[number] = (nint)CurrentThread.t_block;

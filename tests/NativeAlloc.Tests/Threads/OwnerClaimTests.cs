@@ -2,7 +2,7 @@ using NativeAlloc.Pages;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Threads;
 using Xunit;
-using RunningThread = NativeAlloc.TestHost.TestThread;
+using NativeAlloc.TestHost;
 
 namespace NativeAlloc.Tests.Threads;
 
@@ -12,7 +12,7 @@ namespace NativeAlloc.Tests.Threads;
 /// </summary>
 public sealed unsafe class OwnerClaimTests : IDisposable
 {
-    private readonly RunningThread _thread = new(); // has a block and does nothing
+    private readonly TestThread _thread = new(); // has a block and does nothing
     private readonly OwnerClaim* _claim;
     private readonly int _index;
     private bool _ownerIsIn, _otherIsIn, _met;

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Os;
 using NativeAlloc.Threads;
 using Xunit;
@@ -27,12 +28,12 @@ public sealed unsafe class ThreadRegistryTests
         bool isNew = true;
         long adoptions = ThreadRegistry.Adoptions;
         Assert.True(GC.TryStartNoGCRegion(16 << 20));
-        TestThreads.RunAlone(() =>
+        TestThread.RunOnNew(() =>
         {
             first = Attach(out _);
             *MarkOf(first) = Mark;
         });
-        TestThreads.RunAlone(() =>
+        TestThread.RunOnNew(() =>
         {
             second = Attach(out isNew);
             found = *MarkOf(second);
@@ -48,12 +49,12 @@ public sealed unsafe class ThreadRegistryTests
     public void An_adopted_blocks_cached_objects_serve_the_new_owner()
     {
         nint freed = 0, received = 0;
-        TestThreads.RunAlone(() =>
+        TestThread.RunOnNew(() =>
         {
             freed = (nint)NativeAllocator.Alloc(1000);
             NativeAllocator.Free((void*)freed);
         });
-        TestThreads.RunAlone(() =>
+        TestThread.RunOnNew(() =>
         {
             received = (nint)NativeAllocator.Alloc(1000);
             NativeAllocator.Free((void*)received);
@@ -75,7 +76,7 @@ public sealed unsafe class ThreadRegistryTests
         holder.Start();
         attached.Wait(TestContext.Current.CancellationToken);
         taken = ThreadRegistry.TakeDead();
-        TestThreads.RunAlone(() => other = Attach(out _));
+        TestThread.RunOnNew(() => other = Attach(out _));
         finish.Set();
         holder.Join();
         Assert.True(taken == null, "a live thread's block was taken");
@@ -88,12 +89,12 @@ public sealed unsafe class ThreadRegistryTests
         byte* first = null, second = null;
         bool isNew = true;
         long adoptions = ThreadRegistry.Adoptions;
-        TestThreads.RunAlone(() =>
+        TestThread.RunOnNew(() =>
         {
             first = Attach(out _);
             ThreadRegistry.Release(first);
         });
-        TestThreads.RunAlone(() =>
+        TestThread.RunOnNew(() =>
         {
             second = Attach(out isNew);
             ThreadRegistry.Release(second);
@@ -109,13 +110,13 @@ public sealed unsafe class ThreadRegistryTests
     {
         byte* first = null, second = null;
         bool isNew = false;
-        TestThreads.RunAlone(() =>
+        TestThread.RunOnNew(() =>
         {
             first = Attach(out _);
             ThreadBlock.HeaderOf(first)->Initialized = 0; // as if its first owner had failed in between
             ThreadRegistry.Release(first);
         });
-        TestThreads.RunAlone(() =>
+        TestThread.RunOnNew(() =>
         {
             second = ThreadRegistry.Attach(out isNew);
             ThreadRegistry.SetInitialized(second);
@@ -127,7 +128,7 @@ public sealed unsafe class ThreadRegistryTests
     }
 
     [Fact]
-    public void A_thread_whose_block_is_another_threads_by_now_gets_another_on_its_next_slow_path() => TestThreads.RunAlone(() =>
+    public void A_thread_whose_block_is_another_threads_by_now_gets_another_on_its_next_slow_path() => TestThread.RunOnNew(() =>
     {
         // As in a native library's callback at thread exit, which finds the pointer to a block that was adopted meanwhile.
         byte* mine = (byte*)NativeAllocator.GetBlock();
@@ -148,12 +149,12 @@ public sealed unsafe class ThreadRegistryTests
     public void TakeDead_gives_a_dead_threads_block_once_and_nobody_else_gets_it_until_it_is_released()
     {
         byte* first = null, meanwhile = null;
-        TestThreads.RunAlone(() => first = Attach(out _));
+        TestThread.RunOnNew(() => first = Attach(out _));
         byte* taken = ThreadRegistry.TakeDead();
         Assert.True(taken == first, "the dead thread's block was not found");
         Assert.Equal(ThreadBlockState.Draining, ThreadBlock.HeaderOf(taken)->State);
         Assert.True(ThreadRegistry.TakeDead() == null, "there is a second dead thread");
-        TestThreads.RunAlone(() =>
+        TestThread.RunOnNew(() =>
         {
             meanwhile = Attach(out _);
             ThreadRegistry.Release(meanwhile);
@@ -185,7 +186,7 @@ public sealed unsafe class ThreadRegistryTests
     public void Threads_that_come_and_go_share_one_block()
     {
         int before = ThreadRegistry.Count;
-        for (int i = 0; i < 100; i++) TestThreads.RunAlone(() => Attach(out _));
+        for (int i = 0; i < 100; i++) TestThread.RunOnNew(() => Attach(out _));
         Assert.InRange(ThreadRegistry.Count, before, before + 1);
     }
 
@@ -237,7 +238,7 @@ public sealed unsafe class ThreadRegistryTests
     {
         nint[] blocks = new nint[count];
         using Barrier together = new(count);
-        TestThreads.RunTogether(count, number =>
+        TestThread.RunTogether(count, number =>
         {
             blocks[number] = (nint)Attach(out _);
             together.SignalAndWait();

@@ -1,17 +1,17 @@
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Pages;
 using Xunit;
-using Worker = NativeAlloc.TestHost.TestThread;
 
-namespace NativeAlloc.Tests.Slabs;
+namespace NativeAlloc.Tests.Release;
 
 /// <summary>Shows what a period's end takes from the caches of a program at work: the magazines that lay in a depot all the time and the slabs that were free all the time, and no more.</summary>
 public sealed unsafe class UnneededTests : IDisposable
 {
     private const nuint ObjectBytes = 96;
 
-    private readonly Worker _allocates = new(), _frees = new();
+    private readonly TestThread _allocates = new(), _frees = new();
 
     public UnneededTests() => Reclaimer.GiveBack();
 

@@ -6,11 +6,11 @@ using NativeAlloc.Threads;
 namespace NativeAlloc.Tests.Slabs;
 
 /// <summary>A thread's block without the thread, and the steps that a thread makes on it, the fast ones as the allocator makes them.</summary>
-internal sealed unsafe class TestThread : IDisposable
+internal sealed unsafe class LooseThreadBlock : IDisposable
 {
     private byte* _block = (byte*)NativeMemory.AlignedAlloc(ThreadBlock.Bytes, 64);
 
-    internal TestThread()
+    internal LooseThreadBlock()
     {
         new Span<byte>(_block, ThreadBlock.Bytes).Clear();
         SlabLayer.Initialize(_block);
