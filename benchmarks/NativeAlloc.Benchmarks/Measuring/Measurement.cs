@@ -22,27 +22,31 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// </summary>
 internal static class Measurement
 {
-    public static RunResult Run<TAllocator>(IPreparedWorkload workload, PassPolicy policy)
+    private static readonly Dictionary<string, long> s_none = [];
+
+    /// <param name="begin">Called right before the first pass; null if there is nothing to do.</param>
+    public static RunResult Run<TAllocator>(IPreparedWorkload workload, PassPolicy policy, Action? begin = null)
         where TAllocator : struct, IAllocator
     {
         // Everything managed that the passes need is allocated here, ahead of the baseline.
         double[] times = new double[PassPolicy.MaxTimedPasses];
-        Tiering.RunUntilOptimised(() =>
-        {
-            TAllocator.WarmUp();
-            workload.WarmUp<TAllocator>();
-        });
-        _ = CountersSince(TAllocator.ReadCounters(), TAllocator.ReadCounters(), TAllocator.ReadCounters(), 1);
-        _ = ResidentMemory.ResetPeak() + ResidentMemory.PeakKiB;
-        GC.Collect();
-        TAllocator.Trim(); // what the stand-in left would count for nobody but those that give it back unasked
+        if (!workload.Cold)
+            WarmUp<TAllocator>(workload);
+        begin?.Invoke();
 
         long baseline = ResidentMemory.ResetPeak();
         if (workload.Once)
             policy = PassPolicy.Once;
         else
             workload.RunPass<TAllocator>();
-        IReadOnlyDictionary<string, long> counted = TAllocator.ReadCounters(), countedAgain = TAllocator.ReadCounters();
+        IReadOnlyDictionary<string, long> counted = s_none, countedAgain = s_none;
+        if (!workload.Cold)
+        {
+            counted = TAllocator.ReadCounters();
+            countedAgain = TAllocator.ReadCounters();
+        }
+
+        long faults = PageFaults.Count;
         TimeSpan cpu = Environment.CpuUsage.TotalTime;
         int passes = 0;
         long began = Stopwatch.GetTimestamp();
@@ -50,9 +54,11 @@ internal static class Measurement
             times[passes++] = workload.RunPass<TAllocator>();
         long peak = ResidentMemory.PeakKiB;
         cpu = Environment.CpuUsage.TotalTime - cpu;
+        faults = PageFaults.Count - faults;
         double operations = (double)workload.Operations * passes;
-        IReadOnlyDictionary<string, double>? counters =
-            CountersSince(counted, countedAgain, TAllocator.ReadCounters(), operations);
+        Dictionary<string, double> counters =
+            CountersSince(counted, countedAgain, workload.Cold ? s_none : TAllocator.ReadCounters(), operations);
+        counters[PageFaults.Name] = faults * 1000 / operations;
 
         double nsPerTickPerOp = 1e9 / Stopwatch.Frequency / workload.Operations;
         double[] timed = [.. times[..passes].Select(ticks => ticks * nsPerTickPerOp)];
@@ -69,16 +75,32 @@ internal static class Measurement
     }
 
     /// <summary>
+    /// Brings code to its final form, and the allocator to where it holds nothing of the stand-in. What that leaves
+    /// behind would count only for the allocators that give memory back unasked.
+    /// </summary>
+    private static void WarmUp<TAllocator>(IPreparedWorkload workload)
+        where TAllocator : struct, IAllocator
+    {
+        Tiering.RunUntilOptimised(() =>
+        {
+            TAllocator.WarmUp();
+            workload.WarmUp<TAllocator>();
+        });
+        _ = CountersSince(TAllocator.ReadCounters(), TAllocator.ReadCounters(), TAllocator.ReadCounters(), 1);
+        _ = ResidentMemory.ResetPeak() + ResidentMemory.PeakKiB + PageFaults.Count;
+        GC.Collect();
+        TAllocator.Trim();
+    }
+
+    /// <summary>
     /// Per 1000 operations. Reading counters may itself be counted (it takes locks), which reading them twice in a row tells.
     /// </summary>
-    private static Dictionary<string, double>? CountersSince(
+    private static Dictionary<string, double> CountersSince(
         IReadOnlyDictionary<string, long> before,
         IReadOnlyDictionary<string, long> again,
         IReadOnlyDictionary<string, long> now,
         double operations) =>
-        now.Count == 0
-            ? null
-            : now.ToDictionary(
-                counter => counter.Key,
-                counter => (counter.Value - (2 * again[counter.Key]) + before[counter.Key]) * 1000 / operations);
+        now.ToDictionary(
+            counter => counter.Key,
+            counter => (counter.Value - (2 * again[counter.Key]) + before[counter.Key]) * 1000 / operations);
 }
