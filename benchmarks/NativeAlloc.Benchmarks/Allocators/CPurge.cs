@@ -5,7 +5,8 @@ namespace NativeAlloc.Benchmarks.Allocators;
 /// <summary>How the C allocators are told to give back the memory that they keep. Each has a way of its own.</summary>
 internal static unsafe class CPurge
 {
-    public static void Mimalloc(CLibrary.Exports exports) => ((delegate* unmanaged<byte, void>)exports["mi_collect"])(1);
+    public static void Mimalloc(CLibrary.Exports exports) =>
+        ((delegate* unmanaged<byte, void>)exports["mi_collect"])(1);
 
     public static void Tcmalloc(CLibrary.Exports exports) =>
         ((delegate* unmanaged<void>)exports["MallocExtension_ReleaseFreeMemory"])();

@@ -23,7 +23,7 @@ internal static class ArmRegistry
         Of<Mimalloc3Library>(),
         Of<JemallocLibrary>(),
         Of<TcmallocLibrary>(),
-        new ManagedArm<MmapAllocator>("mmap", "mmap, mremap and munmap for every block, whole pages and large blocks only")
+        new ManagedArm<MmapAllocator>("mmap", "a mapping for every block, whole pages and large blocks only")
         {
             WholePagesOnly = true,
         },

@@ -19,7 +19,7 @@ internal static class CommandTree
 
     private static RootCommand Build()
     {
-        RootCommand root = new("Without a command: a quick comparison of all bundled traces on all available allocators.")
+        RootCommand root = new("Without a command: a quick comparison of the bundled traces on all allocators.")
         {
             CompareCommand.Create(),
             FragmentationCommand.Create(),

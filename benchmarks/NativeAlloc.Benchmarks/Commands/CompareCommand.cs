@@ -12,7 +12,7 @@ internal static class CompareCommand
 {
     public static Command Create()
     {
-        Command command = new("compare", "Workloads on allocators, side by side; without options a quick look at the traces.");
+        Command command = new("compare", "Workloads on allocators, side by side; the traces unless told otherwise.");
         foreach (Option option in CompareOptions.All)
             command.Options.Add(option);
         command.SetAction(result => Run(CompareOptions.Of(result)));

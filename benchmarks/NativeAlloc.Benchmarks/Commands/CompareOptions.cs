@@ -23,7 +23,8 @@ internal sealed class CompareOptions
     private static readonly Option<int> s_runs =
         CommandOptions.Number("--runs", "N", "Runs of each pair, in turn.", usual: 5, min: 1, MaxRuns);
 
-    private static readonly Option<string?> s_json = CommandOptions.Text("--json", "FILE", "Also write the results as JSON.");
+    private static readonly Option<string?> s_json =
+        CommandOptions.Text("--json", "FILE", "Also write the results as JSON.");
 
     private static readonly Option<string?> s_baseline = CommandOptions.Text(
         "--baseline", "FOLDER", "Also measure the library of another build of the benchmarks, as nativealloc-base.");
@@ -37,7 +38,9 @@ internal sealed class CompareOptions
     private static readonly Option<bool> s_native =
         CommandOptions.Flag("--native", "Also measure the C allocators under a program written in C.");
 
-    /// <summary>Nothing in particular was asked for, so a first impression soon is better than a precise one later.</summary>
+    /// <summary>
+    /// Nothing in particular was asked for, so a first impression soon is better than a precise one later.
+    /// </summary>
     public static CompareOptions Quickly { get; } = new() { Quick = true, Runs = 2 };
 
     public static IReadOnlyList<Option> All { get; } =
@@ -78,7 +81,9 @@ internal sealed class CompareOptions
             return Quickly;
         int[] threads =
         [
-            .. Names(result, s_threads).Select(text => CommandOptions.ToNumber(s_threads.Name, text, 1, MaxThreads)).Distinct(),
+            .. Names(result, s_threads)
+                .Select(text => CommandOptions.ToNumber(s_threads.Name, text, 1, MaxThreads))
+                .Distinct(),
         ];
         return new CompareOptions
         {
@@ -99,10 +104,8 @@ internal sealed class CompareOptions
     private static string[] Names(ParseResult result, Option<string[]> option)
     {
         string[] values = result.GetRequiredValue(option);
-        string[] names =
-        [
-            .. values.SelectMany(value => value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)),
-        ];
+        const StringSplitOptions Split = StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries;
+        string[] names = [.. values.SelectMany(value => value.Split(',', Split))];
         return names.Length > 0 || values.Length == 0
             ? names
             : throw new UsageException($"{option.Name} needs at least one name");

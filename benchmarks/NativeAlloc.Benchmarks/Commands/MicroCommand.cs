@@ -9,7 +9,7 @@ internal static class MicroCommand
 {
     public static Command Create()
     {
-        Command command = new("micro", "Microbenchmarks; the other arguments go to BenchmarkDotNet (try: micro --list flat).")
+        Command command = new("micro", "Microbenchmarks; arguments go to BenchmarkDotNet (try: micro --list flat).")
         {
             TreatUnmatchedTokensAsErrors = false,
         };

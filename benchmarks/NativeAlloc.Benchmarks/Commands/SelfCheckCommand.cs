@@ -23,10 +23,13 @@ internal static class SelfCheckCommand
     {
         Argument<string?> allocator = new("allocator")
         {
-            Description = "The allocator that this process checks; without it every allocator has a process of its own.",
+            Description = "The allocator that this process checks; else each has a process of its own.",
             DefaultValueFactory = _ => null,
         };
-        Command command = new(Verb, "Runs all workloads with few blocks on all allocators, and checks what they do.") { allocator };
+        Command command = new(Verb, "Runs all workloads with few blocks on all allocators, and checks what they do.")
+        {
+            allocator,
+        };
         command.SetAction(result => result.GetValue(allocator) is { } name ? CheckHere(name) : CheckAll());
         return command;
     }

@@ -71,7 +71,8 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
 
     private string Measure(IWorkload workload, Arm arm, Outcome outcome, Action<RunResult> add, bool latency = false)
     {
-        RunRequest request = new(workload.Name, staging.FileOf(workload), outcome.Threads, Policy, staging.Replayer, latency);
+        RunRequest request =
+            new(workload.Name, staging.FileOf(workload), outcome.Threads, Policy, staging.Replayer, latency);
         ProcessStartInfo start = arm.CreateChild(request);
         using MemoryGroup? group = workload.MemoryLimitBytes is { } limit ? MemoryLimit.Set(ref start, limit) : null;
         start.RedirectStandardOutput = true;

@@ -15,7 +15,9 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
     private const string MeanLabel = "geometric mean";
     private const string Unsupported = "unsupported";
 
-    /// <summary>What the names of figures about resident memory end with; they are set in relation to this arm's.</summary>
+    /// <summary>
+    /// What the names of figures about resident memory end with; they are set in relation to this arm's.
+    /// </summary>
     private const string ResidentUnit = "KiB";
     private const string SystemAllocator = "nativememory";
 
@@ -60,7 +62,13 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
         }
 
         if (_usable.Values.Any(outcome => outcome.Figures.Count > 0))
-            Write(console, $"Further figures, median of the runs (KiB: in relation to {SystemAllocator}){OnThreads}", BuildFigures("figure", outcome => outcome.Figures));
+        {
+            Write(
+                console,
+                $"Further figures, median of the runs (KiB: in relation to {SystemAllocator}){OnThreads}",
+                BuildFigures("figure", outcome => outcome.Figures));
+        }
+
         if (withCounters && _usable.Values.Any(outcome => outcome.CpuNsPerOp is not null))
         {
             Write(
@@ -184,7 +192,8 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
             table.AddColumn(new TableColumn(percentile).RightAligned());
         foreach (Row row in _rows)
         {
-            Outcome[] outcomesOfRow = [.. _allocators.Select(name => _usable.GetValueOrDefault((row, name))).OfType<Outcome>()];
+            Outcome[] outcomesOfRow =
+                [.. _allocators.Select(name => _usable.GetValueOrDefault((row, name))).OfType<Outcome>()];
             foreach (string call in outcomesOfRow.SelectMany(outcome => outcome.Latency.Keys).Distinct())
             {
                 foreach (Outcome outcome in outcomesOfRow.Where(outcome => outcome.Latency.ContainsKey(call)))
@@ -192,7 +201,8 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
                     LatencySummary summary = outcome.Latency[call];
                     IEnumerable<string> times =
                         new[] { summary.P50, summary.P99, summary.P999, summary.P9999, summary.Max }.Select(Duration);
-                    table.AddRow([.. RowHead(row), call, outcome.Allocator.EscapeMarkup(), .. times, $"{summary.Count}"]);
+                    string allocator = outcome.Allocator.EscapeMarkup();
+                    table.AddRow([.. RowHead(row), call, allocator, .. times, $"{summary.Count}"]);
                 }
             }
         }

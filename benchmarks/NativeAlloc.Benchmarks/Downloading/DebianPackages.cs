@@ -4,16 +4,18 @@ using System.Diagnostics;
 namespace NativeAlloc.Benchmarks.Downloading;
 
 /// <summary>
-/// Packages of a Debian suite, by apt with lists and a cache of its own in a temporary folder: nothing is installed, the
-/// machine's own lists stay as they are, and no special rights are needed. The mirror is the one that the machine's apt
-/// is set up with.
+/// Packages of a Debian suite, by apt with lists and a cache of its own in a temporary folder: nothing is installed,
+/// the machine's own lists stay as they are, and no special rights are needed. The mirror is the one that the
+/// machine's apt is set up with.
 /// </summary>
 internal sealed class DebianPackages : IDisposable
 {
     private const string Apt = "apt-get";
     private const string Unpacker = "dpkg-deb";
 
-    /// <summary>The mirror's folder of Debian itself; its neighbours, as that of security updates, have no other suites.</summary>
+    /// <summary>
+    /// The mirror's folder of Debian itself; its neighbours, as that of security updates, have no other suites.
+    /// </summary>
     private const string ArchiveFolder = "/debian";
 
     private readonly string _folder = Directory.CreateTempSubdirectory("nativealloc-apt-").FullName;
@@ -41,7 +43,9 @@ internal sealed class DebianPackages : IDisposable
     /// <summary>Reads the suite's list of packages; returns what went wrong, if something did.</summary>
     public string? Update() => RunApt("update");
 
-    /// <summary>Downloads a package and copies one of its libraries to a folder; returns what went wrong, if something did.</summary>
+    /// <summary>
+    /// Downloads a package and copies one of its libraries to a folder; returns what went wrong, if something did.
+    /// </summary>
     public string? Extract(string package, string fileName, string target)
     {
         if (RunApt("download", package) is { } problem)

@@ -15,10 +15,10 @@ internal enum CallKind
 /// <summary>
 /// Times single calls.
 /// <para>
-/// The clock's time is cheap to read, but on a busy machine it has the time of others in it; the thread's processor time
-/// has not, and costs a system call. So every call is timed by the clock, and one that takes longer than
-/// <see cref="LongNs"/> counts with the processor time that has gone by since the last look at it, if that is less. That
-/// look is at most <see cref="LookNs"/> before the call, so the figure is at most that much too high.
+/// The clock's time is cheap to read, but on a busy machine it has the time of others in it; the thread's processor
+/// time has not, and costs a system call. So every call is timed by the clock, and one that takes longer than
+/// <see cref="LongNs"/> counts with the processor time that has gone by since the last look at it, if that is less.
+/// That look is at most <see cref="LookNs"/> before the call, so the figure is at most that much too high.
 /// </para>
 /// <para>
 /// A thread has nothing of its own here but two numbers: some workloads are about what a thread costs.

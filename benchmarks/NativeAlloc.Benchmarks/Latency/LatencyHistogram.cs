@@ -39,7 +39,9 @@ internal sealed class LatencyHistogram
         return new(count, At(0.5, count), At(0.99, count), At(0.999, count), At(0.9999, count), _maxNs);
     }
 
-    /// <summary>Values below 16 have a bucket each; from there on the leading bit chooses 16 buckets, the next four one.</summary>
+    /// <summary>
+    /// Values below 16 have a bucket each; from there on the leading bit chooses 16 buckets, the next four one.
+    /// </summary>
     private static int BucketOf(long ns)
     {
         if (ns < SubBuckets)

@@ -2,7 +2,9 @@ using NativeAlloc.Benchmarks.Allocators;
 
 namespace NativeAlloc.Benchmarks.Latency;
 
-/// <summary>An allocator of which every call is timed: for the latency columns, not for the time per operation.</summary>
+/// <summary>
+/// An allocator of which every call is timed: for the latency columns, not for the time per operation.
+/// </summary>
 internal readonly unsafe struct TimedAllocator<TAllocator> : IAllocator
     where TAllocator : struct, IAllocator
 {

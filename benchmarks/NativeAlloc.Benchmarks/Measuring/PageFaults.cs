@@ -8,7 +8,9 @@ internal static unsafe partial class PageFaults
     /// <summary>What figures call it.</summary>
     public const string Name = "pageFaults";
 
-    /// <summary>Numbers of 8 bytes in <c>struct rusage</c> on 64-bit Linux, and where the two kinds of faults are.</summary>
+    /// <summary>
+    /// Numbers of 8 bytes in <c>struct rusage</c> on 64-bit Linux, and where the two kinds of faults are.
+    /// </summary>
     private const int UsageWords = 18, MinorFaults = 8, MajorFaults = 9;
 
     public static long Count

@@ -13,7 +13,8 @@ public unsafe class ClearBenchmarks
     /// <summary>Eight times the largest of the usual last-level caches, 32 MiB.</summary>
     private const nuint PoolBytes = 256 << 20;
 
-    // Coprime to any number of blocks that is a power of two: walks through all of them without two neighbours in a row.
+    // Coprime to any number of blocks that is a power of two: walks through all of them without two neighbours in a
+    // row.
     private const uint Stride = 1237;
 
     private byte* _pool;

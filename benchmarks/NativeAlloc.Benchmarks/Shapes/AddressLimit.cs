@@ -1,9 +1,12 @@
 using System.ComponentModel;
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace NativeAlloc.Benchmarks.Shapes;
 
-/// <summary>Limits the addresses of this process to what it has and some more, as <c>ulimit -v</c> does, until disposed.</summary>
+/// <summary>
+/// Limits the addresses of this process to what it has and some more, as <c>ulimit -v</c> does, until disposed.
+/// </summary>
 internal sealed unsafe partial class AddressLimit : IDisposable
 {
     private const int AddressSpace = 9; // RLIMIT_AS
@@ -23,7 +26,7 @@ internal sealed unsafe partial class AddressLimit : IDisposable
 
     /// <summary>The first number is the size of all mappings, in pages of 4 KiB.</summary>
     private static long MappedBytes() =>
-        long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture) * 4096;
+        4096 * long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[0], CultureInfo.InvariantCulture);
 
     private static void Set(Limits limits)
     {

@@ -5,8 +5,8 @@ using NativeAlloc.Benchmarks.Workloads;
 namespace NativeAlloc.Benchmarks.Shapes;
 
 /// <summary>
-/// Large blocks that nobody touches: addresses are all they need. There may be a limit on these, beyond what the process
-/// has before the allocator is used; whether small blocks can still be had then is a figure, too.
+/// Large blocks that nobody touches: addresses are all they need. There may be a limit on these, beyond what the
+/// process has before the allocator is used; whether small blocks can still be had then is a figure, too.
 /// </summary>
 internal sealed unsafe class AddressShape : ShapeWorkload
 {
@@ -29,7 +29,8 @@ internal sealed unsafe class AddressShape : ShapeWorkload
     public override bool Cold => _limitMiB != 0;
 
     public override string Description =>
-        $"{_blocks} blocks of {_sizeMiB} MiB that nobody touches; parameters: blocks=N, size=MIB, limit=MIB (0 is none)";
+        $"{_blocks} blocks of {_sizeMiB} MiB that nobody touches; parameters: blocks=N, size=MIB, " +
+        "limit=MIB (0 is none)";
 
     public override void Run<TAllocator>(ShapeRun run)
     {

@@ -37,7 +37,8 @@ internal sealed unsafe class DriftShape : ShapeWorkload
     }
 
     public override string Description =>
-        $"{_liveMiB} MiB alive whose items have another size on each of {_days} days, {_survivePercent} % of which stay; parameters: " +
+        $"{_liveMiB} MiB alive whose items have another size on each of {_days} days, {_survivePercent} " +
+        "% of which stay; parameters: " +
         "live=MIB, days=N, survive=PERCENT, maxsize=B, night=MS, rest=MS, seed=N";
 
     public override void Run<TAllocator>(ShapeRun run)
@@ -70,7 +71,9 @@ internal sealed unsafe class DriftShape : ShapeWorkload
 
     protected override ShapeWorkload Create(WorkloadParameters parameters) => new DriftShape(parameters);
 
-    /// <summary>The items, in tables that are resident from the start. The last byte of each holds its size's low byte.</summary>
+    /// <summary>
+    /// The items, in tables that are resident from the start. The last byte of each holds its size's low byte.
+    /// </summary>
     private sealed class Store<TAllocator>(int capacity)
         where TAllocator : struct, IAllocator
     {
@@ -96,7 +99,9 @@ internal sealed unsafe class DriftShape : ShapeWorkload
             }
         }
 
-        /// <summary>Frees all but a share of the items; returns whether all of these still held what was written to them.</summary>
+        /// <summary>
+        /// Frees all but a share of the items; returns whether all of these still held what was written to them.
+        /// </summary>
         public bool Thin(uint keepPercent, ref Dice dice)
         {
             int kept = 0;

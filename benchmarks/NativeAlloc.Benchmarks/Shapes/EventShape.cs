@@ -6,8 +6,8 @@ using NativeAlloc.Benchmarks.Workloads;
 namespace NativeAlloc.Benchmarks.Shapes;
 
 /// <summary>
-/// Many threads make events of a few blocks each and put them into shared slots; the event that was there is freed by the
-/// thread that finds it, which in most cases did not make it.
+/// Many threads make events of a few blocks each and put them into shared slots; the event that was there is freed by
+/// the thread that finds it, which in most cases did not make it.
 /// </summary>
 internal sealed unsafe class EventShape : ShapeWorkload
 {
@@ -15,7 +15,9 @@ internal sealed unsafe class EventShape : ShapeWorkload
 
     private const int MinBlocks = 5, MaxBlocks = 24;
 
-    /// <summary>An event is a record in memory of the shape's own: its blocks' number, their bytes, and the blocks.</summary>
+    /// <summary>
+    /// An event is a record in memory of the shape's own: its blocks' number, their bytes, and the blocks.
+    /// </summary>
     private const int RecordWords = 2 + MaxBlocks;
 
     private readonly int _threads;
@@ -36,7 +38,8 @@ internal sealed unsafe class EventShape : ShapeWorkload
     }
 
     public override string Description =>
-        $"{_threads} threads pass {_events} events of {MinBlocks} to {MaxBlocks} blocks through {_slots} shared slots; parameters: " +
+        $"{_threads} threads pass {_events} events of {MinBlocks} to {MaxBlocks} blocks through {_slots} " +
+        "shared slots; parameters: " +
         "threads=N, events=IN-ALL, slots=N, rest=MS, seed=N";
 
     public override void Run<TAllocator>(ShapeRun run)

@@ -13,7 +13,9 @@ internal sealed class PreparedShape(ShapeWorkload shape) : IPreparedWorkload
 
     public bool Once => true;
 
-    /// <summary>Not where the process is to be cold: timing brings code of its own that would have to be compiled.</summary>
+    /// <summary>
+    /// Not where the process is to be cold: timing brings code of its own that would have to be compiled.
+    /// </summary>
     public bool TimesCalls => !shape.Cold;
 
     public bool Cold => shape.Cold;

@@ -27,11 +27,14 @@ internal abstract class ShapeWorkload(WorkloadParameters parameters, string smal
 
     public IPreparedWorkload Prepare(string? stagedFile, int threads) => new PreparedShape(this);
 
-    /// <summary>The pass. It leaves nothing allocated, and throws if a block does not hold what was written to it.</summary>
+    /// <summary>
+    /// The pass. It leaves nothing allocated, and throws if a block does not hold what was written to it.
+    /// </summary>
     public abstract void Run<TAllocator>(ShapeRun run)
         where TAllocator : struct, IAllocator;
 
     protected abstract ShapeWorkload Create(WorkloadParameters parameters);
 
-    protected void ThrowCorrupt() => throw new InvalidDataException($"{Name}: a block does not hold what was written to it");
+    protected void ThrowCorrupt() =>
+        throw new InvalidDataException($"{Name}: a block does not hold what was written to it");
 }

@@ -28,7 +28,8 @@ internal sealed unsafe class SizeWasteShape : ShapeWorkload
     }
 
     public override string Description =>
-        $"blocks of sizes just above a class, {_minBytes} B to {_maxBytes >> 10} KiB, {_mib} MiB of each; parameters: " +
+        $"blocks of sizes just above a class, {_minBytes} B to {_maxBytes >> 10} KiB, {_mib} MiB of " +
+        "each; parameters: " +
         "minsize=B, maxsize=B, mib=N";
 
     public override void Run<TAllocator>(ShapeRun run)

@@ -25,7 +25,8 @@ internal sealed unsafe class SparseShape : ShapeWorkload
     }
 
     public override string Description =>
-        $"{_blocks} blocks of {_sizeKiB} KiB, {_writtenBytes} B written in each; parameters: size=KIB, blocks=N, written=B, rest=MS";
+        $"{_blocks} blocks of {_sizeKiB} KiB, {_writtenBytes} B written in each; parameters: size=KIB, " +
+        "blocks=N, written=B, rest=MS";
 
     public override void Run<TAllocator>(ShapeRun run)
     {

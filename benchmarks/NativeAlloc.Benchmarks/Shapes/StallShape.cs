@@ -20,7 +20,8 @@ internal sealed unsafe class StallShape : ShapeWorkload
     }
 
     public override string Description =>
-        $"{_blocks} blocks of {_sizeKiB} KiB, the ends written, all kept and then freed; parameters: blocks=N, size=KIB";
+        $"{_blocks} blocks of {_sizeKiB} KiB, the ends written, all kept and then freed; parameters: " +
+        "blocks=N, size=KIB";
 
     public override void Run<TAllocator>(ShapeRun run)
     {

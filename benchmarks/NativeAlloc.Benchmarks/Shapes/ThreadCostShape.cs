@@ -28,7 +28,8 @@ internal sealed unsafe class ThreadCostShape : ShapeWorkload
     }
 
     public override string Description =>
-        $"{_threads} threads that each {(_allSizes ? "use a block of each size up to" : "hold a block of")} {_bytes} B and wait; " +
+        $"{_threads} threads that each " +
+        $"{(_allSizes ? "use a block of each size up to" : "hold a block of")} {_bytes} B and wait; " +
         "parameters: threads=N, size=B, sizes=one|all, rest=MS";
 
     public override void Run<TAllocator>(ShapeRun run)

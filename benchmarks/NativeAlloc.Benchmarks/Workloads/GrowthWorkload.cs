@@ -29,18 +29,20 @@ internal sealed class GrowthWorkload : HeapWorkload
         _objects = parameters.Number("objects", 20_000, 1, 10_000_000);
         _steps = parameters.Number("steps", 200_000, 1, 100_000_000);
         _maxBytes = (uint)parameters.Number("max", 4096, 1, 1 << 20) << 10;
-        _oneIn = (uint)parameters.Number("onein", 64, 1, 1_000_000);
+        _oneIn = (uint)parameters.Number("onein", 256, 1, 1_000_000);
         _seed = parameters.Number("seed", 1, 0, int.MaxValue);
         parameters.RejectOthers();
     }
 
     public override string Description =>
-        $"{_vectors} vectors per thread that double from {FirstBytes} B to {_maxBytes >> 10} KiB, one step in {_oneIn}; the others replace " +
+        $"{_vectors} vectors per thread that double from {FirstBytes} B to {_maxBytes >> 10} KiB, one " +
+        $"step in {_oneIn}; the others replace " +
         "small objects; parameters: vectors=PER-THREAD, objects=IN-ALL, steps=IN-ALL, max=KIB, onein=N, seed=N";
 
     public override int TeamSize(int threads) => threads;
 
-    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) => new Run<THeap, TBlock>(this, threads, team);
+    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) =>
+        new Run<THeap, TBlock>(this, threads, team);
 
     protected override HeapWorkload Create(WorkloadParameters parameters) => new GrowthWorkload(parameters);
 
@@ -150,7 +152,9 @@ internal sealed class GrowthWorkload : HeapWorkload
         /// <summary>The size after the next step: twice as much, or the first again.</summary>
         private uint Next(uint size) => size == 0 || 2 * size > _of._maxBytes ? FirstBytes : 2 * size;
 
-        /// <summary>Draws what the threads will draw, with sizes alone. The objects' bytes are those of their mean size.</summary>
+        /// <summary>
+        /// Draws what the threads will draw, with sizes alone. The objects' bytes are those of their mean size.
+        /// </summary>
         private (long Operations, long LiveBytes) CountOperations()
         {
             long operations = 0, peaks = 0;

@@ -14,7 +14,9 @@ internal interface IPreparedWorkload : IDisposable
     /// <summary>Every call is timed, asked for or not: the time per operation is not what it is about.</summary>
     bool TimesCalls => false;
 
-    /// <summary>It is about the first calls of a process, so there is no warm-up, and no look at the allocator before.</summary>
+    /// <summary>
+    /// It is about the first calls of a process, so there is no warm-up, and no look at the allocator before.
+    /// </summary>
     bool Cold => false;
 
     /// <summary>
