@@ -61,6 +61,20 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
                     allocator => Ratios(_rows, allocator, reference)));
         }
 
+        PrintFigures(console);
+        foreach ((string workload, string conditions) in Conditions())
+            console.WriteLine($"{workload}: {conditions}");
+
+        foreach (Outcome failed in outcomes.Where(outcome => outcome.Failure is not null))
+        {
+            string threads = _threads.Length > 1 ? $" ({failed.Threads} threads)" : "";
+            console.MarkupLineInterpolated($"[red]{failed.Workload}{threads} on {failed.Allocator} failed: {failed.Failure}[/]");
+        }
+    }
+
+    /// <summary>What only some of the workloads, allocators or options have.</summary>
+    private void PrintFigures(IAnsiConsole console)
+    {
         if (_usable.Values.Any(outcome => outcome.Figures.Count > 0))
         {
             Write(
@@ -89,15 +103,6 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
 
         if (_usable.Values.Any(outcome => outcome.Latency.Count > 0))
             Write(console, $"Single calls: how long they took{OnThreads}", BuildLatencies());
-
-        foreach ((string workload, string conditions) in Conditions())
-            console.WriteLine($"{workload}: {conditions}");
-
-        foreach (Outcome failed in outcomes.Where(outcome => outcome.Failure is not null))
-        {
-            string threads = _threads.Length > 1 ? $" ({failed.Threads} threads)" : "";
-            console.MarkupLineInterpolated($"[red]{failed.Workload}{threads} on {failed.Allocator} failed: {failed.Failure}[/]");
-        }
     }
 
     /// <summary>The title is a line of its own: as the table's it would be broken to the table's width.</summary>

@@ -39,13 +39,9 @@ internal static class Measurement
             policy = PassPolicy.Once;
         else
             workload.RunPass<TAllocator>();
-        IReadOnlyDictionary<string, long> counted = s_none, countedAgain = s_none;
-        if (!workload.Cold)
-        {
-            counted = TAllocator.ReadCounters();
-            countedAgain = TAllocator.ReadCounters();
-        }
-
+        // Before the first call of a process there is nothing to read, and reading would be that call.
+        IReadOnlyDictionary<string, long> counted = workload.Cold ? s_none : TAllocator.ReadCounters();
+        IReadOnlyDictionary<string, long> countedAgain = workload.Cold ? s_none : TAllocator.ReadCounters();
         long faults = PageFaults.Count;
         TimeSpan cpu = Environment.CpuUsage.TotalTime;
         int passes = 0;
@@ -55,23 +51,26 @@ internal static class Measurement
         long peak = ResidentMemory.PeakKiB;
         cpu = Environment.CpuUsage.TotalTime - cpu;
         faults = PageFaults.Count - faults;
-        double operations = (double)workload.Operations * passes;
-        Dictionary<string, double> counters =
-            CountersSince(counted, countedAgain, workload.Cold ? s_none : TAllocator.ReadCounters(), operations);
-        counters[PageFaults.Name] = faults * 1000 / operations;
+        IReadOnlyDictionary<string, long> now = workload.Cold ? s_none : TAllocator.ReadCounters();
 
-        double nsPerTickPerOp = 1e9 / Stopwatch.Frequency / workload.Operations;
-        double[] timed = [.. times[..passes].Select(ticks => ticks * nsPerTickPerOp)];
+        double operations = (double)workload.Operations * passes;
+        Dictionary<string, double> counters = CountersSince(counted, countedAgain, now, operations);
+        counters[PageFaults.Name] = faults * 1000 / operations;
+        return Condense(times.AsSpan(0, passes), Math.Max(0, peak - baseline), workload) with
+        {
+            Figures = workload.Examine<TAllocator>(),
+            CpuNsPerOp = cpu.TotalNanoseconds / operations,
+            Counters = counters,
+        };
+    }
+
+    private static RunResult Condense(ReadOnlySpan<double> ticks, long peakKiB, IPreparedWorkload workload)
+    {
+        double[] times = ticks.ToArray();
+        foreach (ref double time in times.AsSpan())
+            time *= 1e9 / Stopwatch.Frequency / workload.Operations;
         return new RunResult(
-            Statistics.Median(timed),
-            timed.Min(),
-            Math.Max(0, peak - baseline),
-            workload.LiveKiB,
-            workload.Operations,
-            passes,
-            workload.Examine<TAllocator>(),
-            cpu.TotalNanoseconds / operations,
-            counters);
+            Statistics.Median(times), times.Min(), peakKiB, workload.LiveKiB, workload.Operations, times.Length);
     }
 
     /// <summary>
