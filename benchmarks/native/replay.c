@@ -3,7 +3,10 @@
  * "measure" command of the .NET program does, for a program without .NET. The file's layout (OpFile.cs), the loop
  * (Replayer.cs), the passes (PassPolicy.cs) and the figures (Measurement.cs) are the same; keep them so.
  *
- *     replay OPS-FILE THREADS MIN-TIMED-PASSES MIN-SECONDS EXPECTED-LIBRARY
+ *     replay OPS-FILE THREADS MIN-TIMED-PASSES MIN-SECONDS TIME-CALLS EXPECTED-LIBRARY
+ *
+ * With TIME-CALLS (1) every call is timed, as CallClock.cs does it: the result has percentiles, and its time per
+ * operation means nothing.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,12 +17,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { OP_MALLOC, OP_FREE, OP_CALLOC, OP_REALLOC, OP_ALIGNED, OP_ALIGNED_FREE };
 enum { WARM_UP_REPEATS = 64, CHUNK_LENGTH = 4096, MAX_TIMED_PASSES = 10000 };
+
+enum { CALL_ALLOC, CALL_REALLOC, CALL_FREE, CALL_KINDS };
+enum { SUB_BITS = 4, BUCKETS = (40 - SUB_BITS + 1) << SUB_BITS, LONG_NS = 50000, LOOK_NS = 20000 };
 
 typedef struct {
     uint32_t kind, slot, size, alignment;
@@ -42,6 +49,10 @@ static pthread_barrier_t start_barrier, end_barrier;
 static const Op *pass_ops; /* what the workers replay next; null sends them home */
 static int64_t pass_count;
 static double times[MAX_TIMED_PASSES];
+
+static int time_calls;
+static int64_t buckets[CALL_KINDS][BUCKETS], longest_ns[CALL_KINDS], empty_ns;
+static __thread int64_t looked_at, cpu_then;
 
 static _Noreturn void fail(const char *what)
 {
@@ -72,11 +83,98 @@ static const Header *map_trace(const char *path)
     return header;
 }
 
-static int64_t now_ns(void)
+static int64_t clock_ns(clockid_t clock)
 {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+static int64_t now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static long page_faults(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_minflt + usage.ru_majflt : 0;
+}
+
+static int64_t begin_call(void)
+{
+    int64_t now = now_ns();
+    if (now - looked_at <= LOOK_NS)
+        return now;
+    looked_at = now;
+    cpu_then = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    return now_ns();
+}
+
+/* A long call counts with the thread's processor time, so that others on a busy machine are not in it. */
+static void end_call(int call, int64_t began)
+{
+    int64_t now = now_ns(), ns = now - began;
+    if (ns > LONG_NS) {
+        int64_t then = cpu_then;
+        looked_at = now;
+        cpu_then = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        ns = cpu_then - then < ns ? cpu_then - then : ns;
+    }
+    ns = ns - empty_ns > 1 ? ns - empty_ns : 1;
+    int shift = ns < 1 << SUB_BITS ? 0 : 63 - __builtin_clzll((uint64_t)ns) - SUB_BITS;
+    int64_t bucket = ns < 1 << SUB_BITS ? ns : ((int64_t)shift << SUB_BITS) + (ns >> shift);
+    __atomic_fetch_add(&buckets[call][bucket < BUCKETS ? bucket : BUCKETS - 1], 1, __ATOMIC_RELAXED);
+    int64_t longest = __atomic_load_n(&longest_ns[call], __ATOMIC_RELAXED);
+    while (ns > longest && !__atomic_compare_exchange_n(
+               &longest_ns[call], &longest, ns, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+static void reset_calls(void)
+{
+    memset(buckets, 0, sizeof buckets);
+    memset(longest_ns, 0, sizeof longest_ns);
+    empty_ns = INT64_MAX;
+    for (int i = 0; i < 1000; i++) {
+        int64_t began = now_ns(), ns = now_ns() - began;
+        empty_ns = ns < empty_ns ? ns : empty_ns;
+    }
+}
+
+static int64_t percentile(int call, int64_t count, double share)
+{
+    int64_t rank = (int64_t)((double)count * share), seen = 0;
+    for (int i = 0; i < BUCKETS; i++) {
+        seen += buckets[call][i];
+        if (seen > rank || seen == count) {
+            int shift = i < 1 << SUB_BITS ? 0 : (i >> SUB_BITS) - 1;
+            int64_t bound = i < 1 << SUB_BITS
+                ? i : ((((int64_t)i & ((1 << SUB_BITS) - 1)) + (1 << SUB_BITS) + 1) << shift) - 1;
+            return bound < longest_ns[call] ? bound : longest_ns[call];
+        }
+    }
+    return 0;
+}
+
+static void print_calls(void)
+{
+    static const char *const names[CALL_KINDS] = { "alloc", "realloc", "free" };
+    const char *separator = "";
+    printf(",\"latency\":{");
+    for (int call = 0; call < CALL_KINDS; call++) {
+        int64_t count = 0;
+        for (int i = 0; i < BUCKETS; i++)
+            count += buckets[call][i];
+        if (count == 0)
+            continue;
+        printf("%s\"%s\":{\"count\":%lld,\"p50\":%lld,\"p99\":%lld,\"p999\":%lld,\"p9999\":%lld,\"max\":%lld}",
+            separator, names[call], (long long)count, (long long)percentile(call, count, 0.5),
+            (long long)percentile(call, count, 0.99), (long long)percentile(call, count, 0.999),
+            (long long)percentile(call, count, 0.9999), (long long)longest_ns[call]);
+        separator = ",";
+    }
+    printf("}");
 }
 
 /* Reads a number from /proc/self/status, without any help that might allocate. */
@@ -163,11 +261,43 @@ static __attribute__((noinline)) void replay_chunk(const Op *op, const Op *end, 
     }
 }
 
+/* The same with every call timed. */
+static __attribute__((noinline)) void replay_timed(const Op *op, const Op *end, void **slots)
+{
+    for (; op < end; op++) {
+        void **slot = slots + op->slot, *block = NULL;
+        int64_t began = begin_call();
+        switch (op->kind) {
+        case OP_MALLOC:
+            block = malloc(op->size);
+            break;
+        case OP_REALLOC:
+            block = realloc(*slot, op->size);
+            break;
+        case OP_CALLOC:
+            block = calloc(1, op->size);
+            break;
+        case OP_ALIGNED:
+            block = allocate_aligned(op->size, op->alignment);
+            break;
+        default:
+            free(*slot);
+            break;
+        }
+        int is_free = op->kind == OP_FREE || op->kind == OP_ALIGNED_FREE;
+        end_call(is_free ? CALL_FREE : op->kind == OP_REALLOC ? CALL_REALLOC : CALL_ALLOC, began);
+        *slot = is_free ? NULL : touch(block, op->size);
+    }
+}
+
 static void replay(const Op *ops, int64_t count, void **slots)
 {
     for (const Op *end = ops + count; ops < end;) {
         const Op *stop = end - ops > CHUNK_LENGTH ? ops + CHUNK_LENGTH : end;
-        replay_chunk(ops, stop, slots);
+        if (time_calls)
+            replay_timed(ops, stop, slots);
+        else
+            replay_chunk(ops, stop, slots);
         ops = stop;
     }
 }
@@ -215,14 +345,15 @@ static int compare_times(const void *left, const void *right)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6)
-        fail("usage: replay OPS-FILE THREADS MIN-TIMED-PASSES MIN-SECONDS EXPECTED-LIBRARY");
+    if (argc != 7)
+        fail("usage: replay OPS-FILE THREADS MIN-TIMED-PASSES MIN-SECONDS TIME-CALLS EXPECTED-LIBRARY");
     int threads = atoi(argv[2]);
     int min_passes = atoi(argv[3]);
     double min_ns = atof(argv[4]) * 1e9;
+    time_calls = atoi(argv[5]);
 
     Dl_info owner;
-    if (dladdr((void *)(uintptr_t)&malloc, &owner) == 0 || strstr(owner.dli_fname, argv[5]) == NULL)
+    if (dladdr((void *)(uintptr_t)&malloc, &owner) == 0 || strstr(owner.dli_fname, argv[6]) == NULL)
         fail("malloc is not the expected library's; it was not preloaded");
 
     const Header *header = map_trace(argv[1]);
@@ -246,6 +377,7 @@ int main(int argc, char **argv)
     memset(times, 1, sizeof times);
     resident_kib("VmRSS:");
     trim();
+    reset_calls();
     reset_peak();
     long baseline = resident_kib("VmRSS:");
 
@@ -253,16 +385,22 @@ int main(int argc, char **argv)
     run_pass(ops, header->op_count, workers, threads);
     int passes = 0;
     int64_t operations = header->operations * threads;
+    long faults = page_faults();
     int64_t began = now_ns();
     while (passes < MAX_TIMED_PASSES && (passes < min_passes || (double)(now_ns() - began) < min_ns))
         times[passes++] = (double)run_pass(ops, header->op_count, workers, threads) / (double)operations;
+    faults = page_faults() - faults;
     long peak = resident_kib("VmHWM:") - baseline;
 
     qsort(times, (size_t)passes, sizeof times[0], compare_times);
     double median = (times[(passes - 1) / 2] + times[passes / 2]) / 2;
-    printf("{\"nsPerOp\":%.6f,\"nsPerOpBest\":%.6f,\"peakKiB\":%ld,\"liveKiB\":%lld,\"operations\":%lld,\"passes\":%d}\n",
+    printf("{\"nsPerOp\":%.6f,\"nsPerOpBest\":%.6f,\"peakKiB\":%ld,\"liveKiB\":%lld,\"operations\":%lld,\"passes\":%d,"
+        "\"counters\":{\"pageFaults\":%.6f}",
         median, times[0], peak > 0 ? peak : 0, (long long)(header->peak_live_bytes * threads / 1024),
-        (long long)operations, passes);
+        (long long)operations, passes, (double)faults * 1000 / ((double)operations * passes));
+    if (time_calls)
+        print_calls();
+    puts("}");
 
     pass_ops = NULL;
     if (threads > 1)

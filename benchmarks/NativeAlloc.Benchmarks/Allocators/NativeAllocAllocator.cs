@@ -59,6 +59,7 @@ internal readonly unsafe struct NativeAllocAllocator : IAllocator
         AllocatorStatistics statistics = NativeAllocator.GetStatistics();
         return new Dictionary<string, long>
         {
+            ["systemCalls"] = statistics.OsCalls,
             ["lockAcquisitions"] = statistics.LockAcquisitions,
             ["reallocCopiedBytes"] = (long)statistics.ReallocCopiedBytes,
             ["depotExchanges"] = statistics.DepotExchanges,

@@ -19,20 +19,26 @@ internal static class ArmRegistry
         },
         new ManagedArm<NativeMemoryAllocator>("nativememory", "System.Runtime.InteropServices.NativeMemory"),
         new ManagedArm<HGlobalAllocator>("hglobal", "Marshal.AllocHGlobal and its family"),
-        new ManagedArm<MimallocAllocator>("mimalloc", "mimalloc by function pointer", CLibrary.Mimalloc),
-        new ManagedArm<JemallocAllocator>("jemalloc", "jemalloc by function pointer", CLibrary.Jemalloc),
-        new ManagedArm<TcmallocAllocator>("tcmalloc", "tcmalloc by function pointer", CLibrary.Tcmalloc),
-        new ManagedArm<MmapAllocator>("mmap", "mmap, mremap and munmap for every block, whole pages and large blocks only") { WholePagesOnly = true },
+        Of<MimallocLibrary>(),
+        Of<Mimalloc3Library>(),
+        Of<JemallocLibrary>(),
+        Of<TcmallocLibrary>(),
+        new ManagedArm<MmapAllocator>("mmap", "a mapping for every block, whole pages and large blocks only")
+        {
+            WholePagesOnly = true,
+        },
         new ManagedArm<ArrayPoolAllocator>("arraypool", "ArrayPool<byte>.Shared, managed arrays only") { ArraysOnly = true },
     ];
 
     public static IReadOnlyList<NativeArm> Native { get; } =
     [
         new NativeArm("c-glibc", "the C library's malloc, from C"),
-        new NativeArm("c-mimalloc", "mimalloc, from C", CLibrary.Mimalloc),
-        new NativeArm("c-jemalloc", "jemalloc, from C", CLibrary.Jemalloc),
-        new NativeArm("c-tcmalloc", "tcmalloc, from C", CLibrary.Tcmalloc),
+        .. CLibrary.All.Select(library => new NativeArm($"c-{library.Name}", $"{library.Name}, from C", library)),
     ];
 
     public static IReadOnlyList<Arm> All { get; } = [.. Managed, .. Native];
+
+    private static ManagedArm<CAllocator<TLibrary>> Of<TLibrary>()
+        where TLibrary : struct, ICLibrary =>
+        new(TLibrary.Library.Name, $"{TLibrary.Library.Name} by function pointer", TLibrary.Library);
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using NativeAlloc.Benchmarks.Allocators;
 using NativeAlloc.Benchmarks.Commands;
 using NativeAlloc.Benchmarks.Heaps;
+using NativeAlloc.Benchmarks.Latency;
 using NativeAlloc.Benchmarks.Measuring;
 using NativeAlloc.Benchmarks.Workloads;
 
@@ -28,17 +29,25 @@ internal abstract class ManagedArm(string name, string description, CLibrary? li
     public override ProcessStartInfo CreateChild(RunRequest request)
     {
         ProcessStartInfo start = ThisProgram.CreateChild(MeasureCommand.Verb);
+        AddArguments(start, request);
+        return start;
+    }
+
+    /// <summary>The rest of a child's command line, and its environment. The child may be of another build.</summary>
+    public void AddArguments(ProcessStartInfo start, RunRequest request)
+    {
         start.ArgumentList.Add(Name);
         start.ArgumentList.Add(request.Workload);
         start.ArgumentList.Add(request.StagedFile ?? "");
         start.ArgumentList.Add(request.Threads.ToString(CultureInfo.InvariantCulture));
         start.ArgumentList.Add(request.Policy.MinTimedPasses.ToString(CultureInfo.InvariantCulture));
         start.ArgumentList.Add(request.Policy.MinSeconds.ToString(CultureInfo.InvariantCulture));
+        if (request.Latency)
+            start.ArgumentList.Add(MeasureCommand.Latency);
 
         SetEnvironment(start, request.Threads);
         foreach (KeyValuePair<string, string> variable in Environment)
             start.Environment[variable.Key] = variable.Value;
-        return start;
     }
 
     /// <summary>What a process in which arms run needs from its start.</summary>
@@ -56,6 +65,9 @@ internal abstract class ManagedArm(string name, string description, CLibrary? li
     /// <summary>Measures here and now; this is what the child does.</summary>
     public abstract RunResult Measure(IPreparedWorkload workload, PassPolicy policy);
 
+    /// <summary>Measures here and now, and times every call.</summary>
+    public abstract RunResult MeasureLatency(IPreparedWorkload workload, PassPolicy policy);
+
     /// <summary>One warm-up, one pass and the examination, without waiting for optimised code; returns the pass's time.</summary>
     public abstract long RunOnce(IPreparedWorkload workload);
 
@@ -70,6 +82,12 @@ internal sealed class ManagedArm<TAllocator>(string name, string description, CL
 {
     public override RunResult Measure(IPreparedWorkload workload, PassPolicy policy) =>
         Measurement.Run<TAllocator>(workload, policy);
+
+    public override RunResult MeasureLatency(IPreparedWorkload workload, PassPolicy policy) =>
+        Measurement.Run<TimedAllocator<TAllocator>>(workload, policy, CallClock.Reset) with
+        {
+            Latency = CallClock.Summarise(),
+        };
 
     public override long RunOnce(IPreparedWorkload workload)
     {

@@ -24,9 +24,11 @@ internal sealed class NativeArm(string name, string description, CLibrary? libra
         start.ArgumentList.Add(request.Policy.MinTimedPasses.ToString(CultureInfo.InvariantCulture));
         start.ArgumentList.Add(request.Policy.MinSeconds.ToString(CultureInfo.InvariantCulture));
 
+        start.ArgumentList.Add(request.Latency ? "1" : "0");
+
         // The loader carries on when it cannot preload a library, so the replayer checks whose malloc it got.
         start.ArgumentList.Add(library?.FileName ?? "libc.so");
-        start.Environment["LD_PRELOAD"] = library?.FileName ?? "";
+        start.Environment["LD_PRELOAD"] = library?.LoadName ?? "";
         return start;
     }
 }

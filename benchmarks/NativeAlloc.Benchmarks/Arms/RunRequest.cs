@@ -8,4 +8,6 @@ namespace NativeAlloc.Benchmarks.Arms;
 /// <param name="Threads">On how many threads it runs.</param>
 /// <param name="Policy">How many passes it makes.</param>
 /// <param name="Replayer">The compiled <c>replay.c</c>, where arms need it.</param>
-internal sealed record RunRequest(string Workload, string? StagedFile, int Threads, PassPolicy Policy, string? Replayer);
+/// <param name="Latency">Whether calls are to be timed one by one.</param>
+internal sealed record RunRequest(
+    string Workload, string? StagedFile, int Threads, PassPolicy Policy, string? Replayer, bool Latency);

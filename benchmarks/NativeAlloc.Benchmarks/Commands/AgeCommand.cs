@@ -1,3 +1,4 @@
+using System.CommandLine;
 using NativeAlloc.Benchmarks.Fragmentation;
 
 namespace NativeAlloc.Benchmarks.Commands;
@@ -11,7 +12,16 @@ internal static class AgeCommand
 
     private const int ArgumentCount = 7;
 
-    public static int Run(ReadOnlySpan<string> arguments)
+    public static Command Create()
+    {
+        Argument<string[]> plan = new("plan");
+        Command command = new(Verb) { plan };
+        command.Hidden = true;
+        command.SetAction(result => Run(result.GetRequiredValue(plan)));
+        return command;
+    }
+
+    private static int Run(string[] arguments)
     {
         if (arguments.Length != ArgumentCount)
             throw new UsageException($"'{Verb}' is for fragmentation's own use");

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using NativeAlloc.Benchmarks.Arms;
 using NativeAlloc.Benchmarks.Comparing;
 using NativeAlloc.Benchmarks.Measuring;
@@ -9,9 +10,17 @@ namespace NativeAlloc.Benchmarks.Commands;
 /// <summary>Measures workloads on allocators, and shows the outcome side by side.</summary>
 internal static class CompareCommand
 {
-    public static int Run(ReadOnlySpan<string> arguments)
+    public static Command Create()
     {
-        CompareOptions options = CompareOptions.Parse(arguments);
+        Command command = new("compare", "Workloads on allocators, side by side; the traces unless told otherwise.");
+        foreach (Option option in CompareOptions.All)
+            command.Options.Add(option);
+        command.SetAction(result => Run(CompareOptions.Of(result)));
+        return command;
+    }
+
+    public static int Run(CompareOptions options)
+    {
         if (!OperatingSystem.IsLinux())
             throw new UsageException("compare reads its memory figures from /proc and so runs on Linux only; try micro");
 #if DEBUG
@@ -33,6 +42,7 @@ internal static class CompareCommand
         {
             Threads = options.Threads,
             Runs = options.Runs,
+            Latency = options.Latency,
             Policy = options.Quick ? PassPolicy.Quick : PassPolicy.Thorough,
         };
         List<Outcome> outcomes = ProgressDisplay.Show(comparison.TotalRuns, comparison.Run);
@@ -94,11 +104,19 @@ internal static class CompareCommand
             chosen.AddRange(ArmRegistry.Managed.Where(arm => !arm.OnRequest && CanRunAny(arm)));
         if (options.Native)
             chosen.AddRange(ArmRegistry.Native.Except(chosen));
+        if (options.Baseline is { } folder)
+            chosen.Insert(Math.Min(1, chosen.Count), MakeBaseline(folder));
         chosen.RemoveAll(arm => !CanRunAny(arm) && Skip(arm, "it cannot run what is to be compared"));
         chosen.RemoveAll(arm => arm.Missing is { } reason && Skip(arm, reason));
         return chosen;
 
         bool CanRunAny(Arm arm) => workloads.Any(arm.Supports);
+    }
+
+    private static BaselineArm MakeBaseline(string folder)
+    {
+        BaselineArm baseline = new(folder, ArmRegistry.Managed.First(arm => arm.Name == ArmRegistry.Reference));
+        return baseline.Missing is { } reason ? throw new UsageException($"--baseline: {reason}") : baseline;
     }
 
     private static bool Skip(Arm arm, string reason)

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
@@ -14,15 +15,46 @@ namespace NativeAlloc.Benchmarks.Commands;
 /// </summary>
 internal static class FragmentationCommand
 {
-    public const string Usage =
-        "fragmentation [--pool MIB] [--occupancy PERCENT] [--steps N] [--swing PERCENT] [--tries N] [--seed N]";
-
     private const int PageblockOrder = FreeBlockCounts.PageblockOrder;
     private const int SectionMiB = (int)(((long)PageAllocator.PageSize << PageAllocator.MaxOrder) >> 20);
 
-    public static int Run(ReadOnlySpan<string> arguments)
+    private static readonly Option<int> s_pool =
+        CommandOptions.Number("--pool", "MIB", "Pages in the heap, in whole sections.", 1024, SectionMiB, 1 << 20);
+
+    private static readonly Option<int> s_occupancy =
+        CommandOptions.Number("--occupancy", "PERCENT", "How much of the pool is allocated.", 80, 1, 100);
+
+    private static readonly Option<int> s_steps =
+        CommandOptions.Number("--steps", "N", "Blocks that are replaced.", 1_000_000, 0, int.MaxValue);
+
+    private static readonly Option<int> s_swing =
+        CommandOptions.Number("--swing", "PERCENT", "How far the load swings.", 0, 0, 20);
+
+    private static readonly Option<int> s_tries =
+        CommandOptions.Number("--tries", "N", "Blocks of 16 pages that are asked for in the end.", 200, 0, 1_000_000);
+
+    private static readonly Option<int> s_seed =
+        CommandOptions.Number("--seed", "N", "Chooses the random numbers.", 1, 0, int.MaxValue);
+
+    public static Command Create()
     {
-        AgeingPlan plan = Parse(arguments);
+        Command command = new("fragmentation", "Ages two heaps of pages, with and without migrate types.")
+        {
+            s_pool, s_occupancy, s_steps, s_swing, s_tries, s_seed,
+        };
+        command.SetAction(result => Run(new AgeingPlan(
+            result.GetValue(s_pool) / SectionMiB * SectionMiB,
+            result.GetValue(s_occupancy),
+            result.GetValue(s_steps),
+            result.GetValue(s_swing),
+            result.GetValue(s_tries),
+            result.GetValue(s_seed),
+            MigrateTypes: true)));
+        return command;
+    }
+
+    private static int Run(AgeingPlan plan)
+    {
         AgeingResult with = Age(plan with { MigrateTypes = true });
         AgeingResult without = Age(plan with { MigrateTypes = false });
         Print(plan, with, without);
@@ -40,34 +72,6 @@ internal static class FragmentationCommand
 
         return sound ? 0 : 1;
     }
-
-    private static AgeingPlan Parse(ReadOnlySpan<string> arguments)
-    {
-        AgeingPlan plan = new(
-            PoolMiB: 1024, OccupancyPercent: 80, Steps: 1_000_000, SwingPercent: 0, Tries: 200, Seed: 1, MigrateTypes: true);
-        for (int i = 0; i < arguments.Length; i++)
-        {
-            string[] parts = arguments[i].Split('=', 2);
-            string value = parts.Length == 2 ? parts[1] : ++i < arguments.Length ? arguments[i] : "";
-            plan = parts[0] switch
-            {
-                "--pool" => plan with { PoolMiB = Number(parts[0], value, SectionMiB, 1 << 20) / SectionMiB * SectionMiB },
-                "--occupancy" => plan with { OccupancyPercent = Number(parts[0], value, 1, 100) },
-                "--steps" => plan with { Steps = Number(parts[0], value, 0, int.MaxValue) },
-                "--swing" => plan with { SwingPercent = Number(parts[0], value, 0, 20) },
-                "--tries" => plan with { Tries = Number(parts[0], value, 0, 1_000_000) },
-                "--seed" => plan with { Seed = Number(parts[0], value, 0, int.MaxValue) },
-                _ => throw new UsageException($"unknown argument '{arguments[i]}'; usage: {Usage}"),
-            };
-        }
-
-        return plan;
-    }
-
-    private static int Number(string option, string value, int min, int max) =>
-        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= min && number <= max
-            ? number
-            : throw new UsageException($"{option} needs a whole number from {min} to {max}, not '{value}'; usage: {Usage}");
 
     private static AgeingResult Age(AgeingPlan plan)
     {

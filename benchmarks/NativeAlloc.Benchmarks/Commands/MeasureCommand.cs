@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Globalization;
 using NativeAlloc.Benchmarks.Arms;
 using NativeAlloc.Benchmarks.Measuring;
@@ -7,15 +8,31 @@ namespace NativeAlloc.Benchmarks.Commands;
 
 /// <summary>
 /// What children of <c>compare</c> are started with: one workload, one allocator, and the result on standard output. Its
-/// arguments come from <see cref="ManagedArm.CreateChild"/>, in the same order.
+/// arguments come from <see cref="ManagedArm.AddArguments"/>, in the same order. Other builds of the program start it,
+/// too (<c>--baseline</c>): arguments are added at the end only.
 /// </summary>
 internal static class MeasureCommand
 {
     public const string Verb = "measure";
 
-    public static int Run(ReadOnlySpan<string> arguments)
+    /// <summary>The last argument, where calls are to be timed one by one.</summary>
+    public const string Latency = "latency";
+
+    private const int ArgumentCount = 6;
+
+    public static Command Create()
     {
-        if (arguments.Length != 6)
+        Argument<string[]> what = new("what");
+        Command command = new(Verb) { what };
+        command.Hidden = true;
+        command.SetAction(result => Run(result.GetRequiredValue(what)));
+        return command;
+    }
+
+    private static int Run(string[] arguments)
+    {
+        bool latency = arguments is [.., Latency];
+        if (arguments.Length != ArgumentCount + (latency ? 1 : 0))
             throw new UsageException($"'{Verb}' is for compare's own use");
 
         string armName = arguments[0];
@@ -27,7 +44,10 @@ internal static class MeasureCommand
             double.Parse(arguments[5], CultureInfo.InvariantCulture));
 
         using IPreparedWorkload workload = WorkloadRegistry.Prepare(arguments[1], stagedFile, threads);
-        Console.WriteLine(arm.Measure(workload, policy).ToJson());
+        RunResult result = latency || workload.TimesCalls
+            ? arm.MeasureLatency(workload, policy)
+            : arm.Measure(workload, policy);
+        Console.WriteLine(result.ToJson());
         return 0;
     }
 }

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using BenchmarkDotNet.Running;
 using NativeAlloc.Benchmarks.Micro;
 
@@ -6,7 +7,17 @@ namespace NativeAlloc.Benchmarks.Commands;
 /// <summary>Hands over to BenchmarkDotNet.</summary>
 internal static class MicroCommand
 {
-    public static int Run(string[] arguments)
+    public static Command Create()
+    {
+        Command command = new("micro", "Microbenchmarks; arguments go to BenchmarkDotNet (try: micro --list flat).")
+        {
+            TreatUnmatchedTokensAsErrors = false,
+        };
+        command.SetAction(result => Run([.. result.UnmatchedTokens]));
+        return command;
+    }
+
+    private static int Run(string[] arguments)
     {
         MicroConfig config = new() { ArtifactsPath = Path.GetFullPath("BenchmarkDotNet.Artifacts") };
 

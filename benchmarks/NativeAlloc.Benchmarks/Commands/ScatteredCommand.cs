@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using NativeAlloc.Benchmarks.Allocators;
@@ -6,19 +7,24 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Commands;
 
 /// <summary>
-/// What an area of 64 MiB costs where a limit leaves nothing but scattered single pages to make it of, beside one from the system by faults of 4 KiB. Both are touched every 4 KiB; passes alternate.
+/// What an area of 64 MiB costs where a limit leaves nothing but scattered single pages to make it of, beside one from
+/// the system by faults of 4 KiB. Both are touched every 4 KiB; passes alternate.
 /// </summary>
 internal static unsafe class ScatteredCommand
 {
-    public const string Usage = "scattered   64 MiB from single free pages under a resident limit, against as much from the system";
-
     private const nuint AreaBytes = 64 << 20, SystemPageBytes = 4096;
     private const int AreaPages = (int)(AreaBytes / PageAllocator.PageSize), SparePages = 64, Passes = 9;
 
-    public static int Run(ReadOnlySpan<string> arguments)
+    public static Command Create()
     {
-        if (arguments.Length != 0)
-            throw new UsageException($"unknown argument '{arguments[0]}'");
+        Command command = new(
+            "scattered", "64 MiB from single free pages under a resident limit, against as much from the system.");
+        command.SetAction(_ => Run());
+        return command;
+    }
+
+    private static int Run()
+    {
         const int Taken = 2 * (AreaPages + SparePages);
         NativeAllocator.Configure(new NativeAllocatorOptions
         {
@@ -30,12 +36,16 @@ internal static unsafe class ScatteredCommand
         for (int pass = 0; pass < Passes; pass++)
         {
             scattered.Add(Scattered(Taken, out movedMiB));
-            fresh.Add(Milliseconds(() => (nint)MmapAllocator.AllocLarge(AreaBytes), area => MmapAllocator.FreeLarge((void*)area, AreaBytes)));
+            fresh.Add(Milliseconds(
+                () => (nint)MmapAllocator.AllocLarge(AreaBytes),
+                area => MmapAllocator.FreeLarge((void*)area, AreaBytes)));
         }
 
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"64 MiB, allocated and touched, in ms: from single free pages {Statistics.Median(scattered):f1} (best {scattered.Min():f1}; {movedMiB:f0} MiB moved), from the system by 4 KiB faults {Statistics.Median(fresh):f1} (best {fresh.Min():f1})"));
+            $"64 MiB, allocated and touched, in ms: from single free pages {Statistics.Median(scattered):f1} " +
+            $"(best {scattered.Min():f1}; {movedMiB:f0} MiB moved), from the system by 4 KiB faults " +
+            $"{Statistics.Median(fresh):f1} (best {fresh.Min():f1})"));
         return movedMiB >= AreaBytes >> 20 ? 0 : 1;
     }
 

@@ -1,7 +1,9 @@
+using System.CommandLine;
 using System.Diagnostics;
 using NativeAlloc.Benchmarks.Arms;
 using NativeAlloc.Benchmarks.Heaps;
 using NativeAlloc.Benchmarks.Measuring;
+using NativeAlloc.Benchmarks.Shapes;
 using NativeAlloc.Benchmarks.Workloads;
 
 namespace NativeAlloc.Benchmarks.Commands;
@@ -17,12 +19,19 @@ internal static class SelfCheckCommand
 
     private const int Threads = 2;
 
-    /// <param name="arguments">None, or the allocator that this process is to check.</param>
-    public static int Run(ReadOnlySpan<string> arguments)
+    public static Command Create()
     {
-        if (arguments.Length > 1)
-            throw new UsageException($"'{Verb}' has no arguments");
-        return arguments.Length == 1 ? CheckHere(arguments[0]) : CheckAll();
+        Argument<string?> allocator = new("allocator")
+        {
+            Description = "The allocator that this process checks; else each has a process of its own.",
+            DefaultValueFactory = _ => null,
+        };
+        Command command = new(Verb, "Runs all workloads with few blocks on all allocators, and checks what they do.")
+        {
+            allocator,
+        };
+        command.SetAction(result => result.GetValue(allocator) is { } name ? CheckHere(name) : CheckAll());
+        return command;
     }
 
     private static int CheckAll()
@@ -54,7 +63,8 @@ internal static class SelfCheckCommand
 
     private static int CheckHere(string name)
     {
-        ManagedArm arm = ArmRegistry.Managed.First(arm => arm.Name == name);
+        ManagedArm arm = ArmRegistry.Managed.FirstOrDefault(arm => arm.Name == name)
+            ?? throw new UsageException($"unknown allocator '{name}'");
         List<string> problems = [];
         int count = 0;
         foreach (IWorkload small in WorkloadRegistry.All.Where(arm.Supports).SelectMany(Small))
@@ -80,6 +90,7 @@ internal static class SelfCheckCommand
     private static IEnumerable<IWorkload> Small(IWorkload workload) => workload switch
     {
         HeapWorkload heap => [heap.Small],
+        ShapeWorkload shape => [shape.Small],
         PagesWorkload => [WorkloadRegistry.Find("pages:pool=16:maxorder=2:allocations=64")!],
         VmallocWorkload => VmallocWorkload.Small,
         _ => [],

@@ -24,6 +24,9 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
 
     public required PassPolicy Policy { get; init; }
 
+    /// <summary>Whether every run is followed by another in which calls are timed one by one.</summary>
+    public required bool Latency { get; init; }
+
     public int TotalRuns => Runs * Threads.Count * workloads.Sum(workload => arms.Count(arm => arm.Supports(workload)));
 
     public List<Outcome> Run(Action<string> report)
@@ -60,7 +63,16 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
         if (outcome.Failure is not null)
             return "left out";
 
-        RunRequest request = new(workload.Name, staging.FileOf(workload), outcome.Threads, Policy, staging.Replayer);
+        string said = Measure(workload, arm, outcome, outcome.Add);
+        if (Latency && outcome.Failure is null)
+            Measure(workload, arm, outcome, outcome.AddLatency, latency: true);
+        return outcome.Failure is null ? said : $"failed ({outcome.Failure})";
+    }
+
+    private string Measure(IWorkload workload, Arm arm, Outcome outcome, Action<RunResult> add, bool latency = false)
+    {
+        RunRequest request =
+            new(workload.Name, staging.FileOf(workload), outcome.Threads, Policy, staging.Replayer, latency);
         ProcessStartInfo start = arm.CreateChild(request);
         using MemoryGroup? group = workload.MemoryLimitBytes is { } limit ? MemoryLimit.Set(ref start, limit) : null;
         start.RedirectStandardOutput = true;
@@ -75,13 +87,13 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
             string text = errors.Result.Trim();
             string killed = child.ExitCode == KilledExitCode ? "killed, " : "";
             outcome.Fail($"{killed}exit code {child.ExitCode}{(text.Length > 0 ? $", {text.Split('\n')[0].Trim()}" : "")}");
-            return $"failed ({outcome.Failure})";
+            return "";
         }
 
         try
         {
             RunResult result = RunResult.Parse(output);
-            outcome.Add(result);
+            add(result);
             return string.Create(
                 CultureInfo.InvariantCulture,
                 $"{result.NsPerOp:F1} ns/op, peak {result.PeakKiB} KiB ({result.Passes} passes)");
@@ -89,7 +101,7 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
         catch (JsonException)
         {
             outcome.Fail("its process printed no result");
-            return $"failed ({outcome.Failure})";
+            return "";
         }
     }
 }

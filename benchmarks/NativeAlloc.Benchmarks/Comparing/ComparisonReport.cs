@@ -1,4 +1,5 @@
 using NativeAlloc.Benchmarks.Arms;
+using NativeAlloc.Benchmarks.Latency;
 using NativeAlloc.Benchmarks.Measuring;
 using Spectre.Console;
 
@@ -13,6 +14,12 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
 {
     private const string MeanLabel = "geometric mean";
     private const string Unsupported = "unsupported";
+
+    /// <summary>
+    /// What the names of figures about resident memory end with; they are set in relation to this arm's.
+    /// </summary>
+    private const string ResidentUnit = "KiB";
+    private const string SystemAllocator = "nativememory";
 
     private readonly Row[] _rows = [.. outcomes.Select(Row.Of).Distinct()];
     private readonly int[] _threads = [.. outcomes.Select(outcome => outcome.Threads).Distinct()];
@@ -54,8 +61,28 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
                     allocator => Ratios(_rows, allocator, reference)));
         }
 
+        PrintFigures(console);
+        foreach ((string workload, string conditions) in Conditions())
+            console.WriteLine($"{workload}: {conditions}");
+
+        foreach (Outcome failed in outcomes.Where(outcome => outcome.Failure is not null))
+        {
+            string threads = _threads.Length > 1 ? $" ({failed.Threads} threads)" : "";
+            console.MarkupLineInterpolated($"[red]{failed.Workload}{threads} on {failed.Allocator} failed: {failed.Failure}[/]");
+        }
+    }
+
+    /// <summary>What only some of the workloads, allocators or options have.</summary>
+    private void PrintFigures(IAnsiConsole console)
+    {
         if (_usable.Values.Any(outcome => outcome.Figures.Count > 0))
-            Write(console, $"Further figures, median of the runs{OnThreads}", BuildFigures("figure", outcome => outcome.Figures));
+        {
+            Write(
+                console,
+                $"Further figures, median of the runs (KiB: in relation to {SystemAllocator}){OnThreads}",
+                BuildFigures("figure", outcome => outcome.Figures));
+        }
+
         if (withCounters && _usable.Values.Any(outcome => outcome.CpuNsPerOp is not null))
         {
             Write(
@@ -74,14 +101,8 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
                 BuildFigures("counter", outcome => outcome.Counters));
         }
 
-        foreach ((string workload, string conditions) in Conditions())
-            console.WriteLine($"{workload}: {conditions}");
-
-        foreach (Outcome failed in outcomes.Where(outcome => outcome.Failure is not null))
-        {
-            string threads = _threads.Length > 1 ? $" ({failed.Threads} threads)" : "";
-            console.MarkupLineInterpolated($"[red]{failed.Workload}{threads} on {failed.Allocator} failed: {failed.Failure}[/]");
-        }
+        if (_usable.Values.Any(outcome => outcome.Latency.Count > 0))
+            Write(console, $"Single calls: how long they took{OnThreads}", BuildLatencies());
     }
 
     /// <summary>The title is a line of its own: as the table's it would be broken to the table's width.</summary>
@@ -145,16 +166,61 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
                 [
                     .. RowHead(row),
                     name.EscapeMarkup(),
-                    .. allocators.Select(allocator => FiguresOf(row, allocator).TryGetValue(name, out double value) ? $"{value:0.###}" : "-"),
+                    .. allocators.Select(allocator => Cell(row, name, allocator)),
                 ]);
             }
         }
 
         return table;
 
+        string Cell(Row row, string name, string allocator)
+        {
+            if (!FiguresOf(row, allocator).TryGetValue(name, out double value))
+                return "-";
+            bool compared = name.EndsWith(ResidentUnit, StringComparison.Ordinal) && allocator != SystemAllocator;
+            return compared && FiguresOf(row, SystemAllocator).TryGetValue(name, out double system) && system > 0
+                ? $"{value:0.###} ({value / system:0.00})"
+                : $"{value:0.###}";
+        }
+
         IReadOnlyDictionary<string, double> FiguresOf(Row row, string allocator) =>
             _usable.TryGetValue((row, allocator), out Outcome? outcome) ? figures(outcome) : new Dictionary<string, double>();
     }
+
+    /// <summary>A row for each kind of call of each allocator: percentiles do not fit side by side.</summary>
+    private Table BuildLatencies()
+    {
+        Table table = new();
+        AddRowHeads(table);
+        table.AddColumns("call", "allocator");
+        foreach (string percentile in (string[])["p50", "p99", "p99.9", "p99.99", "max", "calls"])
+            table.AddColumn(new TableColumn(percentile).RightAligned());
+        foreach (Row row in _rows)
+        {
+            Outcome[] outcomesOfRow =
+                [.. _allocators.Select(name => _usable.GetValueOrDefault((row, name))).OfType<Outcome>()];
+            foreach (string call in outcomesOfRow.SelectMany(outcome => outcome.Latency.Keys).Distinct())
+            {
+                foreach (Outcome outcome in outcomesOfRow.Where(outcome => outcome.Latency.ContainsKey(call)))
+                {
+                    LatencySummary summary = outcome.Latency[call];
+                    IEnumerable<string> times =
+                        new[] { summary.P50, summary.P99, summary.P999, summary.P9999, summary.Max }.Select(Duration);
+                    string allocator = outcome.Allocator.EscapeMarkup();
+                    table.AddRow([.. RowHead(row), call, allocator, .. times, $"{summary.Count}"]);
+                }
+            }
+        }
+
+        return table;
+    }
+
+    private static string Duration(long ns) => ns switch
+    {
+        < 1000 => $"{ns} ns",
+        < 1_000_000 => $"{ns / 1e3:F1} µs",
+        _ => $"{ns / 1e6:F1} ms",
+    };
 
     /// <summary>What the results depend on, once for each workload that says so.</summary>
     private IEnumerable<(string Workload, string Conditions)> Conditions() => outcomes

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using NativeAlloc.Benchmarks.Latency;
 
 namespace NativeAlloc.Benchmarks.Comparing;
 
@@ -28,6 +29,7 @@ internal static class JsonReport
             outcome.CpuNsPerOp is { } cpu ? Math.Round(cpu, 4) : null,
             outcome.Counters is { Count: > 0 } counters ? counters : null,
             outcome.Figures is { Count: > 0 } figures ? figures : null,
+            outcome.Latency is { Count: > 0 } latency ? latency : null,
             outcome.Conditions));
         File.WriteAllText(path, JsonSerializer.Serialize(entries, s_format) + "\n");
     }
@@ -46,5 +48,6 @@ internal static class JsonReport
         double? CpuNsPerOp,
         IReadOnlyDictionary<string, double>? CountersPer1000Operations,
         IReadOnlyDictionary<string, double>? Figures,
+        IReadOnlyDictionary<string, LatencySummary>? LatencyNs,
         string? Conditions);
 }

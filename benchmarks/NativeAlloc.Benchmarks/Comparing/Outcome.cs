@@ -1,3 +1,4 @@
+using NativeAlloc.Benchmarks.Latency;
 using NativeAlloc.Benchmarks.Measuring;
 
 namespace NativeAlloc.Benchmarks.Comparing;
@@ -6,6 +7,8 @@ namespace NativeAlloc.Benchmarks.Comparing;
 internal sealed class Outcome(string workload, int threads, string allocator)
 {
     private readonly List<RunResult> _runs = [];
+
+    private readonly List<IReadOnlyDictionary<string, LatencySummary>> _latencies = [];
 
     public string Workload => workload;
 
@@ -43,7 +46,24 @@ internal sealed class Outcome(string workload, int threads, string allocator)
     public double? CpuNsPerOp =>
         _runs.All(run => run.CpuNsPerOp is not null) ? Statistics.Median(_runs.Select(run => run.CpuNsPerOp!.Value)) : null;
 
-    public void Add(RunResult run) => _runs.Add(run);
+    /// <summary>How long single calls took, by kind of call, over all runs; empty if they were not timed.</summary>
+    public IReadOnlyDictionary<string, LatencySummary> Latency => _latencies
+        .SelectMany(run => run)
+        .GroupBy(pair => pair.Key, pair => pair.Value)
+        .ToDictionary(group => group.Key, group => LatencySummary.Combine([.. group]));
+
+    public void Add(RunResult run)
+    {
+        _runs.Add(run);
+        AddLatency(run);
+    }
+
+    /// <summary>A run of which nothing but the latencies counts.</summary>
+    public void AddLatency(RunResult run)
+    {
+        if (run.Latency is { } latency)
+            _latencies.Add(latency);
+    }
 
     public void Fail(string reason) => Failure = reason;
 

@@ -30,6 +30,18 @@ internal readonly struct ArrayPoolHeap : IHeap<PooledArray>
 
     public static PooledArray AlignedAlloc(uint bytes, uint alignment) => throw NoAlignment();
 
+    /// <summary>The pool has no such thing: its users rent a larger array, copy, and return the old one.</summary>
+    public static PooledArray Realloc(PooledArray block, uint bytes)
+    {
+        byte[] old = block.Array!;
+        if (old.Length >= bytes)
+            return block;
+        byte[] array = ArrayPool<byte>.Shared.Rent((int)bytes);
+        old.CopyTo(array, 0);
+        ArrayPool<byte>.Shared.Return(old);
+        return new PooledArray { Array = array };
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Free(PooledArray block) => ArrayPool<byte>.Shared.Return(block.Array!);
 

@@ -10,12 +10,13 @@ internal readonly struct CountingHeap<THeap, TBlock> : IHeap<TBlock>
 {
     private static long s_allocs;
     private static long s_frees;
+    private static long s_reallocs;
 
-    public static long Operations => s_allocs + s_frees;
+    public static long Operations => s_allocs + s_frees + s_reallocs;
 
     public static long Live => s_allocs - s_frees;
 
-    public static void Reset() => s_allocs = s_frees = 0;
+    public static void Reset() => s_allocs = s_frees = s_reallocs = 0;
 
     public static TBlock Alloc(uint bytes)
     {
@@ -33,6 +34,12 @@ internal readonly struct CountingHeap<THeap, TBlock> : IHeap<TBlock>
     {
         Interlocked.Increment(ref s_allocs);
         return THeap.AlignedAlloc(bytes, alignment);
+    }
+
+    public static TBlock Realloc(TBlock block, uint bytes)
+    {
+        Interlocked.Increment(ref s_reallocs);
+        return THeap.Realloc(block, bytes);
     }
 
     public static void Free(TBlock block)

@@ -1,4 +1,5 @@
 using NativeAlloc.Benchmarks.Allocators;
+using NativeAlloc.Benchmarks.Latency;
 using NativeAlloc.Benchmarks.Measuring;
 
 namespace NativeAlloc.Benchmarks.Heaps;
@@ -9,8 +10,11 @@ internal static class HeapBinding<TAllocator>
 {
     private static bool IsArrayPool => typeof(TAllocator) == typeof(ArrayPoolAllocator);
 
-    public static HeapRun Bind(HeapWorkload workload, int threads, ThreadTeam team) => IsArrayPool
-        ? workload.Bind<ArrayPoolHeap, PooledArray>(threads, team)
+    private static bool IsTimedArrayPool => typeof(TAllocator) == typeof(TimedAllocator<ArrayPoolAllocator>);
+
+    public static HeapRun Bind(HeapWorkload workload, int threads, ThreadTeam team) =>
+        IsArrayPool ? workload.Bind<ArrayPoolHeap, PooledArray>(threads, team)
+        : IsTimedArrayPool ? workload.Bind<TimedHeap<ArrayPoolHeap, PooledArray>, PooledArray>(threads, team)
         : workload.Bind<PointerHeap<TAllocator>, nint>(threads, team);
 
     /// <summary>One pass with every call counted.</summary>

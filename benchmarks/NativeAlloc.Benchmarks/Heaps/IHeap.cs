@@ -19,6 +19,9 @@ internal interface IHeap<TBlock>
     /// <exception cref="NotSupportedException">The heap has no say in where a block lies.</exception>
     static abstract TBlock AlignedAlloc(uint bytes, uint alignment);
 
+    /// <summary>Gives a block another size and keeps what it holds, up to the smaller of both sizes.</summary>
+    static abstract TBlock Realloc(TBlock block, uint bytes);
+
     static abstract void Free(TBlock block);
 
     /// <summary>Frees a block of <see cref="AlignedAlloc"/>.</summary>

@@ -17,6 +17,9 @@ internal readonly unsafe struct PointerHeap<TAllocator> : IHeap<nint>
     public static nint AlignedAlloc(uint bytes, uint alignment) => (nint)TAllocator.AlignedAlloc(bytes, alignment);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static nint Realloc(nint block, uint bytes) => (nint)TAllocator.Realloc((void*)block, bytes);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Free(nint block) => TAllocator.Free((void*)block);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

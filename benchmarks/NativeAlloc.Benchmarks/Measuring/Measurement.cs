@@ -22,27 +22,27 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// </summary>
 internal static class Measurement
 {
-    public static RunResult Run<TAllocator>(IPreparedWorkload workload, PassPolicy policy)
+    private static readonly Dictionary<string, long> s_none = [];
+
+    /// <param name="begin">Called right before the first pass; null if there is nothing to do.</param>
+    public static RunResult Run<TAllocator>(IPreparedWorkload workload, PassPolicy policy, Action? begin = null)
         where TAllocator : struct, IAllocator
     {
         // Everything managed that the passes need is allocated here, ahead of the baseline.
         double[] times = new double[PassPolicy.MaxTimedPasses];
-        Tiering.RunUntilOptimised(() =>
-        {
-            TAllocator.WarmUp();
-            workload.WarmUp<TAllocator>();
-        });
-        _ = CountersSince(TAllocator.ReadCounters(), TAllocator.ReadCounters(), TAllocator.ReadCounters(), 1);
-        _ = ResidentMemory.ResetPeak() + ResidentMemory.PeakKiB;
-        GC.Collect();
-        TAllocator.Trim(); // what the stand-in left would count for nobody but those that give it back unasked
+        if (!workload.Cold)
+            WarmUp<TAllocator>(workload);
+        begin?.Invoke();
 
         long baseline = ResidentMemory.ResetPeak();
         if (workload.Once)
             policy = PassPolicy.Once;
         else
             workload.RunPass<TAllocator>();
-        IReadOnlyDictionary<string, long> counted = TAllocator.ReadCounters(), countedAgain = TAllocator.ReadCounters();
+        // Before the first call of a process there is nothing to read, and reading would be that call.
+        IReadOnlyDictionary<string, long> counted = workload.Cold ? s_none : TAllocator.ReadCounters();
+        IReadOnlyDictionary<string, long> countedAgain = workload.Cold ? s_none : TAllocator.ReadCounters();
+        long faults = PageFaults.Count;
         TimeSpan cpu = Environment.CpuUsage.TotalTime;
         int passes = 0;
         long began = Stopwatch.GetTimestamp();
@@ -50,35 +50,56 @@ internal static class Measurement
             times[passes++] = workload.RunPass<TAllocator>();
         long peak = ResidentMemory.PeakKiB;
         cpu = Environment.CpuUsage.TotalTime - cpu;
-        double operations = (double)workload.Operations * passes;
-        IReadOnlyDictionary<string, double>? counters =
-            CountersSince(counted, countedAgain, TAllocator.ReadCounters(), operations);
+        faults = PageFaults.Count - faults;
+        IReadOnlyDictionary<string, long> now = workload.Cold ? s_none : TAllocator.ReadCounters();
 
-        double nsPerTickPerOp = 1e9 / Stopwatch.Frequency / workload.Operations;
-        double[] timed = [.. times[..passes].Select(ticks => ticks * nsPerTickPerOp)];
+        double operations = (double)workload.Operations * passes;
+        Dictionary<string, double> counters = CountersSince(counted, countedAgain, now, operations);
+        counters[PageFaults.Name] = faults * 1000 / operations;
+        return Condense(times.AsSpan(0, passes), Math.Max(0, peak - baseline), workload) with
+        {
+            Figures = workload.Examine<TAllocator>(),
+            CpuNsPerOp = cpu.TotalNanoseconds / operations,
+            Counters = counters,
+        };
+    }
+
+    private static RunResult Condense(ReadOnlySpan<double> ticks, long peakKiB, IPreparedWorkload workload)
+    {
+        double[] times = ticks.ToArray();
+        foreach (ref double time in times.AsSpan())
+            time *= 1e9 / Stopwatch.Frequency / workload.Operations;
         return new RunResult(
-            Statistics.Median(timed),
-            timed.Min(),
-            Math.Max(0, peak - baseline),
-            workload.LiveKiB,
-            workload.Operations,
-            passes,
-            workload.Examine<TAllocator>(),
-            cpu.TotalNanoseconds / operations,
-            counters);
+            Statistics.Median(times), times.Min(), peakKiB, workload.LiveKiB, workload.Operations, times.Length);
+    }
+
+    /// <summary>
+    /// Brings code to its final form, and the allocator to where it holds nothing of the stand-in. What that leaves
+    /// behind would count only for the allocators that give memory back unasked.
+    /// </summary>
+    private static void WarmUp<TAllocator>(IPreparedWorkload workload)
+        where TAllocator : struct, IAllocator
+    {
+        Tiering.RunUntilOptimised(() =>
+        {
+            TAllocator.WarmUp();
+            workload.WarmUp<TAllocator>();
+        });
+        _ = CountersSince(TAllocator.ReadCounters(), TAllocator.ReadCounters(), TAllocator.ReadCounters(), 1);
+        _ = ResidentMemory.ResetPeak() + ResidentMemory.PeakKiB + PageFaults.Count;
+        GC.Collect();
+        TAllocator.Trim();
     }
 
     /// <summary>
     /// Per 1000 operations. Reading counters may itself be counted (it takes locks), which reading them twice in a row tells.
     /// </summary>
-    private static Dictionary<string, double>? CountersSince(
+    private static Dictionary<string, double> CountersSince(
         IReadOnlyDictionary<string, long> before,
         IReadOnlyDictionary<string, long> again,
         IReadOnlyDictionary<string, long> now,
         double operations) =>
-        now.Count == 0
-            ? null
-            : now.ToDictionary(
-                counter => counter.Key,
-                counter => (counter.Value - (2 * again[counter.Key]) + before[counter.Key]) * 1000 / operations);
+        now.ToDictionary(
+            counter => counter.Key,
+            counter => (counter.Value - (2 * again[counter.Key]) + before[counter.Key]) * 1000 / operations);
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using NativeAlloc.Benchmarks.Latency;
 
 namespace NativeAlloc.Benchmarks.Measuring;
 
@@ -17,6 +18,7 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// What the allocator counted over the timed passes, by name, per 1000 operations; null if it counts nothing. An operation
 /// is a single allocation or a single free, in every workload.
 /// </param>
+/// <param name="Latency">How long single calls took, by kind of call; null unless they were timed.</param>
 internal sealed record RunResult(
     double NsPerOp,
     double NsPerOpBest,
@@ -26,7 +28,8 @@ internal sealed record RunResult(
     int Passes,
     IReadOnlyDictionary<string, double>? Figures = null,
     double? CpuNsPerOp = null,
-    IReadOnlyDictionary<string, double>? Counters = null)
+    IReadOnlyDictionary<string, double>? Counters = null,
+    IReadOnlyDictionary<string, LatencySummary>? Latency = null)
 {
     public string ToJson() => JsonSerializer.Serialize(this, JsonSerializerOptions.Web);
 

@@ -21,13 +21,16 @@ public abstract class ArmBenchmarks
     public void HGlobal() => Run<HGlobalAllocator>();
 
     [Benchmark(OperationsPerInvoke = Repeats)]
-    public void Mimalloc() => Run<MimallocAllocator>();
+    public void Mimalloc() => Run<CAllocator<MimallocLibrary>>();
 
     [Benchmark(OperationsPerInvoke = Repeats)]
-    public void Jemalloc() => Run<JemallocAllocator>();
+    public void Mimalloc3() => Run<CAllocator<Mimalloc3Library>>();
 
     [Benchmark(OperationsPerInvoke = Repeats)]
-    public void Tcmalloc() => Run<TcmallocAllocator>();
+    public void Jemalloc() => Run<CAllocator<JemallocLibrary>>();
+
+    [Benchmark(OperationsPerInvoke = Repeats)]
+    public void Tcmalloc() => Run<CAllocator<TcmallocLibrary>>();
 
     private protected abstract void Run<TAllocator>()
         where TAllocator : struct, IAllocator;

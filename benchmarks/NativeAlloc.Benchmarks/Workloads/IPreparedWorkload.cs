@@ -11,6 +11,14 @@ internal interface IPreparedWorkload : IDisposable
     /// <summary>One pass is all, and the first: the figures are about a process that does it once.</summary>
     bool Once => false;
 
+    /// <summary>Every call is timed, asked for or not: the time per operation is not what it is about.</summary>
+    bool TimesCalls => false;
+
+    /// <summary>
+    /// It is about the first calls of a process, so there is no warm-up, and no look at the allocator before.
+    /// </summary>
+    bool Cold => false;
+
     /// <summary>
     /// Operations per pass, over all threads. Where a pass goes by the clock it is those of the last pass, and 0 before.
     /// </summary>

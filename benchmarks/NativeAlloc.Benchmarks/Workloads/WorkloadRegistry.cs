@@ -1,5 +1,6 @@
 using NativeAlloc.Benchmarks.Commands;
 using NativeAlloc.Benchmarks.Heaps;
+using NativeAlloc.Benchmarks.Shapes;
 using NativeAlloc.Benchmarks.Traces;
 
 namespace NativeAlloc.Benchmarks.Workloads;
@@ -22,12 +23,46 @@ internal static class WorkloadRegistry
         [GlibcThreadWorkload.Kind] = parameters => new GlibcThreadWorkload(parameters),
         [MallocLargeWorkload.Kind] = parameters => new MallocLargeWorkload(parameters),
         [MleakWorkload.Kind] = parameters => new MleakWorkload(parameters),
+        [GrowthWorkload.Kind] = parameters => new GrowthWorkload(parameters),
         [VmallocWorkload.Kind] = parameters => new VmallocWorkload(parameters),
         [SpikeWorkload.Spike] = parameters => new SpikeWorkload(parameters),
         [SpikeWorkload.Survivors] = parameters => new SpikeWorkload(parameters),
         [ThreadPoolWorkload.Kind] = parameters => new ThreadPoolWorkload(parameters),
         [ContainerWorkload.Kind] = parameters => new ContainerWorkload(parameters),
+        [SparseShape.Kind] = parameters => new SparseShape(parameters),
+        [ShrinkShape.Kind] = parameters => new ShrinkShape(parameters),
+        [DriftShape.Kind] = parameters => new DriftShape(parameters),
+        [ThreadCostShape.Kind] = parameters => new ThreadCostShape(parameters),
+        [EventShape.Kind] = parameters => new EventShape(parameters),
+        [SizeWasteShape.Kind] = parameters => new SizeWasteShape(parameters),
+        [AddressShape.Kind] = parameters => new AddressShape(parameters),
+        [StartShape.Kind] = parameters => new StartShape(parameters),
+        [StallShape.Kind] = parameters => new StallShape(parameters),
+        [ImpossibleShape.Kind] = parameters => new ImpossibleShape(parameters),
     };
+
+    /// <summary>The shapes with the parameters that they are known to be bad with.</summary>
+    private static readonly string[] s_shapes =
+    [
+        "sparse:size=512:blocks=3000",
+        "sparse:size=8192:blocks=500",
+        "sparse:size=64:blocks=20000",
+        "sparse:size=16:blocks=60000:written=100",
+        "shrink:size=65536:blocks=6",
+        "shrink:size=1024:blocks=64",
+        "shrink:size=512:blocks=128",
+        "drift:survive=20",
+        "drift:survive=5",
+        "thread-cost",
+        "thread-cost:threads=500:size=1024:sizes=all",
+        "events",
+        "size-waste",
+        "addresses",
+        "addresses:limit=4096",
+        "start",
+        "stalls",
+        "impossible",
+    ];
 
     /// <summary>The bundled traces: what is compared unless something else is named.</summary>
     public static IReadOnlyList<IWorkload> Traces { get; } = [.. TraceFile.Bundled().Select(path => new TraceWorkload(path))];
@@ -49,8 +84,9 @@ internal static class WorkloadRegistry
             ],
             ["steady"] = [.. Traces, .. All.Where(workload => workload is LarsonWorkload)],
             ["return"] = [.. All.Where(workload => workload is ResidentWorkload)],
-            // Those of return wait more than they work; they are for those who ask for them.
-            ["all"] = [.. All.Where(workload => workload is not ResidentWorkload)],
+            ["shapes"] = [.. s_shapes.Select(name => Find(name)!)],
+            // Those of return and shapes are not about time, and wait much; they run where they are named.
+            ["all"] = [.. All.Where(workload => workload is not (ResidentWorkload or ShapeWorkload))],
         };
 
     /// <exception cref="UsageException">There is such a workload, but it does not have these parameters.</exception>

@@ -1,38 +1,37 @@
 namespace NativeAlloc.Benchmarks.Allocators;
 
 /// <summary>
-/// mimalloc, called through function pointers.
+/// A C allocator, called through function pointers to the names that its own library exports.
 /// <para>
 /// Static read-only function pointers become constants in optimised code, and a call that suppresses the GC transition
 /// is a plain call: no library written in C can be reached from .NET any cheaper, which makes this the bar to clear.
 /// </para>
 /// </summary>
-internal readonly unsafe struct MimallocAllocator : IAllocator
+internal readonly unsafe struct CAllocator<TLibrary> : IAllocator
+    where TLibrary : struct, ICLibrary
 {
-    private static readonly CLibrary.Exports s_exports = CLibrary.Mimalloc.Load();
+    private static readonly CLibrary.Exports s_exports = TLibrary.Library.Load();
 
     private static readonly delegate* unmanaged[SuppressGCTransition]<nuint, void*> s_malloc =
-        (delegate* unmanaged[SuppressGCTransition]<nuint, void*>)s_exports["mi_malloc"];
+        (delegate* unmanaged[SuppressGCTransition]<nuint, void*>)s_exports[TLibrary.Library.Prefix + "malloc"];
 
     private static readonly delegate* unmanaged[SuppressGCTransition]<nuint, nuint, void*> s_calloc =
-        (delegate* unmanaged[SuppressGCTransition]<nuint, nuint, void*>)s_exports["mi_calloc"];
+        (delegate* unmanaged[SuppressGCTransition]<nuint, nuint, void*>)s_exports[TLibrary.Library.Prefix + "calloc"];
 
     private static readonly delegate* unmanaged[SuppressGCTransition]<nuint, nuint, void*> s_aligned =
-        (delegate* unmanaged[SuppressGCTransition]<nuint, nuint, void*>)s_exports["mi_malloc_aligned"];
+        (delegate* unmanaged[SuppressGCTransition]<nuint, nuint, void*>)s_exports[TLibrary.Library.AlignedName];
 
     private static readonly delegate* unmanaged[SuppressGCTransition]<void*, nuint, void*> s_realloc =
-        (delegate* unmanaged[SuppressGCTransition]<void*, nuint, void*>)s_exports["mi_realloc"];
+        (delegate* unmanaged[SuppressGCTransition]<void*, nuint, void*>)s_exports[TLibrary.Library.Prefix + "realloc"];
 
     private static readonly delegate* unmanaged[SuppressGCTransition]<void*, void> s_free =
-        (delegate* unmanaged[SuppressGCTransition]<void*, void>)s_exports["mi_free"];
-
-    private static readonly delegate* unmanaged<byte, void> s_collect = (delegate* unmanaged<byte, void>)s_exports["mi_collect"];
+        (delegate* unmanaged[SuppressGCTransition]<void*, void>)s_exports[TLibrary.Library.Prefix + "free"];
 
     public static void* Alloc(nuint size) => s_malloc(size);
 
     public static void* AllocZeroed(nuint size) => s_calloc(1, size);
 
-    public static void* AlignedAlloc(nuint size, nuint alignment) => s_aligned(size, alignment);
+    public static void* AlignedAlloc(nuint size, nuint alignment) => s_aligned(alignment, size);
 
     public static void* Realloc(void* block, nuint size) => s_realloc(block, size);
 
@@ -50,5 +49,5 @@ internal readonly unsafe struct MimallocAllocator : IAllocator
 
     public static void FreeLarge(void* block, nuint size) => Free(block);
 
-    public static void Trim() => s_collect(1);
+    public static void Trim() => TLibrary.Library.Purge(s_exports);
 }

@@ -1,7 +1,7 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
 
-namespace NativeAlloc.Benchmarks.Growth;
+namespace NativeAlloc.Benchmarks.Micro;
 
 /// <summary>Which pages faults may bring.</summary>
 internal enum PageMark
