@@ -53,7 +53,7 @@ public static unsafe partial class NativeAllocator
         byte* block = (byte*)CurrentThread.t_block;
         if (block == null) return;
         CurrentThread.t_block = null;
-        SlabLayer.Drain(block);
+        CacheRelease.Drain(block);
         ThreadRegistry.Release(block);
     }
 
@@ -137,7 +137,7 @@ public static unsafe partial class NativeAllocator
     {
         if (byteCount <= SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes)
         {
-            void* pointer = SlabLayer.AllocMiss(GetBlock(), SizeClasses.Of(byteCount));
+            void* pointer = MagazineExchange.AllocMiss(GetBlock(), SizeClasses.Of(byteCount));
             if (zeroed && pointer != null) NativeMemory.Clear(pointer, byteCount);
             return pointer;
         }
@@ -167,16 +167,16 @@ public static unsafe partial class NativeAllocator
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page < LinearRegion.OnlinePages)
         {
-            int sizeClass = LinearRegion.ClassOf(page);
-            ObjectCache* cache = SlabLayer.CacheOfClass(sizeClass);
+            int pageClass = LinearRegion.ClassOf(page);
+            ObjectCache* cache = CacheTable.UserCacheOfPage(page);
             if (cache != null)
             {
                 void* beginning = cache->ObjectAt(ptr);
                 if (beginning != ptr) ThrowNotABlock(ptr, beginning, cache->ObjectBytes);
-                SlabLayer.FreeMiss(GetBlock(), sizeClass, ptr);
+                MagazineExchange.FreeMiss(GetBlock(), pageClass, ptr);
                 return;
             }
-            bool isPage = sizeClass == 0 && (nuint)ptr % LinearRegion.PageBytes == 0;
+            bool isPage = pageClass == 0 && (nuint)ptr % LinearRegion.PageBytes == 0;
             if (isPage && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page))) return;
         }
         else if (Areas.TryFree(ptr))
@@ -272,21 +272,21 @@ public static unsafe partial class NativeAllocator
     {
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page >= LinearRegion.OnlinePages) return Areas.TryFind(ptr, out block, out bytes);
-        int sizeClass = LinearRegion.ClassOf(page);
+        int pageClass = LinearRegion.ClassOf(page);
         block = null;
         bytes = 0;
-        ObjectCache* cache = SlabLayer.CacheOfClass(sizeClass);
+        ObjectCache* cache = CacheTable.UserCacheOfPage(page);
         if (cache != null)
         {
             block = cache->ObjectAt(ptr);
             bytes = cache->ObjectBytes;
         }
-        else if (sizeClass == 0 && LargeBlocks.TryFind((uint)page, out uint head, out uint count))
+        else if (pageClass == 0 && LargeBlocks.TryFind((uint)page, out uint head, out uint count))
         {
             block = (void*)LinearRegion.AddressOf(head);
             bytes = (nuint)count << LinearRegion.PageShift;
         }
-        else if (sizeClass == 0 && PageBlocks.TryFind((uint)page, out head, out int order))
+        else if (pageClass == 0 && PageBlocks.TryFind((uint)page, out head, out int order))
         {
             block = (void*)LinearRegion.AddressOf(head);
             bytes = LinearRegion.PageBytes << order;
@@ -306,7 +306,7 @@ public static unsafe partial class NativeAllocator
     {
         Options.ThrowIfWrong();
         void* block = ThreadRegistry.Attach(out bool isNew);
-        if (block != null && isNew) SlabLayer.Initialize(block);
+        if (block != null && isNew) ThreadMagazines.Of(block)->Initialize();
         if (block != null) PageLayer.Initialize(ThreadPages.Of(block));
         CurrentThread.t_block = (nint*)block;
         return block;
@@ -356,7 +356,7 @@ public static unsafe partial class NativeAllocator
     /// <summary>Checks every layer. Throws where something is wrong; other threads may go on meanwhile.</summary>
     internal static void Verify()
     {
-        SlabLayer.Verify();
+        CacheTable.Verify();
         PageLayer.Verify();
         PersistentWindows.Verify();
         VmallocSpace.Verify();

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
 using NativeAlloc.Os;
@@ -14,12 +15,16 @@ namespace NativeAlloc;
 /// <remarks>
 /// <para>Objects may be allocated and freed on any thread, by the fast path that <see cref="NativeAllocator"/> has for its size classes; <see cref="NativeAllocator.Free"/> takes them, too. Nothing is
 /// ever written into a free object, so one that was constructed and is freed in the same state is still constructed when it is allocated again.</para>
-/// <para>There can be 145 caches at one time.</para>
+/// <para>There can be 65,424 caches at one time. The first 144 of them have magazines in each thread, for objects of up to
+/// 32 KiB. Those beyond have none: each of their allocations and frees takes the lock of the cache. After one of the first
+/// 144 is disposed of, the next that is made has its place.</para>
 /// </remarks>
 public sealed unsafe class SlabCache : IDisposable
 {
-    // Once disposed of, that of a cache whose objects no thread keeps: what the fast paths see is then always empty and full, and they leave the error to the slow ones.
-    private int _index;
+    // Which of a thread's magazines the fast paths use. A cache without magazines has one that is always empty and full, and
+    // so has one that is disposed of: the fast paths leave the object, or the error, to the slow ones then.
+    private int _pageClass;
+    private readonly int _index;
     private int _disposed;
 
     /// <summary>Makes a cache (<c>kmem_cache_create</c>).</summary>
@@ -33,6 +38,7 @@ public sealed unsafe class SlabCache : IDisposable
     /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of two.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The size or the alignment is out of range.</exception>
     /// <exception cref="InvalidOperationException">There are as many caches as there can be.</exception>
+    /// <exception cref="OutOfMemoryException">There is no memory to describe another cache.</exception>
     public SlabCache(string name, nuint objectSize, nuint alignment = 0, delegate*<void*, void> constructor = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
@@ -47,7 +53,8 @@ public sealed unsafe class SlabCache : IDisposable
         Name = name;
         ObjectSize = objectSize;
         _index = CacheChain.Create(name, bytes, constructor);
-        if (_index == 0) throw new InvalidOperationException($"There are {SlabLayer.EndOfCaches - SlabLayer.FirstUserCache} slab caches already, as many as there can be; dispose of one that is not needed any more.");
+        if (_index == 0) ThrowNotMade(bytes);
+        _pageClass = Math.Min(_index, CacheTable.WideClass);
     }
 
     /// <summary>What the cache is called in reports.</summary>
@@ -66,7 +73,7 @@ public sealed unsafe class SlabCache : IDisposable
         nint* loaded = CurrentThread.t_block;
         if (loaded != null)
         {
-            loaded += _index;
+            loaded += _pageClass;
             void** top = (void**)*loaded;
             void* pointer = top[-1]; // 0 in an empty magazine
             if (pointer != null)
@@ -87,9 +94,9 @@ public sealed unsafe class SlabCache : IDisposable
     {
         nint* loaded = CurrentThread.t_block;
         nuint page = LinearRegion.PageIndexOf(ptr);
-        if (loaded != null && page < LinearRegion.PageCount && LinearRegion.ClassOf(page) == _index && ((nuint)ptr & (SizeClasses.Granule - 1)) == 0)
+        if (loaded != null && page < LinearRegion.PageCount && LinearRegion.ClassOf(page) == _pageClass && ((nuint)ptr & (SizeClasses.Granule - 1)) == 0)
         {
-            loaded += _index;
+            loaded += _pageClass;
             nint top = *loaded;
             if (!Magazine.MayBeFull(top))
             {
@@ -107,9 +114,9 @@ public sealed unsafe class SlabCache : IDisposable
     public int Shrink()
     {
         ThrowIfDisposed();
-        uint pages = SlabLayer.DrainOwn(CurrentThread.t_block, _index);
-        ObjectCache* cache = SlabLayer.CacheAt(_index);
-        return (int)(pages + SlabLayer.DrainDepots(cache, null) + SlabLayer.Shrink(cache, null));
+        uint pages = CacheRelease.DrainOwn(CurrentThread.t_block, _index);
+        ObjectCache* cache = CacheTable.CacheAt(_index);
+        return (int)(pages + CacheRelease.DrainDepots(cache, null) + CacheRelease.Shrink(cache, null));
     }
 
     /// <summary>Takes the cache down and gives all of its memory back (<c>kmem_cache_destroy</c>). No other thread may be using it any more.</summary>
@@ -117,11 +124,11 @@ public sealed unsafe class SlabCache : IDisposable
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
-        int index = _index;
-        Volatile.Write(ref _index, SlabLayer.FirstMagazineCache);
-        long live = CacheChain.Destroy(index);
+        int pageClass = _pageClass;
+        Volatile.Write(ref _pageClass, CacheTable.WideClass);
+        long live = CacheChain.Destroy(_index);
         if (live == 0) return;
-        Volatile.Write(ref _index, index);
+        Volatile.Write(ref _pageClass, pageClass);
         Volatile.Write(ref _disposed, 0);
         throw new InvalidOperationException($"The slab cache '{Name}' cannot be disposed of: {live} of its objects are still in use. Free them first.");
     }
@@ -135,7 +142,7 @@ public sealed unsafe class SlabCache : IDisposable
         int attempts = 0;
         Exception? shrinkerError = null;
         void* pointer;
-        do pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
+        do pointer = MagazineExchange.AllocMiss(NativeAllocator.GetBlock(), _index);
         while (pointer == null && Reclaimer.TryMakeRoom(ObjectSize, ref attempts, ref shrinkerError));
         if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, shrinkerError);
         return pointer;
@@ -147,12 +154,21 @@ public sealed unsafe class SlabCache : IDisposable
         ThrowIfDisposed();
         if (ptr == null) return;
         nuint page = LinearRegion.PageIndexOf(ptr);
-        if (page >= LinearRegion.OnlinePages || LinearRegion.ClassOf(page) != _index) ThrowHelper.ThrowNotOfCache(ptr, Name);
-        ObjectCache* cache = SlabLayer.CacheAt(_index);
+        ObjectCache* cache = CacheTable.CacheAt(_index);
+        if (page >= LinearRegion.OnlinePages || CacheTable.UserCacheOfPage(page) != cache)
+            ThrowHelper.ThrowNotOfCache(ptr, Name);
         void* beginning = cache->ObjectAt(ptr);
         if (beginning == null) ThrowHelper.ThrowNotOfCache(ptr, Name);
         if (beginning != ptr) ThrowHelper.ThrowInsideObject(ptr, beginning, cache->ObjectBytes, Name);
-        SlabLayer.FreeMiss(NativeAllocator.GetBlock(), _index, ptr);
+        MagazineExchange.FreeMiss(NativeAllocator.GetBlock(), LinearRegion.ClassOf(page), ptr);
+    }
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void ThrowNotMade(nuint objectBytes)
+    {
+        if (CacheTable.HasFree) ThrowHelper.ThrowOutOfMemory(objectBytes);
+        ThrowHelper.ThrowTooManyCaches(CacheTable.MaxUserCaches);
     }
 
     private void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);

@@ -40,7 +40,7 @@ internal struct PageFrame
     /// <summary>Taken blocks: index of the zone they came from (<see cref="Zone.IndexOf"/>), written when they were taken.</summary>
     [FieldOffset(11)] public byte Zone;
 
-    /// <summary>Slabs: index of the cache.</summary>
+    /// <summary>Slabs: index of the cache. In the frames of all pages of the slab.</summary>
     [FieldOffset(12)] public ushort Cache;
 
     /// <summary>Slabs: objects that are in the slab, not with a thread, a magazine or the user.</summary>

@@ -82,7 +82,7 @@ internal static unsafe class Recall
     {
         magazines->Wanted = default;
         bool any = false;
-        for (int side = 1; side < SlabLayer.MaxCaches; side++)
+        for (int side = 1; side < CacheTable.Sides; side++)
         {
             nint top = magazines->Loaded(side);
             bool isIdle = magazines->NoteTop(side, top);
@@ -101,7 +101,7 @@ internal static unsafe class Recall
 
     private static bool MayGive(ThreadMagazines* magazines, int side, nint top)
     {
-        if (side < SlabLayer.EndOfCaches && IsMagazine(magazines->Previous(side))) return true;
+        if (side < CacheTable.FirstReturnSide && IsMagazine(magazines->Previous(side))) return true;
         if (!IsMagazine(top)) return false;
         RecalledObject* recalled = magazines->IsDisturbed ? magazines->Recalled.Find(side) : null;
         return recalled == null ? HasTwo(top) : !IsInDoubt(recalled->Slot, top);
@@ -109,14 +109,14 @@ internal static unsafe class Recall
 
     private static void RecallFrom(int side, int count)
     {
-        int index = SlabLayer.IndexOfClass(side);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        int index = CacheTable.IndexOfSide(side);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         if (!cache->TryEnter()) return;
         bool asked = false;
         for (int i = 0; i < count; i++)
         {
             if (Wanted(i) is var magazines && magazines == null) continue;
-            if (side == index) SlabLayer.Empty(cache, null, magazines->TakePrevious(index));
+            if (side == index) MagazineStore.Empty(cache, null, magazines->TakePrevious(index));
             asked |= Ask(magazines, side, magazines->Loaded(side));
         }
         if (asked)
@@ -193,7 +193,7 @@ internal static unsafe class Recall
         bool all = true;
         for (int side = sides.Next(1); side >= 0; side = sides.Next(side + 1))
         {
-            ObjectCache* cache = SlabLayer.CacheAt(SlabLayer.IndexOfClass(side));
+            ObjectCache* cache = CacheTable.CacheAt(CacheTable.IndexOfSide(side));
             if (!cache->TryEnter())
             {
                 all = false;
@@ -242,7 +242,7 @@ internal static unsafe class Recall
         return (int)((top - lowest) / sizeof(nint));
     }
 
-    private static bool IsMagazine(nint top) => top != 0 && top != SlabLayer.NoMagazine; // 0: a block that is being set up
+    private static bool IsMagazine(nint top) => top != 0 && top != CacheTable.NoMagazine; // 0: a block that is being set up
 
     private static bool HasTwo(nint top) => ((nint*)top)[-1] != 0 && ((nint*)top)[-2] != 0;
 

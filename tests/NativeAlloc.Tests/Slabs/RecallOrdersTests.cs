@@ -85,8 +85,8 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     private void SetUp(int size, bool returnSide)
     {
         _index = SizeClasses.Of((nuint)size);
-        _cache = SlabLayer.CacheAt(_index);
-        _asked = returnSide ? SlabLayer.ReturnSideOf(_index) : _index;
+        _cache = CacheTable.CacheAt(_index);
+        _asked = returnSide ? CacheTable.ReturnSideOf(_index) : _index;
         nint kept = _keeper.Alloc(_index);
         _keeper.Free(_index, kept);
         _inUse = InUse();
@@ -153,7 +153,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
                 _isSlow = _object == 0;
                 break;
             default:
-                if (_isSlow) _object = (nint)SlabLayer.AllocMiss(_thread.Block, _index);
+                if (_isSlow) _object = (nint)MagazineExchange.AllocMiss(_thread.Block, _index);
                 else _thread.Magazines->SetLoaded(_index, _top - sizeof(nint));
                 _held.Add(_object);
                 break;
@@ -175,7 +175,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
                 if (!_isSlow) *(nint*)_top = _object;
                 break;
             default:
-                if (_isSlow) SlabLayer.FreeMiss(_thread.Block, _asked, (void*)_object);
+                if (_isSlow) MagazineExchange.FreeMiss(_thread.Block, _asked, (void*)_object);
                 else _thread.Magazines->SetLoaded(_asked, _top + sizeof(nint));
                 break;
         }
@@ -230,7 +230,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         magazines->Leave();
         if (magazines->IsDisturbed || magazines->Recalled.Find(_asked) != null || magazines->Raised.Next(0) >= 0) return "something is left to be settled";
         List<nint> all = [.. _held];
-        if (magazines->Previous(_index) != SlabLayer.NoMagazine)
+        if (magazines->Previous(_index) != CacheTable.NoMagazine)
         {
             AddObjects(magazines->Previous(_index), all);
             counted += all.Count - _held.Count;
@@ -247,12 +247,12 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     private int CountLoaded(int side)
     {
         nint top = _thread.Magazines->Loaded(side);
-        return top == SlabLayer.NoMagazine ? 0 : Recall.Count(_cache->Magazine, _thread.Magazines, side, top);
+        return top == CacheTable.NoMagazine ? 0 : Recall.Count(_cache->Magazine, _thread.Magazines, side, top);
     }
 
     private void AddObjects(nint top, List<nint> all)
     {
-        if (top == SlabLayer.NoMagazine) return;
+        if (top == CacheTable.NoMagazine) return;
         for (nint slot = _cache->Magazine.BottomOf(top); slot < top; slot += sizeof(nint)) all.Add(*(nint*)slot);
     }
 
@@ -265,7 +265,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
             _thread.Magazines->SetLoaded(_index, _cache->Magazine.BottomOf(_thread.Magazines->Loaded(_index)));
             _held.RemoveAll(IsInSlab);
         }
-        foreach (nint each in _held) _cache->FreeDirect(null, (void*)each);
+        foreach (nint each in _held) SlabReturn.FreeDirect(_cache, null, (void*)each);
         _held.Clear();
         _thread.Drain();
         Assert.Equal(_inUse, InUse());

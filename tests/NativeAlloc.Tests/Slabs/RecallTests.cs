@@ -26,7 +26,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         const int Threads = 8;
         RunningThread[] threads = [.. Enumerable.Range(0, Threads).Select(_ => new RunningThread())];
         nint[] blocks = new nint[Threads];
-        long[] live = [.. s_sizes.Select(size => SlabLayer.Count(SizeClasses.Of(size)).Live)];
+        long[] live = [.. s_sizes.Select(size => CacheFigures.Of(SizeClasses.Of(size)).Live)];
         for (int i = 0; i < Threads; i++)
         {
             int number = i;
@@ -37,18 +37,18 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             });
         }
         Assert.All(blocks, block => Assert.True(InMagazines(block) > 100, "the threads keep nothing, so nothing can be shown"));
-        SlabLayer.DrainIdleThreads(all: false); // sees where they are
+        CacheRelease.DrainIdleThreads(all: false); // sees where they are
         Assert.All(blocks, block => Assert.True(InMagazines(block) > 100, "who was busy until now is not idle yet"));
-        Assert.False(SlabLayer.DrainIdleThreads(all: false));
+        Assert.False(CacheRelease.DrainIdleThreads(all: false));
         foreach (nint block in blocks)
         {
-            for (int side = 1; side < SlabLayer.MaxCaches; side++) Assert.InRange(InLoaded(block, side), 0, 1);
-            for (int index = 1; index < SlabLayer.EndOfCaches; index++) Assert.Equal(SlabLayer.NoMagazine, Magazines(block)->Previous(index));
+            for (int side = 1; side < CacheTable.Sides; side++) Assert.InRange(InLoaded(block, side), 0, 1);
+            for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index)) Assert.Equal(CacheTable.NoMagazine, Magazines(block)->Previous(index));
         }
-        SlabLayer.Verify();
-        for (int i = 0; i < s_sizes.Length; i++) Assert.Equal(live[i], SlabLayer.Count(SizeClasses.Of(s_sizes[i])).Live);
+        CacheTable.Verify();
+        for (int i = 0; i < s_sizes.Length; i++) Assert.Equal(live[i], CacheFigures.Of(SizeClasses.Of(s_sizes[i])).Live);
         foreach (RunningThread thread in threads) thread.Run(() => AllocAndFree(1000)); // by fast paths and slow ones, from the one object on
-        SlabLayer.Verify();
+        CacheTable.Verify();
         foreach (RunningThread thread in threads) thread.Dispose();
     }
 
@@ -62,13 +62,13 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             AllocAndFree(100);
             block = (nint)NativeAllocator.GetBlock();
         });
-        SlabLayer.DrainIdleThreads(all: false);
+        CacheRelease.DrainIdleThreads(all: false);
         int used = SizeClasses.Of(200), before = InLoaded(block, used);
         thread.Run(() => s_kept = (nint)NativeAllocator.Alloc(200));
-        Assert.True(SlabLayer.DrainIdleThreads(all: false), "there is more to get later");
+        Assert.True(CacheRelease.DrainIdleThreads(all: false), "there is more to get later");
         Assert.Equal(before - 1, InLoaded(block, used));
         Assert.InRange(InLoaded(block, SizeClasses.Of(1024)), 0, 1);
-        SlabLayer.DrainIdleThreads(all: true);
+        CacheRelease.DrainIdleThreads(all: true);
         Assert.InRange(InLoaded(block, used), 0, 1);
         thread.Run(() => NativeAllocator.Free((void*)s_kept));
     }
@@ -85,10 +85,10 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             Assert.True(Magazines(block)->TryEnter());
         });
         long before = InMagazines(block);
-        Assert.True(SlabLayer.DrainIdleThreads(all: true), "there is more to get later");
+        Assert.True(CacheRelease.DrainIdleThreads(all: true), "there is more to get later");
         Assert.Equal(before, InMagazines(block));
         thread.Run(() => Magazines(block)->Leave());
-        SlabLayer.DrainIdleThreads(all: true);
+        CacheRelease.DrainIdleThreads(all: true);
         Assert.NotEqual(before, InMagazines(block));
         Assert.True(Magazines(block)->TryEnter()); // no claim is left
         Magazines(block)->Leave();
@@ -102,12 +102,12 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         thread.Free(index, thread.Alloc(index));
         thread.Magazines->SetClaimed(true);
         nint loaded = thread.Magazines->Loaded(index);
-        nint one = (nint)SlabLayer.AllocMiss(thread.Block, index), two = (nint)SlabLayer.AllocMiss(thread.Block, index);
+        nint one = (nint)MagazineExchange.AllocMiss(thread.Block, index), two = (nint)MagazineExchange.AllocMiss(thread.Block, index);
         Assert.True(one != 0 && one != two);
-        SlabLayer.FreeMiss(thread.Block, index, (void*)one);
-        SlabLayer.FreeMiss(thread.Block, index, (void*)two);
+        MagazineExchange.FreeMiss(thread.Block, index, (void*)one);
+        MagazineExchange.FreeMiss(thread.Block, index, (void*)two);
         Assert.Equal(loaded, thread.Magazines->Loaded(index));
-        Assert.Equal(SlabLayer.NoMagazine, thread.Magazines->Previous(index));
+        Assert.Equal(CacheTable.NoMagazine, thread.Magazines->Previous(index));
         thread.Magazines->SetClaimed(false);
     }
 
@@ -117,7 +117,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         int index = SizeClasses.Of(200);
         using RunningThread thread = new();
         nint block = 0, doubtful = 0, next = 0;
-        long live = SlabLayer.Count(index).Live;
+        long live = CacheFigures.Of(index).Live;
         thread.Run(() =>
         {
             NativeAllocator.Free(NativeAllocator.Alloc(200));
@@ -125,13 +125,13 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         });
         int before = InLoaded(block, index);
         LeaveInDoubt(thread, block, index, out doubtful);
-        Assert.Equal((live + 1, before - 1), (SlabLayer.Count(index).Live, InLoaded(block, index)));
-        SlabLayer.DrainIdleThreads(all: true); // nothing new can be said
+        Assert.Equal((live + 1, before - 1), (CacheFigures.Of(index).Live, InLoaded(block, index)));
+        CacheRelease.DrainIdleThreads(all: true); // nothing new can be said
         Assert.NotEqual(0, (nint)Magazines(block)->Recalled.Find(index));
         thread.Run(() => next = (nint)NativeAllocator.Alloc(200));
         Assert.Equal(doubtful, next);
         Assert.False(Magazines(block)->IsDisturbed);
-        Assert.Equal((live + 2, before - 2), (SlabLayer.Count(index).Live, InLoaded(block, index)));
+        Assert.Equal((live + 2, before - 2), (CacheFigures.Of(index).Live, InLoaded(block, index)));
         thread.Run(() =>
         {
             NativeAllocator.Free((void*)next);
@@ -153,7 +153,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         LeaveInDoubt(thread, block, index, out _);
         thread.Run(() => NativeAllocator.Free((void*)s_kept));
         Assert.True(InLoaded(block, index) > 2);
-        SlabLayer.DrainIdleThreads(all: true);
+        CacheRelease.DrainIdleThreads(all: true);
         Assert.Equal(1, InLoaded(block, index));
         Assert.Equal(0, (nint)Magazines(block)->Recalled.Find(index));
     }
@@ -170,7 +170,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
                 AllocAndFree(100);
                 block = (nint)NativeAllocator.GetBlock();
             });
-            SlabLayer.DrainIdleThreads(all: true);
+            CacheRelease.DrainIdleThreads(all: true);
             first.Run(() => AllocAndFree(5));
             LeaveInDoubt(first, block, index, out _);
         }
@@ -208,8 +208,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
                 foreach (nint each in objects) cache.Free((void*)each);
             });
             int index = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)objects[0]));
-            Assert.InRange(index, SlabLayer.FirstUserCache, SlabLayer.EndOfCaches - 1);
-            if (round == 1) SlabLayer.DrainIdleThreads(all: true);
+            Assert.InRange(index, CacheTable.FirstUserCache, CacheTable.WideClass - 1);
+            if (round == 1) CacheRelease.DrainIdleThreads(all: true);
             if (round == 2)
             {
                 LeaveInDoubt(thread, block, index, out _, () => (nint)cache.Alloc());
@@ -234,7 +234,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             {
                 while (Volatile.Read(ref working) != 0)
                 {
-                    SlabLayer.DrainIdleThreads(all: number == Workers);
+                    CacheRelease.DrainIdleThreads(all: number == Workers);
                     if (Interlocked.Increment(ref rounds) % 64 == 0) NativeAllocator.Trim();
                 }
                 return;
@@ -289,8 +289,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
     private static void LeaveInDoubt(RunningThread thread, nint block, int index, out nint doubtful, Func<nint>? alloc = null)
     {
         ThreadMagazines* magazines = Magazines(block);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
-        alloc ??= () => (nint)NativeAllocator.Alloc(SlabLayer.CacheAt(index)->ObjectBytes);
+        ObjectCache* cache = CacheTable.CacheAt(index);
+        alloc ??= () => (nint)NativeAllocator.Alloc(CacheTable.CacheAt(index)->ObjectBytes);
         while (InLoaded(block, index) < 2)
         {
             nint another = alloc();
@@ -330,17 +330,17 @@ public sealed unsafe class RecallTests : LeakCheckedTests
     private static int InLoaded(nint block, int side)
     {
         nint top = Magazines(block)->Loaded(side);
-        return top == SlabLayer.NoMagazine ? 0 : Recall.Count(SlabLayer.CacheAt(SlabLayer.IndexOfClass(side))->Magazine, Magazines(block), side, top);
+        return top == CacheTable.NoMagazine ? 0 : Recall.Count(CacheTable.CacheAt(CacheTable.IndexOfSide(side))->Magazine, Magazines(block), side, top);
     }
 
     private static long InMagazines(nint block)
     {
         long count = 0;
-        for (int side = 1; side < SlabLayer.MaxCaches; side++) count += InLoaded(block, side);
-        for (int index = 1; index < SlabLayer.EndOfCaches; index++)
+        for (int side = 1; side < CacheTable.Sides; side++) count += InLoaded(block, side);
+        for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index))
         {
             nint previous = Magazines(block)->Previous(index);
-            if (previous != SlabLayer.NoMagazine) count += SlabLayer.CacheAt(index)->Magazine.CountOf(previous);
+            if (previous != CacheTable.NoMagazine) count += CacheTable.CacheAt(index)->Magazine.CountOf(previous);
         }
         return count;
     }

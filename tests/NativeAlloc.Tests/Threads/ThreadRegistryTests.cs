@@ -221,7 +221,7 @@ public sealed unsafe class ThreadRegistryTests
     private static byte* Attach(out bool isNew)
     {
         byte* block = ThreadRegistry.Attach(out isNew);
-        if (block != null && isNew) SlabLayer.Initialize(block);
+        if (block != null && isNew) ThreadMagazines.Of(block)->Initialize();
         return block;
     }
 
