@@ -109,6 +109,8 @@ internal static unsafe class BadFrees
             for (int i = 0; i < WithMagazines; i++) _ = new SlabCache($"before-{i}", BlockBytes);
         using SlabCache cache = new("objects", BlockBytes);
         byte* one = (byte*)cache.Alloc();
+        // Another object keeps the slab: else it would go with the first free, and the second would be an exception.
+        if (mistake == WideCacheTwice) cache.Alloc();
         byte* wrong = mistake == CacheInterior ? one + 16 : one;
         Console.WriteLine($"0x{(nuint)wrong:x}");
         cache.Free(wrong);
