@@ -56,7 +56,7 @@ public static unsafe partial class NativeAllocator
         byte* block = ThreadRegistry.OwnBlock();
         CurrentThread.t_block = null;
         if (block == null) return;
-        SlabLayer.Drain(block);
+        CacheRelease.Drain(block);
         ThreadRegistry.Release(block);
     }
 
@@ -146,7 +146,7 @@ public static unsafe partial class NativeAllocator
     {
         if (byteCount <= SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes)
         {
-            void* pointer = SlabLayer.AllocMiss(GetBlock(), SizeClasses.Of(byteCount));
+            void* pointer = MagazineExchange.AllocMiss(GetBlock(), SizeClasses.Of(byteCount));
             if (zeroed && pointer != null) NativeMemory.Clear(pointer, byteCount);
             return pointer;
         }
@@ -177,16 +177,16 @@ public static unsafe partial class NativeAllocator
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page < LinearRegion.OnlinePages)
         {
-            int sizeClass = LinearRegion.ClassOf(page);
-            ObjectCache* cache = SlabLayer.CacheOfClass(sizeClass);
+            int pageClass = LinearRegion.ClassOf(page);
+            ObjectCache* cache = CacheTable.UserCacheOfPage(page);
             if (cache != null)
             {
                 void* beginning = cache->ObjectAt(ptr);
                 if (beginning != ptr) ThrowNotABlock(ptr, beginning, cache->ObjectBytes);
-                SlabLayer.FreeMiss(GetBlock(), sizeClass, ptr);
+                MagazineExchange.FreeMiss(GetBlock(), pageClass, ptr);
                 return;
             }
-            bool isPage = sizeClass == 0 && (nuint)ptr % LinearRegion.PageBytes == 0;
+            bool isPage = pageClass == 0 && (nuint)ptr % LinearRegion.PageBytes == 0;
             if (isPage && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page))) return;
         }
         else if (Areas.TryFree(ptr))
@@ -290,7 +290,7 @@ public static unsafe partial class NativeAllocator
         // What is locked into memory stays where it is: what grew out of it need not be, and Linux (6.18) counts a lock that moves twice.
         bool isLocked = LinearRegion.ZoneIndexOf((uint)page) % Zone.KindCount == (int)ZoneKind.Dma;
         // An object of a cache with a constructor takes its memory back with it: the cache hands it out as constructed.
-        ObjectCache* cache = isLarge ? null : SlabLayer.CacheOfClass(LinearRegion.ClassOf(page));
+        ObjectCache* cache = isLarge ? null : CacheTable.CacheOfPage(page);
         bool isConstructed = cache != null && cache->KeepsContents;
         if (byteCount < oldBytes || !wholePages || isLocked || isConstructed || alignment > LinearRegion.PageBytes) return null;
         void* moved = Areas.AllocFrom(ptr, oldBytes, byteCount);
@@ -314,21 +314,21 @@ public static unsafe partial class NativeAllocator
         Startup.Begin();
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page >= LinearRegion.OnlinePages) return Areas.TryFind(ptr, out block, out bytes);
-        int sizeClass = LinearRegion.ClassOf(page);
+        int pageClass = LinearRegion.ClassOf(page);
         block = null;
         bytes = 0;
-        ObjectCache* cache = SlabLayer.CacheOfClass(sizeClass);
+        ObjectCache* cache = CacheTable.UserCacheOfPage(page);
         if (cache != null)
         {
             block = cache->ObjectAt(ptr);
             bytes = cache->ObjectBytes;
         }
-        else if (sizeClass == 0 && LargeBlocks.TryFind((uint)page, out uint head, out uint count))
+        else if (pageClass == 0 && LargeBlocks.TryFind((uint)page, out uint head, out uint count))
         {
             block = (void*)LinearRegion.AddressOf(head);
             bytes = (nuint)count << LinearRegion.PageShift;
         }
-        else if (sizeClass == 0 && PageBlocks.TryFind((uint)page, out head, out int order))
+        else if (pageClass == 0 && PageBlocks.TryFind((uint)page, out head, out int order))
         {
             block = (void*)LinearRegion.AddressOf(head);
             bytes = LinearRegion.PageBytes << order;
@@ -350,7 +350,7 @@ public static unsafe partial class NativeAllocator
         Options.ThrowIfWrong();
         // The layers from the bottom up, so that none is set up while the thread attaches.
         _ = PageLayer.NodeCount;
-        _ = SlabLayer.NoMagazine;
+        _ = CacheTable.NoMagazine;
         if (AttachingThread.t_inside) return null; // user code that runs meanwhile does without a cache
         AttachingThread.t_inside = true;
         try
@@ -360,7 +360,7 @@ public static unsafe partial class NativeAllocator
             if (block == null) return null;
             if (isNew)
             {
-                SlabLayer.Initialize(block);
+                ThreadMagazines.Of(block)->Initialize();
                 ThreadRegistry.SetInitialized(block);
             }
             PageLayer.Initialize(ThreadPages.Of(block));
@@ -421,7 +421,7 @@ public static unsafe partial class NativeAllocator
     /// <summary>Checks every layer. Throws where something is wrong; other threads may go on meanwhile.</summary>
     internal static void Verify()
     {
-        SlabLayer.Verify();
+        CacheTable.Verify();
         PageLayer.Verify();
         PersistentWindows.Verify();
         VmallocSpace.Verify();

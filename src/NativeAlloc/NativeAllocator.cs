@@ -19,11 +19,11 @@ namespace NativeAlloc;
 /// to the slabs of its class; up to 1 MiB to the page allocator; beyond, and where that has no run long enough, to memory that is contiguous in addresses only (<see cref="Vmalloc"/>).</para>
 /// <code>
 /// Alloc ─ the loaded magazine has an object: pop it     (from 1 KiB on in AllocMedium, which is not inlined)
-///       └ AllocSlow ─ up to 512 KiB: SlabLayer.AllocMiss
+///       └ AllocSlow ─ up to 512 KiB: MagazineExchange.AllocMiss
 ///                   ├ up to 1 MiB:   LargeBlocks.Alloc
 ///                   └ beyond:        Areas.Alloc
 /// Free  ─ the page has a size class and the loaded magazine has room: push
-///       └ FreeSlow ─ SlabLayer.FreeMiss, LargeBlocks.TryFree, PageBlocks.TryFree, Areas.TryFree, or an exception that says what is wrong
+///       └ FreeSlow ─ MagazineExchange.FreeMiss, LargeBlocks.TryFree, PageBlocks.TryFree, Areas.TryFree, or an exception that says what is wrong
 /// </code>
 /// </remarks>
 public static unsafe partial class NativeAllocator
@@ -116,7 +116,7 @@ public static unsafe partial class NativeAllocator
     {
         Startup.Begin();
         nuint page = LinearRegion.PageIndexOf(ptr);
-        ObjectCache* cache = page < LinearRegion.PageCount ? SlabLayer.CacheOfClass(LinearRegion.ClassOf(page)) : null;
+        ObjectCache* cache = page < LinearRegion.PageCount ? CacheTable.UserCacheOfPage(page) : null;
         return unchecked(byteCount - 1) < SizeClasses.MagazineBytes && cache != null
             ? ReallocSmall(ptr, cache, byteCount)
             : ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule);

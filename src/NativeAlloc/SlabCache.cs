@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
 using NativeAlloc.Os;
@@ -14,14 +15,19 @@ namespace NativeAlloc;
 /// <remarks>
 /// <para>Objects may be allocated and freed on any thread, by the fast path that <see cref="NativeAllocator"/> has for its size classes; <see cref="NativeAllocator.Free"/> takes them, too. Nothing is
 /// ever written into a free object, so one that was constructed and is freed in the same state is still constructed when it is allocated again.</para>
-/// <para>There can be 145 caches at one time. One that was dropped without <see cref="Dispose"/> is marked as dropped in the slab
-/// report. It is taken down when another cache is made and none of its objects is in use any more. Until then
+/// <para>There can be 65,424 caches at one time. The first 144 of them have magazines in each thread, for objects of up to
+/// 32 KiB. Those beyond have none: each of their allocations and frees takes the lock of the cache. After one of the first
+/// 144 is disposed of, the next that is made has its place.</para>
+/// <para>A cache that was dropped without <see cref="Dispose"/> is marked as dropped in the slab report. It is taken down
+/// when another cache is made and none of its objects is in use any more. Until then
 /// <see cref="NativeAllocator.Free"/> takes them.</para>
 /// </remarks>
 public sealed unsafe class SlabCache : IDisposable
 {
-    // Once disposed of, that of a cache whose objects no thread keeps: what the fast paths see is then always empty and full, and they leave the error to the slow ones.
-    private int _index;
+    // Which of a thread's magazines the fast paths use. A cache without magazines has one that is always empty and full, and
+    // so has one that is disposed of: the fast paths leave the object, or the error, to the slow ones then.
+    private int _pageClass;
+    private readonly int _index;
     private int _disposed;
 
     /// <summary>Makes a cache (<c>kmem_cache_create</c>).</summary>
@@ -35,6 +41,7 @@ public sealed unsafe class SlabCache : IDisposable
     /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of two.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The size or the alignment is out of range.</exception>
     /// <exception cref="InvalidOperationException">There are as many caches as there can be.</exception>
+    /// <exception cref="OutOfMemoryException">There is no memory to describe another cache.</exception>
     public SlabCache(string name, nuint objectSize, nuint alignment = 0, delegate*<void*, void> constructor = null)
     {
         Startup.Begin();
@@ -50,7 +57,8 @@ public sealed unsafe class SlabCache : IDisposable
         Name = name;
         ObjectSize = objectSize;
         _index = CacheChain.Create(name, bytes, constructor, this);
-        if (_index == 0) throw new InvalidOperationException($"There are {SlabLayer.EndOfCaches - SlabLayer.FirstUserCache} slab caches already, as many as there can be; dispose of one that is not needed any more.");
+        if (_index == 0) ThrowNotMade(bytes);
+        _pageClass = Math.Min(_index, CacheTable.WideClass);
     }
 
     /// <summary>What the cache is called in reports.</summary>
@@ -69,7 +77,7 @@ public sealed unsafe class SlabCache : IDisposable
         nint* loaded = CurrentThread.t_block;
         if (loaded != null)
         {
-            loaded += _index;
+            loaded += _pageClass;
             nint top = *loaded, pointer = Magazine.Peek(top);
             if (pointer != 0)
             {
@@ -89,9 +97,9 @@ public sealed unsafe class SlabCache : IDisposable
     {
         nint* loaded = CurrentThread.t_block;
         nuint page = LinearRegion.PageIndexOf(ptr);
-        if (loaded != null && page < LinearRegion.PageCount && LinearRegion.ClassOf(page) == _index && ((nuint)ptr & (SizeClasses.Granule - 1)) == 0)
+        if (loaded != null && page < LinearRegion.PageCount && LinearRegion.ClassOf(page) == _pageClass && ((nuint)ptr & (SizeClasses.Granule - 1)) == 0)
         {
-            loaded += _index;
+            loaded += _pageClass;
             nint top = *loaded;
             if (!Magazine.MayBeFull(top))
             {
@@ -109,9 +117,9 @@ public sealed unsafe class SlabCache : IDisposable
     public int Shrink()
     {
         ThrowIfDisposed();
-        uint pages = SlabLayer.DrainOwn(ThreadRegistry.OwnBlock(), _index);
-        ObjectCache* cache = SlabLayer.CacheAt(_index);
-        pages += SlabLayer.DrainDepots(cache, null) + SlabLayer.Shrink(cache, null);
+        uint pages = CacheRelease.DrainOwn(ThreadRegistry.OwnBlock(), _index);
+        ObjectCache* cache = CacheTable.CacheAt(_index);
+        pages += CacheRelease.DrainDepots(cache, null) + CacheRelease.Shrink(cache, null);
         GC.KeepAlive(this); // a dropped cache may be taken down
         return (int)pages;
     }
@@ -121,11 +129,11 @@ public sealed unsafe class SlabCache : IDisposable
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
-        int index = _index;
-        Volatile.Write(ref _index, SlabLayer.FirstMagazineCache);
-        long live = CacheChain.Destroy(index);
+        int pageClass = _pageClass;
+        Volatile.Write(ref _pageClass, CacheTable.WideClass);
+        long live = CacheChain.Destroy(_index);
         if (live == 0) return;
-        Volatile.Write(ref _index, index);
+        Volatile.Write(ref _pageClass, pageClass);
         Volatile.Write(ref _disposed, 0);
         throw new InvalidOperationException($"The slab cache '{Name}' cannot be disposed of: {live} of its objects are still in use. Free them first.");
     }
@@ -139,7 +147,7 @@ public sealed unsafe class SlabCache : IDisposable
         int attempts = 0;
         Exception? shrinkerError = null;
         void* pointer;
-        do pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
+        do pointer = MagazineExchange.AllocMiss(NativeAllocator.GetBlock(), _index);
         while (pointer == null && Reclaimer.TryMakeRoom(ObjectSize, ref attempts, ref shrinkerError));
         if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, shrinkerError);
         return pointer;
@@ -151,12 +159,21 @@ public sealed unsafe class SlabCache : IDisposable
         ThrowIfDisposed();
         if (ptr == null) return;
         nuint page = LinearRegion.PageIndexOf(ptr);
-        if (page >= LinearRegion.OnlinePages || LinearRegion.ClassOf(page) != _index) ThrowHelper.ThrowNotOfCache(ptr, Name);
-        ObjectCache* cache = SlabLayer.CacheAt(_index);
+        ObjectCache* cache = CacheTable.CacheAt(_index);
+        if (page >= LinearRegion.OnlinePages || CacheTable.UserCacheOfPage(page) != cache)
+            ThrowHelper.ThrowNotOfCache(ptr, Name);
         void* beginning = cache->ObjectAt(ptr);
         if (beginning == null) ThrowHelper.ThrowNotOfCache(ptr, Name);
         if (beginning != ptr) ThrowHelper.ThrowInsideObject(ptr, beginning, cache->ObjectBytes, Name);
-        SlabLayer.FreeMiss(NativeAllocator.GetBlock(), _index, ptr);
+        MagazineExchange.FreeMiss(NativeAllocator.GetBlock(), LinearRegion.ClassOf(page), ptr);
+    }
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void ThrowNotMade(nuint objectBytes)
+    {
+        if (CacheTable.HasFree) ThrowHelper.ThrowOutOfMemory(objectBytes);
+        ThrowHelper.ThrowTooManyCaches(CacheTable.MaxUserCaches);
     }
 
     private void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);

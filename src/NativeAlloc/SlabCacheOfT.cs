@@ -18,6 +18,7 @@ public sealed unsafe class SlabCache<T> : IDisposable
     /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of two.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The type is larger than 512 KiB, or the alignment than 64 KiB.</exception>
     /// <exception cref="InvalidOperationException">There are as many caches as there can be.</exception>
+    /// <exception cref="OutOfMemoryException">There is no memory to describe another cache.</exception>
     public SlabCache(string? name = null, nuint alignment = 0, delegate*<T*, void> constructor = null) =>
         _cache = new SlabCache(name ?? typeof(T).Name, (nuint)sizeof(T), alignment, (delegate*<void*, void>)constructor);
 

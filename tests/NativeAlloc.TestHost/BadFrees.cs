@@ -3,8 +3,8 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// Frees small blocks wrongly, in the ways that can be seen only later. Prints the pointer that is at fault; if the process reaches its end,
-/// nobody has noticed.
+/// Frees small blocks wrongly, in the ways that can be seen only later. Prints the pointer that is at fault; if the
+/// process reaches its end, nobody has noticed.
 /// </summary>
 internal static unsafe class BadFrees
 {
@@ -25,6 +25,15 @@ internal static unsafe class BadFrees
     /// <summary>Freed by two threads that are both gone, found when a third one trims.</summary>
     internal const string OnTwoThreads = "on-two-threads";
 
+    /// <summary>
+    /// Freed by two threads, found when the second gives its cache back: the slab has gone with the first free, and its
+    /// page is another class's.
+    /// </summary>
+    internal const string OnTwoThreadsThenOtherClass = "on-two-threads-then-other-class";
+
+    /// <summary>As <see cref="OnTwoThreadsThenOtherClass"/>, but the page is a large block now.</summary>
+    internal const string OnTwoThreadsThenLarge = "on-two-threads-then-large";
+
     /// <summary>A pointer into the middle of a block.</summary>
     internal const string Interior = "interior";
 
@@ -36,6 +45,11 @@ internal static unsafe class BadFrees
 
     /// <summary>A slab cache's object, freed twice, found when the cache is disposed of.</summary>
     internal const string CacheTwiceThenDispose = "cache-twice-then-dispose";
+
+    /// <summary>
+    /// A slab cache's object, freed twice at once, where caches have no magazines any more: found at the second free.
+    /// </summary>
+    internal const string WideCacheTwice = "cache-wide-twice";
 
     /// <summary>A pointer into the middle of a slab cache's object, at a multiple of 16.</summary>
     internal const string CacheInterior = "cache-interior";
@@ -85,6 +99,12 @@ internal static unsafe class BadFrees
                 FreeOnNewThread(block);
                 NativeAllocator.Trim();
                 break;
+            case OnTwoThreadsThenOtherClass:
+                FreeOnTwoThreads(block, 5_000);
+                break;
+            case OnTwoThreadsThenLarge:
+                FreeOnTwoThreads(block, 600_000);
+                break;
             case Interior:
                 NativeAllocator.Free(wrong);
                 NativeAllocator.Trim();
@@ -98,12 +118,17 @@ internal static unsafe class BadFrees
 
     private static int RunCache(string mistake)
     {
+        const int WithMagazines = 144;
+        if (mistake == WideCacheTwice)
+            for (int i = 0; i < WithMagazines; i++) _ = new SlabCache($"before-{i}", BlockBytes);
         using SlabCache cache = new("objects", BlockBytes);
         byte* one = (byte*)cache.Alloc();
+        // Another object keeps the slab: else it would go with the first free, and the second would be an exception.
+        if (mistake == WideCacheTwice) cache.Alloc();
         byte* wrong = mistake == CacheInterior ? one + 16 : one;
         Console.WriteLine($"0x{(nuint)wrong:x}");
         cache.Free(wrong);
-        if (mistake is CacheTwiceThenShrink or CacheTwiceThenDispose) cache.Free(one);
+        if (mistake is CacheTwiceThenShrink or CacheTwiceThenDispose or WideCacheTwice) cache.Free(one);
         if (mistake != CacheTwiceThenDispose) cache.Shrink();
         return 0;
     }
@@ -145,6 +170,29 @@ internal static unsafe class BadFrees
         for (int i = 0; i < Count; i++) others[i] = NativeAllocator.Alloc(BlockBytes);
         for (int i = 0; i < Count; i++) NativeAllocator.Free(others[i]);
         NativeAllocator.Free(others);
+    }
+
+    // The second thread keeps its copy while the first one's goes to the slab, the slab to the page layer, and its page
+    // to blocks of another size.
+    private static void FreeOnTwoThreads(byte* block, nuint otherBytes)
+    {
+        NativeAllocator.ReleaseThreadCache(); // the slab's other objects
+        using SemaphoreSlim freed = new(0), end = new(0);
+        Thread second = new(() =>
+        {
+            NativeAllocator.Free(block);
+            freed.Release();
+            end.Wait();
+            NativeAllocator.ReleaseThreadCache();
+        });
+        second.Start();
+        freed.Wait();
+        NativeAllocator.Free(block);
+        NativeAllocator.ReleaseThreadCache();
+        const int Most = 1_000;
+        for (int i = 0; i < Most && !NativeAllocator.Owns(block); i++) NativeAllocator.Alloc(otherBytes);
+        end.Release();
+        second.Join();
     }
 
     private static void FreeOnNewThread(void* block)

@@ -16,6 +16,7 @@ internal static class Program
             case WrongOption.Name: return WrongOption.Run();
             case FakeNodes.Name: return FakeNodes.Run(rest);
             case HugePageRequests.Name: return HugePageRequests.Run();
+            case FirstMiss.Name: return FirstMiss.Run();
             case GoesBack.Name: return GoesBack.Run();
             case LockLimit.Name: return LockLimit.Run(rest);
             case PageStartupFaults.Name: return PageStartupFaults.Run(rest);

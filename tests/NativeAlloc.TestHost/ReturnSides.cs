@@ -132,9 +132,9 @@ internal static unsafe class ReturnSides
     {
         foreach (nint each in objects)
         {
-            int pageClass = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)each)), index = SlabLayer.IndexOfClass(pageClass);
-            Require(index is > 0 and <= SlabLayer.TinyClasses, $"a small object is of class {pageClass}");
-            Require(pageClass == (side ? SlabLayer.ReturnSideOf(index) : index), $"the page of an object of class {index} has the class byte {pageClass}");
+            int pageClass = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)each)), index = CacheTable.IndexOfSide(pageClass);
+            Require(index is > 0 and <= CacheTable.TinyClasses, $"a small object is of class {pageClass}");
+            Require(pageClass == (side ? CacheTable.ReturnSideOf(index) : index), $"the page of an object of class {index} has the class byte {pageClass}");
         }
         NativeAllocator.Verify();
     }

@@ -68,6 +68,22 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowTooManyCaches(int most) => throw new InvalidOperationException(
+        $"There are {most} slab caches already, as many as there can be; dispose of one that is not needed any more.");
+
+    /// <summary>Ends the process: an object came back whose slab is gone.</summary>
+    /// <param name="ptr">The object.</param>
+    /// <param name="objectBytes">The size class that it was freed as.</param>
+    /// <param name="now">What its page is now.</param>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void StopOnStaleFree(void* ptr, nuint objectBytes, string now) => Environment.FailFast(
+        $"NativeAlloc: double free of 0x{(nuint)ptr:x} (size class {objectBytes} B): " +
+        $"the slab that it was an object of is gone, and its page is {now}. " +
+        "It was freed twice some time ago; the second free may have given the memory to two owners.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowOutOfPages(nuint byteCount, int? onlyNode, Exception? shrinkerError) =>
         throw new OutOfMemoryException($"NativeAlloc could not get {byteCount} bytes of pages side by side{(onlyNode is { } node ? $" from node {node}, and no other was to be asked" : "")}: neither its zones nor the system have them, also after caches were emptied, shrinkers asked and free memory given back. Nothing was changed.", shrinkerError);
 

@@ -111,23 +111,23 @@ public readonly unsafe record struct AllocatorStatistics
             freePages += free;
             dirtyFreePages += (nuint)Math.Max(0L, (long)zone->DirtyPages - (online - free)); // those that are taken are dirty
         }
-        for (int index = 1; index < SlabLayer.EndOfCaches; index++)
+        for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index))
         {
-            if (!SlabLayer.CacheAt(index)->TryEnter()) continue;
-            SlabLayer.CacheFigures figures = SlabLayer.Count(index);
-            nuint bytes = SlabLayer.CacheAt(index)->ObjectBytes;
+            if (!CacheTable.CacheAt(index)->TryEnter()) continue;
+            CacheFigures figures = CacheFigures.Of(index);
+            nuint bytes = CacheTable.CacheAt(index)->ObjectBytes;
             inMagazines += (nuint)figures.InMagazines * bytes;
             slabFree += (nuint)figures.InSlabs * bytes;
             slabPurged += (nuint)figures.PurgedBytes;
-            for (int node = 0; node < ObjectCache.NodeCount; node++) locks += SlabLayer.CacheAt(index)->Node(node)->Lock.Acquisitions;
-            SlabLayer.CacheAt(index)->Leave();
-            if (index is >= SlabLayer.FirstMagazineCache and < SlabLayer.FirstUserCache) continue; // the allocator's own
+            for (int node = 0; node < ObjectCache.NodeCount; node++) locks += CacheTable.CacheAt(index)->Node(node)->Lock.Acquisitions;
+            CacheTable.CacheAt(index)->Leave();
+            if (index is >= CacheTable.FirstMagazineCache and < CacheTable.FirstUserCache) continue; // the allocator's own
             live += (nuint)figures.Live * bytes;
             blocks += figures.Live;
         }
         live -= Math.Min(live, AreaRuns.ArrayBytes); // the allocator's own
         blocks -= AreaRuns.Arrays;
-        SlabLayer.CountExchanges(out long depotExchanges, out long slabExchanges);
+        CacheFigures.CountExchanges(out long depotExchanges, out long slabExchanges);
         nuint dirtyBytes = PageLayer.DirtyPages() * LinearRegion.PageBytes;
         nuint hot = PageLayer.CountHotPages() * LinearRegion.PageBytes, kept = KeptAreas.Bytes;
         return new AllocatorStatistics

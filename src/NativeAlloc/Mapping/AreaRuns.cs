@@ -107,7 +107,7 @@ internal static unsafe class AreaRuns
     {
         if (bytes > LinearRegion.PageBytes) return (nint)Areas.Alloc(2 * bytes, 1, AreaSource.Fresh);
         int index = SizeClasses.Of(bytes * 2 <= LinearRegion.PageBytes ? bytes * 2 : bytes); // room to grow: a copy each time that it doubles
-        return (nint)SlabLayer.CacheAt(index)->AllocDirect(null);
+        return (nint)CacheTable.CacheAt(index)->AllocDirect(null);
     }
 
     private static void FreeArray(VmallocArea* area)
@@ -116,12 +116,12 @@ internal static unsafe class AreaRuns
         Interlocked.Add(ref s_arrayBytes, -(long)CapacityOf(area));
         Interlocked.Decrement(ref s_arrays);
         if (VmallocSpace.Contains((void*)area->Runs)) Areas.TryFree((void*)area->Runs);
-        else CacheOf(area)->FreeDirect(null, (void*)area->Runs);
+        else SlabReturn.FreeDirect(CacheOf(area), null, (void*)area->Runs);
     }
 
     private static ObjectCache* CacheOf(VmallocArea* area)
     {
-        ObjectCache* cache = SlabLayer.CacheOfClass(LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)area->Runs)));
+        ObjectCache* cache = CacheTable.CacheOfPage(LinearRegion.PageIndexOf((void*)area->Runs));
         Debug.Assert(cache != null, "the array is an object of a slab");
         return cache;
     }

@@ -43,7 +43,7 @@ internal struct PageFrame
     /// </summary>
     [FieldOffset(11)] public byte Zone;
 
-    /// <summary>Slabs: index of the cache.</summary>
+    /// <summary>Slabs: index of the cache. In the frames of all pages of the slab.</summary>
     [FieldOffset(12)] public ushort Cache;
 
     /// <summary>Slabs: objects that are in the slab, not with a thread, a magazine or the user.</summary>

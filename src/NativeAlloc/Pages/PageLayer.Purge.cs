@@ -34,7 +34,6 @@ internal static unsafe partial class PageLayer
         BeginPurge();
         nuint bytes = 0;
         for (int index = 0; index < ZoneCount; index++) bytes += Purge(ZoneAt(index));
-        Volatile.Write(ref s_reapAt, NextReap(DirtyPages())); // growth counts from here on
         return EndPurge(bytes);
     }
 

@@ -302,22 +302,6 @@ internal static unsafe partial class PageLayer
 
     // ── reclaim ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// <summary>
-    /// Whether a block of this order would have to be fresh memory and it is time to look for used memory in caches first: resident memory has
-    /// grown by <see cref="ReapGrowthShift"/> since the last time this was true. At most one thread is told so.
-    /// </summary>
-    internal static bool ShouldReap(ThreadPages* own, int order)
-    {
-        if (s_nodeCount == 0 || (order == 0 && own != null && own->List(MigrateType.Unmovable)->Count != 0)) return false;
-        Zone* zone = own == null ? ZoneOf(0, ZoneKind.Normal) : ZoneAt(own->Zone);
-        uint dirty = DirtyPages(), reapAt = Volatile.Read(ref s_reapAt);
-        if (dirty < reapAt) return false;
-        zone->Lock.Acquire();
-        bool has = zone->HasDirty(order);
-        zone->Lock.Release();
-        return !has && Interlocked.CompareExchange(ref s_reapAt, NextReap(dirty), reapAt) == reapAt;
-    }
-
     /// <summary>Pages of all zones that may have memory behind them.</summary>
     internal static uint DirtyPages()
     {
@@ -325,15 +309,6 @@ internal static unsafe partial class PageLayer
         for (int index = 0; index < ZoneCount; index++) pages += ZoneAt(index)->DirtyPages;
         return pages;
     }
-
-    private static uint NextReap(uint dirtyPages) => dirtyPages + Math.Max(SmallestReapGrowth, dirtyPages >> ReapGrowthShift);
-
-    // Caches are emptied each time that resident memory has grown by a sixteenth: about 12 times for each doubling, whatever the size.
-    private const int ReapGrowthShift = 4;
-    private const uint SmallestReapGrowth = 4;
-
-    /// <summary>Dirty pages from which the next reap is due. Any thread, by Interlocked.</summary>
-    private static uint s_reapAt = SmallestReapGrowth;
 
     // ── hot lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -234,18 +234,6 @@ internal unsafe partial struct Zone
         return true;
     }
 
-    /// <summary>True if a block of this order can be had without resident memory growing.</summary>
-    internal readonly bool HasDirty(int order, MigrateType type = MigrateType.Unmovable)
-    {
-        for (int other = 0; other < Pageblock.TypeCount; other++)
-        {
-            ulong orders = OrdersFrom(other == (int)type ? order : Math.Max(order, Pageblock.Order), (MigrateType)other);
-            for (; orders != 0; orders &= orders - 1)
-                if (Frames[_areas[AreaIndex((MigrateType)other, BitOperations.TrailingZeroCount(orders))].First].Dirty) return true;
-        }
-        return false;
-    }
-
     /// <summary>Why the last take failed: the budget had no room, though there were pages. Under the lock.</summary>
     internal readonly bool WasRefused => _wasRefused;
 

@@ -3,62 +3,122 @@ using NativeAlloc.Threads;
 
 namespace NativeAlloc.Slabs;
 
-/// <summary>All caches there are, with their names (<c>cache_chain</c>): those of the size classes, those of magazines, and those that users make.</summary>
+/// <summary>
+/// All caches there are, with their names (<c>cache_chain</c>): those of the size classes, those of magazines, and
+/// those that users make.
+/// </summary>
 internal static unsafe class CacheChain
 {
     // Not a managed lock: a wait for that can be interrupted, and a cache would be left half taken down.
     private static NativeLock s_lock;
 
-    /// <summary>By index; null where there is no cache. Written under the lock, read by any thread.</summary>
-    private static readonly string?[] s_names = MakeNames();
+    /// <summary>
+    /// By index; null where there is no cache. Written under the lock, read by any thread; a larger array takes its
+    /// place.
+    /// </summary>
+    private static string?[] s_names = MakeNames();
 
-    /// <summary>By index, the object through which a user has the cache. Where the collector has taken it, the cache is dropped.</summary>
-    private static readonly WeakReference?[] s_owners = new WeakReference?[SlabLayer.EndOfCaches];
+    /// <summary>
+    /// By index, the object through which a user has the cache. Where the collector has taken it, the cache is dropped.
+    /// As <see cref="s_names"/>.
+    /// </summary>
+    private static WeakReference?[] s_owners = new WeakReference?[CacheTable.Sides];
+
+    /// <summary>Collections at the last look for dropped caches: no object goes without one. Any thread.</summary>
+    private static int s_collectionsAtLook;
 
     internal static uint LockAcquisitions => s_lock.Acquisitions;
 
     /// <summary>
-    /// Makes a cache and returns its index; 0 if there are as many as there can be. Dropped caches that have no live objects are
-    /// taken down first.
+    /// Makes a cache and returns its index; 0 if there are as many as there can be, or no memory for the table of
+    /// caches. Dropped caches that have no live objects are taken down first.
     /// </summary>
-    /// <param name="owner">The object without which nobody can allocate from the cache.</param>
+    /// <param name="name">What it is called in reports.</param>
+    /// <param name="objectBytes">Bytes from one object to the next.</param>
+    /// <param name="constructor">Runs once for each object of a new slab; null for none.</param>
+    /// <param name="owner">The object without which no thread can allocate from the cache.</param>
     internal static int Create(string name, nuint objectBytes, delegate*<void*, void> constructor, object owner)
     {
         WeakReference weak = new(owner);
         DestroyDropped();
-        int made = 0;
-        s_lock.Acquire();
-        for (int index = SlabLayer.FirstUserCache; index < SlabLayer.EndOfCaches && made == 0; index++)
+        while (true)
         {
-            if (s_names[index] != null) continue;
-            SlabLayer.Initialize(index, objectBytes, withMagazines: true, constructor);
-            Volatile.Write(ref s_owners[index], weak);
-            Volatile.Write(ref s_names[index], name);
-            made = index;
+            string?[] names = Volatile.Read(ref s_names);
+            int index = TryCreate(name, objectBytes, constructor, weak);
+            if (index >= 0) return index;
+            Grow(names.Length * 2); // allocates managed memory, so not under the lock
+        }
+    }
+
+    // The index, 0 where there is none, or -1 where the arrays have to grow first.
+    private static int TryCreate(string name, nuint objectBytes, delegate*<void*, void> constructor, WeakReference owner)
+    {
+        s_lock.Acquire();
+        int made = 0;
+        if (CacheTable.TryAdd(objectBytes, constructor, out int index))
+        {
+            made = index < s_names.Length ? index : -1;
+            if (made < 0)
+            {
+                CacheTable.CacheAt(index)->Close();
+                CacheTable.Remove(index);
+            }
+            else
+            {
+                Volatile.Write(ref s_owners[index], owner);
+                Volatile.Write(ref s_names[index], name);
+            }
         }
         s_lock.Release();
         return made;
     }
 
-    /// <summary>Whether nobody has the cache any more, though it was not disposed of.</summary>
-    private static bool IsDropped(int index) => Volatile.Read(ref s_owners[index]) is { IsAlive: false };
+    private static void Grow(int length)
+    {
+        string?[] names = new string?[length];
+        WeakReference?[] owners = new WeakReference?[length];
+        s_lock.Acquire();
+        if (s_names.Length < length)
+        {
+            s_names.CopyTo(names, 0);
+            s_owners.CopyTo(owners, 0);
+            Volatile.Write(ref s_owners, owners);
+            Volatile.Write(ref s_names, names);
+        }
+        s_lock.Release();
+    }
 
-    // Their objects can still be freed, by NativeAllocator.Free; when none is left, nobody can come to the cache any more. A thread
-    // that moves a magazine just then would have its objects counted twice, so none may; then only live objects are missing.
+    /// <summary>Whether no user has the cache any more, though it was not disposed of.</summary>
+    private static bool IsDropped(int index)
+    {
+        WeakReference?[] owners = Volatile.Read(ref s_owners);
+        return index < owners.Length && Volatile.Read(ref owners[index]) is { IsAlive: false };
+    }
+
+    // Their objects can still be freed, by NativeAllocator.Free; when none is left, no user can come to the cache any
+    // more. A thread that moves a magazine just then would have its objects counted twice, so none may; then only live
+    // objects are missing.
     private static void DestroyDropped()
     {
-        int first = SlabLayer.FirstUserCache;
-        while (first < SlabLayer.EndOfCaches && !IsDropped(first)) first++;
-        if (first == SlabLayer.EndOfCaches || !Recall.TryClaimAll(out ClaimRound<ThreadMagazines, ProcessorSteps> round)) return;
-        for (int index = first; index < SlabLayer.EndOfCaches; index++)
+        int collections = GC.CollectionCount(0);
+        if (Interlocked.Exchange(ref s_collectionsAtLook, collections) == collections) return;
+        int first = CacheTable.Next(CacheTable.FirstUserCache - 1);
+        while (first != 0 && !IsDropped(first)) first = CacheTable.Next(first);
+        if (first == 0) return;
+        if (!Recall.TryClaimAll(out ClaimRound<ThreadMagazines, ProcessorSteps> round))
+        {
+            Volatile.Write(ref s_collectionsAtLook, -1); // the next look may be luckier
+            return;
+        }
+        for (int index = first; index != 0; index = CacheTable.Next(index))
             if (IsDropped(index)) Destroy(index);
         round.End();
     }
 
     /// <summary>
-    /// Takes a cache down: all its objects are free, and nobody uses it any more. Whatever any thread's magazines hold of it goes
-    /// back first. Returns how many objects are still live, and then nothing has changed; 0 when it is gone, also where another
-    /// thread was faster.
+    /// Takes a cache down: all its objects are free, and no thread uses it any more. What the threads' magazines hold
+    /// of it goes back first. Returns how many objects are still live, and then nothing has changed; 0 when it is gone,
+    /// also where another thread was faster.
     /// </summary>
     internal static long Destroy(int index)
     {
@@ -71,6 +131,7 @@ internal static unsafe class CacheChain
             {
                 Volatile.Write(ref s_owners[index], null);
                 Volatile.Write(ref s_names[index], null);
+                CacheTable.Remove(index);
             }
         }
         s_lock.Release();
@@ -79,35 +140,44 @@ internal static unsafe class CacheChain
 
     private static long DestroyLocked(int index)
     {
-        ObjectCache* cache = SlabLayer.CacheAt(index);
-        cache->Close(); // whoever is putting objects back has put them back then
-        for (int i = 0; i < ThreadRegistry.Count; i++)
+        ObjectCache* cache = CacheTable.CacheAt(index);
+        cache->Close(); // visitors that put objects back have put them back then
+        bool hasMagazines = cache->Magazine.Capacity != 0;
+        for (int i = 0; hasMagazines && i < ThreadRegistry.Count; i++)
             RaisedFloors.Lower(cache, ThreadMagazines.Of(ThreadRegistry.At(i)), index);
-        long live = SlabLayer.Count(index).Live;
+        long live = CacheFigures.Of(index).Live;
         if (live != 0)
         {
             cache->Open();
             return live;
         }
-        for (int i = 0; i < ThreadRegistry.Count; i++) SlabLayer.DrainMagazines(ThreadRegistry.At(i), null, index);
-        SlabLayer.DrainDepots(cache, null);
-        SlabLayer.Shrink(cache, null);
-        cache->Remove();
+        for (int i = 0; hasMagazines && i < ThreadRegistry.Count; i++)
+            CacheRelease.DrainMagazines(ThreadRegistry.At(i), null, index);
+        CacheRelease.DrainDepots(cache, null);
+        CacheRelease.Shrink(cache, null);
         return 0;
     }
 
     /// <summary>The caches by index, with their names; behind that of a dropped one stands that it is dropped.</summary>
     internal static IEnumerable<(int Index, string Name)> All()
     {
-        for (int index = 1; index < SlabLayer.EndOfCaches; index++)
-            if (Volatile.Read(ref s_names[index]) is { } name) yield return (index, IsDropped(index) ? name + "(dropped)" : name);
+        for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index))
+            if (NameOf(index) is { } name) yield return (index, IsDropped(index) ? name + "(dropped)" : name);
+    }
+
+    // Null where the cache is just being made or taken down.
+    private static string? NameOf(int index)
+    {
+        string?[] names = Volatile.Read(ref s_names);
+        return index < names.Length ? Volatile.Read(ref names[index]) : null;
     }
 
     private static string?[] MakeNames()
     {
-        string?[] names = new string?[SlabLayer.EndOfCaches];
+        string?[] names = new string?[CacheTable.Sides];
         for (int index = 1; index < SizeClasses.Count; index++) names[index] = $"size-{SizeClasses.BytesOf(index)}";
-        for (int i = 0; i < SlabLayer.MagazineCaches; i++) names[SlabLayer.FirstMagazineCache + i] = $"magazine-{Magazine.SmallestBlockBytes << i}";
+        for (int i = 0; i < CacheTable.MagazineCaches; i++)
+            names[CacheTable.FirstMagazineCache + i] = $"magazine-{Magazine.SmallestBlockBytes << i}";
         return names;
     }
 }

@@ -44,7 +44,7 @@ internal readonly unsafe record struct CacheReport
     /// <summary>Reads them; null where the cache has gone meanwhile.</summary>
     internal static CacheReport? TryRead(int index)
     {
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         if (!cache->TryEnter()) return null;
         CacheReport report = Read(cache, index);
         cache->Leave();
@@ -53,7 +53,7 @@ internal readonly unsafe record struct CacheReport
 
     private static CacheReport Read(ObjectCache* cache, int index)
     {
-        SlabLayer.CacheFigures figures = SlabLayer.Count(index);
+        CacheFigures figures = CacheFigures.Of(index);
         int limit = 0;
         long inDepot = 0, hits = 0, misses = 0;
         ulong refills = 0, drains = 0;

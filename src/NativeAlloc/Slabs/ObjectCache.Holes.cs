@@ -79,7 +79,7 @@ internal unsafe partial struct ObjectCache
         }
 
         PageFrame* frame = LinearRegion.Frames + slab;
-        uint surplus = PageFrame.None;
+        uint freed = PageFrame.None;
         node->Lock.Acquire();
         uint before = frame->PurgedPages;
         purged = Math.Max(purged, before);
@@ -88,9 +88,9 @@ internal unsafe partial struct ObjectCache
         node->Slabs.MoveTo(LinearRegion.Frames, slab, isHollow ? NodeSlabs.Hollow : NodeSlabs.ListOf(frame->FreeObjects, ObjectsPerSlab));
         nuint bytes = (purged - before) * pageBytes;
         ResidentBudget.Release(bytes);
-        if (frame->FreeObjects == ObjectsPerSlab) RemoveFreeSlab(node, slab, ref surplus);
+        if (frame->FreeObjects == ObjectsPerSlab) RemoveFreeSlab(node, slab, ref freed);
         node->Lock.Release();
-        GiveSlabs(null, surplus);
+        GiveSlabs(null, freed);
         return bytes;
     }
 

@@ -16,7 +16,9 @@ namespace NativeAlloc.Slabs;
 /// <remarks>
 /// <code>
 /// TakeObjects ─ partial slabs, the fullest first, then free ones    (cache_alloc_refill)
-///             └ none: the caller grows the cache by TryMakeSlabs ─ TryFillOne, a hollow slab; else PageLayer.TryTakePages  (cache_grow, kmem_getpages)
+///             └ none: the caller grows the cache by TryMakeSlabs    (cache_grow, kmem_getpages)
+///                     ├ TryFillOne, a hollow slab
+///                     └ PageLayer.TryTakePages, the constructor; then Add and TakeObjects under one lock
 /// SlabReturn  ─ each object's bit; slabs that are free then go back to the page layer
 /// </code>
 /// What is here does not change as long as the cache exists; what does is in its <see cref="CacheNode"/>s.
@@ -26,7 +28,7 @@ internal unsafe partial struct ObjectCache
 {
     internal const int Bytes = 128;
 
-    /// <summary>Bytes from one object to the next; 0 for an index that no cache has.</summary>
+    /// <summary>Bytes from one object to the next; never 0.</summary>
     public uint ObjectBytes;
 
     /// <summary>Objects a slab holds.</summary>
@@ -47,10 +49,16 @@ internal unsafe partial struct ObjectCache
     /// <summary>The most full magazines that a depot may keep.</summary>
     private int _largestDepot;
 
-    /// <summary>Index of this cache, which is also its size class.</summary>
+    /// <summary>Index of this cache in the table of all.</summary>
     public ushort Index;
 
-    /// <summary>The class byte of its pages: which of a thread's magazines a freed object goes to. Its index, or its return side (see <see cref="SlabLayer"/>); by Volatile.</summary>
+    /// <summary>The page class that this cache begins with: the magazine that Alloc pops.</summary>
+    public byte PageClass;
+
+    /// <summary>The page class once threads share the cache: the return side; else <see cref="PageClass"/>.</summary>
+    private byte _returnClass;
+
+    /// <summary>The class of its pages at present, one of these two: the side that frees go to. By Volatile.</summary>
     private byte _pageClass;
 
     /// <summary>0 where there is no cache, or it is being made or taken down; else 1 and the visits at present. By Interlocked.</summary>
@@ -69,11 +77,14 @@ internal unsafe partial struct ObjectCache
     // So many threads may have magazines of the largest capacity: 64 threads with two of 128 KiB each for 40 classes kept 200 MiB from each other, and with as much in all as 8 threads have, 100.
     private const int FewThreads = 8;
 
-    internal void Initialize(int index, nuint objectBytes, Magazine magazine, int depotLimit, CacheNode* nodes, delegate*<void*, void> constructor = null)
+    internal void Initialize(
+        int index, int pageClass, int returnClass, nuint objectBytes, Magazine magazine, int depotLimit, CacheNode* nodes,
+        delegate*<void*, void> constructor = null)
     {
         this = default;
         Index = (ushort)index;
-        _pageClass = (byte)index;
+        PageClass = _pageClass = (byte)pageClass;
+        _returnClass = (byte)returnClass;
         ObjectBytes = (uint)objectBytes;
         SlabPages = SizeClasses.SlabPagesOf(objectBytes);
         SlabOrder = LinearRegion.OrderOf(SlabPages);
@@ -112,11 +123,10 @@ internal unsafe partial struct ObjectCache
         while (Interlocked.CompareExchange(ref _visits, 0, 1) != 1) Thread.Yield();
     }
 
-    /// <summary>Whether a free object's memory must stay as it is: it was constructed once, and is handed out as constructed.</summary>
+    /// <summary>
+    /// Whether a free object's memory must stay as it is: it was constructed once, and is handed out as constructed.
+    /// </summary>
     internal readonly bool KeepsContents => Constructor != null;
-
-    /// <summary>Makes the index free for another cache. Nothing of this one is left.</summary>
-    internal void Remove() => Volatile.Write(ref ObjectBytes, 0);
 
     /// <summary>Nodes that a cache has a part on; one where there are no pages at all.</summary>
     internal static int NodeCount => Math.Max(1, PageLayer.NodeCount);
@@ -150,21 +160,22 @@ internal unsafe partial struct ObjectCache
         node->Depot.FullCount < node->Depot.Size.FullToKeep(BulkOf(node));
 
     /// <summary>
-    /// Has objects freed to the return side from now on: of new slabs, and of all there are. Either byte is right for a page at any time, so nobody needs to be kept out, and a slab that is
-    /// being made meanwhile may keep the other.
+    /// Has objects freed to the return side from now on, if there is one: of new slabs, and of all there are. Either
+    /// class is right for a page at any time, so other threads need not be kept out, and a slab that is being made
+    /// meanwhile may keep the other.
     /// </summary>
     internal void UseReturnSide()
     {
-        byte side = (byte)SlabLayer.ReturnSideOf(Index);
-        if (Volatile.Read(ref _pageClass) == side) return;
-        Volatile.Write(ref _pageClass, side);
+        byte pageClass = _returnClass;
+        if (Volatile.Read(ref _pageClass) == pageClass) return;
+        Volatile.Write(ref _pageClass, pageClass);
         for (int index = 0; index < NodeCount; index++)
         {
             CacheNode* node = Node(index);
             node->Lock.Acquire();
             for (int list = 0; list < NodeSlabs.ListCount; list++)
                 for (uint slab = node->Slabs.First(list); slab != PageFrame.None; slab = LinearRegion.Frames[slab].Next)
-                    LinearRegion.SetClass(slab, SlabPages, side);
+                    LinearRegion.SetClass(slab, SlabPages, pageClass);
             node->Lock.Release();
         }
     }
@@ -234,126 +245,36 @@ internal unsafe partial struct ObjectCache
     }
 
     /// <summary>Takes a slab out that is free; the node's lock is held.</summary>
-    internal readonly void RemoveFreeSlab(CacheNode* node, uint slab, ref uint surplus)
+    internal readonly void RemoveFreeSlab(CacheNode* node, uint slab, ref uint freed)
     {
         if (LinearRegion.Frames[slab].PurgedPages != 0) ForgetPurged(node, slab);
         node->Slabs.Remove(LinearRegion.Frames, slab);
         node->Slabs.RemoveFreeObjects(ObjectsPerSlab);
-        LinearRegion.Frames[slab].Next = surplus;
-        surplus = slab;
+        LinearRegion.Frames[slab].Next = freed;
+        freed = slab;
     }
 
     /// <summary>Takes free slabs of a node out, so many at most; its lock is held. The list goes to <see cref="GiveSlabs"/> after its release.</summary>
     internal readonly uint TakeFreeSlabs(CacheNode* node, uint most = uint.MaxValue)
     {
-        uint surplus = PageFrame.None;
-        for (; most != 0 && node->Slabs.First(NodeSlabs.Free) is var slab && slab != PageFrame.None; most--) RemoveFreeSlab(node, slab, ref surplus);
-        return surplus;
-    }
-
-    /// <summary>
-    /// Makes new slabs, with every object free, and adds them to a node's (<c>cache_grow</c>); no lock is held. One, or several side by side where only fresh memory is left. False
-    /// when there is none.
-    /// </summary>
-    /// <param name="wanted">Slabs that the caller could use.</param>
-    /// <param name="grown">The node that their pages are from: where there are several, not always the thread's own.</param>
-    internal readonly bool TryMakeSlabs(ThreadPages* own, int wanted, out CacheNode* grown)
-    {
-        grown = NodeOf(own);
-        if (TryFillOne(grown)) return true;
-        // A cache that never had two slabs may well leave this one nearly empty. On fresh pages it then costs the few system pages that are touched; on
-        // used ones it would hold all of their memory back.
-        bool sparse = grown->Slabs.SlabCount == 0 && grown->Slabs.PeakSlabCount <= 1 && ObjectBytes < VirtualMemory.PageBytes;
-        uint slab, count = 1;
-        if (wanted > 1 && SlabPages == 1u << SlabOrder) // slabs of other sizes do not stand side by side
-        {
-            // Used pages first, one by one, as they are rarely side by side.
-            if (!PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedOnly, out slab))
-            {
-                count = (uint)wanted;
-                if (!PageLayer.TryTakePages(own, SlabPages * count, MemoryChoice.UsedFirst, out slab))
-                {
-                    count = 1;
-                    if (!PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedFirst, out slab)) return false;
-                }
-            }
-        }
-        else if (!PageLayer.TryTakePages(own, SlabPages, sparse ? MemoryChoice.FreshFirst : MemoryChoice.UsedFirst, out slab))
-        {
-            return false;
-        }
-        for (uint first = slab, end = slab + count * SlabPages; slab != end; slab += SlabPages)
-        {
-            if (slab != first) PageLayer.SplitOff(first, slab);
-            grown = AddSlab(slab, end - slab);
-        }
-        return true;
-    }
-
-    // Makes a slab of pages that nobody else knows; of several side by side, those behind it are given back where its constructor throws.
-    private readonly CacheNode* AddSlab(uint slab, uint pages)
-    {
-        if (Constructor != null) Construct(slab, pages);
-        ulong* words = LinearRegion.BitmapOf(slab);
-        uint wholeWords = ObjectsPerSlab / 64, rest = ObjectsPerSlab % 64;
-        for (uint word = 0; word < wholeWords; word++) words[word] = ulong.MaxValue; // not Span.Fill, which waits for the JIT
-        if (rest != 0) words[wholeWords] = (1UL << (int)rest) - 1;
-        PageFrame* frame = LinearRegion.Frames + slab;
-        frame->State = PageState.Slab;
-        frame->Order = (byte)SlabOrder;
-        frame->Cache = Index;
-        frame->FreeObjects = (ushort)ObjectsPerSlab;
-        frame->FirstWord = 0;
-        frame->PurgedPages = 0;
-        LinearRegion.SetClass(slab, SlabPages, Volatile.Read(in _pageClass));
-        CacheNode* node = NodeOfSlab(slab);
-        node->Lock.Acquire();
-        node->Slabs.Add(LinearRegion.Frames, slab, NodeSlabs.Free);
-        node->Slabs.AddFreeObjects(ObjectsPerSlab);
-        node->Lock.Release();
-        return node;
-    }
-
-    private readonly void Construct(uint slab, uint pages)
-    {
-        try
-        {
-            byte* address = (byte*)LinearRegion.AddressOf(slab);
-            for (uint index = 0; index < ObjectsPerSlab; index++) Constructor(address + (nuint)index * ObjectBytes);
-        }
-        catch
-        {
-            PageLayer.GivePages(slab, pages);
-            throw;
-        }
+        uint freed = PageFrame.None;
+        for (; most != 0 && node->Slabs.First(NodeSlabs.Free) is var slab && slab != PageFrame.None; most--) RemoveFreeSlab(node, slab, ref freed);
+        return freed;
     }
 
     /// <summary>Gives slabs that were taken out back to the page layer; without the lock. Returns the pages.</summary>
-    internal readonly uint GiveSlabs(ThreadPages* own, uint surplus)
+    internal readonly uint GiveSlabs(ThreadPages* own, uint freed)
     {
         uint pages = 0;
-        while (surplus != PageFrame.None)
+        while (freed != PageFrame.None)
         {
-            uint slab = surplus;
-            surplus = LinearRegion.Frames[slab].Next;
+            uint slab = freed;
+            freed = LinearRegion.Frames[slab].Next;
             LinearRegion.SetClass(slab, SlabPages, 0);
             PageLayer.GivePages(own, slab, SlabPages);
             pages += SlabPages;
         }
         return pages;
-    }
-
-    /// <summary>One object straight from the slabs, without a magazine; null when there is no memory.</summary>
-    internal readonly void* AllocDirect(ThreadPages* own)
-    {
-        nint pointer;
-        CacheNode* node = NodeOf(own);
-        do
-        {
-            if (TryTakeOne(node, &pointer)) return (void*)pointer;
-        }
-        while (TryMakeSlabs(own, 1, out node));
-        return TryTakeAnywhere(&pointer, 1) == 1 ? (void*)pointer : null;
     }
 
     /// <summary>Takes objects from whichever node has some: the last resort of a node that has none and cannot grow.</summary>
@@ -368,40 +289,6 @@ internal unsafe partial struct ObjectCache
             node->Lock.Release();
         }
         return taken;
-    }
-
-    private readonly bool TryTakeOne(CacheNode* node, nint* pointer)
-    {
-        if (node->Slabs.FreeObjectsHint == 0) return false; // the usual case where a slab is a single object
-        node->Lock.Acquire();
-        bool taken = TakeObjects(node, pointer, 1) == 1;
-        node->Lock.Release();
-        return taken;
-    }
-
-    /// <summary>One object straight back to its slab.</summary>
-    internal void FreeDirect(ThreadPages* own, void* pointer)
-    {
-        nint slot = (nint)pointer;
-        uint surplus = PageFrame.None;
-        PutObjects(&slot, 1, ref surplus);
-        GiveSlabs(own, surplus);
-    }
-
-    /// <summary>The same for a user, whose object may be the last of a dropped cache: that is not taken down before its slab has gone back.</summary>
-    internal void FreeAsVisitor(ThreadPages* own, void* pointer)
-    {
-        while (!TryEnter()) Thread.Yield(); // another thread looks whether it can be taken down; this object is in the way
-        FreeDirect(own, pointer);
-        Leave();
-    }
-
-    /// <summary>Puts objects back into their slabs. Slabs that are free then are added to a list that goes to <see cref="GiveSlabs"/>; no lock is held.</summary>
-    internal void PutObjects(nint* slots, int count, ref uint surplus)
-    {
-        SlabReturn batch = new((ObjectCache*)Unsafe.AsPointer(ref this), surplus); // a cache is in pinned memory
-        batch.Put(slots, count);
-        surplus = batch.End();
     }
 
     /// <summary>Ends the process: an object came back that cannot have been handed out.</summary>
@@ -447,8 +334,7 @@ internal unsafe partial struct ObjectCache
                 if (NodeSlabs.ListOf(bits, ObjectsPerSlab) != list && !NodeSlabs.IsHollow(list)) return $"slab {slab} with {bits} free objects is on list {list}";
                 if (FindHoleError(slab, frame) is { } error) return error;
                 purgedPages += frame.PurgedPages;
-                for (uint page = slab; page < slab + SlabPages; page++)
-                    if (SlabLayer.IndexOfClass(LinearRegion.ClassOf(page)) != Index) return $"page {page} of slab {slab} has class {LinearRegion.ClassOf(page)}";
+                if (FindPageError(slab) is { } pageError) return pageError;
                 if (NodeSlabs.IsHollow(list)) hollowObjects += bits;
                 else freeObjects += bits;
             }
@@ -457,5 +343,18 @@ internal unsafe partial struct ObjectCache
         if (hollowObjects != node->Slabs.HollowObjects) return $"the hollow slabs have {hollowObjects} free objects and the cache says {node->Slabs.HollowObjects}";
         if (purgedPages != node->Slabs.PurgedPages) return $"{purgedPages} system pages of slabs are given back and the cache says {node->Slabs.PurgedPages}";
         return freeObjects == node->Slabs.FreeObjects ? null : $"the slabs have {freeObjects} free objects and the cache says {node->Slabs.FreeObjects}";
+    }
+
+    private readonly string? FindPageError(uint slab)
+    {
+        for (uint page = slab; page < slab + SlabPages; page++)
+        {
+            byte pageClass = LinearRegion.ClassOf(page);
+            if (pageClass != PageClass && pageClass != _returnClass)
+                return $"page {page} of slab {slab} has class {pageClass}";
+            int owner = LinearRegion.Frames[page].Cache;
+            if (owner != Index) return $"page {page} of slab {slab} names cache {owner}";
+        }
+        return null;
     }
 }

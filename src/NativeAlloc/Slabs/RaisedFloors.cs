@@ -40,7 +40,7 @@ internal static unsafe class RaisedFloors
         bool all = true;
         for (int side = sides.Next(1); side >= 0; side = sides.Next(side + 1))
         {
-            ObjectCache* cache = SlabLayer.CacheAt(SlabLayer.IndexOfClass(side));
+            ObjectCache* cache = CacheTable.CacheAt(CacheTable.IndexOfSide(side));
             if (!cache->TryEnter())
             {
                 all = false;

@@ -93,11 +93,11 @@ internal static unsafe class Recall
     {
         magazines->Wanted = default;
         bool any = false;
-        for (int side = 1; side < SlabLayer.MaxCaches; side++)
+        for (int side = 1; side < CacheTable.Sides; side++)
         {
             nint top = magazines->Loaded(side);
             bool isIdle = magazines->NoteTop(side, top);
-            bool hasPrevious = side < SlabLayer.EndOfCaches && IsMagazine(magazines->Previous(side));
+            bool hasPrevious = side < CacheTable.FirstReturnSide && IsMagazine(magazines->Previous(side));
             if (!hasPrevious && !HasTwo(top)) continue;
             if (!isIdle && !all)
             {
@@ -115,8 +115,8 @@ internal static unsafe class Recall
     private static bool TryRecallFrom<TSteps>(in ClaimRound<ThreadMagazines, TSteps> round, int side)
         where TSteps : struct, IClaimSteps
     {
-        int index = SlabLayer.IndexOfClass(side);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        int index = CacheTable.IndexOfSide(side);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         if (!cache->TryEnter()) return true; // it is being taken down, with all that threads keep of it
         bool anyAsked = false, all = true;
         foreach (byte* block in round)
@@ -124,7 +124,7 @@ internal static unsafe class Recall
             ThreadMagazines* magazines = ThreadMagazines.Of(block);
             magazines->Asked = default;
             if (!magazines->Wanted.Contains(side)) continue;
-            if (side == index) SlabLayer.Empty(cache, null, magazines->TakePrevious(index));
+            if (side == index) MagazineStore.Empty(cache, null, magazines->TakePrevious(index));
             anyAsked |= TryAsk<TSteps>(magazines, side);
         }
         if (anyAsked)
@@ -179,7 +179,7 @@ internal static unsafe class Recall
         return true;
     }
 
-    private static bool IsMagazine(nint top) => top != 0 && top != SlabLayer.NoMagazine; // 0: a block that is being set up
+    private static bool IsMagazine(nint top) => top != 0 && top != CacheTable.NoMagazine; // 0: a block that is being set up
 
     private static bool HasTwo(nint top) =>
         IsMagazine(top) && Magazine.Peek(top) != 0 && Magazine.Peek(top - sizeof(nint)) != 0;

@@ -10,7 +10,7 @@ namespace NativeAlloc.Slabs;
 [InlineArray(Words)]
 internal struct SideSet
 {
-    private const int Words = SlabLayer.MaxCaches / WordBits, WordBits = 64;
+    private const int Words = CacheTable.Sides / WordBits, WordBits = 64;
 
     private ulong _first;
 
@@ -25,7 +25,7 @@ internal struct SideSet
     /// <summary>The first of the set from a side on; -1 where there is none.</summary>
     internal readonly int Next(int side)
     {
-        for (; side < SlabLayer.MaxCaches; side = (side / WordBits + 1) * WordBits)
+        for (; side < CacheTable.Sides; side = (side / WordBits + 1) * WordBits)
         {
             ulong rest = Volatile.Read(in this[side / WordBits]) >> side;
             if (rest != 0) return side + BitOperations.TrailingZeroCount(rest);

@@ -1,17 +1,39 @@
+using NativeAlloc.Common;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// Puts objects of a cache back into their slabs, any number of magazines under one lock: of the node whose slabs they come from, and on a machine with more nodes
-/// of one after the other.
+/// Puts objects of a cache back into their slabs, any number of magazines under one lock: the lock of the node whose
+/// slabs they come from. On a machine with more nodes these locks are taken one after the other.
 /// </summary>
-internal unsafe ref struct SlabReturn(ObjectCache* cache, uint surplus)
+/// <remarks>
+/// What a magazine holds was said to be an object by whoever freed it, and may have been freed twice. So every object
+/// is checked before anything is written: that its page is a slab of this cache still, that an object begins there, and
+/// that it is not in the slab already.
+/// </remarks>
+internal unsafe ref struct SlabReturn(ObjectCache* cache, uint freed)
 {
-    private CacheNode* _node; // whose lock is held
+    private CacheNode* _node; // its lock is held
     private uint _slab = PageFrame.None;
-    private uint _surplus = surplus;
+    private uint _freed = freed; // a list through the frames
     private ulong* _freeObjects; // of the node: in slabs like _slab
+
+    /// <summary>Puts one object straight back to its slab.</summary>
+    internal static void FreeDirect(ObjectCache* cache, ThreadPages* own, void* pointer)
+    {
+        nint slot = (nint)pointer;
+        SlabReturn batch = new(cache, PageFrame.None);
+        batch.Put(&slot, 1);
+        cache->GiveSlabs(own, batch.End());
+    }
+
+    /// <summary>Puts all objects of a magazine back.</summary>
+    internal void PutMagazine(nint top)
+    {
+        nint bottom = cache->Magazine.BottomOf(top);
+        Put((nint*)bottom, (int)((top - bottom) / sizeof(nint)));
+    }
 
     /// <summary>Puts objects back.</summary>
     internal void Put(nint* slots, int count)
@@ -21,7 +43,7 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint surplus)
         {
             nint pointer = slots[i];
             uint slab = cache->SlabOf((uint)LinearRegion.PageIndexOf((void*)pointer));
-            if (slab != _slab) MoveTo(frames, slab);
+            if (slab != _slab) MoveTo(frames, slab, pointer);
             nuint offset = (nuint)pointer - LinearRegion.AddressOf(slab);
             uint index = cache->ObjectIndexOf(offset);
             bool isObject = index * (nuint)cache->ObjectBytes == offset && index < cache->ObjectsPerSlab;
@@ -35,15 +57,17 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint surplus)
         }
     }
 
-    /// <summary>Ends it and returns the slabs that are free now, together with those there were: a list through their frames.</summary>
+    /// <summary>
+    /// Ends it and returns the slabs that are free now, together with those there were: a list through their frames.
+    /// </summary>
     internal uint End()
     {
         Settle(LinearRegion.Frames);
         if (_node != null) _node->Lock.Release();
-        return _surplus;
+        return _freed;
     }
 
-    private void MoveTo(PageFrame* frames, uint slab)
+    private void MoveTo(PageFrame* frames, uint slab, nint pointer)
     {
         Settle(frames);
         CacheNode* node = cache->NodeOfSlab(slab);
@@ -54,16 +78,31 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint surplus)
             Volatile.Write(ref node->Drains, node->Drains + 1);
             _node = node;
         }
+        // Under the lock: a slab of this cache stays one as long as it is held.
+        if (frames[slab].GetState() != PageState.Slab || frames[slab].Cache != cache->Index)
+            StopOnStaleFree(frames + slab, pointer);
         _slab = slab;
         _freeObjects = NodeSlabs.IsHollow(frames[slab].List) ? &node->Slabs.HollowObjects : &node->Slabs.FreeObjects;
     }
 
-    // A slab has got objects back: move it to the list it belongs in now, or out, when it is free. Other sizes may need its pages, and the page
-    // layer hands them out nearly as fast as a list of free slabs would; that list holds only slabs that are not used yet.
+    // A slab has got objects back: it moves to the list that it belongs on now. A slab that is free goes out. Other
+    // sizes may need its pages, and the page layer hands them out nearly as fast as a list of free slabs would; that
+    // list holds only slabs that were never used.
     private void Settle(PageFrame* frames)
     {
         if (_slab == PageFrame.None) return;
         _node->Slabs.Place(frames, _slab, cache->ObjectsPerSlab);
-        if (frames[_slab].FreeObjects == cache->ObjectsPerSlab && frames[_slab].List != NodeSlabs.InPurge) cache->RemoveFreeSlab(_node, _slab, ref _surplus);
+        if (frames[_slab].FreeObjects == cache->ObjectsPerSlab && frames[_slab].List != NodeSlabs.InPurge)
+            cache->RemoveFreeSlab(_node, _slab, ref _freed);
     }
+
+    private readonly void StopOnStaleFree(PageFrame* frame, nint pointer) =>
+        ThrowHelper.StopOnStaleFree((void*)pointer, cache->ObjectBytes, frame->GetState() switch
+        {
+            PageState.Slab => $"a slab of cache {frame->Cache}",
+            PageState.Free or PageState.Hot => "free",
+            PageState.Large => "part of a large block",
+            PageState.Block => "a block of the page allocator",
+            _ => "used for something else",
+        });
 }

@@ -8,7 +8,7 @@ namespace NativeAlloc.Slabs;
 /// <summary>
 /// A thread's two magazines per cache, the <b>loaded</b> one that the fast paths use and the <b>previous</b> one, which is full or empty
 /// (Bonwick and Adams: with two, a thread that goes back and forth over a magazine's edge does not go to the depot each time). A
-/// magazine is known by its top; a thread that has none for a cache has <see cref="SlabLayer.NoMagazine"/>, which is full and empty at once.
+/// magazine is known by its top; a thread that has none for a cache has <see cref="CacheTable.NoMagazine"/>, which is full and empty at once.
 /// </summary>
 /// <remarks>
 /// The owner uses its loaded magazines on the fast paths as it likes. Whatever else it does with them, and all that it
@@ -21,16 +21,16 @@ namespace NativeAlloc.Slabs;
 internal unsafe struct ThreadMagazines : IClaimedPart
 {
     /// <summary>Tops of the loaded magazines, by cache. First, so that the block's address and the cache's index find it.</summary>
-    private fixed long _loaded[SlabLayer.MaxCaches];
+    private fixed long _loaded[CacheTable.Sides];
 
     /// <summary>Tops of the previous magazines.</summary>
-    private fixed long _previous[SlabLayer.MaxCaches];
+    private fixed long _previous[CacheTable.Sides];
 
     /// <summary>Objects that the next refill from slabs takes: grows from few to a whole magazine, so that a thread that needs ten takes no 255.</summary>
-    private fixed byte _refill[SlabLayer.MaxCaches];
+    private fixed byte _refill[CacheTable.Sides];
 
     /// <summary>Low bits of each loaded magazine's top when objects were last recalled: a class is idle where they are still the same. That one only.</summary>
-    private fixed ushort _seen[SlabLayer.MaxCaches];
+    private fixed ushort _seen[CacheTable.Sides];
 
     /// <summary>Who uses the magazines beside the fast paths.</summary>
     public OwnerClaim Claim;
@@ -63,10 +63,10 @@ internal unsafe struct ThreadMagazines : IClaimedPart
 
     internal void Initialize()
     {
-        for (int cache = 0; cache < SlabLayer.MaxCaches; cache++)
+        for (int cache = 0; cache < CacheTable.Sides; cache++)
         {
-            _loaded[cache] = SlabLayer.NoMagazine;
-            _previous[cache] = SlabLayer.NoMagazine;
+            _loaded[cache] = CacheTable.NoMagazine;
+            _previous[cache] = CacheTable.NoMagazine;
             _refill[cache] = FirstRefill;
         }
     }
@@ -80,10 +80,10 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     internal void SetPrevious(int cache, nint top) => Volatile.Write(ref _previous[cache], top);
 
     /// <summary>Takes a loaded magazine away: of two who try, the owner and one that destroys the cache, one gets it.</summary>
-    internal nint TakeLoaded(int cache) => (nint)Interlocked.Exchange(ref _loaded[cache], SlabLayer.NoMagazine);
+    internal nint TakeLoaded(int cache) => (nint)Interlocked.Exchange(ref _loaded[cache], CacheTable.NoMagazine);
 
     /// <summary>Takes a previous magazine away.</summary>
-    internal nint TakePrevious(int cache) => (nint)Interlocked.Exchange(ref _previous[cache], SlabLayer.NoMagazine);
+    internal nint TakePrevious(int cache) => (nint)Interlocked.Exchange(ref _previous[cache], CacheTable.NoMagazine);
 
     /// <summary>Notes a loaded magazine's top; true if it is where it was the last time.</summary>
     internal bool NoteTop(int side, nint top)

@@ -30,6 +30,18 @@ public sealed class FatalTests
         ShouldNameThePointer(child);
     }
 
+    [Theory]
+    [InlineData(BadFrees.OnTwoThreadsThenOtherClass, "a slab of cache ")]
+    [InlineData(BadFrees.OnTwoThreadsThenLarge, "its page is ")]
+    public void A_small_block_that_is_freed_twice_and_whose_slab_is_gone_ends_the_process(string mistake, string now)
+    {
+        ChildProcess child = ChildProcess.RunHost(BadFrees.Name, mistake);
+        Assert.NotEqual(0, child.ExitCode);
+        Assert.Contains("is gone", child.Errors, StringComparison.Ordinal);
+        Assert.Contains(now, child.Errors, StringComparison.Ordinal);
+        ShouldNameThePointer(child);
+    }
+
     [Fact]
     public void A_pointer_into_a_small_block_ends_the_process()
     {

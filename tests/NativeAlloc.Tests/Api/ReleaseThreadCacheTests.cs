@@ -62,10 +62,9 @@ public sealed unsafe class ReleaseThreadCacheTests : LeakCheckedTests
     private static nuint BytesInDepots()
     {
         nuint bytes = 0;
-        for (int index = 1; index < SlabLayer.EndOfCaches; index++)
+        for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index))
         {
-            if (!SlabLayer.Exists(index)) continue;
-            ObjectCache* cache = SlabLayer.CacheAt(index);
+            ObjectCache* cache = CacheTable.CacheAt(index);
             for (int node = 0; node < ObjectCache.NodeCount; node++)
                 bytes += (nuint)cache->InDepot(cache->Node(node)) * cache->ObjectBytes;
         }

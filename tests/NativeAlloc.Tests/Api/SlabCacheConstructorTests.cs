@@ -1,4 +1,8 @@
+using NativeAlloc.Pages;
+using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Threads;
 using Xunit;
 
 namespace NativeAlloc.Tests.Api;
@@ -71,6 +75,32 @@ public sealed unsafe class SlabCacheConstructorTests : LeakCheckedTests
         if (size <= 32_768) Assert.Equal(before, s_calls); // larger ones went, slabs and all
         foreach (nint each in again) cache.Free((void*)each);
     }
+
+    [Theory]
+    [InlineData(200)]
+    [InlineData(10_000)]
+    [InlineData(65_552)]
+    public void It_may_give_the_threads_cache_back_which_the_allocation_does_not_touch_any_more(int size)
+    {
+        using SlabCache cache = new("releases", (nuint)size, constructor: &ReleaseThreadCache);
+        nint block = 0, one = 0, blockAfter = -1;
+        TestThread.RunOnNew(() =>
+        {
+            NativeAllocator.Free(NativeAllocator.Alloc(16));
+            block = (nint)CurrentThread.t_block;
+            one = (nint)cache.Alloc();
+            blockAfter = (nint)CurrentThread.t_block;
+        });
+        Assert.NotEqual(0, block);
+        Assert.Equal(0, blockAfter);
+        int index = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)one));
+        Assert.Equal(CacheTable.NoMagazine, ThreadMagazines.Of((void*)block)->Loaded(index)); // it may be another thread's now
+        Assert.Equal(1, CacheFigures.Of(index).Live);
+        cache.Free((void*)one);
+        NativeAllocator.Verify();
+    }
+
+    private static void ReleaseThreadCache(void* pointer) => NativeAllocator.ReleaseThreadCache();
 
     [Fact]
     public void It_runs_again_for_a_slab_that_went_and_came_back()

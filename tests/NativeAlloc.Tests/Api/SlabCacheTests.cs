@@ -12,7 +12,7 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
     private const nuint LargestObject = 512 * Sizes.KiB, LargestAlignment = 64 * Sizes.KiB;
 
     /// <summary>Indexes that the classes, the magazines and the return sides leave to users.</summary>
-    private const int MostCaches = 145;
+    private const int WithMagazines = 144;
 
     public static TheoryData<int, int> SizesAndAlignments => new()
     {
@@ -184,7 +184,7 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
             Assert.Contains("'mine'", error.Message, StringComparison.Ordinal);
         }
         // Behind the last object of its slab.
-        ObjectCache* slabs = SlabLayer.CacheAt(SlabLayer.IndexOfClass(LinearRegion.ClassOf(LinearRegion.PageIndexOf(mine))));
+        ObjectCache* slabs = CacheTable.CacheAt(CacheTable.IndexOfSide(LinearRegion.ClassOf(LinearRegion.PageIndexOf(mine))));
         nuint slab = LinearRegion.AddressOf(slabs->SlabOf((uint)LinearRegion.PageIndexOf(mine)));
         nuint end = slab + slabs->ObjectsPerSlab * slabs->ObjectBytes;
         Assert.Contains("'mine'", Assert.Throws<ArgumentException>(() => cache.Free((void*)(end + 1))).Message, StringComparison.Ordinal);
@@ -261,11 +261,11 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
         ObjectCache* slabs = CacheOf(probe);
         int index = slabs->Index;
         cache.Free((void*)probe);
-        long cached = SlabLayer.Count(index).InMagazines;
+        long cached = CacheFigures.Of(index).InMagazines;
         Assert.True(cached > 2 * 64, $"the threads keep {cached} objects only");
         cache.Dispose();
-        Assert.False(SlabLayer.Exists(index));
-        Assert.Equal(0, SlabLayer.Count(index).InMagazines);
+        Assert.False(CacheTable.Exists(index));
+        Assert.Equal(0, CacheFigures.Of(index).InMagazines);
         Assert.Equal(0u, slabs->Node(0)->Slabs.SlabCount);
         Assert.Equal(live, NativeAllocator.GetStatistics().LiveBytes);
         // The next cache at the same index has nothing of the one before, on any thread.
@@ -310,32 +310,89 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
     }
 
     [Fact]
-    public void There_can_be_145_caches_and_the_next_is_refused_until_one_goes()
+    public void There_can_be_ten_thousand_caches_each_of_which_is_listed_and_can_be_disposed_of()
     {
-        Assert.Equal(MostCaches, SlabLayer.EndOfCaches - SlabLayer.FirstUserCache);
+        const int Count = 10_000;
         List<SlabCache> caches = [];
         try
         {
-            for (int i = 0; i < MostCaches; i++) caches.Add(new SlabCache($"cache-{i}", (nuint)(16 * (i + 1))));
-            InvalidOperationException error = Assert.Throws<InvalidOperationException>(() => new SlabCache("one-too-many", 16));
-            Assert.Contains($" {MostCaches} ", error.Message, StringComparison.Ordinal);
-            nint[] objects = [.. caches.Select(cache => (nint)cache.Alloc())];
-            for (int i = 0; i < MostCaches; i++) Assert.Equal((nuint)(16 * (i + 1)), NativeAllocator.UsableSize((void*)objects[i]));
+            for (int i = 0; i < Count; i++) caches.Add(new SlabCache($"many-{i}", (nuint)(16 * (i % 1000 + 1))));
+            using StringWriter report = new();
+            AllocatorReport.WriteSlabInfo(report);
+            HashSet<string> listed = [.. report.ToString().Split('\n').Select(line => line.Split(' ')[0])];
+            Assert.All(caches, cache => Assert.Contains(cache.Name, listed));
+            // Some with magazines, some without, and the last.
+            SlabCache[] used = [.. caches.Where((_, i) => i % 97 == 0 || i is 143 or 144 or Count - 1)];
+            nint[] objects = [.. used.Select(cache => (nint)cache.Alloc())];
+            Assert.Equal(used.Length, objects.Distinct().Count());
+            for (int i = 0; i < used.Length; i++)
+                Assert.Equal(used[i].ObjectSize, NativeAllocator.UsableSize((void*)objects[i]));
             NativeAllocator.Verify();
-            for (int i = 0; i < MostCaches; i++) caches[i].Free((void*)objects[i]);
-            caches[77].Dispose();
-            caches[77] = new SlabCache("again", 16);
-            Assert.Throws<InvalidOperationException>(() => new SlabCache("one-too-many", 16));
+            InvalidOperationException error = Assert.Throws<InvalidOperationException>(caches[Count - 1].Dispose);
+            Assert.Contains(" 1 ", error.Message, StringComparison.Ordinal);
+            for (int i = 0; i < used.Length; i += 2) used[i].Free((void*)objects[i]);
+            for (int i = 1; i < used.Length; i += 2) NativeAllocator.Free((void*)objects[i]);
+            NativeAllocator.Verify();
         }
         finally
         {
-            foreach (SlabCache cache in caches) cache.Dispose(); // else no other test could make one
+            foreach (SlabCache cache in caches) cache.Dispose();
+        }
+        Assert.DoesNotContain(CacheChain.All(), cache => cache.Name.StartsWith("many-", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void There_are_indexes_for_as_many_caches_as_the_documentation_says()
+    {
+        Assert.Equal(WithMagazines, CacheTable.WideClass - CacheTable.FirstUserCache);
+        Assert.Equal(65_424, CacheTable.MaxUserCaches);
+    }
+
+    [Fact]
+    public void A_cache_that_is_one_too_many_for_a_class_of_its_own_has_no_magazines_and_works()
+    {
+        List<SlabCache> narrow = [];
+        try
+        {
+            while (narrow.Count < WithMagazines) narrow.Add(new SlabCache("narrow", 64));
+            using SlabCache wide = new("wide", 200), another = new("another", 200), twoPages = new("two-pages", 44_000);
+            byte* one = (byte*)wide.Alloc(), two = (byte*)another.Alloc(), last = null;
+            nuint page = LinearRegion.PageIndexOf(one);
+            Assert.Equal(CacheTable.WideClass, LinearRegion.ClassOf(page));
+            Assert.NotEqual(CacheTable.CacheOfPage(page)->Index, CacheTable.CacheOfPage(PageOf((nint)two))->Index);
+            Assert.Throws<ArgumentException>(() => wide.Free(two));
+            Assert.Throws<ArgumentException>(() => wide.Free(one + 16));
+            Assert.Throws<ArgumentException>(() => NativeAllocator.Free(one + 16));
+            Assert.True(NativeAllocator.Owns(one));
+            wide.Free(one);
+            Assert.Equal(0, CacheFigures.Of(CacheTable.CacheOfPage(LinearRegion.PageIndexOf(two))->Index).InMagazines);
+            TestThread.RunOnNew(() => NativeAllocator.Free(two));
+            // An object on a page that is not its slab's first.
+            nint[] objects = AllocAll(twoPages, 8);
+            foreach (nint each in objects)
+            {
+                last = (byte*)each;
+                Assert.Equal((nuint)44_000, NativeAllocator.UsableSize(last));
+            }
+            Assert.Contains(objects, each => PageOf(each) != CacheTable.CacheOfPage(PageOf(each))->SlabOf(PageOf(each)));
+            foreach (nint each in objects) NativeAllocator.Free((void*)each);
+            narrow[77].Dispose();
+            narrow[77] = new SlabCache("again", 64); // takes the index that has become free
+            void* small = narrow[77].Alloc();
+            Assert.NotEqual(CacheTable.WideClass, LinearRegion.ClassOf(LinearRegion.PageIndexOf(small)));
+            narrow[77].Free(small);
+            NativeAllocator.Verify();
+        }
+        finally
+        {
+            foreach (SlabCache cache in narrow) cache.Dispose();
         }
     }
 
     [Theory]
     [InlineData(BadFrees.CacheTwiceThenShrink, "double free")]
     [InlineData(BadFrees.CacheTwiceThenDispose, "double free")]
+    [InlineData(BadFrees.WideCacheTwice, "double free")]
     [InlineData(BadFrees.CacheInterior, "not the beginning")]
     public void A_wrong_free_that_shows_only_later_ends_the_process(string mistake, string words)
     {
@@ -360,7 +417,7 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
             if (pages > 15) Assert.Fail($"a slab of {bytes} B objects has {pages} pages, and an offset in it can no longer be divided by multiplication");
             ObjectCache cache = default;
             CacheNode node = default;
-            cache.Initialize(SlabLayer.FirstUserCache, bytes, default, 0, &node);
+            cache.Initialize(CacheTable.FirstUserCache, CacheTable.WideClass, CacheTable.WideClass, bytes, default, 0, &node);
             if (cache.ObjectsPerSlab is 0 or > LinearRegion.BitmapWords * 64) Assert.Fail($"{cache.ObjectsPerSlab} objects of {bytes} B");
             uint last = cache.ObjectsPerSlab - 1;
             foreach (uint each in (uint[])[0, last / 3, last / 2, last])
@@ -378,8 +435,10 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
         return objects;
     }
 
+    private static uint PageOf(nint each) => (uint)LinearRegion.PageIndexOf((void*)each);
+
     private static ObjectCache* CacheOf(nint each) =>
-        SlabLayer.CacheAt(SlabLayer.IndexOfClass(LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)each))));
+        CacheTable.CacheAt(CacheTable.IndexOfSide(LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)each))));
 
     private struct TooLarge
     {

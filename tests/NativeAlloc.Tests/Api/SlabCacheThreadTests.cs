@@ -142,7 +142,7 @@ public sealed unsafe class SlabCacheThreadTests : LeakCheckedTests
     {
         SlabCache cache = new("visited", 100);
         void* one = cache.Alloc();
-        ObjectCache* slabs = SlabLayer.CacheAt(LinearRegion.ClassOf(LinearRegion.PageIndexOf(one)));
+        ObjectCache* slabs = CacheTable.CacheAt(LinearRegion.ClassOf(LinearRegion.PageIndexOf(one)));
         Assert.True(slabs->TryEnter()); // as a thread does that trims
         cache.Free(one);
         using TestThread other = new();
@@ -154,7 +154,7 @@ public sealed unsafe class SlabCacheThreadTests : LeakCheckedTests
         });
         Thread.Sleep(50);
         Assert.False(Volatile.Read(ref gone));
-        Assert.True(SlabLayer.Exists(slabs->Index));
+        Assert.True(CacheTable.Exists(slabs->Index));
         slabs->Leave();
         other.Finish();
         Assert.True(gone);
@@ -168,10 +168,10 @@ public sealed unsafe class SlabCacheThreadTests : LeakCheckedTests
         void* one = cache.Alloc(), two = cache.Alloc();
         cache.Free(two);
         Assert.Throws<InvalidOperationException>(cache.Dispose);
-        ObjectCache* slabs = SlabLayer.CacheAt(LinearRegion.ClassOf(LinearRegion.PageIndexOf(one)));
-        Assert.NotEqual(0, SlabLayer.Count(slabs->Index).InMagazines);
+        ObjectCache* slabs = CacheTable.CacheAt(LinearRegion.ClassOf(LinearRegion.PageIndexOf(one)));
+        Assert.NotEqual(0, CacheFigures.Of(slabs->Index).InMagazines);
         NativeAllocator.Trim();
-        Assert.Equal((0L, 1L), (SlabLayer.Count(slabs->Index).InMagazines, SlabLayer.Count(slabs->Index).Live));
+        Assert.Equal((0L, 1L), (CacheFigures.Of(slabs->Index).InMagazines, CacheFigures.Of(slabs->Index).Live));
         cache.Free(one);
     }
 

@@ -14,7 +14,7 @@ public sealed unsafe class SlabInfoTests : LeakCheckedTests
     {
         NativeAllocator.Free(NativeAllocator.Alloc(1000));
         Dictionary<string, Row> rows = Read();
-        Assert.True(rows.Count >= SizeClasses.Count - 1 + SlabLayer.MagazineCaches);
+        Assert.True(rows.Count >= SizeClasses.Count - 1 + CacheTable.MagazineCaches);
         for (int index = 1; index < SizeClasses.Count; index++)
         {
             Row row = rows[$"size-{SizeClasses.BytesOf(index)}"];

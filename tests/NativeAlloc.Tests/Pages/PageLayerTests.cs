@@ -141,38 +141,6 @@ public sealed unsafe class PageLayerTests : IDisposable
     }
 
     [Fact]
-    public void It_is_time_to_reap_when_used_memory_has_grown_and_none_of_it_is_free()
-    {
-        List<uint> pages = [];
-        PageLayer.Purge();
-        while (!PageLayer.ShouldReap(null, 0)) Grow();
-        Assert.False(PageLayer.ShouldReap(null, 0)); // one thread does it, once
-        uint due = TestZone.Normal->DirtyPages + Math.Max(4, TestZone.Normal->DirtyPages / 16);
-        while (TestZone.Normal->DirtyPages < due)
-        {
-            Assert.False(PageLayer.ShouldReap(null, 0));
-            Grow();
-        }
-        PageLayer.GivePages(pages[^1], 1);
-        Assert.False(PageLayer.ShouldReap(null, 0)); // this one is free
-        Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedOnly, out uint same));
-        Assert.Equal(pages[^1], same);
-        ThreadPages hot = default;
-        hot.List(MigrateType.Unmovable)->Add(same);
-        Assert.False(PageLayer.ShouldReap(&hot, 0)); // the thread has one itself
-        Assert.True(PageLayer.ShouldReap(&hot, 1));
-        foreach (uint page in pages) PageLayer.GivePages(page, 1);
-
-        // One fresh page, as no used one is free.
-        void Grow()
-        {
-            Assert.True(pages.Count < 100_000, "the time to reap never comes");
-            Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page));
-            pages.Add(page);
-        }
-    }
-
-    [Fact]
     public void A_full_list_gives_a_batch_back_under_one_lock()
     {
         ThreadPages hot = default;

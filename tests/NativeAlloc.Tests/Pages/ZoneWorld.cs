@@ -173,7 +173,6 @@ internal sealed unsafe class ZoneWorld : IDisposable
         Require(_zone.Zone->FreePages == _oracle.FreePages, "the free pages are counted");
         // The rest of the section is in use.
         Require(_zone.Zone->DirtyPages == LinearRegion.SectionPages - Pages + _oracle.DirtyPages, "the dirty pages are counted");
-        Span<int> largestDirty = [-1, -1, -1];
         Span<int> counts = stackalloc int[Pageblock.TypeCount * LinearRegion.OrderCount];
         counts.Clear();
         foreach ((int page, int order) in _oracle.FreeBlocks())
@@ -182,18 +181,11 @@ internal sealed unsafe class ZoneWorld : IDisposable
             Require(frame.State == PageState.Free && frame.Order == order, "the free blocks are those of the oracle");
             int type = (int)_oracle.TypeOf(page);
             counts[type * LinearRegion.OrderCount + order]++;
-            if (order > largestDirty[type] && _oracle.AnyDirty(page, 1 << order)) largestDirty[type] = order;
         }
         for (int block = 0; block < _oracle.Types.Count; block++)
             Require(LinearRegion.TypeOf(_zone.First + (uint)block * Pageblock.Pages) == _oracle.Types[block], "the types of the pageblocks are those of the oracle");
         for (int type = 0; type < Pageblock.TypeCount; type++)
         {
-            int anyLargest = Math.Max(largestDirty[0], Math.Max(largestDirty[1], largestDirty[2]));
-            for (int order = 0; order <= _order; order++)
-            {
-                bool has = order <= largestDirty[type] || Math.Max(order, Pageblock.Order) <= anyLargest;
-                Require(_zone.Zone->HasDirty(order, (MigrateType)type) == has, "it is known whether a block can be had without fresh pages");
-            }
             for (int order = 0; order < LinearRegion.OrderCount; order++)
                 Require(_zone.Zone->FreeBlocks((MigrateType)type, order) == counts[type * LinearRegion.OrderCount + order], "there are no other free blocks");
         }

@@ -20,14 +20,14 @@ public sealed unsafe class UnneededTests : IDisposable
         _allocates.Dispose();
         _frees.Dispose();
         Reclaimer.GiveBack();
-        SlabLayer.Verify();
+        CacheTable.Verify();
         TestZone.Normal->Verify();
     }
 
     [Fact]
     public void Magazines_that_lay_in_the_depot_for_a_whole_period_go_back_to_their_slabs()
     {
-        ObjectCache* cache = SlabLayer.CacheAt(SizeClasses.Of(ObjectBytes));
+        ObjectCache* cache = CacheTable.CacheAt(SizeClasses.Of(ObjectBytes));
         Depot* depot = &cache->Node(0)->Depot;
         // One thread's frees are full magazines for the other, so that the depot comes to keep many.
         for (int round = 0; round < 4; round++) Pass(4000);
@@ -38,14 +38,14 @@ public sealed unsafe class UnneededTests : IDisposable
         _allocates.Run(() => NativeAllocator.Free(NativeAllocator.Alloc(ObjectBytes)));
         Reclaimer.GiveBackUnneeded();
         Assert.Equal((0, 0), (depot->FullCount, depot->EmptyCount));
-        SlabLayer.Verify();
+        CacheTable.Verify();
         Pass(4000); // and goes on
     }
 
     [Fact]
     public void Magazines_that_were_needed_in_a_period_stay()
     {
-        ObjectCache* cache = SlabLayer.CacheAt(SizeClasses.Of(ObjectBytes));
+        ObjectCache* cache = CacheTable.CacheAt(SizeClasses.Of(ObjectBytes));
         Depot* depot = &cache->Node(0)->Depot;
         for (int round = 0; round < 4; round++) Pass(4000);
         Reclaimer.GiveBackUnneeded();
@@ -69,9 +69,9 @@ public sealed unsafe class UnneededTests : IDisposable
             if (i % 8 > 1) cache.Free((void*)objects[i]);
         cache.Shrink(); // out of the magazines
         Reclaimer.GiveBackUnneeded();
-        Assert.Equal(0, SlabLayer.Count(index).PurgedBytes); // they came in this period
+        Assert.Equal(0, CacheFigures.Of(index).PurgedBytes); // they came in this period
         Reclaimer.GiveBackUnneeded();
-        long purged = SlabLayer.Count(index).PurgedBytes;
+        long purged = CacheFigures.Of(index).PurgedBytes;
         Assert.InRange((long)NativeAllocator.GetStatistics().SlabPurgedBytes, purged, long.MaxValue);
         Assert.Equal(gives, purged != 0);
         if (gives) Assert.InRange(purged, 2L << 20, 3L << 20);

@@ -13,7 +13,7 @@ internal sealed unsafe class LooseThreadBlock : IDisposable
     internal LooseThreadBlock()
     {
         new Span<byte>(_block, ThreadBlock.Bytes).Clear();
-        SlabLayer.Initialize(_block);
+        ThreadMagazines.Of(_block)->Initialize();
     }
 
     internal ThreadMagazines* Magazines => ThreadMagazines.Of(_block);
@@ -23,7 +23,7 @@ internal sealed unsafe class LooseThreadBlock : IDisposable
     internal nint Alloc(int cache)
     {
         nint top = Magazines->Loaded(cache);
-        if (Magazine.IsEmpty(top)) return (nint)SlabLayer.AllocMiss(_block, cache);
+        if (Magazine.IsEmpty(top)) return (nint)MagazineExchange.AllocMiss(_block, cache);
         top -= sizeof(nint);
         Magazines->SetLoaded(cache, top);
         return *(nint*)top;
@@ -32,11 +32,11 @@ internal sealed unsafe class LooseThreadBlock : IDisposable
     internal void Free(int cache, nint pointer)
     {
         int side = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer)); // the cache's index, or its return side
-        if (SlabLayer.IndexOfClass(side) != cache) throw new InvalidOperationException($"a page of cache {cache} has class {side}");
+        if (CacheTable.IndexOfSide(side) != cache) throw new InvalidOperationException($"a page of cache {cache} has class {side}");
         nint top = Magazines->Loaded(side);
         if (Magazine.MayBeFull(top))
         {
-            SlabLayer.FreeMiss(_block, side, (void*)pointer);
+            MagazineExchange.FreeMiss(_block, side, (void*)pointer);
             return;
         }
         *(nint*)top = pointer;
@@ -45,7 +45,7 @@ internal sealed unsafe class LooseThreadBlock : IDisposable
 
     internal byte* Block => _block;
 
-    internal void Drain() => SlabLayer.Drain(_block);
+    internal void Drain() => CacheRelease.Drain(_block);
 
     public void Dispose()
     {

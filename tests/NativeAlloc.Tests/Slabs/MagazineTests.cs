@@ -82,9 +82,9 @@ public sealed unsafe class MagazineTests : IDisposable
     [Fact]
     public void No_magazine_is_full_and_empty_whatever_the_capacity()
     {
-        Assert.True(Magazine.MayBeFull(SlabLayer.NoMagazine));
-        Assert.True(Magazine.IsEmpty(SlabLayer.NoMagazine));
-        for (int capacity = 1; capacity <= Magazine.MostObjects; capacity++) Assert.True(Magazine.Of(capacity).IsFull(SlabLayer.NoMagazine));
+        Assert.True(Magazine.MayBeFull(CacheTable.NoMagazine));
+        Assert.True(Magazine.IsEmpty(CacheTable.NoMagazine));
+        for (int capacity = 1; capacity <= Magazine.MostObjects; capacity++) Assert.True(Magazine.Of(capacity).IsFull(CacheTable.NoMagazine));
     }
 
     [Theory]

@@ -304,9 +304,9 @@ public sealed unsafe class ObjectCacheTests
     [Fact]
     public void The_object_an_address_lies_in_is_exact_for_every_object_of_every_class()
     {
-        for (int index = 1; index < SlabLayer.FirstUserCache; index++)
+        for (int index = 1; index < CacheTable.FirstUserCache; index++)
         {
-            ObjectCache* cache = SlabLayer.CacheAt(index);
+            ObjectCache* cache = CacheTable.CacheAt(index);
             uint bytes = cache->ObjectBytes;
             // What it says never falls as the offset rises; so the first and the last byte of an object stand for all between.
             for (uint i = 0; i < cache->ObjectsPerSlab; i++)
@@ -367,8 +367,8 @@ public sealed unsafe class ObjectCacheTests
         Assert.Equal(direct.Count, direct.Distinct().Count());
         void* withMemory = cache.Cache->AllocDirect(null);
         Assert.True(withMemory != null);
-        cache.Cache->FreeDirect(null, withMemory);
-        foreach (nint pointer in direct) cache.Cache->FreeDirect(null, (void*)pointer);
+        SlabReturn.FreeDirect(cache.Cache, null, withMemory);
+        foreach (nint pointer in direct) SlabReturn.FreeDirect(cache.Cache, null, (void*)pointer);
         cache.Cache->Verify();
         Assert.Equal(0u, cache.Node->Slabs.SlabCount); // a slab that is free does not stay
         Assert.Equal(0u, cache.Node->Slabs.FreeObjects);
@@ -400,19 +400,19 @@ public sealed unsafe class ObjectCacheTests
                     live[at] = live[^1];
                     live.RemoveAt(live.Count - 1);
                     if (*(long*)pointer != number) throw new InvalidOperationException("two threads hold the same object");
-                    shared->FreeDirect(&hot, (void*)pointer);
+                    SlabReturn.FreeDirect(shared, &hot, (void*)pointer);
                 }
             }
-            foreach (nint pointer in live) shared->FreeDirect(&hot, (void*)pointer);
+            foreach (nint pointer in live) SlabReturn.FreeDirect(shared, &hot, (void*)pointer);
             PageLayer.Drain(&hot);
         });
         shared->Verify();
         // None stays but those that one thread made while another's came, and that nobody used then.
         Assert.Equal(shared->Node(0)->Slabs.SlabCount, shared->Node(0)->Slabs.Count(NodeSlabs.Free));
         shared->Node(0)->Lock.Acquire();
-        uint surplus = shared->TakeFreeSlabs(shared->Node(0));
+        uint freed = shared->TakeFreeSlabs(shared->Node(0));
         shared->Node(0)->Lock.Release();
-        shared->GiveSlabs(null, surplus);
+        shared->GiveSlabs(null, freed);
         cache.ForgetPeak();
     }
 

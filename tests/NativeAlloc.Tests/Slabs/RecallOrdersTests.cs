@@ -36,12 +36,12 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         _running.Run(() => block = (nint)NativeAllocator.GetBlock());
         _block = (byte*)block;
         while (ThreadRegistry.At(_blockIndex) != _block) _blockIndex++;
-        SlabLayer.Drain(_block);
+        CacheRelease.Drain(_block);
     }
 
     public void Dispose()
     {
-        SlabLayer.Drain(_block);
+        CacheRelease.Drain(_block);
         _running.Dispose();
         _keeper.Dispose();
         _leaks.Finish();
@@ -117,8 +117,8 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     private void SetUp(int size, bool returnSide)
     {
         _index = SizeClasses.Of((nuint)size);
-        _cache = SlabLayer.CacheAt(_index);
-        _asked = returnSide ? SlabLayer.ReturnSideOf(_index) : _index;
+        _cache = CacheTable.CacheAt(_index);
+        _asked = returnSide ? CacheTable.ReturnSideOf(_index) : _index;
         nint kept = _keeper.Alloc(_index);
         _keeper.Free(_index, kept);
         _inUse = InUse();
@@ -183,7 +183,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
             _isSlow = _object == 0;
             return;
         }
-        if (_isSlow) _object = OnSlowPath(() => (nint)SlabLayer.AllocMiss(_block, _index));
+        if (_isSlow) _object = OnSlowPath(() => (nint)MagazineExchange.AllocMiss(_block, _index));
         else StoreTop(_index, _top - sizeof(nint));
         _held.Add(_object);
     }
@@ -207,7 +207,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         }
         OnSlowPath(() =>
         {
-            SlabLayer.FreeMiss(_block, _asked, (void*)_object);
+            MagazineExchange.FreeMiss(_block, _asked, (void*)_object);
             return 0;
         });
     }
@@ -240,7 +240,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         magazines->Claim.Leave();
         if (!magazines->Raised.IsEmpty) return "a floor is still raised";
         List<nint> all = [.. _held];
-        if (magazines->Previous(_index) != SlabLayer.NoMagazine)
+        if (magazines->Previous(_index) != CacheTable.NoMagazine)
         {
             AddObjects(magazines->Previous(_index), all);
             counted += all.Count - _held.Count;
@@ -257,14 +257,14 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     private int CountLoaded(int side)
     {
         nint top = Magazines->Loaded(side);
-        if (top == SlabLayer.NoMagazine) return 0;
+        if (top == CacheTable.NoMagazine) return 0;
         bool isRaised = Magazines->Raised.Contains(side);
         return isRaised ? RaisedFloors.Count(_cache->Magazine, top) : _cache->Magazine.CountOf(top);
     }
 
     private void AddObjects(nint top, List<nint> all)
     {
-        if (top == SlabLayer.NoMagazine) return;
+        if (top == CacheTable.NoMagazine) return;
         for (nint slot = _cache->Magazine.BottomOf(top); slot < top; slot += sizeof(nint)) all.Add(*(nint*)slot);
     }
 
@@ -277,9 +277,9 @@ public sealed unsafe class RecallOrdersTests : IDisposable
             Magazines->SetLoaded(_index, _cache->Magazine.BottomOf(Magazines->Loaded(_index)));
             _held.RemoveAll(IsInSlab);
         }
-        foreach (nint each in _held) _cache->FreeDirect(null, (void*)each);
+        foreach (nint each in _held) SlabReturn.FreeDirect(_cache, null, (void*)each);
         _held.Clear();
-        SlabLayer.Drain(_block);
+        CacheRelease.Drain(_block);
         Assert.Equal(_inUse, InUse());
     }
 

@@ -27,7 +27,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         const int Threads = 8;
         TestThread[] threads = [.. Enumerable.Range(0, Threads).Select(_ => new TestThread())];
         nint[] blocks = new nint[Threads];
-        long[] live = [.. s_sizes.Select(size => SlabLayer.Count(SizeClasses.Of(size)).Live)];
+        long[] live = [.. s_sizes.Select(size => CacheFigures.Of(SizeClasses.Of(size)).Live)];
         for (int i = 0; i < Threads; i++)
         {
             int number = i;
@@ -38,19 +38,19 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             });
         }
         Assert.All(blocks, block => Assert.True(InMagazines(block) > 100, "the threads keep nothing, so nothing can be shown"));
-        SlabLayer.DrainIdleThreads(all: false); // sees where they are
+        CacheRelease.DrainIdleThreads(all: false); // sees where they are
         Assert.All(blocks, block => Assert.True(InMagazines(block) > 100, "who was busy until now is not idle yet"));
-        Assert.False(SlabLayer.DrainIdleThreads(all: false));
+        Assert.False(CacheRelease.DrainIdleThreads(all: false));
         foreach (nint block in blocks)
         {
-            for (int side = 1; side < SlabLayer.MaxCaches; side++) Assert.InRange(InLoaded(block, side), 0, 1);
-            for (int index = 1; index < SlabLayer.EndOfCaches; index++) Assert.Equal(SlabLayer.NoMagazine, Magazines(block)->Previous(index));
+            for (int side = 1; side < CacheTable.Sides; side++) Assert.InRange(InLoaded(block, side), 0, 1);
+            for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index)) Assert.Equal(CacheTable.NoMagazine, Magazines(block)->Previous(index));
         }
-        SlabLayer.Verify();
-        for (int i = 0; i < s_sizes.Length; i++) Assert.Equal(live[i], SlabLayer.Count(SizeClasses.Of(s_sizes[i])).Live);
+        CacheTable.Verify();
+        for (int i = 0; i < s_sizes.Length; i++) Assert.Equal(live[i], CacheFigures.Of(SizeClasses.Of(s_sizes[i])).Live);
         // By fast paths and slow ones, from the one object on.
         foreach (TestThread thread in threads) thread.Run(() => AllocAndFree(1000));
-        SlabLayer.Verify();
+        CacheTable.Verify();
         foreach (TestThread thread in threads) thread.Dispose();
     }
 
@@ -64,13 +64,13 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             AllocAndFree(100);
             block = (nint)NativeAllocator.GetBlock();
         });
-        SlabLayer.DrainIdleThreads(all: false);
+        CacheRelease.DrainIdleThreads(all: false);
         int used = SizeClasses.Of(200), before = InLoaded(block, used);
         thread.Run(() => s_kept = (nint)NativeAllocator.Alloc(200));
-        Assert.True(SlabLayer.DrainIdleThreads(all: false), "there is more to get later");
+        Assert.True(CacheRelease.DrainIdleThreads(all: false), "there is more to get later");
         Assert.Equal(before - 1, InLoaded(block, used));
         Assert.InRange(InLoaded(block, SizeClasses.Of(1024)), 0, 1);
-        SlabLayer.DrainIdleThreads(all: true);
+        CacheRelease.DrainIdleThreads(all: true);
         Assert.InRange(InLoaded(block, used), 0, 1);
         thread.Run(() => NativeAllocator.Free((void*)s_kept));
     }
@@ -87,10 +87,10 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             Assert.True(RaisedFloors.TryEnter(Magazines(block)));
         });
         long before = InMagazines(block);
-        Assert.True(SlabLayer.DrainIdleThreads(all: true), "there is more to get later");
+        Assert.True(CacheRelease.DrainIdleThreads(all: true), "there is more to get later");
         Assert.Equal(before, InMagazines(block));
         thread.Run(() => Magazines(block)->Claim.Leave());
-        SlabLayer.DrainIdleThreads(all: true);
+        CacheRelease.DrainIdleThreads(all: true);
         Assert.NotEqual(before, InMagazines(block));
         Assert.True(RaisedFloors.TryEnter(Magazines(block))); // no claim is left
         Magazines(block)->Claim.Leave();
@@ -104,12 +104,12 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         thread.Free(index, thread.Alloc(index));
         thread.Magazines->Claim.Claim();
         nint loaded = thread.Magazines->Loaded(index);
-        nint one = (nint)SlabLayer.AllocMiss(thread.Block, index), two = (nint)SlabLayer.AllocMiss(thread.Block, index);
+        nint one = (nint)MagazineExchange.AllocMiss(thread.Block, index), two = (nint)MagazineExchange.AllocMiss(thread.Block, index);
         Assert.True(one != 0 && one != two);
-        SlabLayer.FreeMiss(thread.Block, index, (void*)one);
-        SlabLayer.FreeMiss(thread.Block, index, (void*)two);
+        MagazineExchange.FreeMiss(thread.Block, index, (void*)one);
+        MagazineExchange.FreeMiss(thread.Block, index, (void*)two);
         Assert.Equal(loaded, thread.Magazines->Loaded(index));
-        Assert.Equal(SlabLayer.NoMagazine, thread.Magazines->Previous(index));
+        Assert.Equal(CacheTable.NoMagazine, thread.Magazines->Previous(index));
         thread.Magazines->Claim.EndClaim();
     }
 
@@ -125,7 +125,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
                 AllocAndFree(100);
                 block = (nint)NativeAllocator.GetBlock();
             });
-            SlabLayer.DrainIdleThreads(all: true);
+            CacheRelease.DrainIdleThreads(all: true);
             Assert.True(Magazines(block)->Raised.Contains(index));
         }
         // Other dead threads' blocks may come first; whoever has one of those stays.
@@ -158,12 +158,12 @@ public sealed unsafe class RecallTests : LeakCheckedTests
                 foreach (nint each in objects) cache.Free((void*)each);
             });
             int index = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)objects[0]));
-            Assert.InRange(index, SlabLayer.FirstUserCache, SlabLayer.EndOfCaches - 1);
-            if (round == 1) SlabLayer.DrainIdleThreads(all: true);
+            Assert.InRange(index, CacheTable.FirstUserCache, CacheTable.WideClass - 1);
+            if (round == 1) CacheRelease.DrainIdleThreads(all: true);
             if (round == 2)
             {
                 thread.Run(() => s_kept = (nint)cache.Alloc());
-                SlabLayer.DrainIdleThreads(all: true);
+                CacheRelease.DrainIdleThreads(all: true);
                 Assert.True(Magazines(block)->Raised.Contains(index));
                 InvalidOperationException error = Assert.Throws<InvalidOperationException>(cache.Dispose);
                 Assert.Contains(" 1 of its objects", error.Message, StringComparison.Ordinal);
@@ -186,7 +186,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
             {
                 while (Volatile.Read(ref working) != 0)
                 {
-                    SlabLayer.DrainIdleThreads(all: number == Workers);
+                    CacheRelease.DrainIdleThreads(all: number == Workers);
                     if (Interlocked.Increment(ref s_rounds) % 64 == 0) NativeAllocator.Trim();
                 }
                 return;
@@ -268,18 +268,18 @@ public sealed unsafe class RecallTests : LeakCheckedTests
     private static int InLoaded(nint block, int side)
     {
         nint top = Magazines(block)->Loaded(side);
-        if (top == SlabLayer.NoMagazine) return 0;
-        return RaisedFloors.Count(SlabLayer.CacheAt(SlabLayer.IndexOfClass(side))->Magazine, top);
+        if (top == CacheTable.NoMagazine) return 0;
+        return RaisedFloors.Count(CacheTable.CacheAt(CacheTable.IndexOfSide(side))->Magazine, top);
     }
 
     private static long InMagazines(nint block)
     {
         long count = 0;
-        for (int side = 1; side < SlabLayer.MaxCaches; side++) count += InLoaded(block, side);
-        for (int index = 1; index < SlabLayer.EndOfCaches; index++)
+        for (int side = 1; side < CacheTable.Sides; side++) count += InLoaded(block, side);
+        for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index))
         {
             nint previous = Magazines(block)->Previous(index);
-            if (previous != SlabLayer.NoMagazine) count += SlabLayer.CacheAt(index)->Magazine.CountOf(previous);
+            if (previous != CacheTable.NoMagazine) count += CacheTable.CacheAt(index)->Magazine.CountOf(previous);
         }
         return count;
     }

@@ -20,7 +20,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
         _one.Dispose();
         _two.Dispose();
         Reclaimer.ReleaseCaches();
-        SlabLayer.Verify();
+        CacheTable.Verify();
     }
 
     [Fact]
@@ -92,17 +92,17 @@ public sealed unsafe class ReturnSideTests : IDisposable
                         if (number % 7 == 0) Reclaimer.ReleaseCaches();
                         break;
                     case "no thread":
-                        live[kind].Add((nint)SlabLayer.AllocMiss(null, index));
+                        live[kind].Add((nint)MagazineExchange.AllocMiss(null, index));
                         *(nint*)live[kind][^1] = live[kind][^1];
                         nint pointer = TakeOut(live[kind], number);
-                        SlabLayer.FreeMiss(null, LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer)), (void*)pointer);
+                        MagazineExchange.FreeMiss(null, LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer)), (void*)pointer);
                         break;
                 }
                 for (int i = 0; i < s_sizes.Length; i++)
                 {
                     int each = SizeClasses.Of(s_sizes[i]);
                     Assert.Equal(others[i] + live[i].Count + InMagazines(one, each) + InMagazines(two, each), Outside(each));
-                    SlabLayer.CacheAt(each)->Verify();
+                    CacheTable.CacheAt(each)->Verify();
                 }
             }
             for (int i = 0; i < s_sizes.Length; i++)
@@ -127,7 +127,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
     public void A_thread_that_is_alone_with_many_objects_goes_to_the_slabs_once_for_several_magazines()
     {
         int index = SizeClasses.Of(1024);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         int capacity = cache->Magazine.Capacity, magazines = 200;
         nint[] objects = new nint[magazines * capacity];
         for (int i = 0; i < objects.Length; i++) objects[i] = _one.Alloc(index);
@@ -149,7 +149,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
     [Fact]
     public void A_small_cache_leaves_nothing_in_the_depot_of_a_thread_that_is_alone()
     {
-        ObjectCache* cache = SlabLayer.CacheAt(SizeClasses.Of(2000));
+        ObjectCache* cache = CacheTable.CacheAt(SizeClasses.Of(2000));
         CacheNode* node = cache->Node(0);
         uint perMagazine = (uint)cache->Magazine.Capacity * 16 / cache->ObjectsPerSlab; // a sixteenth of the cache at most
         List<nint> objects = [];
@@ -176,7 +176,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
     // Objects that are in no slab and no depot.
     private static long Outside(int index)
     {
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         long outside = 0;
         for (int i = 0; i < ObjectCache.NodeCount; i++)
         {
@@ -188,10 +188,10 @@ public sealed unsafe class ReturnSideTests : IDisposable
 
     private static long InMagazines(LooseThreadBlock thread, int index)
     {
-        Magazine magazine = SlabLayer.CacheAt(index)->Magazine;
+        Magazine magazine = CacheTable.CacheAt(index)->Magazine;
         long count = CountOf(thread.Magazines->Loaded(index)) + CountOf(thread.Magazines->Previous(index));
-        return SlabLayer.ReturnSideOf(index) == index ? count : count + CountOf(thread.Magazines->Loaded(SlabLayer.ReturnSideOf(index)));
+        return CacheTable.ReturnSideOf(index) == index ? count : count + CountOf(thread.Magazines->Loaded(CacheTable.ReturnSideOf(index)));
 
-        int CountOf(nint top) => top == SlabLayer.NoMagazine ? 0 : magazine.CountOf(top);
+        int CountOf(nint top) => top == CacheTable.NoMagazine ? 0 : magazine.CountOf(top);
     }
 }

@@ -29,10 +29,11 @@ internal sealed unsafe class TestCache : IDisposable
 
     internal TestCache(nuint objectBytes, int magazineCapacity = 0, int depotLimit = 0)
     {
-        if (SlabLayer.Exists(Index)) throw new InvalidOperationException("the allocator has a cache at this index");
+        if (CacheTable.Exists(Index)) throw new InvalidOperationException("the allocator has a cache at this index");
         Cache = (ObjectCache*)NativeMemory.AllocZeroed((nuint)sizeof(ObjectCache));
         _nodes = (CacheNode*)NativeMemory.AllocZeroed((nuint)ObjectCache.NodeCount, (nuint)sizeof(CacheNode));
-        Cache->Initialize(Index, objectBytes, magazineCapacity == 0 ? default : Magazine.Of(magazineCapacity), depotLimit, _nodes);
+        Magazine magazine = magazineCapacity == 0 ? default : Magazine.Of(magazineCapacity);
+        Cache->Initialize(Index, Index, Index, objectBytes, magazine, depotLimit, _nodes);
     }
 
     internal ObjectCache* Cache { get; }
@@ -74,7 +75,8 @@ internal sealed unsafe class TestCache : IDisposable
         uint[] hollow = [.. _hollow];
         int least = hollow.Min(slab => LinearRegion.Frames[slab].PurgedPages);
         nuint charged = ResidentBudget.ChargedBytes, purged = (nuint)Node->Slabs.PurgedPages;
-        Require(Cache->TryMakeSlabs(null, 1, out CacheNode* grown) && grown == Node, "a hollow slab is filled again");
+        bool isFilled = Cache->TryMakeSlabs(null, 1, out NewSlabs grown);
+        Require(isFilled && grown == new NewSlabs((nint)Node, PageFrame.None, 0), "a hollow slab is filled again");
         uint filled = hollow.Single(slab => LinearRegion.Frames[slab].List != NodeSlabs.Hollow);
         Require(hollow.Length > 16 || least - LinearRegion.Frames[filled].PurgedPages == (int)(purged - (nuint)Node->Slabs.PurgedPages), "it is the one that needs least");
         Require(ResidentBudget.ChargedBytes == charged + (purged - (nuint)Node->Slabs.PurgedPages) * VirtualMemory.PageBytes, "what it needs is charged");
@@ -150,10 +152,16 @@ internal sealed unsafe class TestCache : IDisposable
     internal bool TryGrow(int wanted, out uint[] slabs)
     {
         uint used = UsedPages();
-        bool made = Cache->TryMakeSlabs(null, wanted, out CacheNode* grown);
+        bool made = Cache->TryMakeSlabs(null, wanted, out NewSlabs grown);
         uint taken = UsedPages() - used;
+        if (made)
+        {
+            Node->Lock.Acquire();
+            Cache->Add(grown);
+            Node->Lock.Release();
+        }
         slabs = made ? [.. NewSlabs().Order()] : [];
-        Require(!made || grown == Node, "the slabs are the first node's");
+        Require(!made || grown.Node == (nint)Node, "the slabs are the first node's");
         Require(slabs.Length <= wanted && made == (slabs.Length != 0), "there are as many new slabs as the answer says");
         Require(!made || taken == slabs.Length * Cache->SlabPages, "the pages that were taken are those of the slabs");
         for (int i = 0; i < slabs.Length; i++)
@@ -229,9 +237,9 @@ internal sealed unsafe class TestCache : IDisposable
         SlabReturn put = new(Cache, PageFrame.None);
         foreach (nint[] batch in batches)
             fixed (nint* first = batch) put.Put(first, batch.Length);
-        uint surplus = put.End();
+        uint freed = put.End();
         Require(Node->Lock.Acquisitions == locks + (batches.ToArray().Any(batch => batch.Length != 0) ? 1 : 0), "the lock is taken once");
-        int given = Give(surplus);
+        int given = Give(freed);
         Require(_slabs.Values.Count(all => !all.Contains(false)) == unused, "slabs that become free go back at once");
         return given;
     }
@@ -240,28 +248,29 @@ internal sealed unsafe class TestCache : IDisposable
     internal int Shrink()
     {
         Node->Lock.Acquire();
-        uint surplus = Cache->TakeFreeSlabs(Node);
+        uint freed = Cache->TakeFreeSlabs(Node);
         Node->Lock.Release();
-        return Give(surplus);
+        return Give(freed);
     }
 
     /// <summary>Slabs have come and gone past this: how many there were at a time is not known here.</summary>
     internal void ForgetPeak() => _peak = (int)Node->Slabs.PeakSlabCount;
 
-    private int Give(uint surplus)
+    private int Give(uint freed)
     {
         int count = 0;
-        for (uint slab = surplus; slab != PageFrame.None; slab = LinearRegion.Frames[slab].Next, count++)
+        for (uint slab = freed; slab != PageFrame.None; slab = LinearRegion.Frames[slab].Next, count++)
         {
             Require(!_slabs[slab].Contains(false), "a slab that goes has all its objects");
             _slabs.Remove(slab);
             _hollow.Remove(slab);
             _purged.Remove(slab);
         }
-        uint used = UsedPages(), pages = Cache->GiveSlabs(null, surplus);
+        uint used = UsedPages(), pages = Cache->GiveSlabs(null, freed);
         Require(pages == count * Cache->SlabPages, "the pages of the slabs are counted");
         Require(UsedPages() == used - pages, "the pages of the slabs have come back");
-        if (surplus != PageFrame.None) Require(LinearRegion.ClassOf(surplus) == 0, "a page that is no slab has no class");
+        if (freed != PageFrame.None)
+            Require(LinearRegion.ClassOf(freed) == 0, "a page that is no slab has no class");
         Check();
         return count;
     }

@@ -22,10 +22,10 @@ public sealed unsafe class ThreadMagazinesTests : IDisposable
     [Fact]
     public void A_new_thread_has_no_magazine_of_any_cache_and_none_of_what_is_no_slab()
     {
-        for (int cache = 0; cache < SlabLayer.MaxCaches; cache++)
+        for (int cache = 0; cache < CacheTable.Sides; cache++)
         {
-            Assert.Equal(SlabLayer.NoMagazine, _magazines->Loaded(cache));
-            Assert.Equal(SlabLayer.NoMagazine, _magazines->Previous(cache));
+            Assert.Equal(CacheTable.NoMagazine, _magazines->Loaded(cache));
+            Assert.Equal(CacheTable.NoMagazine, _magazines->Previous(cache));
         }
     }
 
@@ -34,10 +34,10 @@ public sealed unsafe class ThreadMagazinesTests : IDisposable
     {
         _magazines->SetLoaded(7, 0x7000);
         _magazines->SetPrevious(9, 0x9000);
-        for (int cache = 0; cache < SlabLayer.MaxCaches; cache++)
+        for (int cache = 0; cache < CacheTable.Sides; cache++)
         {
-            Assert.Equal(cache == 7 ? 0x7000 : SlabLayer.NoMagazine, _magazines->Loaded(cache));
-            Assert.Equal(cache == 9 ? 0x9000 : SlabLayer.NoMagazine, _magazines->Previous(cache));
+            Assert.Equal(cache == 7 ? 0x7000 : CacheTable.NoMagazine, _magazines->Loaded(cache));
+            Assert.Equal(cache == 9 ? 0x9000 : CacheTable.NoMagazine, _magazines->Previous(cache));
         }
     }
 

@@ -37,7 +37,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(8 + 4 * HotPages.Capacity, sizeof(HotPages));
         Assert.Equal(4 * sizeof(int) + 8 * sizeof(long) + 4 * sizeof(HotPages), sizeof(ThreadPages));
         Assert.Equal(3 * sizeof(int), sizeof(Magazine));
-        Assert.Equal(SlabLayer.MaxCaches / 8, sizeof(SideSet));
+        Assert.Equal(CacheTable.Sides / 8, sizeof(SideSet));
         Assert.Equal(3 * sizeof(long), sizeof(AskedObject));
         Assert.Equal((512, 2048), (Magazine.SmallestBlockBytes, Magazine.LargestBlockBytes));
         Assert.Equal(64, LinearRegion.BitmapWords);
@@ -71,10 +71,10 @@ public sealed unsafe class NativeLayoutTests
     public void A_blocks_address_and_a_caches_index_find_the_loaded_magazine()
     {
         nint* block = stackalloc nint[ThreadBlock.Bytes / sizeof(nint)];
-        for (int i = 0; i < SlabLayer.MaxCaches; i++) block[i] = 0;
+        for (int i = 0; i < CacheTable.Sides; i++) block[i] = 0;
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
-        for (int cache = 0; cache < SlabLayer.MaxCaches; cache++) magazines->SetLoaded(cache, cache + 1);
-        for (int cache = 0; cache < SlabLayer.MaxCaches; cache++) Assert.Equal(cache + 1, block[cache]);
+        for (int cache = 0; cache < CacheTable.Sides; cache++) magazines->SetLoaded(cache, cache + 1);
+        for (int cache = 0; cache < CacheTable.Sides; cache++) Assert.Equal(cache + 1, block[cache]);
     }
 
     [Fact]
@@ -165,22 +165,26 @@ public sealed unsafe class NativeLayoutTests
     [Fact]
     public void Every_cache_has_an_index_that_fits_a_pages_class_byte()
     {
-        Assert.Equal(SizeClasses.Count, SlabLayer.FirstMagazineCache);
-        Assert.Equal(SizeClasses.Count + 3, SlabLayer.FirstUserCache); // three sizes of magazines
-        Assert.Equal(SlabLayer.MaxCaches, SlabLayer.EndOfCaches + SlabLayer.TinyClasses);
-        Assert.Equal(byte.MaxValue + 1, SlabLayer.MaxCaches);
+        Assert.Equal(SizeClasses.Count, CacheTable.FirstMagazineCache);
+        Assert.Equal(SizeClasses.Count + 3, CacheTable.FirstUserCache); // three sizes of magazines
+        Assert.Equal(CacheTable.Sides, CacheTable.FirstReturnSide + CacheTable.TinyClasses);
+        Assert.Equal(CacheTable.WideClass + 1, CacheTable.FirstReturnSide);
+        Assert.Equal(CacheTable.WideClass, CacheTable.ReturnSideOf(CacheTable.WideClass));
+        Assert.True(CacheTable.FirstWideCache > byte.MaxValue);
+        Assert.Equal(byte.MaxValue + 1, CacheTable.Sides);
         Assert.InRange(Magazine.MostObjects, 1, byte.MaxValue);
         HashSet<int> classes = [];
-        for (int index = 1; index < SlabLayer.EndOfCaches; index++)
+        for (int index = 1; index < CacheTable.WideClass; index++)
         {
-            Assert.Equal(index, SlabLayer.IndexOfClass(index));
+            Assert.Equal(index, CacheTable.IndexOfSide(index));
             Assert.True(classes.Add(index));
-            int side = SlabLayer.ReturnSideOf(index);
-            Assert.Equal(index, SlabLayer.IndexOfClass(side));
-            Assert.Equal(index <= SlabLayer.TinyClasses, side != index);
+            int side = CacheTable.ReturnSideOf(index);
+            Assert.Equal(index, CacheTable.IndexOfSide(side));
+            Assert.Equal(index <= CacheTable.TinyClasses, side != index);
             if (side != index) Assert.True(classes.Add(side));
         }
+        Assert.True(classes.Add(CacheTable.WideClass));
         Assert.Equal(Enumerable.Range(1, byte.MaxValue), classes.Order());
-        Assert.Equal([16u, 32u, 48u], Enumerable.Range(1, SlabLayer.TinyClasses).Select(index => (uint)SizeClasses.BytesOf(index)));
+        Assert.Equal([16u, 32u, 48u], Enumerable.Range(1, CacheTable.TinyClasses).Select(index => (uint)SizeClasses.BytesOf(index)));
     }
 }

@@ -263,7 +263,7 @@ public sealed unsafe class ThreadRegistryTests
     {
         byte* block = ThreadRegistry.Attach(out isNew);
         if (block == null || !isNew) return block;
-        SlabLayer.Initialize(block);
+        ThreadMagazines.Of(block)->Initialize();
         ThreadRegistry.SetInitialized(block);
         return block;
     }

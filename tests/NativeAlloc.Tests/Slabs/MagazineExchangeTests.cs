@@ -13,18 +13,18 @@ namespace NativeAlloc.Tests.Slabs;
 /// Shows the way of an object between a thread's two magazines, the depot and the slabs: which steps need a lock, that a thread's objects can
 /// serve another, that everything comes back in the end, and that the layer stands when there is no memory.
 /// </summary>
-public sealed unsafe class SlabLayerTests : IDisposable
+public sealed unsafe class MagazineExchangeTests : IDisposable
 {
     /// <summary>The largest magazines; some objects; two objects; no magazine.</summary>
     private static readonly nuint[] s_sizes = [64, 1024, 32_768, 65_536];
 
     /// <summary>The first of the caches that magazines come from, the one of the smallest.</summary>
-    private const int MagazineCache = SlabLayer.FirstMagazineCache;
+    private const int MagazineCache = CacheTable.FirstMagazineCache;
 
     private readonly LooseThreadBlock _thread = new();
     private readonly uint _usedBefore;
 
-    public SlabLayerTests()
+    public MagazineExchangeTests()
     {
         TestZone.Settle();
         _usedBefore = UsedPages();
@@ -34,7 +34,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     {
         _thread.Dispose();
         TestZone.Settle();
-        SlabLayer.Verify();
+        CacheTable.Verify();
         TestZone.Normal->Verify();
         Assert.Equal(_usedBefore, UsedPages());
     }
@@ -46,7 +46,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     {
         for (int index = 1; index < SizeClasses.Count; index++)
         {
-            ObjectCache* cache = SlabLayer.CacheAt(index);
+            ObjectCache* cache = CacheTable.CacheAt(index);
             Assert.Equal(SizeClasses.BytesOf(index), cache->ObjectBytes);
             Assert.Equal(index, cache->Index);
             Assert.Equal(SizeClasses.SlabPagesOf(cache->ObjectBytes), cache->SlabPages);
@@ -64,10 +64,28 @@ public sealed unsafe class SlabLayerTests : IDisposable
         int[] blockBytes = [512, 1024, 2048];
         for (int i = 0; i < blockBytes.Length; i++)
         {
-            Assert.Equal((uint)blockBytes[i], SlabLayer.CacheAt(MagazineCache + i)->ObjectBytes);
-            Assert.Equal(0, SlabLayer.CacheAt(MagazineCache + i)->Magazine.Capacity); // else each magazine would need one
+            Assert.Equal((uint)blockBytes[i], CacheTable.CacheAt(MagazineCache + i)->ObjectBytes);
+            Assert.Equal(0, CacheTable.CacheAt(MagazineCache + i)->Magazine.Capacity); // else each magazine would need one
         }
-        Assert.Equal(SlabLayer.FirstUserCache, MagazineCache + blockBytes.Length);
+        Assert.Equal(CacheTable.FirstUserCache, MagazineCache + blockBytes.Length);
+    }
+
+    [Fact]
+    public void The_first_block_of_a_process_is_one_miss_one_refill_and_one_lock_of_each_cache()
+    {
+        string output = ChildProcess.RunHost(FirstMiss.Name).ShouldSucceed().Output;
+        string[] figures = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(
+        [
+            "objects in the magazine: 7",
+            "misses: 1",
+            "depot exchanges: 0",
+            "slab exchanges: 1",
+            "refills: 1",
+            "next refill: 16",
+            "locks of the cache: 1",
+            "locks of the magazines' caches: 1",
+        ], figures);
     }
 
     [Theory]
@@ -75,7 +93,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     public void A_new_thread_gets_objects_in_ascending_order_round_the_slab(int size)
     {
         int index = SizeClasses.Of((nuint)size);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         List<nint> objects = [];
         for (int i = 0; i < Math.Min(8, (int)cache->ObjectsPerSlab); i++) objects.Add(_thread.Alloc(index));
         // Somewhere the slab may end and go on at its beginning.
@@ -107,7 +125,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     public void A_walk_over_a_magazines_edge_takes_no_lock(int size)
     {
         int index = SizeClasses.Of((nuint)size);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         List<nint> live = [];
         for (int i = 0; i < 5 * cache->Magazine.Capacity; i++) live.Add(_thread.Alloc(index));
         foreach (int start in (int[])[0, 1, cache->Magazine.Capacity / 2]) // wherever in a magazine the walk begins
@@ -139,7 +157,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     {
         const int Rounds = 50;
         int index = SizeClasses.Of(1024);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         using LooseThreadBlock consumer = new();
         for (int i = 0; i < 16; i++) Pass(); // fills both threads' magazines, and the depot gets to know that there are two
         uint slabs = cache->Node(0)->Slabs.SlabCount, locks = cache->Node(0)->Lock.Acquisitions;
@@ -164,7 +182,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     public void A_depot_keeps_so_many_full_magazines_and_the_rest_goes_to_the_slabs()
     {
         int index = SizeClasses.Of(1024);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         int capacity = cache->Magazine.LargestCapacity, limit = 1024 * 1024 / (capacity * 1024);
         ulong before = InUse(cache);
         using LooseThreadBlock other = new();
@@ -191,7 +209,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     public void A_thread_that_goes_up_and_down_by_a_few_magazines_leaves_the_slabs_alone_until_it_goes_further()
     {
         int index = SizeClasses.Of(2048);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         int capacity = cache->Magazine.Capacity;
         ulong before = InUse(cache);
         for (int i = 0; i < 400; i++) Pass(8 * cache->Magazine.LargestCapacity / capacity); // whatever threads made of the depot's limit, they are gone
@@ -219,7 +237,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     public void A_thread_that_is_alone_with_a_cache_finds_no_depot_and_frees_into_the_slabs()
     {
         int index = SizeClasses.Of(1024);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         int count = 8 * cache->Magazine.LargestCapacity;
         using (LooseThreadBlock other = new())
         {
@@ -246,14 +264,14 @@ public sealed unsafe class SlabLayerTests : IDisposable
         foreach ((nuint size, int cache) in ((nuint, int)[])[(1024, 0), (160, 1), (64, 2)])
         {
             int index = SizeClasses.Of(size);
-            Assert.Equal(512 << cache, SlabLayer.CacheAt(index)->Magazine.BlockBytes);
+            Assert.Equal(512 << cache, CacheTable.CacheAt(index)->Magazine.BlockBytes);
             ulong[] before = [.. Magazines()];
             _thread.Free(index, _thread.Alloc(index));
             before[cache]++;
             Assert.Equal(before, Magazines());
         }
 
-        static ulong[] Magazines() => [.. Enumerable.Range(0, 3).Select(i => InUse(SlabLayer.CacheAt(MagazineCache + i)))];
+        static ulong[] Magazines() => [.. Enumerable.Range(0, 3).Select(i => InUse(CacheTable.CacheAt(MagazineCache + i)))];
     }
 
     [Theory]
@@ -261,7 +279,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     public void Draining_puts_every_object_into_its_slab_and_every_page_back(int size)
     {
         int index = SizeClasses.Of((nuint)size);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         ulong before = InUse(cache);
         List<nint> objects = [];
         for (int i = 0; i < 600; i++) objects.Add(_thread.Alloc(index));
@@ -271,7 +289,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         Assert.Equal(before, InUse(cache));
         Assert.Equal(0, cache->Node(0)->Depot.FullCount + cache->Node(0)->Depot.EmptyCount);
         Assert.Equal(0, _thread.Hot->Count);
-        for (int i = 0; i < SlabLayer.MaxCaches; i++) Assert.Equal(SlabLayer.NoMagazine, _thread.Magazines->Loaded(i));
+        for (int i = 0; i < CacheTable.Sides; i++) Assert.Equal(CacheTable.NoMagazine, _thread.Magazines->Loaded(i));
         Assert.Equal(_usedBefore, UsedPages());
     }
 
@@ -281,13 +299,13 @@ public sealed unsafe class SlabLayerTests : IDisposable
         foreach (nuint size in s_sizes)
         {
             int index = SizeClasses.Of(size);
-            ObjectCache* cache = SlabLayer.CacheAt(index);
+            ObjectCache* cache = CacheTable.CacheAt(index);
             ulong before = InUse(cache);
-            void* one = SlabLayer.AllocMiss(null, index), two = SlabLayer.AllocMiss(null, index);
+            void* one = MagazineExchange.AllocMiss(null, index), two = MagazineExchange.AllocMiss(null, index);
             Assert.True(one != two);
             Assert.Equal(before + 2, InUse(cache));
-            SlabLayer.FreeMiss(null, index, one);
-            SlabLayer.FreeMiss(null, index, two);
+            MagazineExchange.FreeMiss(null, index, one);
+            MagazineExchange.FreeMiss(null, index, two);
             Assert.Equal(before, InUse(cache));
         }
     }
@@ -296,13 +314,13 @@ public sealed unsafe class SlabLayerTests : IDisposable
     public void Where_no_object_is_free_a_slab_is_made_without_the_lock_for_a_look()
     {
         int index = SizeClasses.Of(65_536);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         Assert.Equal(0u, cache->Node(0)->Slabs.SlabCount);
         uint locks = cache->Node(0)->Lock.Acquisitions;
         nint pointer = _thread.Alloc(index);
-        Assert.Equal(locks + 2, cache->Node(0)->Lock.Acquisitions); // to add the slab, and to take the object
+        Assert.Equal(locks + 1, cache->Node(0)->Lock.Acquisitions); // to add the slab and take the object
         _thread.Free(index, pointer);
-        Assert.Equal(locks + 3, cache->Node(0)->Lock.Acquisitions);
+        Assert.Equal(locks + 2, cache->Node(0)->Lock.Acquisitions);
     }
 
     [Fact]
@@ -347,7 +365,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
                         live.Remove(pointer);
                     }
                 }
-                foreach (nuint size in s_sizes) SlabLayer.CacheAt(SizeClasses.Of(size))->Verify();
+                foreach (nuint size in s_sizes) CacheTable.CacheAt(SizeClasses.Of(size))->Verify();
             }
             foreach ((nint pointer, int index) in live) other.Free(index, pointer);
         });
@@ -357,7 +375,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     public void Without_memory_there_is_no_object_and_what_there_is_comes_back(int size)
     {
         int index = SizeClasses.Of((nuint)size);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
         List<nint> objects = [];
         List<uint> pages = [];
         _thread.Free(index, _thread.Alloc(index)); // there is a section at least
@@ -384,25 +402,25 @@ public sealed unsafe class SlabLayerTests : IDisposable
     public void A_thread_without_memory_for_a_magazine_still_gets_and_gives_objects()
     {
         int index = SizeClasses.Of(1024);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
-        ObjectCache* magazines = SlabLayer.CacheAt(MagazineCache);
+        ObjectCache* cache = CacheTable.CacheAt(index);
+        ObjectCache* magazines = CacheTable.CacheAt(MagazineCache);
         List<uint> pages = [];
         List<nint> blocks = [];
-        void* first = SlabLayer.AllocMiss(null, index); // makes a slab
+        void* first = MagazineExchange.AllocMiss(null, index); // makes a slab
         using (new InjectedFaults(OsCall.Commit))
         {
             while (PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page)) pages.Add(page);
             while (magazines->AllocDirect(null) is var block && block != null) blocks.Add((nint)block);
             nint pointer = _thread.Alloc(index);
             Assert.NotEqual(0, pointer);
-            Assert.Equal(SlabLayer.NoMagazine, _thread.Magazines->Loaded(index));
+            Assert.Equal(CacheTable.NoMagazine, _thread.Magazines->Loaded(index));
             _thread.Free(index, pointer);
-            Assert.Equal(SlabLayer.NoMagazine, _thread.Magazines->Loaded(index));
+            Assert.Equal(CacheTable.NoMagazine, _thread.Magazines->Loaded(index));
             cache->Verify();
         }
-        foreach (nint block in blocks) magazines->FreeDirect(null, (void*)block);
+        foreach (nint block in blocks) SlabReturn.FreeDirect(magazines, null, (void*)block);
         foreach (uint page in pages) PageLayer.GivePages(page, 1);
-        SlabLayer.FreeMiss(null, index, first);
+        MagazineExchange.FreeMiss(null, index, first);
     }
 
     [Fact]
@@ -410,7 +428,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
     {
         const int Threads = 4, Objects = 20_000;
         int index = SizeClasses.Of(48);
-        ulong before = InUse(SlabLayer.CacheAt(index));
+        ulong before = InUse(CacheTable.CacheAt(index));
         System.Collections.Concurrent.ConcurrentQueue<nint> passed = new();
         TestThread.RunTogether(Threads, number =>
         {
@@ -436,22 +454,22 @@ public sealed unsafe class SlabLayerTests : IDisposable
         while (passed.TryDequeue(out nint received)) _thread.Free(index, received);
         _thread.Drain();
         Reclaimer.ReleaseCaches();
-        Assert.Equal(before, InUse(SlabLayer.CacheAt(index)));
+        Assert.Equal(before, InUse(CacheTable.CacheAt(index)));
     }
 
     [Fact]
     public void The_figures_of_a_cache_add_up()
     {
         int index = SizeClasses.Of(3000);
-        ObjectCache* cache = SlabLayer.CacheAt(index);
-        SlabLayer.CacheFigures before = SlabLayer.Count(index);
-        void* one = SlabLayer.AllocMiss(null, index), two = SlabLayer.AllocMiss(null, index);
-        SlabLayer.CacheFigures between = SlabLayer.Count(index);
+        ObjectCache* cache = CacheTable.CacheAt(index);
+        CacheFigures before = CacheFigures.Of(index);
+        void* one = MagazineExchange.AllocMiss(null, index), two = MagazineExchange.AllocMiss(null, index);
+        CacheFigures between = CacheFigures.Of(index);
         Assert.Equal(before.Live + 2, between.Live);
         Assert.Equal(cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab, between.Live + between.InMagazines + between.InSlabs);
-        SlabLayer.FreeMiss(null, index, one);
-        SlabLayer.FreeMiss(null, index, two);
-        Assert.Equal(before.Live, SlabLayer.Count(index).Live);
+        MagazineExchange.FreeMiss(null, index, one);
+        MagazineExchange.FreeMiss(null, index, two);
+        Assert.Equal(before.Live, CacheFigures.Of(index).Live);
     }
 
     // Objects that are not in a slab.
