@@ -74,7 +74,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     public void Every_order_of_fewer_operations_and_two_recalls_leaves_each_object_in_one_place(int size, bool returnSide, int operations)
     {
         SetUp(size, returnSide);
-        foreach (string program in Programs(operations - 1))
+        foreach (string program in Programs(operations / 2))
             for (int objects = 1; objects <= 4; objects++) RunAll(program, objects, rounds: 2);
         Assert.NotEqual(0, _taken);
     }
