@@ -2,6 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
 
@@ -175,7 +176,8 @@ public static unsafe partial class NativeAllocator
     /// <returns>False instead of an <see cref="OutOfMemoryException"/>.</returns>
     public static bool TryAlloc(nuint byteCount, out void* ptr)
     {
-        ptr = TryAllocSlow(byteCount, SizeClasses.Granule, zeroed: false, out _);
+        AllocationAttempt attempt = new(byteCount);
+        ptr = TryAllocSlow(ref attempt, SizeClasses.Granule, zeroed: false);
         return ptr != null;
     }
 }

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
 
@@ -109,7 +110,9 @@ public sealed unsafe class SlabCache : IDisposable
         ThrowIfDisposed();
         uint pages = SlabLayer.DrainOwn(CurrentThread.t_block, _index);
         ObjectCache* cache = SlabLayer.CacheAt(_index);
-        return (int)(pages + SlabLayer.DrainDepots(cache, null) + SlabLayer.Shrink(cache, null));
+        pages += SlabLayer.DrainDepots(cache, null) + SlabLayer.Shrink(cache, null);
+        DecayThread.Attend();
+        return (int)pages;
     }
 
     /// <summary>Takes the cache down and gives all of its memory back (<c>kmem_cache_destroy</c>). No other thread may be using it any more.</summary>
@@ -120,6 +123,7 @@ public sealed unsafe class SlabCache : IDisposable
         int index = _index;
         Volatile.Write(ref _index, SlabLayer.FirstMagazineCache);
         long live = CacheChain.Destroy(index);
+        DecayThread.Attend();
         if (live == 0) return;
         Volatile.Write(ref _index, index);
         Volatile.Write(ref _disposed, 0);
@@ -130,14 +134,12 @@ public sealed unsafe class SlabCache : IDisposable
     private void* AllocSlow()
     {
         ThrowIfDisposed();
-        if (Reclaimer.IsRequested) Reclaimer.RunRequested();
-        RefusedThread.t_bytes = 0;
-        int attempts = 0;
-        Exception? shrinkerError = null;
+        AllocationAttempt attempt = new(ObjectSize);
         void* pointer;
-        do pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index);
-        while (pointer == null && Reclaimer.TryMakeRoom(ObjectSize, ref attempts, ref shrinkerError));
-        if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, shrinkerError);
+        do pointer = SlabLayer.AllocMiss(NativeAllocator.GetBlock(), _index, out attempt.Refusal);
+        while (pointer == null && attempt.TryMakeRoom());
+        AllocationAttempt.End();
+        if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, attempt);
         return pointer;
     }
 
@@ -153,6 +155,7 @@ public sealed unsafe class SlabCache : IDisposable
         if (beginning == null) ThrowHelper.ThrowNotOfCache(ptr, Name);
         if (beginning != ptr) ThrowHelper.ThrowInsideObject(ptr, beginning, cache->ObjectBytes, Name);
         SlabLayer.FreeMiss(NativeAllocator.GetBlock(), _index, ptr);
+        DecayThread.Attend();
     }
 
     private void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);

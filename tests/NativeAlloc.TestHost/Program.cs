@@ -11,6 +11,7 @@ internal static class Program
         {
             case BadFrees.Name: return BadFrees.Run(rest);
             case DataLimit.Name: return DataLimit.Run();
+            case DecaySurvives.Name: return DecaySurvives.Run(rest);
             case FakeNodes.Name: return FakeNodes.Run(rest);
             case HugePageRequests.Name: return HugePageRequests.Run();
             case GoesBack.Name: return GoesBack.Run();

@@ -71,6 +71,7 @@ internal unsafe struct ThreadPages
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryEnter()
     {
+        ThreadRegistry.AssertHeld(Unsafe.AsPointer(ref this));
         Volatile.Write(ref _inside, 1);
         if (Volatile.Read(ref _claimed) == 0) return true;
         Volatile.Write(ref _inside, 0);

@@ -256,8 +256,10 @@ internal unsafe partial struct ObjectCache
     /// </summary>
     /// <param name="wanted">Slabs that the caller could use.</param>
     /// <param name="grown">The node that their pages are from: where there are several, not always the thread's own.</param>
-    internal readonly bool TryMakeSlabs(ThreadPages* own, int wanted, out CacheNode* grown)
+    /// <param name="refusal">Why there is none.</param>
+    internal readonly bool TryMakeSlabs(ThreadPages* own, int wanted, out CacheNode* grown, out Refusal refusal)
     {
+        refusal = default;
         grown = NodeOf(own);
         if (TryFillOne(grown)) return true;
         // A cache that never had two slabs may well leave this one nearly empty. On fresh pages it then costs the few system pages that are touched; on
@@ -273,11 +275,11 @@ internal unsafe partial struct ObjectCache
                 if (!PageLayer.TryTakePages(own, SlabPages * count, MemoryChoice.UsedFirst, out slab))
                 {
                     count = 1;
-                    if (!PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedFirst, out slab)) return false;
+                    if (!PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedFirst, out slab, out refusal)) return false;
                 }
             }
         }
-        else if (!PageLayer.TryTakePages(own, SlabPages, sparse ? MemoryChoice.FreshFirst : MemoryChoice.UsedFirst, out slab))
+        else if (!PageLayer.TryTakePages(own, SlabPages, sparse ? MemoryChoice.FreshFirst : MemoryChoice.UsedFirst, out slab, out refusal))
         {
             return false;
         }
@@ -343,15 +345,16 @@ internal unsafe partial struct ObjectCache
     }
 
     /// <summary>One object straight from the slabs, without a magazine; null when there is no memory.</summary>
-    internal readonly void* AllocDirect(ThreadPages* own)
+    internal readonly void* AllocDirect(ThreadPages* own, out Refusal refusal)
     {
         nint pointer;
         CacheNode* node = NodeOf(own);
+        refusal = default;
         do
         {
             if (TryTakeOne(node, &pointer)) return (void*)pointer;
         }
-        while (TryMakeSlabs(own, 1, out node));
+        while (TryMakeSlabs(own, 1, out node, out refusal));
         return TryTakeAnywhere(&pointer, 1) == 1 ? (void*)pointer : null;
     }
 

@@ -80,7 +80,6 @@ internal static unsafe partial class SlabLayer
         s_nodes = s_caches + MaxCaches * ObjectCache.Bytes;
         for (int index = 1; index < SizeClasses.Count; index++) Initialize(index, SizeClasses.BytesOf(index), withMagazines: true, null);
         for (int i = 0; i < MagazineCaches; i++) Initialize(FirstMagazineCache + i, (nuint)(Magazine.SmallestBlockBytes << i), withMagazines: false, null);
-        Reclaimer.SetCaches(&Release);
     }
 
     /// <summary>Makes a cache at an index that has none.</summary>
@@ -122,12 +121,13 @@ internal static unsafe partial class SlabLayer
     // ── a miss of the fast paths ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// <summary>An object of a cache for a thread whose loaded magazine is empty, or that has no block. Null when there is no memory.</summary>
-    internal static void* AllocMiss(void* block, int index)
+    internal static void* AllocMiss(void* block, int index, out Refusal refusal)
     {
-        Decay.Note();
+        MemorySignals.Raise(MemorySignals.Used);
+        refusal = default;
         ObjectCache* cache = CacheAt(index);
         ThreadPages* own = ThreadPages.Of(block);
-        if (block == null || cache->Magazine.Capacity == 0) return cache->AllocDirect(own);
+        if (block == null || cache->Magazine.Capacity == 0) return cache->AllocDirect(own, out refusal);
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         CacheNode* node = cache->NodeOf(own);
         while (magazines->TryEnter())
@@ -138,7 +138,7 @@ internal static unsafe partial class SlabLayer
             // After growing everything is looked at anew: a constructor is user code, and may have used this very cache.
             if (slabs == 0 || !TryGrow(cache, ref node, block, slabs)) break;
         }
-        return cache->AllocDirect(own); // around the magazines
+        return cache->AllocDirect(own, out refusal); // around the magazines
     }
 
     // An object out of the thread's magazines. Null where none is left in the node's slabs, with the number of slabs that are worth making; or, with 0 of them, where there is no memory for a magazine.
@@ -236,7 +236,7 @@ internal static unsafe partial class SlabLayer
     {
         ThreadPages* own = ThreadPages.Of(block);
         if (PageLayer.ShouldReap(own, cache->SlabOrder)) Reap(block, cache->Index);
-        if (!cache->TryMakeSlabs(own, slabs, out CacheNode* grown)) return false;
+        if (!cache->TryMakeSlabs(own, slabs, out CacheNode* grown, out _)) return false; // AllocDirect says why
         node = grown;
         return true;
     }
@@ -245,7 +245,7 @@ internal static unsafe partial class SlabLayer
     /// <param name="side">The class byte of the object's page.</param>
     internal static void FreeMiss(void* block, int side, void* pointer)
     {
-        Decay.Note();
+        MemorySignals.Raise(MemorySignals.Used);
         int index = IndexOfClass(side);
         ObjectCache* cache = CacheAt(index);
         ThreadPages* own = ThreadPages.Of(block);
@@ -416,8 +416,8 @@ internal static unsafe partial class SlabLayer
     /// <returns>True if there is more that a later call may get.</returns>
     internal static bool DrainIdleThreads(bool all) => Recall.Run(all);
 
-    // What reclaim asks for: everything, or what nobody needed since the last time.
-    private static nuint Release(bool all)
+    /// <summary>Gives back what all caches have: everything, or what was not needed since the last call. Returns the bytes that the system got; what the page layer got is none.</summary>
+    internal static nuint Release(bool all)
     {
         PageLayer.BeginPurge();
         return PageLayer.EndPurge(all ? ReleaseCaches() : ReleaseUnneeded());
@@ -531,7 +531,7 @@ internal static unsafe partial class SlabLayer
     private static nint TakeEmpty(ObjectCache* cache, CacheNode* node, ThreadPages* own)
     {
         nint block = node->Depot.PopEmpty();
-        return block != 0 ? block : (nint)MagazineCacheOf(cache)->AllocDirect(own);
+        return block != 0 ? block : (nint)MagazineCacheOf(cache)->AllocDirect(own, out _);
     }
 
     private static void FreeMagazine(ObjectCache* cache, ThreadPages* own, nint block) => MagazineCacheOf(cache)->FreeDirect(own, (void*)block);

@@ -91,6 +91,7 @@ internal unsafe struct ThreadMagazines
     internal bool TryEnter()
     {
         Debug.Assert(!IsInside, "the owner is inside already");
+        ThreadRegistry.AssertHeld(Unsafe.AsPointer(ref this));
         Volatile.Write(ref _inside, 1);
         if (Volatile.Read(ref _claimed) == 0 && (!IsDisturbed || TrySettle())) return true;
         Volatile.Write(ref _inside, 0);

@@ -132,9 +132,9 @@ public sealed unsafe class PageLayerTests : IDisposable
         uint online = LinearRegion.OnlinePages;
         for (int order = 0; order < LinearRegion.OrderCount; order++)
         {
-            Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Choice = MemoryChoice.UsedOnly }, out uint page, out PageFailure failure));
+            Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Choice = MemoryChoice.UsedOnly }, out uint page, out Refusal failure));
             Assert.Equal(PageFrame.None, page);
-            Assert.Equal(PageFailure.OutOfPages, failure);
+            Assert.Equal(Refusal.OutOfMemory, failure);
         }
         Assert.Equal(online, LinearRegion.OnlinePages);
     }
@@ -342,8 +342,8 @@ public sealed unsafe class PageLayerTests : IDisposable
                 while (PageLayer.TryTakePages(null, 1u << order, MemoryChoice.UsedFirst, out uint page)) taken.Add((page, order));
             Assert.Equal(0u, TestZone.Normal->FreePages);
             Assert.False(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out _));
-            Assert.False(PageLayer.TryTake(&hot, new PageRequest(5, 17), out uint none, out PageFailure failure));
-            Assert.Equal((PageFrame.None, PageFailure.OutOfPages), (none, failure));
+            Assert.False(PageLayer.TryTake(&hot, new PageRequest(5, 17), out uint none, out Refusal failure));
+            Assert.Equal((PageFrame.None, Refusal.OutOfMemory), (none, failure));
             Assert.Equal(0, hot.Count);
             Assert.Equal(online, LinearRegion.OnlinePages);
             TestZone.Normal->Verify();

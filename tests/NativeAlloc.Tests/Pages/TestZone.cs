@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 
 namespace NativeAlloc.Tests.Pages;
 
@@ -59,7 +60,7 @@ internal sealed unsafe class TestZone : IDisposable
         Zone->Lock.Acquire();
         try
         {
-            bool taken = Zone->TryTake(request, out page, dirty);
+            bool taken = Zone->TryTake(request, out page, out _, dirty);
             zeroed = taken && new Span<ulong>(dirty, (int)LinearRegion.SectionPages / 64).IndexOfAnyExcept(0UL) < 0;
             return taken;
         }

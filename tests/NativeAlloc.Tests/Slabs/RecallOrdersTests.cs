@@ -153,7 +153,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
                 _isSlow = _object == 0;
                 break;
             default:
-                if (_isSlow) _object = (nint)SlabLayer.AllocMiss(_thread.Block, _index);
+                if (_isSlow) _object = (nint)SlabLayer.AllocMiss(_thread.Block, _index, out _);
                 else _thread.Magazines->SetLoaded(_index, _top - sizeof(nint));
                 _held.Add(_object);
                 break;
@@ -214,7 +214,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
 
     private void Fill(int objects, int spare)
     {
-        for (int i = 0; i < objects + spare; i++) _held.Add((nint)_cache->AllocDirect(null));
+        for (int i = 0; i < objects + spare; i++) _held.Add((nint)_cache->AllocDirect(null, out _));
         for (int i = 0; i < objects; i++)
         {
             for (int step = 0; step < StepsPerOperation; step++) Push(step);

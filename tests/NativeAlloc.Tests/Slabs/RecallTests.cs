@@ -102,7 +102,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         thread.Free(index, thread.Alloc(index));
         thread.Magazines->SetClaimed(true);
         nint loaded = thread.Magazines->Loaded(index);
-        nint one = (nint)SlabLayer.AllocMiss(thread.Block, index), two = (nint)SlabLayer.AllocMiss(thread.Block, index);
+        nint one = (nint)SlabLayer.AllocMiss(thread.Block, index, out _), two = (nint)SlabLayer.AllocMiss(thread.Block, index, out _);
         Assert.True(one != 0 && one != two);
         SlabLayer.FreeMiss(thread.Block, index, (void*)one);
         SlabLayer.FreeMiss(thread.Block, index, (void*)two);

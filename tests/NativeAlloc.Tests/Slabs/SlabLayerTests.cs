@@ -1,5 +1,6 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
@@ -283,7 +284,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
             int index = SizeClasses.Of(size);
             ObjectCache* cache = SlabLayer.CacheAt(index);
             ulong before = InUse(cache);
-            void* one = SlabLayer.AllocMiss(null, index), two = SlabLayer.AllocMiss(null, index);
+            void* one = SlabLayer.AllocMiss(null, index, out _), two = SlabLayer.AllocMiss(null, index, out _);
             Assert.True(one != two);
             Assert.Equal(before + 2, InUse(cache));
             SlabLayer.FreeMiss(null, index, one);
@@ -388,11 +389,11 @@ public sealed unsafe class SlabLayerTests : IDisposable
         ObjectCache* magazines = SlabLayer.CacheAt(MagazineCache);
         List<uint> pages = [];
         List<nint> blocks = [];
-        void* first = SlabLayer.AllocMiss(null, index); // makes a slab
+        void* first = SlabLayer.AllocMiss(null, index, out _); // makes a slab
         using (new InjectedFaults(OsCall.Commit))
         {
             while (PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page)) pages.Add(page);
-            while (magazines->AllocDirect(null) is var block && block != null) blocks.Add((nint)block);
+            while (magazines->AllocDirect(null, out _) is var block && block != null) blocks.Add((nint)block);
             nint pointer = _thread.Alloc(index);
             Assert.NotEqual(0, pointer);
             Assert.Equal(SlabLayer.NoMagazine, _thread.Magazines->Loaded(index));
@@ -445,7 +446,7 @@ public sealed unsafe class SlabLayerTests : IDisposable
         int index = SizeClasses.Of(3000);
         ObjectCache* cache = SlabLayer.CacheAt(index);
         SlabLayer.CacheFigures before = SlabLayer.Count(index);
-        void* one = SlabLayer.AllocMiss(null, index), two = SlabLayer.AllocMiss(null, index);
+        void* one = SlabLayer.AllocMiss(null, index, out _), two = SlabLayer.AllocMiss(null, index, out _);
         SlabLayer.CacheFigures between = SlabLayer.Count(index);
         Assert.Equal(before.Live + 2, between.Live);
         Assert.Equal(cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab, between.Live + between.InMagazines + between.InSlabs);

@@ -76,7 +76,7 @@ internal sealed unsafe class TestCache : IDisposable
         uint[] hollow = [.. _hollow];
         int least = hollow.Min(slab => LinearRegion.Frames[slab].PurgedPages);
         nuint charged = ResidentBudget.ChargedBytes, purged = (nuint)Node->Slabs.PurgedPages;
-        Require(Cache->TryMakeSlabs(null, 1, out CacheNode* grown) && grown == Node, "a hollow slab is filled again");
+        Require(Cache->TryMakeSlabs(null, 1, out CacheNode* grown, out _) && grown == Node, "a hollow slab is filled again");
         uint filled = hollow.Single(slab => LinearRegion.Frames[slab].List != NodeSlabs.Hollow);
         Require(hollow.Length > 16 || least - LinearRegion.Frames[filled].PurgedPages == (int)(purged - (nuint)Node->Slabs.PurgedPages), "it is the one that needs least");
         Require(ResidentBudget.ChargedBytes == charged + (purged - (nuint)Node->Slabs.PurgedPages) * VirtualMemory.PageBytes, "what it needs is charged");
@@ -151,7 +151,7 @@ internal sealed unsafe class TestCache : IDisposable
     /// <summary>The same where there may be no memory.</summary>
     internal bool TryGrow(int wanted, out uint[] slabs)
     {
-        bool made = Cache->TryMakeSlabs(null, wanted, out CacheNode* grown);
+        bool made = Cache->TryMakeSlabs(null, wanted, out CacheNode* grown, out _);
         slabs = made ? [.. NewSlabs().Order()] : [];
         Require(!made || grown == Node, "the slabs are the first node's");
         Require(slabs.Length <= wanted && made == (slabs.Length != 0), "there are as many new slabs as the answer says");

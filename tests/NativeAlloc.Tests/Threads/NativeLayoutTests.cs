@@ -24,7 +24,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(Zone.Bytes, sizeof(Zone)); // a stated size never makes a struct smaller than its fields: they fit
         Assert.Equal(1, sizeof(MigrateType));
         Assert.Equal(1, sizeof(ZoneKind));
-        Assert.Equal(8, sizeof(Watermarks));
+        Assert.Equal(4, sizeof(Watermarks));
         Assert.Equal(16, sizeof(ThreadHeader));
         Assert.Equal(16, sizeof(DepotStack));
         Assert.Equal(80, sizeof(Depot)); // within the two cache lines before the lock

@@ -1,7 +1,8 @@
-namespace NativeAlloc.Pages;
+namespace NativeAlloc.Release;
 
 /// <summary>
-/// Those who hold reclaimable memory and drop some of it on request (<c>register_shrinker</c>): they are asked under pressure, before an allocation fails.
+/// User code that drops some of the reclaimable memory it holds on request (<c>register_shrinker</c>): it is asked before an allocation fails, on the
+/// thread that needs memory.
 /// </summary>
 internal static class Shrinkers
 {

@@ -1,10 +1,11 @@
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Threads;
 using Xunit;
 
-namespace NativeAlloc.Tests.Api;
+namespace NativeAlloc.Tests.Release;
 
 /// <summary>Proves that <c>Trim</c> gives free memory back to the system, all of it, and nothing that is in use.</summary>
 public sealed unsafe class TrimTests : LeakCheckedTests
