@@ -54,6 +54,7 @@ public static unsafe partial class NativeAllocator
         byte* block = (byte*)CurrentThread.t_block;
         if (block == null) return;
         CurrentThread.t_block = null;
+        ThreadRegistry.SetHeld(block);
         SlabLayer.Drain(block);
         ThreadRegistry.Release(block);
         DecayThread.Attend();

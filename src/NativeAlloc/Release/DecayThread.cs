@@ -51,9 +51,10 @@ internal static class DecayThread
         int raised = MemorySignals.ReadAndResetUnattended();
         // What is kept for later must not make the process larger than it ever was.
         if ((raised & MemorySignals.NewPeak) != 0) Reclaimer.ReleaseAreas();
-        if (Decay.PeriodMilliseconds == Decay.Never) return;
+        const int AtOnce = MemorySignals.CapExceeded | MemorySignals.LimitNear;
+        if ((raised & (MemorySignals.Used | AtOnce)) == 0 || Decay.PeriodMilliseconds == Decay.Never) return;
         bool isFirst = Decay.TryArm();
-        if ((isFirst || (raised & (MemorySignals.CapExceeded | MemorySignals.LimitNear)) != 0) && !TryWake()) Decay.Disarm();
+        if ((isFirst || (raised & AtOnce) != 0) && !TryWake()) Decay.Disarm();
     }
 
     // Lets the thread look what is to be done. False where there is none and none can be made.

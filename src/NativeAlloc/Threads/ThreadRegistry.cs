@@ -40,7 +40,7 @@ internal static unsafe class ThreadRegistry
     internal static byte* At(int index) => (byte*)s_region.Address + (nuint)index * ThreadBlock.Bytes;
 
 #if DEBUG
-    /// <summary>The block that this thread has got last and not released: its own, or a dead thread's that it empties. Owner thread only.</summary>
+    /// <summary>A block that this thread uses beside its own: one that it sets up, or that it empties to release it. Owner thread only.</summary>
     [ThreadStatic]
     private static byte* t_held;
 #endif
@@ -61,8 +61,9 @@ internal static unsafe class ThreadRegistry
 #endif
     }
 
+    /// <summary>Notes which block the calling thread uses, though it is not its own or is not any more.</summary>
     [Conditional("DEBUG")]
-    private static void SetHeld(byte* block)
+    internal static void SetHeld(byte* block)
     {
 #if DEBUG
         t_held = block;
