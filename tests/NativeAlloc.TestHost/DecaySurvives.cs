@@ -4,7 +4,10 @@ using NativeAlloc.Release;
 
 namespace NativeAlloc.TestHost;
 
-/// <summary>A process in which something goes wrong beside the library while its memory goes back: it must go on, and the memory must go back in the end.</summary>
+/// <summary>
+/// A process in which something goes wrong beside the library while its memory goes back: it must go on, and the memory
+/// must go back in the end.
+/// </summary>
 internal static unsafe class DecaySurvives
 {
     internal const string Name = "decay-survives";
@@ -54,7 +57,8 @@ internal static unsafe class DecaySurvives
     private static int Fail()
     {
         int thrown = 0;
-        OsFaults.Fails = call => call == OsCall.Purge && Thread.CurrentThread.Name == "NativeAlloc decay" && Interlocked.Exchange(ref thrown, 1) == 0
+        OsFaults.Fails = call => call == OsCall.Purge && Thread.CurrentThread.Name == "NativeAlloc decay"
+            && Interlocked.Exchange(ref thrown, 1) == 0
             ? throw new OutOfMemoryException("a test's own")
             : false;
         if (!Await(() =>
@@ -66,7 +70,8 @@ internal static unsafe class DecaySurvives
             return Complain("nothing was purged");
         }
         Use();
-        return Await(() => !Decay.IsArmed) && PageLayer.DirtyFreePages() == 0 ? 0 : Complain("memory does not go back any more");
+        bool isBack = Await(() => !Decay.IsArmed) && PageLayer.DirtyFreePages() == 0;
+        return isBack ? 0 : Complain("memory does not go back any more");
     }
 
     private static void Use()

@@ -1,8 +1,7 @@
 namespace NativeAlloc.Os;
 
-/// <content>
-/// The memory of the machine (<c>/proc/meminfo</c>) and of the cgroups around the process, version 1 or 2. Only plain system calls and the stack:
-/// the decay's thread asks once per period, also when the managed heap is full.
+/// <content> The memory of the machine (<c>/proc/meminfo</c>) and of the cgroups around the process, version 1 or 2.
+/// Only plain system calls and the stack: the decay's thread asks once per period, also when the managed heap is full.
 /// </content>
 internal static unsafe partial class LinuxMemory
 {
@@ -19,7 +18,8 @@ internal static unsafe partial class LinuxMemory
         byte* text = stackalloc byte[TextBytes];
         MemoryLoad load = default;
         ReadOnlySpan<byte> lines = ReadText(root, "/proc/meminfo"u8, text);
-        ulong total = NumberAfter(lines, "MemTotal:"u8) * Kilo, available = NumberAfter(lines, "MemAvailable:"u8) * Kilo;
+        ulong total = NumberAfter(lines, "MemTotal:"u8) * Kilo;
+        ulong available = NumberAfter(lines, "MemAvailable:"u8) * Kilo;
         if (total != 0) load = load.With(total, total - Math.Min(total, available));
 
         byte* groups = stackalloc byte[TextBytes];
@@ -30,14 +30,18 @@ internal static unsafe partial class LinuxMemory
             int first = line.IndexOf((byte)':'), second = first < 0 ? -1 : line[(first + 1)..].IndexOf((byte)':');
             if (second < 0) continue;
             ReadOnlySpan<byte> controllers = line.Slice(first + 1, second), path = line[(first + second + 2)..];
-            if (controllers.IsEmpty) load = ReadGroups(load, root, "/sys/fs/cgroup"u8, path, isSecond: true, text);
-            else if (Contains(controllers, "memory"u8)) load = ReadGroups(load, root, "/sys/fs/cgroup/memory"u8, path, isSecond: false, text);
+            bool isSecond = controllers.IsEmpty;
+            if (!isSecond && !Contains(controllers, "memory"u8)) continue;
+            ReadOnlySpan<byte> mount = isSecond ? "/sys/fs/cgroup"u8 : "/sys/fs/cgroup/memory"u8;
+            load = ReadGroups(load, root, mount, path, isSecond, text);
         }
         return load;
     }
 
-    // A group and all around it. In a container the path may be the host's: then only the uppermost, which is the container's own, is found.
-    private static MemoryLoad ReadGroups(MemoryLoad load, ReadOnlySpan<byte> root, ReadOnlySpan<byte> mount, ReadOnlySpan<byte> path, bool isSecond, byte* text)
+    // A group and all around it. In a container the path may be the host's: then only the uppermost, which is the
+    // container's own, is found.
+    private static MemoryLoad ReadGroups(
+        MemoryLoad load, ReadOnlySpan<byte> root, ReadOnlySpan<byte> mount, ReadOnlySpan<byte> path, bool isSecond, byte* text)
     {
         byte* folder = stackalloc byte[PathBytes];
         if (root.Length + mount.Length + path.Length >= PathBytes) return load;
@@ -61,7 +65,8 @@ internal static unsafe partial class LinuxMemory
         if (limit is 0 or >= NoLimit) return load; // "max", or no such file
         ulong used = FirstNumber(ReadText(folder, isSecond ? "/memory.current"u8 : "/memory.usage_in_bytes"u8, text));
         // The group is charged with files that the system drops when it needs their memory.
-        ulong files = NumberAfter(ReadText(folder, "/memory.stat"u8, text), isSecond ? "inactive_file"u8 : "total_inactive_file"u8);
+        ReadOnlySpan<byte> word = isSecond ? "inactive_file"u8 : "total_inactive_file"u8;
+        ulong files = NumberAfter(ReadText(folder, "/memory.stat"u8, text), word);
         return load.With(limit, used - Math.Min(used, files));
     }
 
@@ -108,7 +113,8 @@ internal static unsafe partial class LinuxMemory
         while (!text.IsEmpty)
         {
             ReadOnlySpan<byte> line = TakeLine(ref text);
-            if (line.StartsWith(word) && line.Length > word.Length && line[word.Length] == (byte)' ') return FirstNumber(line[word.Length..].TrimStart((byte)' '));
+            if (!line.StartsWith(word) || line.Length == word.Length || line[word.Length] != (byte)' ') continue;
+            return FirstNumber(line[word.Length..].TrimStart((byte)' '));
         }
         return 0;
     }

@@ -21,9 +21,12 @@ internal enum RefusalReason : byte
     ResidentLimit,
 }
 
-/// <summary>The answer of a layer that could not give memory: it goes up as it is, to the operation that tries again or throws.</summary>
+/// <summary>
+/// The answer of a layer that could not give memory: it goes up as it is, to the operation that tries again or throws.
+/// </summary>
 /// <param name="Reason">Why; none where there is memory.</param>
-/// <param name="Bytes">What could not be charged, where the resident limit was in the way: a slab may need more than its object.</param>
+/// <param name="Bytes">What could not be charged, where the resident limit was in the way: a slab may need more than
+/// its object.</param>
 internal readonly record struct Refusal(RefusalReason Reason, nuint Bytes = 0)
 {
     internal static Refusal None => default;

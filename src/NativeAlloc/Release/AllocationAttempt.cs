@@ -5,19 +5,21 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Release;
 
 /// <summary>
-/// One operation that needs memory, from its beginning to its success or failure: what all of them do when they find none.
+/// One operation that needs memory, from its beginning to its success or failure: what all of them do when they find
+/// none.
 /// </summary>
 /// <remarks>
 /// <code>
 /// AllocationAttempt attempt = new(byteCount);
 /// do pointer = TryOnce(out attempt.Refusal);
 /// while (pointer == null &amp;&amp; attempt.TryMakeRoom());
-/// attempt.End();
+/// AllocationAttempt.End();
 /// </code>
-/// <para><b>User code runs between two tries</b>, as shrinkers are asked. It may release the thread's cache, and another thread may own the thread's block
-/// then: each try fetches the block anew.</para>
-/// <para>Room is made in portions, the cheapest first. Where the resident limit was in the way: a look at what the process really has; so much of free
-/// pages and kept areas; all caches; the shrinkers. Where the system gave nothing there is one portion, as what is missing is unknown: everything.</para>
+/// <para><b>User code runs between two tries</b>, as shrinkers are asked. It may release the thread's cache, and
+/// another thread may own the thread's block then: each try fetches the block anew.</para>
+/// <para>Room is made in portions, the cheapest first. Where the resident limit was in the way: a look at what the
+/// process really has; so much of free pages and kept areas; all caches; the shrinkers. Where the system gave nothing
+/// there is one portion, as what is missing is unknown: everything.</para>
 /// </remarks>
 internal ref struct AllocationAttempt
 {
@@ -36,7 +38,8 @@ internal ref struct AllocationAttempt
 
     /// <summary>Begins an operation.</summary>
     /// <param name="bytes">What the user asked for.</param>
-    /// <exception cref="InvalidOperationException">The surroundings set an option to something that it cannot be.</exception>
+    /// <exception cref="InvalidOperationException">The surroundings set an option to something that it cannot
+    /// be.</exception>
     internal AllocationAttempt(nuint bytes)
     {
         Options.ThrowIfWrong();
@@ -52,7 +55,10 @@ internal ref struct AllocationAttempt
     /// <summary>What a shrinker threw; null where none did.</summary>
     internal Exception? ShrinkerError { get; private set; }
 
-    /// <summary>Gets back what may be just what is missing. False where the operation is to give up: there is nothing more, or it could not succeed with everything.</summary>
+    /// <summary>
+    /// Gets back what may be just what is missing. False where the operation is to give up: there is nothing more, or
+    /// it could not succeed with everything.
+    /// </summary>
     internal bool TryMakeRoom()
     {
         _rounds++;
@@ -61,10 +67,15 @@ internal ref struct AllocationAttempt
         return _rounds <= MostRounds && TryMakeRoomBelowLimit(Math.Max(_bytes, Refusal.Bytes));
     }
 
-    /// <summary>The same for pages that can be moved but for the limit: a copy would need more than that refused. False also where something else was in the way.</summary>
+    /// <summary>
+    /// The same for pages that can be moved but for the limit: a copy would need more than that refused. False also
+    /// where something else was in the way.
+    /// </summary>
     internal bool TryMakeRoomToMove() => Refusal.IsResidentLimit && TryMakeRoom();
 
-    /// <summary>Ends the operation: looks at what the lower layers have raised in it. The thread holds nothing of this library.</summary>
+    /// <summary>
+    /// Ends the operation: looks at what the lower layers have raised in it. The thread holds nothing of this library.
+    /// </summary>
     internal static void End() => DecayThread.Attend();
 
     // What caches and shrinkers hold may be just what is missing, but not where everything together would not do.

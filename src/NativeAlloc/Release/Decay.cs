@@ -4,22 +4,24 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Release;
 
 /// <summary>
-/// Memory goes back by itself: what was not needed for a while is given back to the layer below and in the end to the system, without any call.
-/// Here is when and what; <c>DecayThread</c> is the thread that does it.
+/// Memory goes back by itself: what was not needed for a while is given back to the layer below and in the end to the
+/// system, without any call. Here is when and what; <c>DecayThread</c> is the thread that does it.
 /// </summary>
 /// <remarks>
-/// <para><b>Two states.</b> The lower layers raise <see cref="MemorySignals.Used"/> on slow paths, which costs a read while it is raised.</para>
+/// <para><b>Two states.</b> The lower layers raise <see cref="MemorySignals.Used"/> on slow paths, which costs a read
+/// while it is raised.</para>
 /// <code>
 /// disarmed ─ Used is raised, and a slow path attends to it: the thread is woken ─→ armed
 /// armed    ─ a period is over, and Used was raised in it: what was not needed in the period goes back
 ///          └ a period is over, and Used was not raised: everything goes back ─→ disarmed
 /// </code>
-/// <para>So a program at work keeps what it works with. A program that rests has everything back after two periods, and from then on nothing wakes up.
-/// Fast paths raise nothing. They move what a thread has in its magazines; its list of hot pages is parked with the rest, so that its next use is a
-/// slow path.</para>
-/// <para><b>What an allocating thread pays</b>: the read; once per period an atomic operation; when it is the first after a rest, the waking of a
-/// thread (some microseconds), and once per process its making (some hundred). It gives nothing back itself, but for kept areas when the process
-/// becomes larger than ever before, and where it finds no memory (<c>AllocationAttempt</c>).</para>
+/// <para>So a program at work keeps what it works with. A program that rests has everything back after two periods, and
+/// from then on nothing wakes up. Fast paths raise nothing. They move what a thread has in its magazines; its list of
+/// hot pages is parked with the rest, so that its next use is a slow path.</para>
+/// <para><b>What an allocating thread pays</b>: the read; once per period an atomic operation; when it is the first
+/// after a rest, the waking of a thread (some microseconds), and once per process its making (some hundred). It gives
+/// nothing back itself, but for kept areas when the process becomes larger than ever before, and where it finds no
+/// memory (<c>AllocationAttempt</c>).</para>
 /// </remarks>
 internal static class Decay
 {
@@ -29,7 +31,10 @@ internal static class Decay
     // So much below the cap it goes down, that not each page beyond it wakes the thread.
     private const int CapSlackShift = 3;
 
-    /// <summary>Where the machine's memory stays scarce, everything goes back again after so many periods: each period would leave a program at work no caches at all.</summary>
+    /// <summary>
+    /// Where the machine's memory stays scarce, everything goes back again after so many periods: each period would
+    /// leave a program at work no caches at all.
+    /// </summary>
     private const int TicksBetweenScarceRounds = 10;
 
     /// <summary>1 while something may be there to give back. Any thread, by Interlocked.</summary>
@@ -54,10 +59,15 @@ internal static class Decay
     /// <summary>Times that everything was given back.</summary>
     internal static long FullRounds => Volatile.Read(ref s_fullRounds);
 
-    /// <summary>Notes that something may be there to give back. True for the first that does so since everything was: a thread has to be woken.</summary>
+    /// <summary>
+    /// Notes that something may be there to give back. True for the first that does so since everything was: a thread
+    /// has to be woken.
+    /// </summary>
     internal static bool TryArm() => Volatile.Read(ref s_isArmed) == 0 && Interlocked.Exchange(ref s_isArmed, 1) == 0;
 
-    /// <summary>As if no memory had been used: the next slow path that uses some raises its signal anew, and arms.</summary>
+    /// <summary>
+    /// As if no memory had been used: the next slow path that uses some raises its signal anew, and arms.
+    /// </summary>
     internal static void Disarm()
     {
         Interlocked.Exchange(ref s_isArmed, 0);
@@ -112,14 +122,16 @@ internal static class Decay
         return isArmed;
     }
 
-    // The program rests. False where the system did not take everything back, or memory is used again: then the next period tries anew.
+    // The program rests. False where the system did not take everything back, or memory is used again: then the next
+    // period tries anew.
     private static bool TryEnd()
     {
         // First the lists of hot pages: a thread that takes a page out of one from now on raises a signal.
         bool isComplete = PageLayer.TryParkThreads();
         RunFullRound();
         if (!isComplete || PageLayer.DirtyFreePages() != 0) return false;
-        // Disarm, then look: a thread that uses memory now raises the signal first and looks whether it has to arm after that.
+        // Disarm, then look: a thread that uses memory now raises the signal first and looks whether it has to arm
+        // after that.
         Interlocked.Exchange(ref s_isArmed, 0);
         if (!MemorySignals.IsRaised(MemorySignals.Used)) return true;
         Interlocked.Exchange(ref s_isArmed, 1);

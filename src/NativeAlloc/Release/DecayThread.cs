@@ -4,20 +4,23 @@ using NativeAlloc.Os;
 namespace NativeAlloc.Release;
 
 /// <summary>
-/// The thread on which memory goes back by itself. It waits for the end of a period as long as something can be given back, and otherwise for a sign,
-/// without any time limit: an idle process is not woken. It is made when the first memory is taken, and never ends.
+/// The thread on which memory goes back by itself. It waits for the end of a period as long as something can be given
+/// back, and otherwise for a sign, without any time limit: an idle process is not woken. It is made when the first
+/// memory is taken, and never ends.
 /// </summary>
 /// <remarks>
-/// <para>It allocates no managed memory, and no exception leaves it: an exception on a thread without a handler ends the process, and what is not given
-/// back now is given back later.</para>
-/// <para>Weighed: a <see cref="Timer"/>, whose callback runs on the thread pool. A pool that is starved or blocked, as that of a server under load is
-/// for seconds, would keep memory back just when it is scarce; giving 1 GiB back keeps a thread busy for up to half a second, which no other work
-/// should wait for; callbacks of a timer can overlap; and changing a timer takes a lock of the runtime. What this costs instead is one thread, of
-/// which 16 KiB or so are resident.</para>
+/// <para>It allocates no managed memory, and no exception leaves it: an exception on a thread without a handler ends
+/// the process, and what is not given back now is given back later.</para>
+/// <para>Weighed: a <see cref="Timer"/>, whose callback runs on the thread pool. A pool that is starved or blocked, as
+/// that of a server under load is for seconds, would keep memory back just when it is scarce; giving 1 GiB back keeps a
+/// thread busy for up to half a second, which no other work should wait for; callbacks of a timer can overlap; and
+/// changing a timer takes a lock of the runtime. What this costs instead is one thread, of which 16 KiB or so are
+/// resident.</para>
 /// </remarks>
 internal static class DecayThread
 {
-    // What runs here is a handful of frames deep, and none of them is a user's. The texts about the machine's memory are on the stack.
+    // What runs here is a handful of frames deep, and none of them is a user's. The texts about the machine's memory
+    // are on the stack.
     private const int StackBytes = 256 * 1024;
 
     private const int RetryMilliseconds = 1000, ShortestWaitMilliseconds = 1;
@@ -35,8 +38,8 @@ internal static class DecayThread
     private static long s_retryAt;
 
     /// <summary>
-    /// Looks at what the lower layers have raised. Each slow path of the library's face calls it when its operation is finished, where the thread holds
-    /// nothing of this library: it costs a read while nothing is unattended.
+    /// Looks at what the lower layers have raised. Each slow path of the library's face calls it when its operation is
+    /// finished, where the thread holds nothing of this library: it costs a read while nothing is unattended.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Attend()
@@ -96,7 +99,8 @@ internal static class DecayThread
             }
             catch (Exception)
             {
-                // The managed heap may be full, so that even a type that is used for the first time cannot be set up. Later it may be otherwise.
+                // The managed heap may be full, so that even a type that is used for the first time cannot be set up.
+                // Later it may be otherwise.
                 MemorySignals.t_isReclaiming = false;
                 Thread.Sleep(RetryMilliseconds);
             }
@@ -108,13 +112,16 @@ internal static class DecayThread
         Decay.RunRequested();
         for (int failures = 0; Decay.IsArmed;)
         {
-            for (long begin = Environment.TickCount64, left; (left = begin + WaitMilliseconds(failures) - Environment.TickCount64) > 0;)
+            long begin = Environment.TickCount64;
+            for (long left; (left = begin + WaitMilliseconds(failures) - Environment.TickCount64) > 0;)
                 if (sign.WaitOne((int)Math.Min(left, int.MaxValue))) Decay.RunRequested();
             long rounds = Decay.FullRounds;
             if (!Decay.IsArmed || !Decay.Tick()) break;
-            failures = rounds == Decay.FullRounds || MemorySignals.IsRaised(MemorySignals.Used) ? 0 : Math.Min(failures + 1, LongestBackOff);
+            bool hasRested = rounds != Decay.FullRounds && !MemorySignals.IsRaised(MemorySignals.Used);
+            failures = hasRested ? Math.Min(failures + 1, LongestBackOff) : 0;
         }
     }
 
-    private static long WaitMilliseconds(int failures) => Math.Max((long)Decay.PeriodMilliseconds << failures, ShortestWaitMilliseconds);
+    private static long WaitMilliseconds(int failures) =>
+        Math.Max((long)Decay.PeriodMilliseconds << failures, ShortestWaitMilliseconds);
 }

@@ -6,10 +6,11 @@ using NativeAlloc.Slabs;
 namespace NativeAlloc.Release;
 
 /// <summary>
-/// Gets memory back from all layers (<c>try_to_free_pages</c>): caches first, which no program misses, then what shrinkers can drop, and in the end the
-/// memory behind free pages goes back to the system.
+/// Gets memory back from all layers (<c>try_to_free_pages</c>): caches first, which no program misses, then what
+/// shrinkers can drop, and in the end the memory behind free pages goes back to the system.
 /// </summary>
-/// <remarks>Any member may run on any thread, and on several at once. The caller holds no lock of this library, as a shrinker is user code.</remarks>
+/// <remarks>Any member may run on any thread, and on several at once. The caller holds no lock of this library, as a
+/// shrinker is user code.</remarks>
 internal static class Reclaimer
 {
     private static long s_runs;
@@ -17,7 +18,10 @@ internal static class Reclaimer
     /// <summary>How often memory was reclaimed for an allocation that had found none.</summary>
     internal static long Runs => Volatile.Read(ref s_runs);
 
-    /// <summary>Gets back what can be had. False, and nothing done, where the thread is doing so already: a shrinker that allocates gets what there is.</summary>
+    /// <summary>
+    /// Gets back what can be had. False, and nothing done, where the thread is doing so already: a shrinker that
+    /// allocates gets what there is.
+    /// </summary>
     /// <param name="wantedBytes">How much the shrinkers are asked for; 0 for not asking them.</param>
     /// <param name="shrinkerError">What a shrinker threw.</param>
     internal static bool Run(nuint wantedBytes, out Exception? shrinkerError)
@@ -54,19 +58,26 @@ internal static class Reclaimer
         PageLayer.PurgeUnneeded();
     }
 
-    /// <summary>Gives back so much of what is free and cached by no thread, or what there is: free pages first, then kept areas. Returns the bytes.</summary>
+    /// <summary>
+    /// Gives back so much of what is free and cached by no thread, or what there is: free pages first, then kept areas.
+    /// Returns the bytes.
+    /// </summary>
     internal static nuint ReleaseFree(nuint wantedBytes)
     {
         bool inside = MemorySignals.t_isReclaiming;
         MemorySignals.t_isReclaiming = true;
-        uint free = PageLayer.DirtyFreePages(), wanted = (uint)Math.Min((wantedBytes + (LinearRegion.PageBytes - 1)) >> LinearRegion.PageShift, free);
+        uint free = PageLayer.DirtyFreePages();
+        uint wanted = (uint)Math.Min((wantedBytes + (LinearRegion.PageBytes - 1)) >> LinearRegion.PageShift, free);
         nuint bytes = wanted == 0 ? 0 : PageLayer.PurgeDownTo(free - wanted);
         if (bytes < wantedBytes) bytes += ReleaseAreas();
         MemorySignals.t_isReclaiming = inside;
         return bytes;
     }
 
-    /// <summary>Gives the caches of all threads that can be reached and of all layers back to the zones. Returns the bytes that the system got.</summary>
+    /// <summary>
+    /// Gives the caches of all threads that can be reached and of all layers back to the zones. Returns the bytes that
+    /// the system got.
+    /// </summary>
     internal static nuint ReleaseCaches()
     {
         nuint bytes = SlabLayer.Release(all: true);

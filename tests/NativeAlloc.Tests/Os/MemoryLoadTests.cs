@@ -5,7 +5,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Os;
 
-/// <summary>Shows how much memory the machine and the cgroups around the process are said to have, from folders that look like a system's, and when that is scarce.</summary>
+/// <summary>
+/// Shows how much memory the machine and the cgroups around the process are said to have, from folders that look like a
+/// system's, and when that is scarce.
+/// </summary>
 public sealed class MemoryLoadTests : IDisposable
 {
     private const ulong MiB = 1 << 20, GiB = 1024 * MiB;
@@ -31,7 +34,8 @@ public sealed class MemoryLoadTests : IDisposable
     [InlineData("/", "512", "480", "50", false)] // of what it uses, files can go
     [InlineData("/", "512", "480", "10", true)]
     [InlineData("/a/b", "512", "480", "10", true)] // a group further out, and its limit
-    public void A_second_version_group_counts_where_it_has_less(string path, string limit, string used, string files, bool isScarce)
+    public void A_second_version_group_counts_where_it_has_less(
+        string path, string limit, string used, string files, bool isScarce)
     {
         WriteMachine(16_777_216, 8_000_000);
         Write("proc/self/cgroup", $"0::{path}\n");
@@ -92,20 +96,22 @@ public sealed class MemoryLoadTests : IDisposable
     {
         MemoryLoad load = Machine.ReadLoad();
         Assert.Equal(Machine.MemoryBytes, load.TotalBytes);
-        Assert.True(load.TotalBytes <= (ulong)GC.GetGCMemoryInfo().TotalAvailableMemoryBytes * 4 / 3 + MiB); // the managed heap's share of a container is three quarters
+        // The managed heap's share of a container is three quarters.
+        Assert.True(load.TotalBytes <= (ulong)GC.GetGCMemoryInfo().TotalAvailableMemoryBytes * 4 / 3 + MiB);
     }
 
     private MemoryLoad Read() => LinuxMemory.ReadLoad(Encoding.UTF8.GetBytes(_root.Path));
 
     private void WriteMachine(long totalKilo, long availableKilo) =>
-        Write("proc/meminfo", $"MemTotal:       {totalKilo} kB\nMemFree:         1 kB\nMemAvailable:   {availableKilo} kB\n");
+        Write("proc/meminfo", $"MemTotal:     {totalKilo} kB\nMemFree:      1 kB\nMemAvailable: {availableKilo} kB\n");
 
     private void WriteSecond(string folder, string limitMiB, string usedMiB, string filesMiB)
     {
         string group = Path.Combine("sys/fs/cgroup", folder);
         Write(Path.Combine(group, "memory.max"), $"{ulong.Parse(limitMiB) * MiB}\n");
         Write(Path.Combine(group, "memory.current"), $"{ulong.Parse(usedMiB) * MiB}\n");
-        Write(Path.Combine(group, "memory.stat"), $"anon 1\ninactive_file {ulong.Parse(filesMiB) * MiB}\nactive_file 3\n");
+        string files = $"anon 1\ninactive_file {ulong.Parse(filesMiB) * MiB}\nactive_file 3\n";
+        Write(Path.Combine(group, "memory.stat"), files);
     }
 
     private void Write(string file, string text)
