@@ -78,7 +78,7 @@ internal static class Decay
     internal static void RunRequested()
     {
         int raised = MemorySignals.ReadAndReset(MemorySignals.CapExceeded | MemorySignals.LimitNear);
-        if (raised == 0) return;
+        if (raised == 0 || PeriodMilliseconds == Never) return;
         bool inside = MemorySignals.t_isReclaiming;
         MemorySignals.t_isReclaiming = true;
         // The limit is one of charged bytes, of which a process may have touched few: then there is no hurry.
