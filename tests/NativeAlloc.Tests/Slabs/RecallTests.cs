@@ -90,8 +90,11 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         thread.Run(() => Magazines(block)->Leave());
         SlabLayer.DrainIdleThreads(all: true);
         Assert.NotEqual(before, InMagazines(block));
-        Assert.True(Magazines(block)->TryEnter()); // no claim is left
-        Magazines(block)->Leave();
+        thread.Run(() =>
+        {
+            Assert.True(Magazines(block)->TryEnter()); // no claim is left
+            Magazines(block)->Leave();
+        });
     }
 
     [Fact]
