@@ -6,6 +6,7 @@ using NativeAlloc.Common;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
 
@@ -56,8 +57,10 @@ public static unsafe partial class NativeAllocator
         byte* block = ThreadRegistry.OwnBlock();
         CurrentThread.t_block = null;
         if (block == null) return;
+        ThreadRegistry.SetHeld(block);
         CacheRelease.Drain(block);
         ThreadRegistry.Release(block);
+        DecayThread.Attend();
     }
 
     /// <summary>Where memory is at this moment. Threads go on meanwhile, so the figures need not fit each other to the byte.</summary>
@@ -102,59 +105,78 @@ public static unsafe partial class NativeAllocator
 
     private static void* AllocOrThrow(nuint askedBytes, nuint byteCount, nuint alignment, bool zeroed)
     {
-        void* pointer = TryAllocSlow(byteCount, alignment, zeroed, out Exception? shrinkerError);
-        if (pointer == null) ThrowNoMemory(askedBytes, shrinkerError);
+        AllocationAttempt attempt = new(byteCount);
+        void* pointer = TryAllocSlow(ref attempt, alignment, zeroed);
+        if (pointer == null) ThrowNoMemory(askedBytes, attempt);
         return pointer;
     }
 
     // Beyond, areas of like size are reused without a lock and without a run that has to be long enough, and their first touch can be by huge pages (docs/design/mapping.md).
     private const nuint LargestFromBuddy = 1 << 20;
 
-    /// <summary>Says why an allocation got nothing: the limit that this thread was refused for, or that there is nothing.</summary>
+    /// <summary>Says why an allocation got nothing.</summary>
+    /// <param name="byteCount">As the user asked for.</param>
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowNoMemory(nuint byteCount, Exception? shrinkerError)
+    internal static void ThrowNoMemory(nuint byteCount, scoped in AllocationAttempt attempt)
     {
-        if (RefusedThread.t_bytes == 0) ThrowHelper.ThrowOutOfMemory(byteCount, shrinkerError);
-        AllocatorStatistics figures = AllocatorStatistics.Read();
-        nuint resident = ResidentBudget.IsDerived ? Machine.AnonymousResidentBytes() : ResidentBudget.ChargedBytes;
-        nuint cached = figures.CachedBytes + figures.SlabFreeBytes + ((nuint)PageLayer.DirtyFreePages() << LinearRegion.PageShift);
-        ThrowHelper.ThrowResidentLimit(byteCount, ResidentBudget.LimitBytes, ResidentBudget.IsDerived, resident, figures.LiveBytes, cached, shrinkerError);
+        switch (attempt.Refusal.Reason)
+        {
+            case RefusalReason.ResidentLimit:
+                ThrowResidentLimit(byteCount, attempt);
+                break;
+            case RefusalReason.LockLimit:
+                ThrowHelper.ThrowLockLimit(byteCount, Machine.LockLimitBytes, attempt.ShrinkerError);
+                break;
+            case RefusalReason.OutOfAddresses:
+                ThrowHelper.ThrowOutOfAddresses(byteCount, VmallocSpace.Bytes, attempt.ShrinkerError);
+                break;
+            case RefusalReason.OutOfMappings:
+                ThrowHelper.ThrowOutOfMappings(byteCount, MappingBudget.Limit, attempt.ShrinkerError);
+                break;
+        }
+        ThrowHelper.ThrowOutOfMemory(byteCount, attempt.ShrinkerError);
     }
 
-    private static void* TryAllocSlow(nuint byteCount, nuint alignment, bool zeroed, out Exception? shrinkerError)
+    [DoesNotReturn]
+    private static void ThrowResidentLimit(nuint byteCount, scoped in AllocationAttempt attempt)
     {
-        Startup.Begin();
-        Options.ThrowIfWrong();
-        shrinkerError = null;
-        if (Reclaimer.IsRequested) Reclaimer.RunRequested();
-        RefusedThread.t_bytes = 0;
-        int attempts = 0;
+        AllocatorStatistics figures = AllocatorStatistics.Read();
+        nuint charged = ResidentBudget.ChargedBytes;
+        // Other threads go on meanwhile; what is purged out of slabs is free, but no memory.
+        nuint live = Math.Min(figures.LiveBytes, charged), slabFree = figures.SlabFreeBytes - Math.Min(figures.SlabFreeBytes, figures.SlabPurgedBytes);
+        nuint cached = Math.Min(figures.CachedBytes + slabFree + ((nuint)PageLayer.DirtyFreePages() << LinearRegion.PageShift), charged - live);
+        nuint? resident = ResidentBudget.IsDerived ? Machine.AnonymousResidentBytes() : null;
+        ThrowHelper.ThrowResidentLimit(byteCount, ResidentBudget.LimitBytes, resident, charged, live, cached, attempt.WasReclaimed, attempt.ShrinkerError);
+    }
+
+    private static void* TryAllocSlow(ref AllocationAttempt attempt, nuint alignment, bool zeroed)
+    {
         void* pointer;
-        do pointer = TryAllocOnce(byteCount, alignment, zeroed);
-        while (pointer == null && IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoom(byteCount, ref attempts, ref shrinkerError));
+        do pointer = TryAllocOnce(attempt.Bytes, alignment, zeroed, out attempt.Refusal);
+        while (pointer == null && attempt.TryMakeRoom());
+        AllocationAttempt.End();
         return pointer;
     }
-
-    // What caches and shrinkers hold may be just what is missing, but not where no address space is large enough.
-    internal static bool IsWorthReclaim(nuint byteCount) => byteCount <= Math.Max(VmallocSpace.Bytes, LargeBlocks.LargestBytes);
 
     /// <param name="byteCount">A multiple of the alignment where that is more than 16 and the size has a class.</param>
     /// <param name="alignment">A power of two.</param>
     /// <param name="zeroed">The block is to read as zero.</param>
-    private static void* TryAllocOnce(nuint byteCount, nuint alignment, bool zeroed)
+    /// <param name="refusal">Why not, where the answer is null.</param>
+    private static void* TryAllocOnce(nuint byteCount, nuint alignment, bool zeroed, out Refusal refusal)
     {
         if (byteCount <= SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes)
         {
-            void* pointer = MagazineExchange.AllocMiss(GetBlock(), SizeClasses.Of(byteCount));
+            void* pointer = MagazineExchange.AllocMiss(GetBlock(), SizeClasses.Of(byteCount), out refusal);
             if (zeroed && pointer != null) NativeMemory.Clear(pointer, byteCount);
             return pointer;
         }
         bool fitsBuddy = byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes, buddyFirst = fitsBuddy && byteCount <= LargestFromBuddy;
-        void* block = buddyFirst ? LargeBlocks.Alloc(byteCount, alignment, zeroed) : null;
-        if (block == null && RefusedThread.t_bytes == 0) block = Areas.Alloc(Math.Max(byteCount, 1), alignment, AreaSource.Any, zeroed);
+        refusal = default;
+        void* block = buddyFirst ? LargeBlocks.Alloc(byteCount, alignment, zeroed, out refusal) : null;
+        if (block == null && !refusal.IsResidentLimit) block = Areas.Alloc(Math.Max(byteCount, 1), alignment, out refusal, AreaSource.Any, zeroed);
         // No address space or too many mappings: the buddy may still have a run.
-        if (block == null && RefusedThread.t_bytes == 0 && fitsBuddy && !buddyFirst) block = LargeBlocks.Alloc(byteCount, alignment, zeroed);
+        if (block == null && !refusal.IsResidentLimit && fitsBuddy && !buddyFirst) block = LargeBlocks.Alloc(byteCount, alignment, zeroed, out refusal);
         return block;
     }
 
@@ -184,13 +206,19 @@ public static unsafe partial class NativeAllocator
                 void* beginning = cache->ObjectAt(ptr);
                 if (beginning != ptr) ThrowNotABlock(ptr, beginning, cache->ObjectBytes);
                 MagazineExchange.FreeMiss(GetBlock(), pageClass, ptr);
+                DecayThread.Attend();
                 return;
             }
             bool isPage = pageClass == 0 && (nuint)ptr % LinearRegion.PageBytes == 0;
-            if (isPage && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page))) return;
+            if (isPage && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page)))
+            {
+                DecayThread.Attend();
+                return;
+            }
         }
         else if (Areas.TryFree(ptr))
         {
+            DecayThread.Attend();
             return;
         }
         TryFindBlock(ptr, out void* block, out nuint bytes);
@@ -241,11 +269,11 @@ public static unsafe partial class NativeAllocator
     private static void* ResizeOrNull(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment)
     {
         if (Math.Max(oldBytes, byteCount) < SmallestPageMove) return null;
-        RefusedThread.t_bytes = 0;
-        int attempts = 0;
+        AllocationAttempt attempt = new(byteCount);
         void* resized;
-        do resized = TryResizePages(ptr, oldBytes, byteCount, alignment);
-        while (resized == null && IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoomToMove(ref attempts));
+        do resized = TryResizePages(ptr, oldBytes, byteCount, alignment, out attempt.Refusal);
+        while (resized == null && attempt.TryMakeRoomToMove());
+        AllocationAttempt.End();
         return resized;
     }
 
@@ -279,11 +307,13 @@ public static unsafe partial class NativeAllocator
     private const nuint SmallestPageMove = 256 * 1024;
 
     // Without copying a byte: more or fewer pages where the block stands, or its pages at another address. Null where that cannot be done.
-    private static void* TryResizePages(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment)
+    // The refusal says why there is no memory; it is none where the system cannot move the pages.
+    private static void* TryResizePages(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment, out Refusal refusal)
     {
+        refusal = default;
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page >= LinearRegion.OnlinePages)
-            return byteCount >= SmallestPageMove ? Areas.Realloc(ptr, byteCount, alignment) : null;
+            return byteCount >= SmallestPageMove ? Areas.Realloc(ptr, byteCount, out refusal, alignment) : null;
         bool isLarge = LinearRegion.Frames[page].GetState() == PageState.Large;
         if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
         bool wholePages = ((nuint)ptr | oldBytes) % VirtualMemory.PageBytes == 0;
@@ -293,7 +323,7 @@ public static unsafe partial class NativeAllocator
         ObjectCache* cache = isLarge ? null : CacheTable.CacheOfPage(page);
         bool isConstructed = cache != null && cache->KeepsContents;
         if (byteCount < oldBytes || !wholePages || isLocked || isConstructed || alignment > LinearRegion.PageBytes) return null;
-        void* moved = Areas.AllocFrom(ptr, oldBytes, byteCount);
+        void* moved = Areas.AllocFrom(ptr, oldBytes, byteCount, out refusal);
         if (moved == null) return null;
         if (!isLarge) Free(ptr);
         else if (!LargeBlocks.TryFree((uint)page, clean: true)) ThrowFreedMeanwhile(ptr, moved);

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using NativeAlloc.Common;
 using NativeAlloc.Os;
+using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
 
@@ -118,6 +119,8 @@ public static unsafe partial class NativeAllocator
         {
             return null; // the managed heap is full, and this is the first use
         }
-        return Options.IsWrong ? null : TryAllocSlow(byteCount, alignment, zeroed, out _);
+        if (Options.IsWrong) return null;
+        AllocationAttempt attempt = new(byteCount);
+        return TryAllocSlow(ref attempt, alignment, zeroed);
     }
 }

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Threads;
 
 namespace NativeAlloc;
@@ -19,7 +20,7 @@ namespace NativeAlloc;
 ///                                                        ├ Zone.TryTake: RemoveSmallest ─ Expand    (one lock)
 ///                                                        ├               RemoveFallback
 ///                                                        ├ the next zone, the next node
-///                                                        └ Reclaimer.Run, once more
+///                                                        └ AllocationAttempt.TryMakeRoom, once more
 /// FreePage, FreePages ─ order 0: the thread's hot list, at the cold end if it was taken as cold
 ///                     └ Zone.Give: merges with its buddies
 /// </code>
@@ -151,6 +152,7 @@ public static unsafe class PageAllocator
         CheckOrder(order);
         if (page.IsNone) ThrowHelper.ThrowNoPage(nameof(page));
         PageFault fault = PageBlocks.TryGive(Own(), page.Index, order);
+        DecayThread.Attend();
         if (fault != PageFault.None) ThrowFault(page.Index, order, fault);
     }
 
@@ -191,6 +193,7 @@ public static unsafe class PageAllocator
         if (head != page.Index) ThrowHelper.ThrowInsideBlock(page.Index, head, pages);
         if (pages != count) ThrowHelper.ThrowOtherPageCount(page.Index, pages, byteCount);
         if (!LargeBlocks.TryFree(page.Index)) ThrowHelper.ThrowPageIsFree(page.Index);
+        DecayThread.Attend();
     }
 
     /// <summary>The page that an address lies in (<c>virt_to_page</c>), whatever it is used for.</summary>
@@ -219,29 +222,28 @@ public static unsafe class PageAllocator
 
     private static uint Take(in PageRequest request)
     {
-        if (Reclaimer.IsRequested) Reclaimer.RunRequested();
-        ThreadPages* own = Own();
-        RefusedThread.t_bytes = 0;
-        int attempts = 0;
-        nuint bytes = (nuint)request.Count << LinearRegion.PageShift;
-        Exception? shrinkerError = null;
-        PageFailure failure;
-        do if (TryTakeOnce(own, request, out uint page, out failure)) return page;
-        while (Reclaimer.TryMakeRoom(bytes, ref attempts, ref shrinkerError));
-        ThrowNoPages(own, request, bytes, failure, shrinkerError);
-        return PageFrame.None;
+        AllocationAttempt attempt = new((nuint)request.Count << LinearRegion.PageShift);
+        uint page;
+        bool taken;
+        do taken = TryTakeOnce(request, out page, out attempt.Refusal);
+        while (!taken && attempt.TryMakeRoom());
+        AllocationAttempt.End();
+        if (!taken) ThrowNoPages(request, attempt);
+        return page;
     }
 
-    private static bool TryTakeOnce(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure) =>
-        request.State == PageState.Large ? LargeBlocks.TryTake(own, request, out page, out failure) : PageBlocks.TryTake(own, request, out page, out failure);
+    // The thread's block is fetched for each try: user code runs between two of them.
+    private static bool TryTakeOnce(in PageRequest request, out uint page, out Refusal refusal) => request.State == PageState.Large
+        ? LargeBlocks.TryTake(Own(), request, out page, out refusal)
+        : PageBlocks.TryTake(Own(), request, out page, out refusal);
 
     [DoesNotReturn]
-    private static void ThrowNoPages(ThreadPages* own, in PageRequest request, nuint bytes, PageFailure failure, Exception? shrinkerError)
+    private static void ThrowNoPages(in PageRequest request, scoped in AllocationAttempt attempt)
     {
-        if (failure == PageFailure.ResidentLimit) NativeAllocator.ThrowNoMemory(bytes, shrinkerError);
-        if (failure == PageFailure.LockLimit) ThrowHelper.ThrowLockLimit(bytes, Machine.LockLimitBytes, shrinkerError);
+        if (attempt.Refusal.Reason != RefusalReason.OutOfMemory) NativeAllocator.ThrowNoMemory(attempt.Bytes, attempt);
+        ThreadPages* own = Own();
         int node = request.Node != PageRequest.LocalNode ? request.Node : own != null ? own->Node : NodeTopology.Current.NodeOfCurrentThread();
-        ThrowHelper.ThrowOutOfPages(bytes, request.ThisNode ? node : null, shrinkerError);
+        ThrowHelper.ThrowOutOfPages(attempt.Bytes, request.ThisNode ? node : null, attempt.ShrinkerError);
     }
 
     private static ThreadPages* Own() => ThreadPages.Of(NativeAllocator.GetBlock());

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
 
@@ -121,6 +122,7 @@ public sealed unsafe class SlabCache : IDisposable
         ObjectCache* cache = CacheTable.CacheAt(_index);
         pages += CacheRelease.DrainDepots(cache, null) + CacheRelease.Shrink(cache, null);
         GC.KeepAlive(this); // a dropped cache may be taken down
+        DecayThread.Attend();
         return (int)pages;
     }
 
@@ -132,6 +134,7 @@ public sealed unsafe class SlabCache : IDisposable
         int pageClass = _pageClass;
         Volatile.Write(ref _pageClass, CacheTable.WideClass);
         long live = CacheChain.Destroy(_index);
+        DecayThread.Attend();
         if (live == 0) return;
         Volatile.Write(ref _pageClass, pageClass);
         Volatile.Write(ref _disposed, 0);
@@ -142,14 +145,12 @@ public sealed unsafe class SlabCache : IDisposable
     private void* AllocSlow()
     {
         ThrowIfDisposed();
-        if (Reclaimer.IsRequested) Reclaimer.RunRequested();
-        RefusedThread.t_bytes = 0;
-        int attempts = 0;
-        Exception? shrinkerError = null;
+        AllocationAttempt attempt = new(ObjectSize);
         void* pointer;
-        do pointer = MagazineExchange.AllocMiss(NativeAllocator.GetBlock(), _index);
-        while (pointer == null && Reclaimer.TryMakeRoom(ObjectSize, ref attempts, ref shrinkerError));
-        if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, shrinkerError);
+        do pointer = MagazineExchange.AllocMiss(NativeAllocator.GetBlock(), _index, out attempt.Refusal);
+        while (pointer == null && attempt.TryMakeRoom());
+        AllocationAttempt.End();
+        if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, attempt);
         return pointer;
     }
 
@@ -166,6 +167,7 @@ public sealed unsafe class SlabCache : IDisposable
         if (beginning == null) ThrowHelper.ThrowNotOfCache(ptr, Name);
         if (beginning != ptr) ThrowHelper.ThrowInsideObject(ptr, beginning, cache->ObjectBytes, Name);
         MagazineExchange.FreeMiss(NativeAllocator.GetBlock(), LinearRegion.ClassOf(page), ptr);
+        DecayThread.Attend();
     }
 
     [DoesNotReturn]

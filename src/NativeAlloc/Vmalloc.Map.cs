@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using NativeAlloc.Common;
 using NativeAlloc.Mapping;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 
 namespace NativeAlloc;
 
@@ -27,7 +28,7 @@ public static unsafe partial class Vmalloc
         }
         PageMapBuilder map = default;
         // What is kept for later has addresses and mappings, too.
-        if (!map.TryBegin((uint)pages.Length, runs) && (Reclaimer.ReleaseAreas(all: true) == 0 || !map.TryBegin((uint)pages.Length, runs))) ThrowHelper.ThrowCannotMap((nuint)pages.Length);
+        if (!map.TryBegin((uint)pages.Length, runs) && (Reclaimer.ReleaseAreas() == 0 || !map.TryBegin((uint)pages.Length, runs))) ThrowHelper.ThrowCannotMap((nuint)pages.Length);
         for (int at = 0; at < pages.Length;)
         {
             int first = at++;

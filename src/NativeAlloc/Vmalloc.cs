@@ -2,6 +2,7 @@ using NativeAlloc.Common;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 
 namespace NativeAlloc;
 
@@ -41,11 +42,11 @@ public static unsafe partial class Vmalloc
         Startup.Begin();
         nuint oldBytes = Areas.UsableBytes(ptr);
         if (oldBytes == 0) ThrowNotABlock(ptr);
-        RefusedThread.t_bytes = 0;
-        int attempts = 0;
+        AllocationAttempt attempt = new(byteCount);
         void* resized;
-        do resized = Areas.Realloc(ptr, byteCount);
-        while (resized == null && NativeAllocator.IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoomToMove(ref attempts));
+        do resized = Areas.Realloc(ptr, byteCount, out attempt.Refusal);
+        while (resized == null && attempt.TryMakeRoomToMove());
+        AllocationAttempt.End();
         if (resized != null) return resized;
         // The system cannot move these pages, or there is no memory: the latter is told by the exception.
         resized = Alloc(byteCount);
@@ -61,20 +62,17 @@ public static unsafe partial class Vmalloc
         if (ptr == null) return;
         Startup.Begin();
         if (!Areas.TryFree(ptr)) ThrowNotABlock(ptr);
+        DecayThread.Attend();
     }
 
     private static void* Alloc(nuint byteCount, bool zeroed)
     {
-        Startup.Begin();
-        Options.ThrowIfWrong();
-        if (Reclaimer.IsRequested) Reclaimer.RunRequested();
-        Exception? shrinkerError = null;
-        RefusedThread.t_bytes = 0;
-        int attempts = 0;
+        AllocationAttempt attempt = new(byteCount);
         void* pointer;
-        do pointer = Areas.Alloc(byteCount, 1, AreaSource.Any, zeroed);
-        while (pointer == null && NativeAllocator.IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoom(byteCount, ref attempts, ref shrinkerError));
-        if (pointer == null) NativeAllocator.ThrowNoMemory(byteCount, shrinkerError);
+        do pointer = Areas.Alloc(byteCount, 1, out attempt.Refusal, AreaSource.Any, zeroed);
+        while (pointer == null && attempt.TryMakeRoom());
+        AllocationAttempt.End();
+        if (pointer == null) NativeAllocator.ThrowNoMemory(byteCount, attempt);
         return pointer;
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 
 namespace NativeAlloc.TestHost;
 

@@ -11,6 +11,7 @@ internal static class Program
         {
             case BadFrees.Name: return BadFrees.Run(rest);
             case DataLimit.Name: return DataLimit.Run();
+            case DecaySurvives.Name: return DecaySurvives.Run(rest);
             case FileLimit.Name: return FileLimit.Run();
             case LoadHandler.Name: return LoadHandler.Run();
             case WrongOption.Name: return WrongOption.Run();

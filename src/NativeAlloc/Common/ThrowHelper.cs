@@ -16,11 +16,39 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowResidentLimit(nuint byteCount, nuint limitBytes, bool isDerived, nuint residentBytes, nuint liveBytes, nuint cachedBytes, Exception? shrinkerError) =>
+    internal static void ThrowOutOfAddresses(nuint byteCount, nuint reservedBytes, Exception? shrinkerError) =>
         throw new OutOfMemoryException(
-            $"NativeAlloc could not get {byteCount} bytes without going beyond the resident limit of {limitBytes} bytes ({(isDerived ? "derived from the memory of the machine or container" : "the option ResidentLimitBytes")}): "
-            + $"{residentBytes} bytes are resident{(isDerived ? " in the process" : " at most")}, of which {liveBytes} are live in {nameof(NativeAllocator)} and {cachedBytes} cached, also after caches were emptied, free memory and kept areas given back and shrinkers asked. "
-            + "Nothing was changed; free something or raise the limit, and try again.", shrinkerError);
+            $"NativeAlloc could not get {byteCount} bytes: of the {reservedBytes} bytes of addresses that it reserved for large blocks no piece of this size is free. "
+            + "Nothing was changed; free large blocks, or set the option VmallocReserveBytes to more.", shrinkerError);
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowOutOfMappings(nuint byteCount, int mappings, Exception? shrinkerError) =>
+        throw new OutOfMemoryException(
+            $"NativeAlloc could not get {byteCount} bytes: that takes a mapping of the system, and the library uses all of the {mappings} that it allows itself (half of vm.max_map_count). "
+            + "Nothing was changed; free large blocks or raise that limit, and try again.", shrinkerError);
+
+    /// <param name="residentBytes">What the process has, where the limit is derived from the machine; else null.</param>
+    /// <param name="chargedBytes">What of the library may have memory behind it.</param>
+    /// <param name="liveBytes">The part of it that users hold.</param>
+    /// <param name="cachedBytes">The part of it that could be given back.</param>
+    /// <param name="wasReclaimed">Memory was given back in vain. Else no reclaim could have been enough, or the thread is reclaiming already.</param>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowResidentLimit(
+        nuint byteCount, nuint limitBytes, nuint? residentBytes, nuint chargedBytes, nuint liveBytes, nuint cachedBytes, bool wasReclaimed, Exception? shrinkerError)
+    {
+        string limit = $"the resident limit of {limitBytes} bytes ({(residentBytes != null ? "derived from the memory of the machine or container" : "the option ResidentLimitBytes")})";
+        string parts = $"of which {liveBytes} are live in {nameof(NativeAllocator)} and {cachedBytes} cached";
+        string where = residentBytes is { } resident
+            ? $"{resident} bytes are resident in the process; {chargedBytes} bytes of NativeAlloc may have memory, {parts}"
+            : $"{chargedBytes} bytes are resident at most, {parts}";
+        string tried = wasReclaimed
+            ? ", also after caches were emptied, free memory and kept areas given back and shrinkers asked"
+            : "; nothing was given back for it, as that would not be enough or is being done already";
+        throw new OutOfMemoryException(
+            $"NativeAlloc could not get {byteCount} bytes without going beyond {limit}: {where}{tried}. Nothing was changed; free something or raise the limit, and try again.", shrinkerError);
+    }
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]

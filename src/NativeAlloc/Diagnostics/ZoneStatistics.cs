@@ -50,13 +50,13 @@ public sealed unsafe class ZoneStatistics
     /// <summary>Pages that there can be memory for.</summary>
     public long LimitPages { get; }
 
-    /// <summary>Available pages (the limit less those taken) below which reclaim runs four times as often.</summary>
+    /// <summary>The lowest mark of available pages, which are the limit less those taken. A figure for comparison: nothing begins there.</summary>
     public long MinPages { get; }
 
-    /// <summary>Available pages below which reclaim begins.</summary>
+    /// <summary>The middle mark: a quarter above the lowest.</summary>
     public long LowPages { get; }
 
-    /// <summary>Available pages at which it ends.</summary>
+    /// <summary>The highest mark: a half above the lowest.</summary>
     public long HighPages { get; }
 
     /// <summary>Requests served here that were meant for this node (<c>numa_hit</c>).</summary>

@@ -32,19 +32,22 @@ internal static unsafe class AreaMemory
     /// Puts memory behind a part of an area that has none. False where there is not enough, and then it has none still.
     /// </summary>
     /// <param name="zeroed">The part is to read as zero.</param>
-    internal static bool TryFill(VmallocArea* area, nuint from, nuint to, AreaSource source, bool zeroed)
+    /// <param name="refusal">Why there is not enough.</param>
+    internal static bool TryFill(VmallocArea* area, nuint from, nuint to, AreaSource source, bool zeroed, out Refusal refusal)
     {
-        if (source == AreaSource.Fresh) return TryAddFresh(area, from, to);
+        refusal = Refusal.ResidentLimit(to - from);
+        if (to - from > ResidentBudget.LimitBytes) return false; // nothing is gathered in vain: it would be lost
+        if (source == AreaSource.Fresh) return TryAddFresh(area, from, to, out refusal);
         nuint at = source == AreaSource.Any ? Gather(area, from, to, VirtualMemory.HugePageBytes) : from;
-        if (!TryAddFresh(area, at, to))
+        if (!TryAddFresh(area, at, to, out refusal))
         {
             // Nothing from the system: then in pieces of any size.
             at = Gather(area, at, to, LinearRegion.PageBytes);
-            if (!TryAddFresh(area, at, to))
+            if (!TryAddFresh(area, at, to, out refusal))
             {
                 // What is missing may be mappings: all in one piece needs the fewest.
                 TakeAway(area, from, at);
-                return TryAddFresh(area, from, to);
+                return TryAddFresh(area, from, to, out refusal);
             }
         }
         if (zeroed) Clear(area, from, at);
@@ -204,14 +207,17 @@ internal static unsafe class AreaMemory
         return false;
     }
 
-    private static bool TryAddFresh(VmallocArea* area, nuint at, nuint to)
+    private static bool TryAddFresh(VmallocArea* area, nuint at, nuint to, out Refusal refusal)
     {
+        refusal = default;
         if (at == to) return true;
+        refusal = Refusal.OutOfMemory; // also of memory for the record of its runs
         if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == Areas.BytesOf(area))) return false;
         nuint address = VmallocSpace.AddressOf(area);
         if (!ResidentBudget.TryCharge(to - at))
         {
             AreaRuns.CutBack(area, at);
+            refusal = Refusal.ResidentLimit(to - at);
             return false;
         }
         if (!VirtualMemory.TryCommit(address + at, to - at))
@@ -221,6 +227,7 @@ internal static unsafe class AreaMemory
             AreaRuns.CutBack(area, at);
             return false;
         }
+        refusal = default;
         area->ChargedBytes += to - at;
         if (Options.HugePages && to >= SmallestHugeBytes && to - at >= VirtualMemory.HugePageBytes) area->Huge |= VirtualMemory.TryAdviseHuge(address + at, to - at);
         return true;

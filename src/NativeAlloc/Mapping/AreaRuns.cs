@@ -105,9 +105,9 @@ internal static unsafe class AreaRuns
 
     private static nint AllocArray(nuint bytes)
     {
-        if (bytes > LinearRegion.PageBytes) return (nint)Areas.Alloc(2 * bytes, 1, AreaSource.Fresh);
+        if (bytes > LinearRegion.PageBytes) return (nint)Areas.Alloc(2 * bytes, 1, out _, AreaSource.Fresh);
         int index = SizeClasses.Of(bytes * 2 <= LinearRegion.PageBytes ? bytes * 2 : bytes); // room to grow: a copy each time that it doubles
-        return (nint)CacheTable.CacheAt(index)->AllocDirect(null);
+        return (nint)CacheTable.CacheAt(index)->AllocDirect(null, out _);
     }
 
     private static void FreeArray(VmallocArea* area)

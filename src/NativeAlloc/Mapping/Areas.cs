@@ -39,6 +39,9 @@ internal static unsafe class Areas
     /// <summary>Bytes and number of the areas that users hold. By Interlocked.</summary>
     private static long s_liveBytes, s_liveCount;
 
+    /// <summary>1 once an area was wanted: before, there is nothing to give back, and no reason to set up the tables of this layer. By Volatile.</summary>
+    private static int s_isUsed;
+
     /// <summary>1 if there is an area that the system refused to unmap. Any thread, by Interlocked and Volatile.</summary>
     private static int s_stale;
 
@@ -48,30 +51,29 @@ internal static unsafe class Areas
     // Addresses to grow into, in multiples of what an area has when it moves: doubling goes on where it stands two times more.
     private const uint RoomForGrowth = 3;
 
-    static Areas() => Reclaimer.SetAreas(&Release);
-
     internal static nuint LiveBytes => (nuint)Volatile.Read(ref s_liveBytes);
 
     internal static long LiveCount => Volatile.Read(ref s_liveCount);
 
     /// <summary>Makes an area; null where there is no memory, no address space, or the size is beyond both.</summary>
     /// <param name="alignment">A power of two.</param>
+    /// <param name="refusal">Why not, where the answer is null.</param>
     /// <param name="zeroed">It is to read as zero.</param>
-    internal static void* Alloc(nuint byteCount, nuint alignment, AreaSource source = AreaSource.Any, bool zeroed = false)
+    internal static void* Alloc(nuint byteCount, nuint alignment, out Refusal refusal, AreaSource source = AreaSource.Any, bool zeroed = false)
     {
-        if (!TryPages(byteCount, out uint pages)) return null;
+        if (!TryPages(byteCount, out uint pages, out refusal)) return null;
         VmallocArea* area = source == AreaSource.Any && alignment <= AlignmentOf(pages) ? KeptAreas.TakeLike(pages, byteCount) : null;
         if (area != null)
         {
             if (zeroed) AreaMemory.Clear(area);
-            Decay.Note();
+            MemorySignals.Raise(MemorySignals.Used);
             return MakeLive(area);
         }
-        area = Add(pages, Math.Max(alignment, AlignmentOf(pages)), 0);
+        area = Add(pages, Math.Max(alignment, AlignmentOf(pages)), 0, out refusal);
         if (area == null) return null;
-        if (AreaMemory.TryFill(area, 0, BytesOf(area), source, zeroed))
+        if (AreaMemory.TryFill(area, 0, BytesOf(area), source, zeroed, out refusal))
         {
-            Decay.NoteTaken();
+            MemorySignals.Raise(MemorySignals.Used);
             return MakeLive(area);
         }
         Destroy(area);
@@ -84,20 +86,21 @@ internal static unsafe class Areas
     /// </summary>
     /// <param name="source">Committed pages of the linear region.</param>
     /// <param name="sourceBytes">Whole system pages.</param>
-    internal static void* AllocFrom(void* source, nuint sourceBytes, nuint byteCount)
+    /// <param name="refusal">Why there is no memory for the rest; none where the answer is null because the system cannot move the source.</param>
+    internal static void* AllocFrom(void* source, nuint sourceBytes, nuint byteCount, out Refusal refusal)
     {
         Debug.Assert(byteCount > sourceBytes, "the area holds all that is moved");
-        if (!TryPages(byteCount, out uint pages)) return null;
-        VmallocArea* area = Add(pages, AlignmentOf(pages), RoomOf(pages));
+        if (!TryPages(byteCount, out uint pages, out refusal)) return null;
+        VmallocArea* area = Add(pages, AlignmentOf(pages), RoomOf(pages), out refusal);
         if (area == null) return null;
         // The move comes last: after it nothing can fail.
         nuint bytes = BytesOf(area);
         if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes)
-            && (sourceBytes == bytes || AreaMemory.TryFill(area, sourceBytes, bytes, AreaSource.FreshFirst, zeroed: false))
+            && (sourceBytes == bytes || AreaMemory.TryFill(area, sourceBytes, bytes, AreaSource.FreshFirst, zeroed: false, out refusal))
             && VirtualMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
         {
             AreaMemory.Charge(area, sourceBytes);
-            Decay.NoteTaken();
+            MemorySignals.Raise(MemorySignals.Used);
             return MakeLive(area);
         }
         Destroy(area);
@@ -112,20 +115,21 @@ internal static unsafe class Areas
         Interlocked.Add(ref s_liveBytes, -(long)BytesOf(area));
         Interlocked.Decrement(ref s_liveCount);
         if (!KeptAreas.TryPut(area)) Destroy(area);
-        else Decay.Note();
+        else MemorySignals.Raise(MemorySignals.Used);
         return true;
     }
 
     /// <summary>Changes an area's size by moving its pages, not its bytes; what is new is undefined. Null where that fails: the area stands as it was.</summary>
-    internal static void* Realloc(void* pointer, nuint byteCount, nuint alignment = 1)
+    /// <param name="refusal">Why there is no memory; none where the answer is null because the system cannot move the pages.</param>
+    internal static void* Realloc(void* pointer, nuint byteCount, out Refusal refusal, nuint alignment = 1)
     {
-        if (!TryPages(byteCount, out uint pages)) return null;
+        if (!TryPages(byteCount, out uint pages, out refusal)) return null;
         VmallocArea* area = TryTakeLive(pointer);
         if (area == null) return null;
         nuint oldBytes = BytesOf(area);
         VmallocArea* resized = area;
         if (pages < area->Pages) AreaMemory.Shorten(area, pages);
-        else if (pages > area->Pages) resized = Grow(area, pages, Math.Max(alignment, AlignmentOf(pages)));
+        else if (pages > area->Pages) resized = Grow(area, pages, Math.Max(alignment, AlignmentOf(pages)), out refusal);
         VmallocArea* held = resized == null ? area : resized;
         Interlocked.Add(ref s_liveBytes, (long)BytesOf(held) - (long)oldBytes);
         nuint address = VmallocSpace.AddressOf(held);
@@ -161,12 +165,13 @@ internal static unsafe class Areas
         return 0;
     }
 
-    // What the reclaimer asks for: all that is kept, or what has been kept for a period. Returns the bytes given back.
-    private static nuint Release(bool all)
+    /// <summary>Gives back the areas that were kept since before a point in time, and tries again what the system refused to unmap. Returns the bytes given back.</summary>
+    internal static nuint Release(long keptBefore)
     {
-        DestroyStale();
         PageMaps.RetryRefused();
-        return KeptAreas.Release(all ? long.MaxValue : Environment.TickCount64 - Decay.PeriodMilliseconds);
+        if (Volatile.Read(ref s_isUsed) == 0) return 0;
+        DestroyStale();
+        return KeptAreas.Release(keptBefore);
     }
 
     // Takes down what the system refused to unmap before.
@@ -187,27 +192,32 @@ internal static unsafe class Areas
     internal static nuint BytesOf(VmallocArea* area) => (nuint)area->Pages << LinearRegion.PageShift;
 
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.
-    private static VmallocArea* Grow(VmallocArea* area, uint pages, nuint alignment)
+    private static VmallocArea* Grow(VmallocArea* area, uint pages, nuint alignment, out Refusal refusal)
     {
+        refusal = default;
         nuint oldBytes = BytesOf(area), newBytes = (nuint)pages << LinearRegion.PageShift;
         uint oldPages = area->Pages;
         if (!AreaRuns.TryBegin(area, oldBytes)) return null;
         if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
         {
-            if (AreaMemory.TryFill(area, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false)) return area;
+            if (AreaMemory.TryFill(area, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false, out refusal))
+            {
+                MemorySignals.Raise(MemorySignals.Used);
+                return area;
+            }
             // What the system refused to unmap stays accessible, without memory, until the next area there is unmapped: a record to try again by would need memory, of which there is none just now.
             VmallocSpace.Shorten(area, oldPages);
             return null;
         }
-        VmallocArea* larger = Add(pages, alignment, RoomOf(pages));
+        VmallocArea* larger = Add(pages, alignment, RoomOf(pages), out refusal);
         if (larger == null) return null;
         bool moved = true;
         for (uint run = 0; run < area->RunCount && moved; run++) moved = AreaRuns.TryAdd(larger, AreaRuns.BytesOf(area, run));
-        moved = moved && AreaMemory.TryFill(larger, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false) && AreaMemory.TryMoveRuns(area, larger);
+        moved = moved && AreaMemory.TryFill(larger, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false, out refusal) && AreaMemory.TryMoveRuns(area, larger);
         if (moved)
         {
             AreaMemory.Charge(larger, area->ChargedBytes);
-            Decay.NoteTaken();
+            MemorySignals.Raise(MemorySignals.Used);
         }
         Destroy(moved ? area : larger);
         return moved ? larger : null;
@@ -234,8 +244,10 @@ internal static unsafe class Areas
         return null;
     }
 
-    private static VmallocArea* Add(uint pages, nuint alignment, uint roomPages)
+    private static VmallocArea* Add(uint pages, nuint alignment, uint roomPages, out Refusal refusal)
     {
+        if (Volatile.Read(ref s_isUsed) == 0) Volatile.Write(ref s_isUsed, 1);
+        refusal = new Refusal(RefusalReason.OutOfAddresses);
         if (alignment > VmallocSpace.Bytes) return null;
         uint alignmentPages = (uint)Math.Max(1, alignment >> LinearRegion.PageShift);
         while (true)
@@ -243,8 +255,14 @@ internal static unsafe class Areas
             if (MappingBudget.TryTake(MappingsPerArea))
             {
                 VmallocArea* area = VmallocSpace.Add(AreaKind.Vmalloc, pages, alignmentPages, roomPages);
+                refusal = default;
                 if (area != null) return area;
                 MappingBudget.Give(MappingsPerArea);
+                refusal = VmallocSpace.HasHole(pages, alignmentPages) ? Refusal.OutOfMemory : new Refusal(RefusalReason.OutOfAddresses);
+            }
+            else
+            {
+                refusal = new Refusal(RefusalReason.OutOfMappings);
             }
             // Too many mappings, or no hole: what is kept has some.
             if (KeptAreas.Release() == 0) return null;
@@ -254,10 +272,11 @@ internal static unsafe class Areas
     // Huge pages stand at multiples of their size.
     private static nuint AlignmentOf(uint pages) => pages >= Pageblock.Pages ? VirtualMemory.HugePageBytes : LinearRegion.PageBytes;
 
-    private static bool TryPages(nuint byteCount, out uint pages)
+    private static bool TryPages(nuint byteCount, out uint pages, out Refusal refusal)
     {
         ulong count = byteCount / LinearRegion.PageBytes + (byteCount % LinearRegion.PageBytes != 0 ? 1u : 0);
         pages = (uint)Math.Max(1, Math.Min(count, uint.MaxValue / 2));
-        return count <= uint.MaxValue / 2;
+        refusal = count <= uint.MaxValue / 2 ? Refusal.None : new Refusal(RefusalReason.OutOfAddresses);
+        return refusal == Refusal.None;
     }
 }

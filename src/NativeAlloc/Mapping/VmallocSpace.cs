@@ -122,6 +122,16 @@ internal static unsafe class VmallocSpace
         return area;
     }
 
+    /// <summary>Whether there is a hole for such an area: tells what <see cref="Add"/> lacked, addresses or memory for its tables.</summary>
+    internal static bool HasHole(uint pages, uint alignmentPages)
+    {
+        ulong needed = (ulong)pages + GuardPages + (alignmentPages - 1);
+        s_lock.Acquire();
+        bool has = needed < s_pageCount && (s_records == Head || s_tree.BeforeHole((uint)needed) != AreaTree.None);
+        s_lock.Release();
+        return has;
+    }
+
     /// <summary>Takes an area out that is busy and has nothing mapped in it any more.</summary>
     internal static void Remove(VmallocArea* area)
     {

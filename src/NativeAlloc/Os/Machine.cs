@@ -3,14 +3,11 @@ namespace NativeAlloc.Os;
 /// <summary>What this machine has and allows. Nothing here is hot.</summary>
 internal static class Machine
 {
-    /// <summary>Bytes of physical memory, or of the cgroup's limit where that is lower. Read once.</summary>
-    internal static ulong MemoryBytes { get; } = ReadMemoryBytes();
+    /// <summary>0 before the runtime was asked. Any thread.</summary>
+    private static ulong s_runtimesMemoryBytes;
 
-    /// <summary>
-    /// Bytes from which on the runtime calls memory scarce: nine tenths of the machine's or the container's, unless its configuration (<c>GCHighMemPercent</c>) says otherwise. Read once.
-    /// </summary>
-    /// <remarks>In a container <see cref="MemoryBytes"/> is what the managed heap may have of it, three quarters; this is of the whole.</remarks>
-    internal static ulong HighLoadBytes { get; } = ReadHighLoadBytes();
+    /// <summary>Bytes of physical memory, or of a cgroup's limit where that is lower. Read once; <see cref="ReadLoad"/> sees a limit that changes.</summary>
+    internal static ulong MemoryBytes { get; } = ReadLoad().TotalBytes;
 
     /// <summary>Bytes that the process may lock into memory; null where there is no limit.</summary>
     internal static ulong? LockLimitBytes => LinuxMemory.LockLimitBytes();
@@ -21,17 +18,25 @@ internal static class Machine
     /// </summary>
     internal static nuint AnonymousResidentBytes() => OperatingSystem.IsLinux() ? LinuxMemory.AnonymousResidentBytes() : 0;
 
-    // The runtime has already looked at physical memory, cgroup v1 and v2 and any hard limit of its own heap.
-    private static ulong ReadMemoryBytes()
+    /// <summary>
+    /// Looks at the memory of the machine and the container at this moment, whatever share of it the managed heap may have. Some ten to forty
+    /// system calls; managed memory only where the system does not say how much it has.
+    /// </summary>
+    internal static MemoryLoad ReadLoad()
     {
-        long available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        const ulong AssumedBytes = 4UL << 30; // where nothing is known, a small machine
-        return available > 0 ? (ulong)available : AssumedBytes;
+        MemoryLoad load = OperatingSystem.IsLinux() ? LinuxMemory.ReadLoad(default) : default;
+        return load.TotalBytes != 0 ? load : new MemoryLoad(ReadRuntimesMemoryBytes(), IsScarce: false);
     }
 
-    private static ulong ReadHighLoadBytes()
+    // What the runtime has found, once: it is a share of a container's memory, or the limit of the managed heap.
+    private static ulong ReadRuntimesMemoryBytes()
     {
-        long high = GC.GetGCMemoryInfo().HighMemoryLoadThresholdBytes;
-        return high > 0 ? (ulong)high : MemoryBytes - MemoryBytes / 10;
+        const ulong AssumedBytes = 4UL << 30; // where nothing is known, a small machine
+        ulong known = Volatile.Read(ref s_runtimesMemoryBytes);
+        if (known != 0) return known;
+        long available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        known = available > 0 ? (ulong)available : AssumedBytes;
+        Volatile.Write(ref s_runtimesMemoryBytes, known);
+        return known;
     }
 }

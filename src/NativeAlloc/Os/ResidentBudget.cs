@@ -23,13 +23,8 @@ internal static class ResidentBudget
     /// <summary>Charged bytes at which reclaim is due next.</summary>
     private static long s_nearAt;
 
-    /// <summary>1 when that has been reached and nobody has taken it up.</summary>
-    private static int s_isNearDue;
-
-    /// <summary>The most that was ever charged, and 1 if that has just grown and nobody has looked. A lost update makes it a little too small.</summary>
+    /// <summary>The most that was ever charged. A lost update makes it a little too small.</summary>
     private static long s_peak;
-
-    private static int s_isPeakNew;
 
     private static long s_hits;
 
@@ -55,25 +50,34 @@ internal static class ResidentBudget
     internal static void SetLimit(nuint bytes)
     {
         Volatile.Write(ref s_isDerived, bytes == 0 ? 1 : 0);
-        long limit = Bounded(bytes == 0 ? (nuint)Machine.HighLoadBytes : bytes);
+        Begin(Bounded(bytes == 0 ? DerivedFrom(Machine.MemoryBytes) : bytes));
+        MemorySignals.ReadAndReset(MemorySignals.LimitNear);
+    }
+
+    /// <summary>Says how much memory the machine or the container has now: a derived limit follows, as limits of containers change while a process runs.</summary>
+    internal static void NoteMachine(ulong totalBytes)
+    {
+        long limit = Bounded(DerivedFrom(totalBytes));
+        if (IsDerived && limit != Volatile.Read(ref s_limit)) Begin(limit);
+    }
+
+    private static nuint DerivedFrom(ulong totalBytes) => (nuint)(totalBytes - MemoryLoad.ReserveOf(totalBytes));
+
+    private static void Begin(long limit)
+    {
         Volatile.Write(ref s_limit, limit);
         Volatile.Write(ref s_refuseAt, limit);
         Volatile.Write(ref s_nearAt, limit - (limit >> NearShift));
-        Volatile.Write(ref s_isNearDue, 0);
     }
 
-    /// <summary>Charges memory that is about to be used; false, and nothing charged, where the limit is in the way. The calling thread's <see cref="RefusedThread"/> says so then.</summary>
+    /// <summary>Charges memory that is about to be used; false, and nothing charged, where the limit is in the way.</summary>
     internal static bool TryCharge(nuint bytes)
     {
         while (true)
         {
             long charged = Volatile.Read(ref s_charged);
             long sum = charged + Bounded(bytes);
-            if (sum > Volatile.Read(ref s_refuseAt))
-            {
-                RefusedThread.t_bytes = bytes;
-                return false;
-            }
+            if (sum > Volatile.Read(ref s_refuseAt)) return false;
             // Not by adding and taking back: others would be refused for what this one does not get.
             if (Interlocked.CompareExchange(ref s_charged, sum, charged) != charged) continue;
             NoteNear(sum);
@@ -86,9 +90,6 @@ internal static class ResidentBudget
 
     /// <summary>Takes a charge back.</summary>
     internal static void Release(nuint bytes) => Interlocked.Add(ref s_charged, -(long)bytes);
-
-    /// <summary>Whether the limit is near; at most one caller is told so, until more is charged or <see cref="Rearm"/>.</summary>
-    internal static bool TakeNearDue() => Volatile.Read(ref s_isNearDue) != 0 && Interlocked.Exchange(ref s_isNearDue, 0) != 0;
 
     /// <summary>After reclaim: from where on it is due again.</summary>
     internal static void Rearm()
@@ -113,9 +114,6 @@ internal static class ResidentBudget
         return true;
     }
 
-    /// <summary>Whether more has been charged than ever before, since somebody asked.</summary>
-    internal static bool TakeNewPeak() => Volatile.Read(ref s_isPeakNew) != 0 && Interlocked.Exchange(ref s_isPeakNew, 0) != 0;
-
     /// <summary>Counts an allocation that the limit stopped.</summary>
     internal static void CountHit() => Interlocked.Increment(ref s_hits);
 
@@ -127,18 +125,10 @@ internal static class ResidentBudget
         if (charged > Volatile.Read(ref s_peak))
         {
             Volatile.Write(ref s_peak, charged);
-            if (Volatile.Read(ref s_isPeakNew) == 0) Volatile.Write(ref s_isPeakNew, 1);
+            MemorySignals.Raise(MemorySignals.NewPeak);
         }
         if (charged <= Volatile.Read(ref s_nearAt)) return;
         Volatile.Write(ref s_nearAt, charged + (Volatile.Read(ref s_limit) >> NearStepShift));
-        Volatile.Write(ref s_isNearDue, 1);
+        MemorySignals.Raise(MemorySignals.LimitNear);
     }
-}
-
-/// <summary>What the calling thread was refused last for the limit's sake: tells an allocation that found nothing why. Whoever wants to know sets it to 0 before.</summary>
-internal static class RefusedThread
-{
-    /// <summary>Bytes; 0 for none. Owner thread only.</summary>
-    [ThreadStatic]
-    internal static nuint t_bytes;
 }

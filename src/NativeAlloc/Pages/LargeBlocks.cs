@@ -23,18 +23,19 @@ internal static unsafe class LargeBlocks
     /// <summary>Takes a block; null when there is none.</summary>
     /// <param name="alignment">A power of two up to a section.</param>
     /// <param name="zeroed">The block is to read as zero.</param>
-    internal static void* Alloc(nuint byteCount, nuint alignment, bool zeroed)
+    /// <param name="refusal">Why not, where the answer is null.</param>
+    internal static void* Alloc(nuint byteCount, nuint alignment, bool zeroed, out Refusal refusal)
     {
         uint count = PagesOf(byteCount);
         PageRequest request = new(Math.Max(LinearRegion.OrderOf(count), LinearRegion.OrderOf(PagesOf(alignment))), count) { State = PageState.Large, Zeroed = zeroed };
-        return TryTake(null, request, out uint page, out _) ? (void*)LinearRegion.AddressOf(page) : null;
+        return TryTake(null, request, out uint page, out refusal) ? (void*)LinearRegion.AddressOf(page) : null;
     }
 
     /// <summary>Takes a block as it is asked for; not from high pages.</summary>
-    internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
+    internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out Refusal refusal)
     {
         Debug.Assert(request.State == PageState.Large, "users get blocks");
-        if (!PageLayer.TryTake(own, request, out page, out failure)) return false;
+        if (!PageLayer.TryTake(own, request, out page, out refusal)) return false;
         LinearRegion.Frames[page].PageCount = request.Count; // a page from the hot list says something older
         Interlocked.Add(ref s_pages, request.Count);
         Interlocked.Increment(ref s_count);

@@ -9,7 +9,7 @@ internal enum MigrateType : byte
     /// <summary>Somebody holds its address: it stays until it is freed. The default.</summary>
     Unmovable = 0,
 
-    /// <summary>Its owner can drop it on request: see <see cref="Shrinkers"/>.</summary>
+    /// <summary>Its owner can drop it on request, when a shrinker is asked.</summary>
     Reclaimable = 1,
 
     /// <summary>It is reached only through a mapping.</summary>

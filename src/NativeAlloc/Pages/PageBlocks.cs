@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
+using NativeAlloc.Os;
 using NativeAlloc.Threads;
 
 namespace NativeAlloc.Pages;
@@ -69,10 +70,10 @@ internal static unsafe class PageBlocks
     }
 
     /// <summary>Takes a block, which the request says it is to be.</summary>
-    internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
+    internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out Refusal refusal)
     {
         Debug.Assert(request.State == PageState.Block, "users get blocks");
-        if (!PageLayer.TryTake(own, request, out page, out failure)) return false;
+        if (!PageLayer.TryTake(own, request, out page, out refusal)) return false;
         if (request.Order == 0) LinearRegion.Frames[page].Cold = request.Cold;
         Count(own, request.Order, 1);
         return true;

@@ -26,6 +26,9 @@ internal static unsafe partial class PageLayer
     private static readonly nint s_zones;
     private static readonly int s_nodeCount;
 
+    /// <summary>Any thread.</summary>
+    private static uint s_capPages = (uint)(Options.DirtyCapBytes >> LinearRegion.PageShift);
+
     static PageLayer()
     {
         _ = ResidentBudget.LimitBytes; // reads its settings now, not under a lock
@@ -37,6 +40,13 @@ internal static unsafe partial class PageLayer
         s_zones = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_zoneArray));
         ulong nodePages = (Machine.MemoryBytes >> LinearRegion.PageShift) / (ulong)Math.Max(1, s_nodeCount);
         for (int index = 0; index < zones; index++) ZoneAt(index)->Initialize(LinearRegion.Frames, index, (uint)Math.Min(nodePages, int.MaxValue), isCharged: true);
+    }
+
+    /// <summary>The most free pages with memory behind them that wait for a period's end: beyond, <see cref="MemorySignals.CapExceeded"/> is raised.</summary>
+    internal static uint CapPages
+    {
+        get => Volatile.Read(ref s_capPages);
+        set => Volatile.Write(ref s_capPages, value);
     }
 
     /// <summary>NUMA nodes; 0 where there is no region to have pages from.</summary>
@@ -68,38 +78,41 @@ internal static unsafe partial class PageLayer
     // ── taking ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// <summary>Takes any number of unmovable pages up to a section, side by side, from the smallest block that holds them: slabs. False when neither the zones nor the system have them.</summary>
-    internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page)
+    internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page) => TryTakePages(own, count, choice, out page, out _);
+
+    /// <summary>The same, which says why not.</summary>
+    internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page, out Refusal refusal)
     {
         Debug.Assert(count is > 0 and <= LinearRegion.SectionPages, "a block of the top order is the most there is");
         PageRequest request = new(LinearRegion.OrderOf(count), count) { Choice = choice, Dense = choice == MemoryChoice.UsedFirst };
         if (count != 1 && choice != MemoryChoice.FreshFirst && own != null && own->Count != 0)
         {
             // Single pages that are used may merge to what is asked for: better than fresh ones.
-            if (TryTake(own, request with { Choice = MemoryChoice.UsedOnly }, out page, out _)) return true;
+            if (TryTake(own, request with { Choice = MemoryChoice.UsedOnly }, out page, out refusal)) return true;
             Drain(own);
         }
-        return TryTake(own, request, out page, out _);
+        return TryTake(own, request, out page, out refusal);
     }
 
     /// <summary>Takes pages: from the thread's hot list, from the zones, from the system.</summary>
     /// <param name="own">The calling thread's; null to go to the zones at once.</param>
-    /// <param name="failure">Why not, where the answer is false.</param>
-    internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out PageFailure failure)
+    /// <param name="refusal">Why not, where the answer is false.</param>
+    internal static bool TryTake(ThreadPages* own, in PageRequest request, out uint page, out Refusal refusal)
     {
         if (s_nodeCount == 0)
         {
             page = PageFrame.None;
-            failure = PageFailure.OutOfPages;
+            refusal = Refusal.OutOfMemory;
             return false;
         }
-        failure = PageFailure.None;
+        refusal = default;
         if (TryTakeHot(own, request, out page))
         {
             if (request.Zeroed) TryClear(page, 1); // pages in hot lists have been used
             return true;
         }
-        failure = TryTakeBlock(own, request, ref page);
-        return failure == PageFailure.None;
+        refusal = TakeBlock(own, request, ref page);
+        return refusal.Reason == RefusalReason.None;
     }
 
     private static bool TryTakeHot(ThreadPages* own, in PageRequest request, out uint page)
@@ -120,68 +133,64 @@ internal static unsafe partial class PageLayer
             frame->SetState(request.State);
         }
         own->Claim.Leave();
-        Decay.Note();
+        MemorySignals.Raise(MemorySignals.Used);
         return taken;
     }
 
     // The kernel's get_page_from_freelist: every zone that will do, the nearest first.
-    private static PageFailure TryTakeBlock(ThreadPages* own, in PageRequest request, ref uint page)
+    private static Refusal TakeBlock(ThreadPages* own, in PageRequest request, ref uint page)
     {
         int wanted = request.Node != PageRequest.LocalNode ? request.Node
             : own != null ? own->Node
             : NodeTopology.Current.NodeOfCurrentThread();
-        PageFailure failure = PageFailure.OutOfPages;
+        Refusal refusal = Refusal.OutOfMemory;
         foreach (int node in NodeTopology.Current.NearestTo(wanted))
         {
             for (ZoneKind kind = request.Kind; ; kind = ZoneKind.Normal)
             {
-                PageFailure here = TryTakeFrom(ZoneOf(node, kind), request, node == wanted, ref page);
-                if (here == PageFailure.None)
+                Refusal here = TakeFrom(ZoneOf(node, kind), request, node == wanted, ref page);
+                if (here.Reason == RefusalReason.None)
                 {
                     if (node != wanted) ZoneOf(wanted, request.Kind)->CountForeign();
                     return here;
                 }
-                if (here != PageFailure.OutOfPages) failure = here;
+                if (here.Reason != RefusalReason.OutOfMemory) refusal = here;
                 if (kind != ZoneKind.High) break;
             }
             if (request.ThisNode) break;
         }
-        return failure;
+        return refusal;
     }
 
     // Not a stackalloc: the JIT compiles a method that has one but once, at its first call, before it knows what statics hold.
     [SkipLocalsInit]
-    private static PageFailure TryTakeFrom(Zone* zone, in PageRequest request, bool wanted, ref uint page)
+    private static Refusal TakeFrom(Zone* zone, in PageRequest request, bool wanted, ref uint page)
     {
         SectionBits bits;
         ulong* dirty = (ulong*)&bits;
-        bool reclaim;
         zone->Lock.Acquire();
-        while (!zone->TryTake(request, out page, request.Zeroed || request.Dense ? dirty : null))
+        while (!zone->TryTake(request, out page, out nuint refusedBytes, request.Zeroed || request.Dense ? dirty : null))
         {
-            bool refused = zone->WasRefused;
             zone->Lock.Release();
-            if (refused) return PageFailure.ResidentLimit;
-            if (request.Choice == MemoryChoice.UsedOnly || !TryGrow(zone, request.Type)) return PageFailure.OutOfPages;
+            if (refusedBytes != 0) return Refusal.ResidentLimit(refusedBytes);
+            if (request.Choice == MemoryChoice.UsedOnly || !TryGrow(zone, request.Type)) return Refusal.OutOfMemory;
             zone->Lock.Acquire(); // another thread may be faster and use the new section up: then once more
         }
         zone->CountHit(wanted);
-        reclaim = zone->Marks.IsReclaimDue(zone->OnlinePages - zone->FreePages);
         uint rest = request.Dense && zone->Kind == ZoneKind.Normal && dirty[0] == 0 ? HugePageGrowth.TakeRest(zone, page, request.Count) : 0;
         zone->Lock.Release();
         if (rest != 0) HugePageGrowth.CollapseAndGiveRest(zone, page, rest);
-        if (reclaim) Reclaimer.Request();
-        Decay.NoteTaken();
+        MemorySignals.Raise(MemorySignals.Used);
         if (zone->Kind == ZoneKind.Dma && !TryLock(page, request.Count))
         {
             GiveUnlocked(zone, page, request.Count, clean: false);
             page = PageFrame.None;
-            return PageFailure.LockLimit;
+            return Refusal.LockLimit;
         }
-        if (!request.Zeroed || TryClear(page, request.Count, dirty)) return PageFailure.None;
+        if (!request.Zeroed || TryClear(page, request.Count, dirty)) return Refusal.None;
         GivePages(page, request.Count);
         page = PageFrame.None;
-        return PageFailure.OutOfPages;
+        return Refusal.OutOfMemory;
     }
 
     /// <summary>A bit for each page that a block can have.</summary>
@@ -256,7 +265,7 @@ internal static unsafe partial class PageLayer
         if (cold) hot->AddCold(page);
         else hot->Add(page);
         own->Claim.Leave();
-        Decay.Note();
+        MemorySignals.Raise(MemorySignals.Used);
         return true;
     }
 
@@ -277,7 +286,8 @@ internal static unsafe partial class PageLayer
         LinearRegion.Frames[page].State = PageState.Inner;
         zone->GiveRange(page, count);
         zone->Lock.Release();
-        Decay.NoteGiven();
+        MemorySignals.Raise(MemorySignals.Used);
+        if (DirtyFreePages() > CapPages) MemorySignals.Raise(MemorySignals.CapExceeded);
     }
 
     /// <summary>Makes a page inside a run that was taken as one the head of a run of its own, which can be given back by itself.</summary>

@@ -26,21 +26,6 @@ internal enum ZoneKind : byte
     High = 2,
 }
 
-/// <summary>Why there are no pages.</summary>
-internal enum PageFailure
-{
-    None,
-
-    /// <summary>Neither the zones nor the system have them.</summary>
-    OutOfPages,
-
-    /// <summary>The system does not lock so much into memory.</summary>
-    LockLimit,
-
-    /// <summary>The process would have more resident than its limit.</summary>
-    ResidentLimit,
-}
-
 /// <summary>What somebody wants from the page layer: <see cref="Count"/> pages side by side, at a multiple of 2^<see cref="Order"/>.</summary>
 /// <param name="Order">The block's order; what <paramref name="Count"/> does not use of the block goes back at once.</param>
 /// <param name="Count">Pages wanted, 1 to 2^order.</param>

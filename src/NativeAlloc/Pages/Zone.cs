@@ -56,13 +56,10 @@ internal unsafe partial struct Zone
     /// <summary>Something was taken since then.</summary>
     private bool _wasTakenFrom;
 
-    /// <summary>The last take failed as the budget had no room.</summary>
-    private bool _wasRefused;
-
     /// <summary>Pages that become dirty are charged to the process' budget. Not so in a zone of a test's own.</summary>
     private bool _isCharged;
 
-    /// <summary>When to reclaim.</summary>
+    /// <summary>The marks that reports show.</summary>
     public Watermarks Marks;
 
     /// <summary>Bit 16·type + order: that free list is not empty. A word for each type would cost another load.</summary>
@@ -160,16 +157,17 @@ internal unsafe partial struct Zone
     /// <summary>Takes pages; false when no free block is large enough, or the budget has no room for what is clean of it.</summary>
     /// <param name="request">How many, of which type, with what behind them. Node and zone are not looked at.</param>
     /// <param name="page">The first of them.</param>
+    /// <param name="refusedBytes">What the budget had no room for; 0 where that was not the reason.</param>
     /// <param name="dirtyWords">Where not null, gets a bit for each page that was written to since the system made it: see <see cref="LinearRegion.CopyDirty"/>.</param>
-    internal bool TryTake(in PageRequest request, out uint page, ulong* dirtyWords = null)
+    internal bool TryTake(in PageRequest request, out uint page, out nuint refusedBytes, ulong* dirtyWords = null)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
         Debug.Assert(request.Count > 0 && request.Count <= 1u << request.Order, "the order fits the pages");
-        _wasRefused = false;
+        refusedBytes = 0;
         if (!Remove(request, out page)) return false;
         FreeRange(page + request.Count, (1u << request.Order) - request.Count);
         if (dirtyWords != null) LinearRegion.CopyDirty(page, request.Count, dirtyWords);
-        if (!TrySetDirty(page, request.Count))
+        if (!TrySetDirty(page, request.Count, out refusedBytes))
         {
             FreeRange(page, request.Count);
             page = PageFrame.None;
@@ -210,6 +208,9 @@ internal unsafe partial struct Zone
         }
     }
 
+    /// <summary>The same for a caller that goes on without the pages.</summary>
+    internal bool TryTake(in PageRequest request, out uint page) => TryTake(request, out page, out _);
+
     /// <summary>Takes exactly the pages from <paramref name="page"/> on, if every one of them is free and the budget has room: how a block grows in place. A taken block ends before them.</summary>
     internal bool TryTakeAt(uint page, uint count)
     {
@@ -222,7 +223,7 @@ internal unsafe partial struct Zone
             if (LinearRegion.ZoneIndexOf(at) != Index || !TryFindFree(at, out uint head, out int order)) return false;
             at = head + (1u << order);
         }
-        if (!TrySetDirty(page, count)) return false;
+        if (!TrySetDirty(page, count, out _)) return false;
         for (uint at = page; at < end;)
         {
             bool found = TryFindFree(at, out uint head, out int order);
@@ -234,17 +235,20 @@ internal unsafe partial struct Zone
         return true;
     }
 
-    /// <summary>Why the last take failed: the budget had no room, though there were pages. Under the lock.</summary>
-    internal readonly bool WasRefused => _wasRefused;
 
     // Free pages become somebody's. What is dirty already costs nothing again.
-    private bool TrySetDirty(uint page, uint count)
+    private bool TrySetDirty(uint page, uint count, out nuint refusedBytes)
     {
+        refusedBytes = 0;
         uint dirty = LinearRegion.CountDirty(page, count);
         if (dirty != count)
         {
-            _wasRefused = _isCharged && !ResidentBudget.TryCharge((nuint)(count - dirty) << LinearRegion.PageShift);
-            if (_wasRefused) return false;
+            nuint fresh = (nuint)(count - dirty) << LinearRegion.PageShift;
+            if (_isCharged && !ResidentBudget.TryCharge(fresh))
+            {
+                refusedBytes = fresh;
+                return false;
+            }
             LinearRegion.MarkDirty(page, count);
             Volatile.Write(ref _dirtyPages, _dirtyPages + (count - dirty));
         }

@@ -107,7 +107,6 @@ internal static unsafe class CacheTable
         for (int index = 1; index < SizeClasses.Count; index++) Initialize(index, SizeClasses.BytesOf(index), null);
         for (int i = 0; i < MagazineCaches; i++)
             Initialize(FirstMagazineCache + i, (nuint)(Magazine.SmallestBlockBytes << i), null);
-        Reclaimer.SetCaches(&CacheRelease.Release);
     }
 
     /// <summary>

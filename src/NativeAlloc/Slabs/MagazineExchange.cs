@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Threads;
 
@@ -43,9 +44,10 @@ internal static unsafe class MagazineExchange
     /// An object of a cache for a thread whose loaded magazine is empty, or that has no block. Null when there is no
     /// memory. May run the cache's constructor: callers read the thread's block again afterwards.
     /// </summary>
-    internal static void* AllocMiss(void* block, int index)
+    internal static void* AllocMiss(void* block, int index, out Refusal refusal)
     {
-        Decay.Note();
+        MemorySignals.Raise(MemorySignals.Used);
+        refusal = default;
         ObjectCache* cache = CacheTable.CacheAt(index);
         RefillSize refill = default;
         NewSlabs grown = default;
@@ -55,11 +57,11 @@ internal static unsafe class MagazineExchange
             ThreadMagazines.Of(block)->Claim.Leave();
             if (pointer != null) return pointer;
             if (refill.Objects == 0 || grown.Count != 0) break; // no memory for a magazine
-            if (!cache->TryMakeSlabs(ThreadPages.Of(block), refill.Slabs, out grown)) return cache->AllocAnywhere();
+            if (!cache->TryMakeSlabs(ThreadPages.Of(block), refill.Slabs, out grown, out refusal)) return cache->AllocAnywhere();
             // A constructor is user code: it may have given the block back, or used this very cache.
             if (cache->Constructor != null) block = CurrentThread.t_block;
         }
-        return cache->AllocDirect(ThreadPages.Of(block), grown); // around the magazines
+        return cache->AllocDirect(ThreadPages.Of(block), out refusal, grown); // around the magazines
     }
 
     // An object out of the thread's magazines. Null where the slabs have none, and where there is no memory for a
@@ -201,7 +203,7 @@ internal static unsafe class MagazineExchange
     /// <param name="pointer">The object; an object begins there.</param>
     internal static void FreeMiss(void* block, int side, void* pointer)
     {
-        Decay.Note();
+        MemorySignals.Raise(MemorySignals.Used);
         ObjectCache* cache = side == CacheTable.WideClass
             ? CacheTable.CacheOfPage(LinearRegion.PageIndexOf(pointer))
             : CacheTable.CacheAt(CacheTable.IndexOfSide(side));

@@ -12,7 +12,7 @@ internal static unsafe class MagazineStore
     internal static nint TakeBlock(ObjectCache* cache, CacheNode* node, ThreadPages* own)
     {
         nint block = node->Depot.PopEmpty();
-        return block != 0 ? block : (nint)BlockCacheOf(cache)->AllocDirect(own);
+        return block != 0 ? block : (nint)BlockCacheOf(cache)->AllocDirect(own, out _);
     }
 
     /// <summary>Puts an empty magazine's block back into its slab.</summary>

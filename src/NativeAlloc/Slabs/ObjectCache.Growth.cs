@@ -25,12 +25,14 @@ internal unsafe partial struct ObjectCache
     /// <param name="own">The calling thread's pages; not used any more once the constructor runs.</param>
     /// <param name="wanted">Slabs that the caller could use.</param>
     /// <param name="slabs">For <see cref="Add"/>.</param>
-    internal readonly bool TryMakeSlabs(ThreadPages* own, int wanted, out NewSlabs slabs)
+    /// <param name="refusal">Why there is no memory.</param>
+    internal readonly bool TryMakeSlabs(ThreadPages* own, int wanted, out NewSlabs slabs, out Refusal refusal)
     {
+        refusal = default;
         CacheNode* node = NodeOf(own);
         slabs = new NewSlabs((nint)node, PageFrame.None, 0);
         if (TryFillOne(node)) return true;
-        if (!TryTakePages(own, node, wanted, out uint first, out uint count)) return false;
+        if (!TryTakePages(own, node, wanted, out uint first, out uint count, out refusal)) return false;
         uint end = first + count * SlabPages;
         for (uint slab = first; slab != end; slab += SlabPages)
         {
@@ -42,7 +44,8 @@ internal unsafe partial struct ObjectCache
         return true;
     }
 
-    private readonly bool TryTakePages(ThreadPages* own, CacheNode* node, int wanted, out uint first, out uint count)
+    private readonly bool TryTakePages(
+        ThreadPages* own, CacheNode* node, int wanted, out uint first, out uint count, out Refusal refusal)
     {
         count = 1;
         // A cache that never had two slabs may well leave this one nearly empty. On fresh pages it then costs the few
@@ -51,13 +54,13 @@ internal unsafe partial struct ObjectCache
         bool sparse = isFirst && ObjectBytes < VirtualMemory.PageBytes;
         MemoryChoice choice = sparse ? MemoryChoice.FreshFirst : MemoryChoice.UsedFirst;
         if (wanted == 1 || SlabPages != 1u << SlabOrder) // slabs of other sizes do not stand side by side
-            return PageLayer.TryTakePages(own, SlabPages, choice, out first);
+            return PageLayer.TryTakePages(own, SlabPages, choice, out first, out refusal);
         // Used pages first, one by one, as they are rarely side by side.
-        if (PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedOnly, out first)) return true;
+        if (PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedOnly, out first, out refusal)) return true;
         count = (uint)wanted;
-        if (PageLayer.TryTakePages(own, SlabPages * count, MemoryChoice.UsedFirst, out first)) return true;
+        if (PageLayer.TryTakePages(own, SlabPages * count, MemoryChoice.UsedFirst, out first, out refusal)) return true;
         count = 1;
-        return PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedFirst, out first);
+        return PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedFirst, out first, out refusal);
     }
 
     // Constructs the objects of one of several new slabs. Where the constructor throws, the slabs before it are added,
@@ -84,7 +87,7 @@ internal unsafe partial struct ObjectCache
     {
         ulong* words = LinearRegion.BitmapOf(slab);
         uint wholeWords = ObjectsPerSlab / 64, rest = ObjectsPerSlab % 64;
-        new Span<ulong>(words, (int)wholeWords).Fill(ulong.MaxValue);
+        for (uint word = 0; word < wholeWords; word++) words[word] = ulong.MaxValue; // not Span.Fill, which waits for the JIT
         if (rest != 0) words[wholeWords] = (1UL << (int)rest) - 1;
         PageFrame* frame = LinearRegion.Frames + slab;
         frame->Order = (byte)SlabOrder;
@@ -112,15 +115,17 @@ internal unsafe partial struct ObjectCache
     /// it has to grow.
     /// </summary>
     /// <param name="own">The calling thread's pages.</param>
+    /// <param name="refusal">Why there is no memory.</param>
     /// <param name="grown">Slabs that have been made already; they are added.</param>
-    internal readonly void* AllocDirect(ThreadPages* own, NewSlabs grown = default)
+    internal readonly void* AllocDirect(ThreadPages* own, out Refusal refusal, NewSlabs grown = default)
     {
+        refusal = default;
         nint pointer;
         if (grown.Node == 0) grown = new NewSlabs((nint)NodeOf(own), PageFrame.None, 0);
         // Where a constructor has run there are new slabs, and an object is taken out of them under the lock under
         // which they are added: so the thread's pages are not used again after it.
         while (!TryTakeOne(grown, &pointer))
-            if (!TryMakeSlabs(own, 1, out grown)) return AllocAnywhere();
+            if (!TryMakeSlabs(own, 1, out grown, out refusal)) return AllocAnywhere();
         return (void*)pointer;
     }
 

@@ -39,8 +39,9 @@ internal struct OwnerClaim
     /// Begins a visit of the owner; false while another thread has the claim, and while the part is parked.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryEnter()
+    internal unsafe bool TryEnter()
     {
+        ThreadRegistry.AssertHeld(Unsafe.AsPointer(ref this));
         Volatile.Write(ref _inside, 1);
         if (Volatile.Read(ref _claimed) == 0) return true;
         Volatile.Write(ref _inside, 0);

@@ -45,6 +45,37 @@ internal static unsafe class ThreadRegistry
 
     internal static byte* At(int index) => (byte*)s_region.Address + (nuint)index * ThreadBlock.Bytes;
 
+#if DEBUG
+    /// <summary>A block that this thread uses beside its own: one that it sets up, or that it empties to release it. Owner thread only.</summary>
+    [ThreadStatic]
+    private static byte* t_held;
+#endif
+
+    /// <summary>
+    /// Checks that the calling thread may use a block: user code that runs inside an operation may have released the one that the operation began with.
+    /// Memory of tests, which is no block of the registry, passes.
+    /// </summary>
+    /// <param name="part">Any address in the block.</param>
+    [Conditional("DEBUG")]
+    internal static void AssertHeld(void* part)
+    {
+#if DEBUG
+        nuint offset = unchecked((nuint)part - s_region.Address);
+        if (offset >= (nuint)Count * ThreadBlock.Bytes) return;
+        byte* block = At((int)(offset / ThreadBlock.Bytes));
+        Debug.Assert(block == (byte*)CurrentThread.t_block || block == t_held, "the block is the calling thread's: no pointer into it is kept over user code");
+#endif
+    }
+
+    /// <summary>Notes which block the calling thread uses, though it is not its own or is not any more.</summary>
+    [Conditional("DEBUG")]
+    internal static void SetHeld(byte* block)
+    {
+#if DEBUG
+        t_held = block;
+#endif
+    }
+
     /// <summary>Gives the calling thread a block: a dead thread's, an unused one, or a new one. Null where none can be had.</summary>
     /// <param name="isNew">The layers above have not set this block up. They do, and then call <see cref="SetInitialized"/>.</param>
     internal static byte* Attach(out bool isNew)
@@ -64,6 +95,7 @@ internal static unsafe class ThreadRegistry
             isNew = header->Initialized == 0;
         }
         s_lock.Release();
+        if (attached) SetHeld(block);
         return attached ? block : null;
     }
 
@@ -89,6 +121,7 @@ internal static unsafe class ThreadRegistry
         byte* block = FindAbandoned(includeUnused: false);
         if (block != null) ThreadBlock.HeaderOf(block)->State = ThreadBlockState.Draining;
         s_lock.Release();
+        SetHeld(block);
         return block;
     }
 
@@ -101,6 +134,7 @@ internal static unsafe class ThreadRegistry
         SetOwner(header, null);
         header->State = ThreadBlockState.Unused;
         s_lock.Release();
+        SetHeld(null);
     }
 
     private static byte* FindAbandoned(bool includeUnused)

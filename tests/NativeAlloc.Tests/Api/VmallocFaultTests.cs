@@ -97,7 +97,7 @@ public sealed unsafe class VmallocFaultTests : AreaCheckedTests
         // Free pages of the buddy that hold something.
         private static void LeaveUsedPages(nuint bytes)
         {
-            void* block = LargeBlocks.Alloc(bytes, 1, zeroed: false);
+            void* block = LargeBlocks.Alloc(bytes, 1, zeroed: false, out _);
             if (block == null) return;
             Pattern.Fill(block, bytes, 1);
             NativeAllocator.Free(block);

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 
 namespace NativeAlloc.Tests.Infrastructure;
 
@@ -7,5 +8,5 @@ namespace NativeAlloc.Tests.Infrastructure;
 internal static class NoDecay
 {
     [ModuleInitializer]
-    internal static void Begin() => Decay.Configure(Decay.Never, Decay.CapPages);
+    internal static void Begin() => Decay.Configure(Decay.Never, PageLayer.CapPages);
 }

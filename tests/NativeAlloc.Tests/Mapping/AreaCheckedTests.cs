@@ -19,7 +19,7 @@ public abstract unsafe class AreaCheckedTests : IDisposable
         // Kept areas go when the process is charged with more than ever before: not in these tests.
         ResidentBudget.Charge(2048 * Sizes.MiB);
         ResidentBudget.Release(2048 * Sizes.MiB);
-        ResidentBudget.TakeNewPeak();
+        MemorySignals.ReadAndReset(MemorySignals.NewPeak);
         _leaks = new LeakCheck();
         _areas = VmallocSpace.Count;
         _mappings = MappingBudget.InUse;
@@ -46,7 +46,7 @@ public abstract unsafe class AreaCheckedTests : IDisposable
     /// <summary>Areas of users, as <see cref="Areas"/> makes them.</summary>
     internal static void* Alloc(nuint bytes, nuint alignment = 1, AreaSource source = AreaSource.Any, bool zeroed = false)
     {
-        void* block = Areas.Alloc(bytes, alignment, source, zeroed);
+        void* block = Areas.Alloc(bytes, alignment, out _, source, zeroed);
         Assert.True(block != null, "there is no memory for an area");
         return block;
     }

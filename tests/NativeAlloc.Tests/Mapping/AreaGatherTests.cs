@@ -105,7 +105,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         // Its first run is a few system pages, and the move of the second fails.
         void* pages = NativeAllocator.Alloc(Sizes.MiB);
         Pattern.Fill(pages, 9 * VirtualMemory.PageBytes, 1);
-        byte* kept = (byte*)Areas.AllocFrom(pages, 9 * VirtualMemory.PageBytes, 3 * Sizes.MiB);
+        byte* kept = (byte*)Areas.AllocFrom(pages, 9 * VirtualMemory.PageBytes, 3 * Sizes.MiB, out _);
         NativeAllocator.Free(pages);
         Pattern.Check(kept, 9 * VirtualMemory.PageBytes, 1);
         Pattern.Fill(kept, 3 * Sizes.MiB, 2);
@@ -132,7 +132,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
             Assert.True(Areas.TryFree(block));
             NativeAllocator.Trim();
         }
-        using (new MappingLimit(1)) Assert.True(Areas.Alloc(32 * Sizes.MiB, 1) == null);
+        using (new MappingLimit(1)) Assert.True(Areas.Alloc(32 * Sizes.MiB, 1, out _) == null);
     }
 
     [Fact]
@@ -148,7 +148,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
     {
         byte* block = (byte*)Alloc(5 * Page, source: AreaSource.Fresh);
         Pattern.Fill(block, 5 * Page, 4);
-        using (new MappingLimit(0)) Assert.True(Areas.Realloc(block, 64 * Sizes.MiB) == null);
+        using (new MappingLimit(0)) Assert.True(Areas.Realloc(block, 64 * Sizes.MiB, out _) == null);
         Assert.Equal(5 * Page, Areas.UsableBytes(block));
         Pattern.Check(block, 5 * Page, 4);
         Assert.True(Areas.TryFree(block));
@@ -175,7 +175,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         using (new InjectedFaults(OsCall.Commit))
         {
             for (int order = PageAllocator.MaxOrder; order >= 0; order--)
-                while (LargeBlocks.Alloc(Page << order, 1, zeroed: false) is var block && block != null) ballast.Add((nint)block);
+                while (LargeBlocks.Alloc(Page << order, 1, zeroed: false, out _) is var block && block != null) ballast.Add((nint)block);
             foreach (nint page in scattered) PageAllocator.FreePage((void*)page);
             PageLayer.DrainThreads();
             long[] free = Zones.FreeBlocks();

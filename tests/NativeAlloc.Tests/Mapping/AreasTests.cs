@@ -39,7 +39,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         byte* block = (byte*)Alloc(Page);
         for (nuint bytes = Page; bytes <= 64 * Sizes.MiB; bytes *= 2)
         {
-            block = (byte*)Areas.Realloc(block, bytes);
+            block = (byte*)Areas.Realloc(block, bytes, out _);
             if (bytes >= VirtualMemory.HugePageBytes) Assert.Equal(0u, (nuint)block % VirtualMemory.HugePageBytes);
             Assert.True(Areas.TryFree(block));
             block = (byte*)Alloc(bytes); // the one that was just kept
@@ -85,12 +85,12 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     {
         foreach (nuint impossible in Sizes.Impossible)
         {
-            Assert.True(Areas.Alloc(impossible, 16) == null);
+            Assert.True(Areas.Alloc(impossible, 16, out _) == null);
             byte* block = (byte*)Alloc(Page);
-            Assert.True(Areas.Realloc(block, impossible) == null);
+            Assert.True(Areas.Realloc(block, impossible, out _) == null);
             Assert.True(Areas.TryFree(block));
         }
-        Assert.True(Areas.Alloc(Page, (nuint)1 << 60) == null);
+        Assert.True(Areas.Alloc(Page, (nuint)1 << 60, out _) == null);
     }
 
     [Fact]
@@ -100,14 +100,14 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         foreach (nuint offset in (nuint[])[1, Page, 3 * Page])
         {
             Assert.False(Areas.TryFree(block + offset));
-            Assert.True(Areas.Realloc(block + offset, 50 * Page) == null);
+            Assert.True(Areas.Realloc(block + offset, 50 * Page, out _) == null);
             Assert.Equal((nuint)0, Areas.UsableBytes(block + offset));
         }
         Assert.True(Areas.TryFree(block));
         Assert.False(Areas.TryFree(block)); // kept
         NativeAllocator.Trim();
         Assert.False(Areas.TryFree(block)); // gone
-        Assert.True(Areas.Realloc(block, Page) == null);
+        Assert.True(Areas.Realloc(block, Page, out _) == null);
         Assert.False(Areas.TryFree(null));
     }
 
@@ -136,17 +136,17 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         byte* behind = (byte*)Alloc(Part, source: AreaSource.Fresh); // may stand in the way
         Pattern.Fill(block, Part, 1);
         long moved = SystemCounters.MovedBytes;
-        byte* grown = (byte*)Areas.Realloc(block, 3 * Part);
+        byte* grown = (byte*)Areas.Realloc(block, 3 * Part, out _);
         Assert.True(grown != block, "there was room, so nothing can be proved");
         Assert.Equal(moved + (long)Part, SystemCounters.MovedBytes);
         Assert.False(Areas.TryFree(block));
         Pattern.Check(grown, Part, 1);
         Pattern.Fill(grown, 3 * Part, 2);
-        Assert.True(Areas.Realloc(grown, 5 * Part) == grown, "room was left to grow into");
+        Assert.True(Areas.Realloc(grown, 5 * Part, out _) == grown, "room was left to grow into");
         Assert.Equal(moved + (long)Part, SystemCounters.MovedBytes);
         Pattern.Check(grown, 3 * Part, 2);
         Assert.Equal(5 * Part, Areas.UsableBytes(grown));
-        Assert.True(Areas.Realloc(grown, Page) == grown);
+        Assert.True(Areas.Realloc(grown, Page, out _) == grown);
         Assert.Equal(Page, Areas.UsableBytes(grown));
         Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)grown + Page));
         Pattern.Check(grown, Page, 2);
@@ -163,14 +163,14 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         {
             // Each part is a run of its own. From a huge page on the area has to stand elsewhere.
             byte* block = (byte*)Alloc(part, source: AreaSource.Fresh);
-            for (nuint parts = 2; parts <= Parts; parts++) Assert.True(Areas.Realloc(block, parts * part) == block);
+            for (nuint parts = 2; parts <= Parts; parts++) Assert.True(Areas.Realloc(block, parts * part, out _) == block);
             VmallocArea* area = AreaOf(block);
             uint runs = area->RunCount;
             Assert.Equal((uint)Parts, runs);
             Pattern.Fill(block, Parts * part, (ulong)failing);
             FaultPlan plan = new(OsCall.Move, failing, andAllLater: failing % 2 != 0);
             byte* moved = null;
-            plan.Run(() => moved = (byte*)Areas.Realloc(block, 3 * Parts * part));
+            plan.Run(() => moved = (byte*)Areas.Realloc(block, 3 * Parts * part, out _));
             if (moved == null)
             {
                 Assert.True(area == AreaOf(block) && area->RunCount == runs);
@@ -191,7 +191,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     {
         nuint part = 3 * Page;
         byte* block = (byte*)Alloc(part, source: AreaSource.Fresh);
-        for (nuint parts = 2; parts <= 3; parts++) Assert.True(Areas.Realloc(block, parts * part) == block);
+        for (nuint parts = 2; parts <= 3; parts++) Assert.True(Areas.Realloc(block, parts * part, out _) == block);
         Pattern.Fill(block, 3 * part, 1);
         int moves = 0;
         using (new InjectedFaults(call =>
@@ -202,7 +202,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
             return moves > 2;
         }))
         {
-            Assert.True(Areas.Realloc(block, 1024 * part) == null);
+            Assert.True(Areas.Realloc(block, 1024 * part, out _) == null);
         }
         Assert.Equal(5, moves); // two that are done, one that is refused, two back
         Pattern.Check(block, 3 * part, 1);
@@ -213,7 +213,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     public void Memory_that_the_system_did_not_give_is_neither_charged_nor_purged()
     {
         (nuint Charged, long Purged) before = (ResidentBudget.ChargedBytes, SystemCounters.PurgedBytes);
-        using (new InjectedFaults(OsCall.Commit)) Assert.True(Areas.Alloc(9 * Page, 1, AreaSource.Fresh) == null);
+        using (new InjectedFaults(OsCall.Commit)) Assert.True(Areas.Alloc(9 * Page, 1, out _, AreaSource.Fresh) == null);
         Assert.Equal(before, (ResidentBudget.ChargedBytes, SystemCounters.PurgedBytes));
     }
 
@@ -229,8 +229,8 @@ public sealed unsafe class AreasTests : AreaCheckedTests
             Pattern.Fill(block, bytes, 3);
             using (new InjectedFaults(failing))
             {
-                Assert.True(Areas.Realloc(block, (nuint)1 << 36) == null);
-                Assert.True(Areas.Realloc(block, nuint.MaxValue) == null);
+                Assert.True(Areas.Realloc(block, (nuint)1 << 36, out _) == null);
+                Assert.True(Areas.Realloc(block, nuint.MaxValue, out _) == null);
             }
             Assert.Equal(bytes, Areas.UsableBytes(block));
             Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)block + bytes));
@@ -272,10 +272,10 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         using Donor donor = new(Bytes);
         // The new part gets the donor's memory, and then the system has nothing for the rest, nor does it unmap anything.
         using (new InjectedFaults([.. Enum.GetValues<OsCall>().Except([OsCall.Move])]))
-            Assert.True(Areas.Realloc(block, 16 * Bytes) == null);
+            Assert.True(Areas.Realloc(block, 16 * Bytes, out _) == null);
         Assert.Equal(0u, donor.DirtyPages);
         Assert.Equal(Bytes, Areas.UsableBytes(block));
-        Assert.True(Areas.Realloc(block, 8 * Bytes) == block, "it did not grow where it stands, so nothing is proved");
+        Assert.True(Areas.Realloc(block, 8 * Bytes, out _) == block, "it did not grow where it stands, so nothing is proved");
         Pattern.CheckZero(block + Bytes, 7 * Bytes);
         Assert.True(Areas.TryFree(block));
     }

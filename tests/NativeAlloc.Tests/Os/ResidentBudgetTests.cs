@@ -46,11 +46,8 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     {
         nuint charged = ResidentBudget.ChargedBytes;
         ResidentBudget.SetLimit(charged + MiB);
-        RefusedThread.t_bytes = 0;
         Assert.True(ResidentBudget.TryCharge(MiB));
-        Assert.Equal(0u, RefusedThread.t_bytes);
         Assert.False(ResidentBudget.TryCharge(1));
-        Assert.Equal(1u, RefusedThread.t_bytes);
         Assert.False(ResidentBudget.TryCharge(nuint.MaxValue));
         Assert.False(ResidentBudget.TryRaise(1)); // what the user said stands
         Assert.Equal(charged + MiB, ResidentBudget.ChargedBytes);
@@ -65,18 +62,18 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         ResidentBudget.SetLimit(limit);
         nuint near = limit - limit / 16 - charged, step = limit / 64;
         Assert.True(ResidentBudget.TryCharge(near));
-        Assert.False(ResidentBudget.TakeNearDue());
+        Assert.False(TakeNear());
         ResidentBudget.Charge(4096);
-        Assert.True(ResidentBudget.TakeNearDue());
-        Assert.False(ResidentBudget.TakeNearDue());
+        Assert.True(TakeNear());
+        Assert.False(TakeNear());
         ResidentBudget.Charge(4096);
-        Assert.False(ResidentBudget.TakeNearDue());
+        Assert.False(TakeNear());
         ResidentBudget.Charge(step);
-        Assert.True(ResidentBudget.TakeNearDue());
+        Assert.True(TakeNear());
         ResidentBudget.Release(near + step + 8192);
         ResidentBudget.Rearm();
         ResidentBudget.Charge(near + 4096);
-        Assert.True(ResidentBudget.TakeNearDue());
+        Assert.True(TakeNear());
         ResidentBudget.Release(near + 4096);
     }
 
@@ -86,7 +83,7 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         ResidentBudget.SetLimit(0);
         Assert.True(ResidentBudget.IsDerived);
         nuint limit = ResidentBudget.LimitBytes, charged = ResidentBudget.ChargedBytes;
-        Assert.Equal((nuint)Machine.HighLoadBytes, limit);
+        Assert.Equal((nuint)(Machine.MemoryBytes - MemoryLoad.ReserveOf(Machine.MemoryBytes)), limit);
         nuint resident = Machine.AnonymousResidentBytes();
         Assert.InRange(resident, MiB, (nuint)ProcessMemory.ResidentBytes() + 256 * MiB);
         Assert.False(ResidentBudget.TryRaise(limit)); // so much is not left
@@ -97,6 +94,71 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         Assert.True(ResidentBudget.TryCharge(MiB));
         ResidentBudget.Release(untouched + MiB);
     }
+
+    private static bool TakeNear() => MemorySignals.ReadAndReset(MemorySignals.LimitNear) != 0;
+
+    [Fact]
+    public void A_derived_limit_follows_the_memory_of_the_machine_and_a_set_one_does_not()
+    {
+        ResidentBudget.SetLimit(0);
+        ResidentBudget.NoteMachine(512 * MiB);
+        Assert.Equal(512 * MiB - 512 * MiB / 10, ResidentBudget.LimitBytes);
+        Assert.True(ResidentBudget.IsDerived);
+        ResidentBudget.NoteMachine(1UL << 40);
+        Assert.Equal((1UL << 40) - (8UL << 30), ResidentBudget.LimitBytes);
+        ResidentBudget.SetLimit(700 * MiB);
+        ResidentBudget.NoteMachine(512 * MiB);
+        Assert.Equal(700 * MiB, ResidentBudget.LimitBytes);
+    }
+
+    [Fact]
+    public void What_could_not_succeed_with_everything_given_back_takes_no_cache_away()
+    {
+        const nuint GiB = 1024 * MiB;
+        Vmalloc.Free(Vmalloc.Alloc(8 * MiB));
+        NativeAllocator.Free(NativeAllocator.Alloc(100));
+        PageAllocator.FreePages(PageAllocator.AllocPages(5), 5);
+        (nuint, nuint, nuint, long) before = Cached();
+        int asked = 0;
+        using (PageAllocator.RegisterShrinker(_ => (nuint)(asked++ * 0)))
+        {
+            ResidentBudget.SetLimit(0);
+            nuint beyondAll = (nuint)Machine.MemoryBytes + GiB;
+            string message = Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(beyondAll)).Message;
+            Assert.Contains("nothing was given back", message, StringComparison.Ordinal);
+            Assert.False(NativeAllocator.TryAlloc(beyondAll, out _));
+            Assert.Throws<OutOfMemoryException>(() => Vmalloc.Alloc(beyondAll));
+            ResidentBudget.SetLimit(ResidentBudget.ChargedBytes + 4 * MiB);
+            Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(ResidentBudget.LimitBytes + 1));
+            Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(nuint.MaxValue / 2));
+        }
+        Assert.Equal(0, asked);
+        Assert.Equal(before, Cached());
+
+        static (nuint, nuint, nuint, long) Cached()
+        {
+            AllocatorStatistics figures = NativeAllocator.GetStatistics();
+            return (figures.KeptAreaBytes, figures.MagazineBytes, figures.DirtyFreeBytes, figures.Reclaims);
+        }
+    }
+
+    [Fact]
+    public void At_the_limit_so_much_goes_back_as_is_needed_and_caches_stay()
+    {
+        PageAllocator.FreePages(PageAllocator.AllocPages(9), 9); // 32 MiB that are free
+        NativeAllocator.Free(NativeAllocator.Alloc(100));
+        nuint magazines = NativeAllocator.GetStatistics().MagazineBytes, free = NativeAllocator.GetStatistics().DirtyFreeBytes;
+        nuint limit = ResidentBudget.ChargedBytes;
+        ResidentBudget.SetLimit(limit);
+        long runs = NativeAllocator.GetStatistics().Reclaims;
+        Page high = PageAllocator.AllocPages(4, PageFlags.High); // a MiB of other memory
+        AllocatorStatistics figures = NativeAllocator.GetStatistics();
+        Assert.InRange(figures.DirtyFreeBytes, free - Math.Max(MiB, limit / 64) - LinearBytes, free - MiB);
+        Assert.Equal((magazines, runs), (figures.MagazineBytes, figures.Reclaims));
+        PageAllocator.FreePages(high, 4);
+    }
+
+    private const nuint LinearBytes = LinearRegion.PageBytes;
 
     [Theory]
     [InlineData("12 345 67 8\n", 0, 12)]

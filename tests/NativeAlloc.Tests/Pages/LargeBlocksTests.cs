@@ -160,7 +160,7 @@ public sealed unsafe class LargeBlocksTests : IDisposable
         {
             foreach (uint count in (uint[])[1, 9, 33])
             {
-                void* block = LargeBlocks.Alloc(count * Page, alignment, zeroed: false);
+                void* block = LargeBlocks.Alloc(count * Page, alignment, zeroed: false, out _);
                 Assert.True(block != null);
                 Assert.Equal(0u, (nuint)block % alignment);
                 Assert.Equal(_usedBefore + count, UsedPages());
@@ -188,15 +188,15 @@ public sealed unsafe class LargeBlocksTests : IDisposable
     public void A_block_that_is_to_be_zero_is_zero_and_any_other_keeps_what_was_there()
     {
         PageLayer.Purge();
-        uint page = (uint)LinearRegion.PageIndexOf(LargeBlocks.Alloc(20 * Page, 16, zeroed: true));
+        uint page = (uint)LinearRegion.PageIndexOf(LargeBlocks.Alloc(20 * Page, 16, zeroed: true, out _));
         Assert.False(Bytes(page, 20).ContainsAnyExcept((byte)0));
         Fill(page, 20);
         Assert.True(LargeBlocks.TryFree(page));
-        uint again = (uint)LinearRegion.PageIndexOf(LargeBlocks.Alloc(20 * Page, 16, zeroed: false));
+        uint again = (uint)LinearRegion.PageIndexOf(LargeBlocks.Alloc(20 * Page, 16, zeroed: false, out _));
         Assert.Equal(page, again); // what was in use is used again
         AssertFilled(again, 20); // and not cleared for nobody
         Assert.True(LargeBlocks.TryFree(again));
-        again = (uint)LinearRegion.PageIndexOf(LargeBlocks.Alloc(20 * Page, 16, zeroed: true));
+        again = (uint)LinearRegion.PageIndexOf(LargeBlocks.Alloc(20 * Page, 16, zeroed: true, out _));
         Assert.Equal(page, again);
         Assert.False(Bytes(again, 20).ContainsAnyExcept((byte)0), "a block that is to be zero is not");
         Assert.True(LargeBlocks.TryFree(again));
@@ -208,7 +208,7 @@ public sealed unsafe class LargeBlocksTests : IDisposable
         List<uint> taken = [];
         using (new InjectedFaults(OsCall.Commit))
         {
-            while (LargeBlocks.Alloc(LargeBlocks.LargestBytes, 16, zeroed: false) is var block && block != null) taken.Add((uint)LinearRegion.PageIndexOf(block));
+            while (LargeBlocks.Alloc(LargeBlocks.LargestBytes, 16, zeroed: false, out _) is var block && block != null) taken.Add((uint)LinearRegion.PageIndexOf(block));
             Assert.Equal(_bytesBefore + (nuint)taken.Count * LargeBlocks.LargestBytes, LargeBlocks.Bytes);
             Assert.Equal(_countBefore + taken.Count, LargeBlocks.Count);
             Assert.Equal(_usedBefore + (uint)taken.Count * LinearRegion.SectionPages, UsedPages());
@@ -278,7 +278,7 @@ public sealed unsafe class LargeBlocksTests : IDisposable
 
     private static uint Alloc(nuint bytes)
     {
-        void* block = LargeBlocks.Alloc(bytes, 16, zeroed: false);
+        void* block = LargeBlocks.Alloc(bytes, 16, zeroed: false, out _);
         Assert.True(block != null);
         Assert.Equal(0u, (nuint)block % Page);
         return (uint)LinearRegion.PageIndexOf(block);

@@ -133,9 +133,9 @@ public sealed unsafe class PageLayerTests : IDisposable
         uint online = LinearRegion.OnlinePages;
         for (int order = 0; order < LinearRegion.OrderCount; order++)
         {
-            Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Choice = MemoryChoice.UsedOnly }, out uint page, out PageFailure failure));
+            Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Choice = MemoryChoice.UsedOnly }, out uint page, out Refusal failure));
             Assert.Equal(PageFrame.None, page);
-            Assert.Equal(PageFailure.OutOfPages, failure);
+            Assert.Equal(Refusal.OutOfMemory, failure);
         }
         Assert.Equal(online, LinearRegion.OnlinePages);
     }
@@ -310,8 +310,8 @@ public sealed unsafe class PageLayerTests : IDisposable
             TakeAll(taken);
             Assert.Equal(0u, TestZone.Normal->FreePages);
             Assert.False(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out _));
-            Assert.False(PageLayer.TryTake(&hot, new PageRequest(5, 17), out uint none, out PageFailure failure));
-            Assert.Equal((PageFrame.None, PageFailure.OutOfPages), (none, failure));
+            Assert.False(PageLayer.TryTake(&hot, new PageRequest(5, 17), out uint none, out Refusal failure));
+            Assert.Equal((PageFrame.None, Refusal.OutOfMemory), (none, failure));
             Assert.Equal(0, hot.Count);
             Assert.Equal(online, LinearRegion.OnlinePages);
             TestZone.Normal->Verify();

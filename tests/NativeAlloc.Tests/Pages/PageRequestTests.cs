@@ -98,7 +98,7 @@ public sealed unsafe class PageRequestTests : IDisposable
         using (new InjectedFaults(OsCall.PurgeSection, OsCall.GrowSection, OsCall.CreateSection, OsCall.Commit))
         {
             // The normal zone may serve it; another high page, that was never in use, may not.
-            if (PageLayer.TryTake(null, request with { Zeroed = true }, out uint other, out PageFailure failure))
+            if (PageLayer.TryTake(null, request with { Zeroed = true }, out uint other, out Refusal failure))
             {
                 Assert.False(HighRegion.Contains(other));
                 Assert.False(Bytes(other, 4).ContainsAnyExcept((byte)0));
@@ -106,7 +106,7 @@ public sealed unsafe class PageRequestTests : IDisposable
             }
             else
             {
-                Assert.Equal((PageFrame.None, PageFailure.OutOfPages), (other, failure));
+                Assert.Equal((PageFrame.None, Refusal.OutOfMemory), (other, failure));
             }
         }
         Assert.Equal(used, UsedPages());
@@ -128,8 +128,8 @@ public sealed unsafe class PageRequestTests : IDisposable
             {
                 foreach (PageState state in (PageState[])[PageState.Taken, PageState.Block, PageState.Large])
                 {
-                    Assert.True(PageLayer.TryTake(null, new PageRequest(3, 5) { Kind = kind, Type = type, State = state }, out uint page, out PageFailure failure));
-                    Assert.Equal(PageFailure.None, failure);
+                    Assert.True(PageLayer.TryTake(null, new PageRequest(3, 5) { Kind = kind, Type = type, State = state }, out uint page, out Refusal failure));
+                    Assert.Equal(Refusal.None, failure);
                     Assert.Equal(0u, page % 8);
                     PageFrame frame = LinearRegion.Frames[page];
                     Assert.Equal((state, 3, 5u), (frame.State, frame.Order, frame.PageCount));
@@ -203,8 +203,8 @@ public sealed unsafe class PageRequestTests : IDisposable
         {
             using (new InjectedFaults(OsCall.Lock))
             {
-                Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.Dma }, out uint page, out PageFailure failure));
-                Assert.Equal((PageFrame.None, PageFailure.LockLimit), (page, failure));
+                Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.Dma }, out uint page, out Refusal failure));
+                Assert.Equal((PageFrame.None, Refusal.LockLimit), (page, failure));
             }
             Assert.Equal(used, UsedPages());
             PageLayer.Verify();
@@ -224,8 +224,8 @@ public sealed unsafe class PageRequestTests : IDisposable
             using (new InjectedFaults(OsCall.Commit))
             {
                 Assert.NotEqual(0u, PageLayer.ZoneOf(0, other)->FreePages);
-                Assert.False(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = wanted }, out uint none, out PageFailure failure));
-                Assert.Equal((PageFrame.None, PageFailure.OutOfPages), (none, failure));
+                Assert.False(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = wanted }, out uint none, out Refusal failure));
+                Assert.Equal((PageFrame.None, Refusal.OutOfMemory), (none, failure));
             }
         }
     }
@@ -238,16 +238,16 @@ public sealed unsafe class PageRequestTests : IDisposable
         {
             using (new InjectedFaults(OsCall.GrowSection, OsCall.CreateSection))
             {
-                Assert.True(PageLayer.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.High }, out uint page, out PageFailure failure));
-                Assert.Equal((ZoneKind.Normal, PageFailure.None), (KindOf(page), failure));
+                Assert.True(PageLayer.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.High }, out uint page, out Refusal failure));
+                Assert.Equal((ZoneKind.Normal, Refusal.None), (KindOf(page), failure));
                 PageLayer.GivePages(page, 1u << order);
             }
         }
         using Hoard normal = new(ZoneKind.Normal);
         using (new InjectedFaults(OsCall.GrowSection, OsCall.CreateSection, OsCall.Commit))
         {
-            Assert.False(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = ZoneKind.High }, out uint none, out PageFailure failure));
-            Assert.Equal((PageFrame.None, PageFailure.OutOfPages), (none, failure));
+            Assert.False(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = ZoneKind.High }, out uint none, out Refusal failure));
+            Assert.Equal((PageFrame.None, Refusal.OutOfMemory), (none, failure));
         }
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = ZoneKind.High }, out uint last, out _)); // of a new section
         Assert.Equal(ZoneKind.High, KindOf(last));
@@ -327,8 +327,8 @@ public sealed unsafe class PageRequestTests : IDisposable
 
         internal void Take(ThreadPages* own, in PageRequest request)
         {
-            bool taken = PageLayer.TryTake(own, request, out uint page, out PageFailure failure);
-            Assert.Equal(taken, failure == PageFailure.None);
+            bool taken = PageLayer.TryTake(own, request, out uint page, out Refusal failure);
+            Assert.Equal(taken, failure == Refusal.None);
             Assert.Equal(taken, page != PageFrame.None);
             if (!taken) return;
             _live.Add((page, request.Count));

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 
 namespace NativeAlloc.Tests.Pages;
 
@@ -38,7 +39,7 @@ internal sealed unsafe class TestZone : IDisposable
         do
         {
             free = Normal->FreePages;
-            Reclaimer.ReleaseAreas(all: true);
+            Reclaimer.ReleaseAreas();
             Reclaimer.ReleaseCaches();
         }
         while (Normal->FreePages != free);
@@ -61,7 +62,7 @@ internal sealed unsafe class TestZone : IDisposable
         Zone->Lock.Acquire();
         try
         {
-            bool taken = Zone->TryTake(request, out page, dirty);
+            bool taken = Zone->TryTake(request, out page, out _, dirty);
             zeroed = taken && new Span<ulong>(dirty, (int)LinearRegion.SectionPages / 64).IndexOfAnyExcept(0UL) < 0;
             return taken;
         }

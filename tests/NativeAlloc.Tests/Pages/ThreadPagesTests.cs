@@ -1,4 +1,5 @@
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Threads;
 using Xunit;
 

@@ -1,7 +1,9 @@
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Pages;
+using NativeAlloc.Tests.Slabs;
 using Xunit;
 
 namespace NativeAlloc.Tests.Release;
@@ -33,10 +35,10 @@ public sealed unsafe class UnneededTests : IDisposable
         for (int round = 0; round < 4; round++) Pass(4000);
         int full = depot->FullCount;
         Assert.True(full >= 4, $"the depot has {full} full magazines, so nothing is shown");
-        Reclaimer.GiveBackUnneeded();
+        Reclaimer.GiveBackUnneeded(periodMilliseconds: 1000);
         Assert.Equal(full, depot->FullCount); // they came in this period
         _allocates.Run(() => NativeAllocator.Free(NativeAllocator.Alloc(ObjectBytes)));
-        Reclaimer.GiveBackUnneeded();
+        Reclaimer.GiveBackUnneeded(periodMilliseconds: 1000);
         Assert.Equal((0, 0), (depot->FullCount, depot->EmptyCount));
         CacheTable.Verify();
         Pass(4000); // and goes on
@@ -48,11 +50,11 @@ public sealed unsafe class UnneededTests : IDisposable
         ObjectCache* cache = CacheTable.CacheAt(SizeClasses.Of(ObjectBytes));
         Depot* depot = &cache->Node(0)->Depot;
         for (int round = 0; round < 4; round++) Pass(4000);
-        Reclaimer.GiveBackUnneeded();
+        Reclaimer.GiveBackUnneeded(periodMilliseconds: 1000);
         Pass(4000); // takes all of them, and gives them back
         int full = depot->FullCount;
         Assert.NotEqual(0, full);
-        Reclaimer.GiveBackUnneeded();
+        Reclaimer.GiveBackUnneeded(periodMilliseconds: 1000);
         Assert.InRange(depot->FullCount, full - 1, full);
     }
 
@@ -68,9 +70,9 @@ public sealed unsafe class UnneededTests : IDisposable
         for (int i = 0; i < count; i++)
             if (i % 8 > 1) cache.Free((void*)objects[i]);
         cache.Shrink(); // out of the magazines
-        Reclaimer.GiveBackUnneeded();
+        Reclaimer.GiveBackUnneeded(periodMilliseconds: 1000);
         Assert.Equal(0, CacheFigures.Of(index).PurgedBytes); // they came in this period
-        Reclaimer.GiveBackUnneeded();
+        Reclaimer.GiveBackUnneeded(periodMilliseconds: 1000);
         long purged = CacheFigures.Of(index).PurgedBytes;
         Assert.InRange((long)NativeAllocator.GetStatistics().SlabPurgedBytes, purged, long.MaxValue);
         Assert.Equal(gives, purged != 0);

@@ -23,7 +23,7 @@ internal sealed unsafe class LooseThreadBlock : IDisposable
     internal nint Alloc(int cache)
     {
         nint top = Magazines->Loaded(cache);
-        if (Magazine.IsEmpty(top)) return (nint)MagazineExchange.AllocMiss(_block, cache);
+        if (Magazine.IsEmpty(top)) return (nint)MagazineExchange.AllocMiss(_block, cache, out _);
         top -= sizeof(nint);
         Magazines->SetLoaded(cache, top);
         return *(nint*)top;

@@ -1,5 +1,6 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
@@ -301,7 +302,7 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
             int index = SizeClasses.Of(size);
             ObjectCache* cache = CacheTable.CacheAt(index);
             ulong before = InUse(cache);
-            void* one = MagazineExchange.AllocMiss(null, index), two = MagazineExchange.AllocMiss(null, index);
+            void* one = MagazineExchange.AllocMiss(null, index, out _), two = MagazineExchange.AllocMiss(null, index, out _);
             Assert.True(one != two);
             Assert.Equal(before + 2, InUse(cache));
             MagazineExchange.FreeMiss(null, index, one);
@@ -406,11 +407,11 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
         ObjectCache* magazines = CacheTable.CacheAt(MagazineCache);
         List<uint> pages = [];
         List<nint> blocks = [];
-        void* first = MagazineExchange.AllocMiss(null, index); // makes a slab
+        void* first = MagazineExchange.AllocMiss(null, index, out _); // makes a slab
         using (new InjectedFaults(OsCall.Commit))
         {
             while (PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page)) pages.Add(page);
-            while (magazines->AllocDirect(null) is var block && block != null) blocks.Add((nint)block);
+            while (magazines->AllocDirect(null, out _) is var block && block != null) blocks.Add((nint)block);
             nint pointer = _thread.Alloc(index);
             Assert.NotEqual(0, pointer);
             Assert.Equal(CacheTable.NoMagazine, _thread.Magazines->Loaded(index));
@@ -463,7 +464,7 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
         int index = SizeClasses.Of(3000);
         ObjectCache* cache = CacheTable.CacheAt(index);
         CacheFigures before = CacheFigures.Of(index);
-        void* one = MagazineExchange.AllocMiss(null, index), two = MagazineExchange.AllocMiss(null, index);
+        void* one = MagazineExchange.AllocMiss(null, index, out _), two = MagazineExchange.AllocMiss(null, index, out _);
         CacheFigures between = CacheFigures.Of(index);
         Assert.Equal(before.Live + 2, between.Live);
         Assert.Equal(cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab, between.Live + between.InMagazines + between.InSlabs);

@@ -360,12 +360,12 @@ public sealed unsafe class ObjectCacheTests
         List<nint> direct = [];
         using (new InjectedFaults(OsCall.Commit))
         {
-            while (cache.Cache->AllocDirect(null) is var pointer && pointer != null) direct.Add((nint)pointer);
-            Assert.False(cache.Cache->TryMakeSlabs(null, 1, out _));
+            while (cache.Cache->AllocDirect(null, out _) is var pointer && pointer != null) direct.Add((nint)pointer);
+            Assert.False(cache.Cache->TryMakeSlabs(null, 1, out _, out _));
             cache.Cache->Verify();
         }
         Assert.Equal(direct.Count, direct.Distinct().Count());
-        void* withMemory = cache.Cache->AllocDirect(null);
+        void* withMemory = cache.Cache->AllocDirect(null, out _);
         Assert.True(withMemory != null);
         SlabReturn.FreeDirect(cache.Cache, null, withMemory);
         foreach (nint pointer in direct) SlabReturn.FreeDirect(cache.Cache, null, (void*)pointer);
@@ -389,7 +389,7 @@ public sealed unsafe class ObjectCacheTests
             {
                 if (live.Count == 0 || (live.Count < 200 && random.Next(2) == 0))
                 {
-                    nint pointer = (nint)shared->AllocDirect(&hot);
+                    nint pointer = (nint)shared->AllocDirect(&hot, out _);
                     *(long*)pointer = number;
                     live.Add(pointer);
                 }

@@ -183,7 +183,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
             _isSlow = _object == 0;
             return;
         }
-        if (_isSlow) _object = OnSlowPath(() => (nint)MagazineExchange.AllocMiss(_block, _index));
+        if (_isSlow) _object = OnSlowPath(() => (nint)MagazineExchange.AllocMiss(_block, _index, out _));
         else StoreTop(_index, _top - sizeof(nint));
         _held.Add(_object);
     }
@@ -223,7 +223,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
 
     private void Fill(int objects, int spare)
     {
-        for (int i = 0; i < objects + spare; i++) _held.Add((nint)_cache->AllocDirect(null));
+        for (int i = 0; i < objects + spare; i++) _held.Add((nint)_cache->AllocDirect(null, out _));
         for (int i = 0; i < objects; i++)
         {
             for (int step = 0; step < StepsPerOperation; step++) Push(step);

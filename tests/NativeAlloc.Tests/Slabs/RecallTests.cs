@@ -92,8 +92,11 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         thread.Run(() => Magazines(block)->Claim.Leave());
         CacheRelease.DrainIdleThreads(all: true);
         Assert.NotEqual(before, InMagazines(block));
-        Assert.True(RaisedFloors.TryEnter(Magazines(block))); // no claim is left
-        Magazines(block)->Claim.Leave();
+        thread.Run(() =>
+        {
+            Assert.True(RaisedFloors.TryEnter(Magazines(block))); // no claim is left
+            Magazines(block)->Claim.Leave();
+        });
     }
 
     [Fact]
@@ -104,7 +107,7 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         thread.Free(index, thread.Alloc(index));
         thread.Magazines->Claim.Claim();
         nint loaded = thread.Magazines->Loaded(index);
-        nint one = (nint)MagazineExchange.AllocMiss(thread.Block, index), two = (nint)MagazineExchange.AllocMiss(thread.Block, index);
+        nint one = (nint)MagazineExchange.AllocMiss(thread.Block, index, out _), two = (nint)MagazineExchange.AllocMiss(thread.Block, index, out _);
         Assert.True(one != 0 && one != two);
         MagazineExchange.FreeMiss(thread.Block, index, (void*)one);
         MagazineExchange.FreeMiss(thread.Block, index, (void*)two);

@@ -1,4 +1,5 @@
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
@@ -92,7 +93,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
                         if (number % 7 == 0) Reclaimer.ReleaseCaches();
                         break;
                     case "no thread":
-                        live[kind].Add((nint)MagazineExchange.AllocMiss(null, index));
+                        live[kind].Add((nint)MagazineExchange.AllocMiss(null, index, out _));
                         *(nint*)live[kind][^1] = live[kind][^1];
                         nint pointer = TakeOut(live[kind], number);
                         MagazineExchange.FreeMiss(null, LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer)), (void*)pointer);

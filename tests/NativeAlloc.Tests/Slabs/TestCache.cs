@@ -75,7 +75,7 @@ internal sealed unsafe class TestCache : IDisposable
         uint[] hollow = [.. _hollow];
         int least = hollow.Min(slab => LinearRegion.Frames[slab].PurgedPages);
         nuint charged = ResidentBudget.ChargedBytes, purged = (nuint)Node->Slabs.PurgedPages;
-        bool isFilled = Cache->TryMakeSlabs(null, 1, out NewSlabs grown);
+        bool isFilled = Cache->TryMakeSlabs(null, 1, out NewSlabs grown, out _);
         Require(isFilled && grown == new NewSlabs((nint)Node, PageFrame.None, 0), "a hollow slab is filled again");
         uint filled = hollow.Single(slab => LinearRegion.Frames[slab].List != NodeSlabs.Hollow);
         Require(hollow.Length > 16 || least - LinearRegion.Frames[filled].PurgedPages == (int)(purged - (nuint)Node->Slabs.PurgedPages), "it is the one that needs least");
@@ -152,7 +152,7 @@ internal sealed unsafe class TestCache : IDisposable
     internal bool TryGrow(int wanted, out uint[] slabs)
     {
         uint used = UsedPages();
-        bool made = Cache->TryMakeSlabs(null, wanted, out NewSlabs grown);
+        bool made = Cache->TryMakeSlabs(null, wanted, out NewSlabs grown, out _);
         uint taken = UsedPages() - used;
         if (made)
         {

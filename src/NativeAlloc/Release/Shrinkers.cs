@@ -1,7 +1,8 @@
-namespace NativeAlloc.Pages;
+namespace NativeAlloc.Release;
 
 /// <summary>
-/// Those who hold reclaimable memory and drop some of it on request (<c>register_shrinker</c>): they are asked under pressure, before an allocation fails.
+/// User code that drops some of the reclaimable memory it holds on request (<c>register_shrinker</c>): it is asked
+/// before an allocation fails, on the thread that needs memory.
 /// </summary>
 internal static class Shrinkers
 {
@@ -32,9 +33,12 @@ internal static class Shrinkers
         return registration;
     }
 
-    /// <summary>Asks one after the other until they have given back so much. No lock of this library is held meanwhile.</summary>
+    /// <summary>
+    /// Asks one after the other until they have given back so much. No lock of this library is held meanwhile.
+    /// </summary>
     /// <param name="wantedBytes">How much is missing.</param>
-    /// <param name="error">What one of them threw. It is not passed on from here: the thread that needs memory is not the one whose error it is.</param>
+    /// <param name="error">What one of them threw. It is not passed on from here: the thread that needs memory is not
+    /// the one whose error it is.</param>
     internal static nuint Ask(nuint wantedBytes, out Exception? error)
     {
         error = null;

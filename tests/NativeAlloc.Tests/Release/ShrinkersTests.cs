@@ -1,7 +1,8 @@
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using Xunit;
 
-namespace NativeAlloc.Tests.Pages;
+namespace NativeAlloc.Tests.Release;
 
 /// <summary>Shows who is asked for memory, in which order, until when, and that no answer does harm.</summary>
 public sealed class ShrinkersTests : IDisposable

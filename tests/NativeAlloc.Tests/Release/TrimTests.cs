@@ -1,9 +1,10 @@
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
-namespace NativeAlloc.Tests.Api;
+namespace NativeAlloc.Tests.Release;
 
 /// <summary>Proves that <c>Trim</c> gives free memory back to the system, all of it, and nothing that is in use.</summary>
 [Trait("Category", "Slow")]

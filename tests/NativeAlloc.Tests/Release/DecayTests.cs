@@ -1,12 +1,15 @@
 using System.Globalization;
+using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
+using NativeAlloc.Tests.Pages;
 using Xunit;
 
-namespace NativeAlloc.Tests.Pages;
+namespace NativeAlloc.Tests.Release;
 
 /// <summary>
 /// Shows what goes back at the end of a period and what stays, that a rest ends with everything given back and nothing armed, and that the next use arms it again. The tests end the periods themselves, of a
@@ -16,7 +19,7 @@ public sealed unsafe class DecayTests : IDisposable
 {
     private const int Day = 24 * 60 * 60 * 1000;
 
-    private readonly uint _capPages = Decay.CapPages;
+    private readonly uint _capPages = PageLayer.CapPages;
 
     public DecayTests()
     {
@@ -37,9 +40,9 @@ public sealed unsafe class DecayTests : IDisposable
         Use(100, 3);
         Assert.True(Decay.IsArmed);
         long rounds = Decay.FullRounds;
-        Assert.True(Decay.Tick());
+        Assert.True(Tick());
         Assert.Equal(rounds, Decay.FullRounds);
-        Assert.False(Decay.Tick());
+        Assert.False(Tick());
         Assert.Equal(rounds + 1, Decay.FullRounds);
         Assert.Equal((0u, 0u), (PageLayer.DirtyFreePages(), (uint)PageLayer.CountHotPages()));
         Assert.False(Decay.IsArmed);
@@ -51,13 +54,13 @@ public sealed unsafe class DecayTests : IDisposable
     public void A_zone_that_is_used_keeps_what_it_needed_and_gives_back_what_was_left_over_all_the_time()
     {
         Use(512);
-        Assert.True(Decay.Tick()); // all of it was needed in this period
+        Assert.True(Tick()); // all of it was needed in this period
         Assert.Equal(512u, PageLayer.DirtyFreePages());
         Use(200);
-        Assert.True(Decay.Tick()); // 312 were not: 9 pageblocks, rounded down
+        Assert.True(Tick()); // 312 were not: 9 pageblocks, rounded down
         Assert.Equal(512u - 288, PageLayer.DirtyFreePages());
         Use(200);
-        Assert.True(Decay.Tick());
+        Assert.True(Tick());
         Assert.Equal(512u - 288, PageLayer.DirtyFreePages()); // 24 are left over, and less than a pageblock
         TestZone.Normal->Verify();
     }
@@ -74,10 +77,10 @@ public sealed unsafe class DecayTests : IDisposable
         for (int period = 0; period < 3; period++)
         {
             Use(1);
-            Assert.True(Decay.Tick());
+            Assert.True(Tick());
             Assert.True(PageLayer.DirtyFreePages() >= 32);
         }
-        Assert.False(Decay.Tick());
+        Assert.False(Tick());
         Assert.Equal(0u, PageLayer.DirtyFreePages());
         for (uint i = 0; i < 64; i += 2) PageLayer.GivePages(pages[i], 1);
     }
@@ -88,8 +91,8 @@ public sealed unsafe class DecayTests : IDisposable
         using TestThread idle = new();
         Page page = default;
         idle.Run(() => page = PageAllocator.AllocPage());
-        Assert.True(Decay.Tick());
-        Assert.False(Decay.Tick());
+        Assert.True(Tick());
+        Assert.False(Tick());
         Assert.False(Decay.IsArmed);
         idle.Run(() => PageAllocator.FreePage(page)); // room in its list: else this would need no slow path
         Assert.True(Decay.IsArmed);
@@ -100,8 +103,8 @@ public sealed unsafe class DecayTests : IDisposable
             for (int i = 0; i < 100; i++) PageAllocator.FreePage(PageAllocator.AllocPage());
             Assert.Equal(locks, TestZone.Normal->Lock.Acquisitions);
         });
-        Assert.True(Decay.Tick());
-        Assert.False(Decay.Tick());
+        Assert.True(Tick());
+        Assert.False(Tick());
         Assert.Equal(0u, (uint)PageLayer.CountHotPages() + PageLayer.DirtyFreePages());
     }
 
@@ -112,10 +115,10 @@ public sealed unsafe class DecayTests : IDisposable
         nint idlePages = 0, busyPages = 0;
         idle.Run(() => idlePages = FillList());
         busy.Run(() => busyPages = FillList());
-        Assert.True(Decay.Tick());
+        Assert.True(Tick());
         busy.Run(() => PageAllocator.FreePage(PageAllocator.AllocPage()));
         Use(1);
-        Assert.True(Decay.Tick());
+        Assert.True(Tick());
         Assert.Equal(0, ((ThreadPages*)idlePages)->Count);
         Assert.NotEqual(0, ((ThreadPages*)busyPages)->Count);
 
@@ -133,14 +136,14 @@ public sealed unsafe class DecayTests : IDisposable
         Use(40);
         using (new InjectedFaults(OsCall.Purge))
         {
-            Assert.True(Decay.Tick());
-            Assert.True(Decay.Tick());
-            Assert.True(Decay.Tick());
+            Assert.True(Tick());
+            Assert.True(Tick());
+            Assert.True(Tick());
             Assert.True(Decay.IsArmed);
             Assert.True(PageLayer.DirtyFreePages() >= 40);
             TestZone.Normal->Verify();
         }
-        Assert.False(Decay.Tick());
+        Assert.False(Tick());
         Assert.Equal(0u, PageLayer.DirtyFreePages());
     }
 
@@ -202,6 +205,7 @@ public sealed unsafe class DecayTests : IDisposable
     {
         const uint Runs = 3;
         Assert.True(PageLayer.TryTakePages(null, 8, MemoryChoice.UsedFirst, out uint page));
+        PageLayer.Purge(); // the rest of a huge page, where the system has made one of it
         for (uint at = 0; at < 8; at++) PageLayer.SplitOff(page, page + at);
         for (uint at = 0; at < 8; at++) PageLayer.GivePages(page + at, 1, clean: at % 3 == 2); // 0 and 1, 3 and 4, 6 and 7 have memory
         int call = 0;
@@ -212,35 +216,79 @@ public sealed unsafe class DecayTests : IDisposable
     }
 
     [Fact]
-    public void Scarce_memory_gives_everything_back_at_once_where_there_is_something()
+    public void Where_the_machines_memory_is_scarce_everything_goes_back_at_the_periods_end_and_then_once_in_ten_periods()
     {
-        Assert.True(PressureWatch.IsScarce(90, 90));
-        Assert.False(PressureWatch.IsScarce(89, 90));
-        Assert.False(PressureWatch.IsScarce(0, 0)); // the runtime does not know
+        const int Between = 10;
+        MemoryLoad scarce = s_calm with { IsScarce = true };
         long rounds = Decay.FullRounds;
-        Decay.RequestRound();
-        Decay.RunRequested();
-        Assert.Equal(rounds, Decay.FullRounds); // nothing was used since the last one
-        Use(40);
-        Decay.RequestRound();
-        SpinWait.SpinUntil(() => PageLayer.DirtyFreePages() == 0);
-        Assert.Equal(rounds + 1, Decay.FullRounds);
+        for (int tick = 0; tick <= Between; tick++)
+        {
+            Use(40);
+            Assert.True(Decay.Tick(tick == 3 ? s_calm : scarce)); // armed: memory is in use
+            Assert.Equal(rounds + 1 + tick / Between, Decay.FullRounds);
+            if (tick % Between == 0) Assert.Equal(0u, PageLayer.DirtyFreePages());
+        }
     }
 
     [Fact]
-    public void Each_collection_of_the_oldest_generation_looks_at_the_memory()
+    public void Near_the_limit_the_decays_thread_gives_everything_back_and_asks_no_shrinker()
     {
-        Use(1); // makes the decay's thread, where no test has yet, and that one the watch
-        SpinWait.SpinUntil(HasLooked);
-        for (int i = 0; i < 3; i++) Assert.True(HasLooked());
-
-        static bool HasLooked()
+        Use(512);
+        void* kept = Vmalloc.Alloc(4 << 20);
+        Vmalloc.Free(kept);
+        bool asked = false;
+        try
         {
-            long looks = PressureWatch.Looks;
-            GC.Collect();
-            GC.WaitForPendingFinalizers();
-            return PressureWatch.Looks > looks;
+            using (PageAllocator.RegisterShrinker(_ =>
+            {
+                asked = true;
+                return 0;
+            }))
+            {
+                ResidentBudget.SetLimit(ResidentBudget.ChargedBytes + 1024); // nothing more can be charged, and nothing has to be
+                ResidentBudget.Charge(1);
+                ResidentBudget.Release(1);
+                DecayThread.Attend();
+                Assert.True(SpinWait.SpinUntil(() => PageLayer.DirtyFreePages() == 0 && KeptAreas.Bytes == 0, TimeSpan.FromSeconds(30)));
+            }
         }
+        finally
+        {
+            ResidentBudget.SetLimit(Options.ResidentLimitBytes);
+        }
+        Assert.False(asked);
+    }
+
+    [Fact]
+    public void Kept_areas_go_before_a_process_becomes_larger_than_ever_before()
+    {
+        Vmalloc.Free(Vmalloc.Alloc(4 << 20));
+        MemorySignals.ReadAndReset(MemorySignals.NewPeak);
+        Assert.NotEqual(0u, KeptAreas.Bytes);
+        nuint charged = 0;
+        while (!MemorySignals.IsRaised(MemorySignals.NewPeak)) // the peak of all tests before is unknown
+        {
+            ResidentBudget.Charge(64 << 20);
+            charged += 64 << 20;
+        }
+        ResidentBudget.Release(charged);
+        Assert.NotEqual(0u, KeptAreas.Bytes); // whoever charges does nothing but say so
+        PageAllocator.FreePages(PageAllocator.AllocPages(1), 1);
+        Assert.Equal(0u, KeptAreas.Bytes);
+    }
+
+    [Fact]
+    public void What_the_reclaiming_thread_takes_and_gives_raises_nothing()
+    {
+        MemorySignals.ReadAndReset(MemorySignals.Used);
+        MemorySignals.t_isReclaiming = true;
+        Use(3);
+        MemorySignals.t_isReclaiming = false;
+        Assert.False(MemorySignals.IsRaised(MemorySignals.Used));
+        Assert.False(Decay.IsArmed);
+        Use(3);
+        Assert.True(MemorySignals.IsRaised(MemorySignals.Used));
+        Assert.True(Decay.IsArmed);
     }
 
     [Fact]
@@ -255,10 +303,9 @@ public sealed unsafe class DecayTests : IDisposable
         {
             Use(70, 4);
             NativeAllocator.Free(NativeAllocator.Alloc(100));
-            Decay.Tick();
+            Decay.Tick(); // with a look at the machine
             Use(1);
             Decay.Tick();
-            Decay.RequestRound();
             Decay.RunRequested();
             Decay.Tick();
             Decay.Tick();
@@ -271,7 +318,6 @@ public sealed unsafe class DecayTests : IDisposable
         Decay.Configure(Decay.Never, 1);
         Use(100);
         Assert.False(Decay.IsArmed);
-        Decay.RequestRound();
         Decay.RunRequested();
         Assert.Equal(100u, PageLayer.DirtyFreePages());
     }
@@ -322,9 +368,20 @@ public sealed unsafe class DecayTests : IDisposable
         Assert.Equal(0, ticks);
     }
 
+    [Theory]
+    [InlineData(DecaySurvives.FullHeap)]
+    [InlineData(DecaySurvives.Failure)]
+    public void No_exception_on_the_decays_thread_ends_the_process_and_memory_goes_back_later(string how) => ChildProcess.RunHost(
+        [("NATIVEALLOC_DECAY_MILLISECONDS", "1"), ("DOTNET_GCHeapHardLimit", "0x4000000")], DecaySurvives.Name, how).ShouldSucceed();
+
+    // The machine that tests run on may be short of memory.
+    private static readonly MemoryLoad s_calm = new(Machine.MemoryBytes, IsScarce: false);
+
+    private static bool Tick() => Decay.Tick(s_calm);
+
     private static void Rest()
     {
-        Decay.Tick();
+        Tick();
         NativeAllocator.Trim();
     }
 
@@ -335,6 +392,7 @@ public sealed unsafe class DecayTests : IDisposable
         {
             Assert.True(PageLayer.TryTakePages(null, count, MemoryChoice.UsedFirst, out uint page));
             PageLayer.GivePages(page, count);
+            DecayThread.Attend(); // as the face does
         }
     }
 }

@@ -1,14 +1,15 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
 using Xunit;
 
-namespace NativeAlloc.Tests.Api;
+namespace NativeAlloc.Tests.Release;
 
 /// <summary>
-/// Proves that those who hold memory that can be dropped are asked for it before an allocation fails, and when a zone runs low; what they free is
+/// Proves that those who hold memory that can be dropped are asked for it before an allocation fails; what they free is
 /// used, and what they throw harms nobody.
 /// </summary>
 public sealed unsafe class ShrinkerTests : LeakCheckedTests
@@ -93,7 +94,6 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
     [Fact]
     public void What_a_shrinker_throws_is_the_inner_exception_where_the_allocation_fails_and_nothing_is_lost()
     {
-        Zones.Prepare(PageZone.Dma);
         HoldAllSections();
         long failures = NativeAllocator.GetStatistics().ShrinkerFailures;
         InvalidOperationException thrown = new("the shrinker's own");
@@ -114,8 +114,6 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
             error = Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPagesNode(0, TopOrder, PageFlags.ThisNode));
             Assert.Contains(" node 0,", error.Message, StringComparison.Ordinal);
         }
-        using (new InjectedFaults(OsCall.Lock))
-            Assert.Same(thrown, Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPage(PageFlags.Dma)).InnerException);
         using (new InjectedFaults(OsCall.Commit))
         {
             Assert.Same(thrown, Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(SectionBytes)).InnerException);
@@ -123,7 +121,7 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
         }
         AllocatorStatistics after = NativeAllocator.GetStatistics();
         Assert.Equal((before.LiveBytes, before.LiveBlocks, before.CommittedBytes), (after.LiveBytes, after.LiveBlocks, after.CommittedBytes));
-        Assert.Equal(failures + 5, after.ShrinkerFailures);
+        Assert.Equal(failures + 4, after.ShrinkerFailures);
         NativeAllocator.Verify();
         FreeAll();
         _held.Add(PageAllocator.AllocPages(TopOrder));
@@ -258,65 +256,62 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
     }
 
     [Fact]
-    public void A_zone_that_falls_below_its_mark_is_reclaimed_and_shrinkers_are_asked_for_what_is_missing()
+    public void A_zone_that_falls_below_its_marks_asks_no_shrinker_and_reclaims_nothing()
     {
-        const uint Spare = 1024; // pages that may still be taken, at first
         NativeAllocator.Trim();
-        using LowZone low = new(Spare);
-        List<nuint> asked = [];
-        using IDisposable registration = PageAllocator.RegisterShrinker(wanted =>
-        {
-            asked.Add(wanted);
-            return 0;
-        });
+        using LowZone low = new(64); // as if nearly all of the machine's memory were taken
+        int asked = 0;
+        using IDisposable registration = PageAllocator.RegisterShrinker(_ => (nuint)(asked++ * 0));
         long runs = NativeAllocator.GetStatistics().Reclaims;
-
-        // Above the mark nothing happens.
-        uint above = Spare - low.LowPages;
-        TakePages(above);
-        TakePages(0);
-        Assert.Equal(runs, NativeAllocator.GetStatistics().Reclaims);
-        Assert.Empty(asked);
-
-        // The first page below it asks for reclaim, and the next allocation does it: for as much as leads back to the upper mark.
-        TakePages(1);
-        _held.Add(PageAllocator.AllocPages(0, PageFlags.Movable));
-        Assert.Equal(runs + 1, NativeAllocator.GetStatistics().Reclaims);
-        nuint missing = (low.HighPages - low.LowPages + 1) * (nuint)PageAllocator.PageSize;
-        Assert.Equal([missing], asked);
-
-        // It was in vain, so it is tried again after as many pages as the lowest mark has, and not with each page.
-        TakePages(low.MinPages - 2);
-        _held.Add(PageAllocator.AllocPages(0, PageFlags.Movable));
-        Assert.Equal(runs + 1, NativeAllocator.GetStatistics().Reclaims);
-        TakePages(2);
-        _held.Add(PageAllocator.AllocPages(0, PageFlags.Movable));
-        Assert.Equal(runs + 2, NativeAllocator.GetStatistics().Reclaims);
+        for (int i = 0; i < 512; i++) _held.Add(PageAllocator.AllocPages(0, PageFlags.Movable));
+        Assert.Equal((0, runs), (asked, NativeAllocator.GetStatistics().Reclaims));
         FreeAll();
     }
 
     [Fact]
-    public void A_zone_that_was_reclaimed_up_to_its_upper_mark_is_left_alone_until_it_falls_below_the_lower_one_again()
+    public void A_refused_lock_asks_no_shrinker_as_nothing_that_is_cached_is_locked()
     {
-        const uint Spare = 1024;
-        NativeAllocator.Trim();
-        using LowZone low = new(Spare);
+        Zones.Prepare(PageZone.Dma);
         int asked = 0;
-        using IDisposable registration = PageAllocator.RegisterShrinker(wanted =>
+        using IDisposable registration = PageAllocator.RegisterShrinker(_ => (nuint)(asked++ * 0));
+        long runs = NativeAllocator.GetStatistics().Reclaims;
+        using (new InjectedFaults(OsCall.Lock))
+            Assert.Contains("RLIMIT_MEMLOCK", Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPage(PageFlags.Dma)).Message, StringComparison.Ordinal);
+        Assert.Equal((0, runs), (asked, NativeAllocator.GetStatistics().Reclaims));
+    }
+
+    [Fact]
+    public void A_shrinker_may_release_the_threads_cache_and_another_thread_may_take_that_over()
+    {
+        HoldAllSections();
+        List<TestThread> others = [];
+        bool isAdopted = false;
+        long before = 0;
+        using IDisposable registration = PageAllocator.RegisterShrinker(_ =>
         {
-            asked++;
-            uint pages = (uint)(wanted / (nuint)PageAllocator.PageSize);
-            for (uint i = 0; i < pages; i++) FreeOneSingle();
-            return wanted;
+            FreeOne();
+            nint mine = (nint)NativeAllocator.GetBlock();
+            NativeAllocator.ReleaseThreadCache();
+            while (!isAdopted) // there may be other blocks without an owner
+            {
+                others.Add(new TestThread());
+                others[^1].Run(() => isAdopted = (nint)NativeAllocator.GetBlock() == mine);
+            }
+            before = CountBlocks();
+            return SectionBytes;
         });
-        for (int round = 1; round <= 3; round++)
-        {
-            while (low.Available >= low.LowPages) TakePages(1);
-            _held.Add(PageAllocator.AllocPages(0, PageFlags.Movable));
-            Assert.Equal(round, asked);
-            Assert.InRange(low.Available, low.HighPages - 1, low.HighPages); // reclaimed, and one was taken since
-        }
+        using (NoNewSections()) _held.Add(PageAllocator.AllocPages(TopOrder));
+        Assert.Equal(before, CountBlocks()); // this thread counts what it takes in a block of its own
         FreeAll();
+        NativeAllocator.Verify();
+        foreach (TestThread other in others) other.Dispose();
+
+        long CountBlocks()
+        {
+            long blocks = 0;
+            others[^1].Run(() => blocks = ThreadPages.Of(NativeAllocator.GetBlock())->UserBlocks);
+            return blocks;
+        }
     }
 
     [Fact]
@@ -326,19 +321,6 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
         ZoneStatistics zone = Zones.Read();
         Assert.Equal((low.LimitPages, low.MinPages, low.LowPages, low.HighPages), (zone.LimitPages, zone.MinPages, zone.LowPages, zone.HighPages));
         Assert.True(zone.MinPages < zone.LowPages && zone.LowPages < zone.HighPages && zone.HighPages < zone.LimitPages);
-    }
-
-    // Unmovable ones one at a time, so that each of them visits the zone: blocks of order 0 come from the thread's list where that has some.
-    private void TakePages(uint count)
-    {
-        NativeAllocator.ReleaseThreadCache();
-        for (uint i = 0; i < count; i++) _held.Add(PageAllocator.AllocPages(0, PageFlags.Movable));
-    }
-
-    private void FreeOneSingle()
-    {
-        PageAllocator.FreePages(_held[^1], 0);
-        _held.RemoveAt(_held.Count - 1);
     }
 
     private static InjectedFaults NoNewSections() => new(OsCall.Commit);
@@ -392,8 +374,6 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
         internal uint LowPages => Zone->Marks.LowPages;
 
         internal uint HighPages => Zone->Marks.HighPages;
-
-        internal uint Available => Zone->Marks.LimitPages - (Zone->OnlinePages - Zone->FreePages);
 
         public void Dispose()
         {

@@ -1,0 +1,127 @@
+using System.Runtime.CompilerServices;
+using NativeAlloc.Os;
+
+namespace NativeAlloc.Release;
+
+/// <summary>
+/// The thread on which memory goes back by itself. It waits for the end of a period as long as something can be given
+/// back, and otherwise for a sign, without any time limit: an idle process is not woken. It is made when the first
+/// memory is taken, and never ends.
+/// </summary>
+/// <remarks>
+/// <para>It allocates no managed memory, and no exception leaves it: an exception on a thread without a handler ends
+/// the process, and what is not given back now is given back later.</para>
+/// <para>Weighed: a <see cref="Timer"/>, whose callback runs on the thread pool. A pool that is starved or blocked, as
+/// that of a server under load is for seconds, would keep memory back just when it is scarce; giving 1 GiB back keeps a
+/// thread busy for up to half a second, which no other work should wait for; callbacks of a timer can overlap; and
+/// changing a timer takes a lock of the runtime. What this costs instead is one thread, of which 16 KiB or so are
+/// resident.</para>
+/// </remarks>
+internal static class DecayThread
+{
+    // What runs here is a handful of frames deep, and none of them is a user's. The texts about the machine's memory
+    // are on the stack.
+    private const int StackBytes = 256 * 1024;
+
+    private const int RetryMilliseconds = 1000, ShortestWaitMilliseconds = 1;
+
+    // A system that does not take memory back is asked again less and less often.
+    private const int LongestBackOff = 6;
+
+    /// <summary>Wakes the thread. Made before it; null until then. Any thread, by Volatile.</summary>
+    private static AutoResetEvent? s_sign;
+
+    /// <summary>1 once the thread is made, or a thread is making it. By Interlocked.</summary>
+    private static int s_isMade;
+
+    /// <summary>Where the system made no thread: when to ask again. Any thread.</summary>
+    private static long s_retryAt;
+
+    /// <summary>
+    /// Looks at what the lower layers have raised. Each slow path of the library's face calls it when its operation is
+    /// finished, where the thread holds nothing of this library: it costs a read while nothing is unattended.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Attend()
+    {
+        if (MemorySignals.IsUnattended) AttendSlow();
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void AttendSlow()
+    {
+        if (MemorySignals.t_isReclaiming) return; // a shrinker's own: the operation that asked it attends
+        int raised = MemorySignals.ReadAndResetUnattended();
+        // What is kept for later must not make the process larger than it ever was.
+        if ((raised & MemorySignals.NewPeak) != 0) Reclaimer.ReleaseAreas();
+        const int AtOnce = MemorySignals.CapExceeded | MemorySignals.LimitNear;
+        if ((raised & (MemorySignals.Used | AtOnce)) == 0 || Decay.PeriodMilliseconds == Decay.Never) return;
+        bool isFirst = Decay.TryArm();
+        if ((isFirst || (raised & AtOnce) != 0) && !TryWake()) Decay.Disarm();
+    }
+
+    // Lets the thread look what is to be done. False where there is none and none can be made.
+    private static bool TryWake()
+    {
+        if (Volatile.Read(ref s_isMade) == 0 && !TryMake()) return false;
+        Volatile.Read(ref s_sign)?.Set(); // null while it is being made: the new thread looks before it waits
+        return true;
+    }
+
+    private static bool TryMake()
+    {
+        if (Environment.TickCount64 < Volatile.Read(ref s_retryAt)) return false;
+        if (Interlocked.Exchange(ref s_isMade, 1) != 0) return true; // it will see what was raised
+        try
+        {
+            Volatile.Write(ref s_sign, new AutoResetEvent(false));
+            // Without the execution context of the thread that happens to come first.
+            new Thread(Run, StackBytes) { IsBackground = true, Name = "NativeAlloc decay" }.UnsafeStart();
+            return true;
+        }
+        catch (Exception error) when (error is OutOfMemoryException or ThreadStartException)
+        {
+            Volatile.Write(ref s_retryAt, Environment.TickCount64 + RetryMilliseconds);
+            Volatile.Write(ref s_isMade, 0);
+            return false;
+        }
+    }
+
+    private static void Run()
+    {
+        AutoResetEvent sign = Volatile.Read(ref s_sign)!;
+        while (true)
+        {
+            try
+            {
+                RunUntilDisarmed(sign);
+                sign.WaitOne();
+            }
+            catch (Exception)
+            {
+                // The managed heap may be full, so that even a type that is used for the first time cannot be set up.
+                // Later it may be otherwise.
+                MemorySignals.t_isReclaiming = false;
+                Thread.Sleep(RetryMilliseconds);
+            }
+        }
+    }
+
+    private static void RunUntilDisarmed(AutoResetEvent sign)
+    {
+        Decay.RunRequested();
+        for (int failures = 0; Decay.IsArmed;)
+        {
+            long begin = Environment.TickCount64;
+            for (long left; (left = begin + WaitMilliseconds(failures) - Environment.TickCount64) > 0;)
+                if (sign.WaitOne((int)Math.Min(left, int.MaxValue))) Decay.RunRequested();
+            long rounds = Decay.FullRounds;
+            if (!Decay.IsArmed || !Decay.Tick()) break;
+            bool hasRested = rounds != Decay.FullRounds && !MemorySignals.IsRaised(MemorySignals.Used);
+            failures = hasRested ? Math.Min(failures + 1, LongestBackOff) : 0;
+        }
+    }
+
+    private static long WaitMilliseconds(int failures) =>
+        Math.Max((long)Decay.PeriodMilliseconds << failures, ShortestWaitMilliseconds);
+}
