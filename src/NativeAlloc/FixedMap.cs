@@ -1,5 +1,6 @@
 using NativeAlloc.Common;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -58,6 +59,7 @@ public static unsafe class FixedMap
 
     private static void CheckSlot(int slot)
     {
+        Platform.ThrowIfUnsupported();
         if (slot is < 0 or >= FixedWindows.WindowCount) ThrowHelper.ThrowBadSlot(slot, FixedWindows.WindowCount);
     }
 }

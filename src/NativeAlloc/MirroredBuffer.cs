@@ -1,6 +1,7 @@
 using System.Numerics;
 using NativeAlloc.Common;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -27,6 +28,7 @@ public sealed unsafe class MirroredBuffer : IDisposable
     /// <exception cref="OutOfMemoryException">There are not so many high pages, or no addresses or mappings for them. Nothing has changed.</exception>
     public MirroredBuffer(nuint minimumBytes)
     {
+        Platform.ThrowIfUnsupported();
         if (minimumBytes > VmallocSpace.Bytes / 2) ThrowHelper.ThrowOutOfMemory(minimumBytes);
         uint pages = LargeBlocks.PagesOf(minimumBytes);
         Length = (nuint)pages << LinearRegion.PageShift;

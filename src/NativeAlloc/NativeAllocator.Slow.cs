@@ -20,6 +20,7 @@ public static unsafe partial class NativeAllocator
     /// <exception cref="ArgumentException">The pointer is not a block of this library.</exception>
     public static nuint UsableSize(void* ptr)
     {
+        Platform.ThrowIfUnsupported();
         if (ptr == null) return 0;
         if (!TryFindBlock(ptr, out void* block, out nuint bytes)) ThrowHelper.ThrowForeign(ptr);
         if (block != ptr) ThrowHelper.ThrowInterior(ptr, block, bytes);
@@ -31,7 +32,11 @@ public static unsafe partial class NativeAllocator
     /// <returns>
     /// False for addresses of anybody else. A small block that was freed may still answer true, as its slab holds others.
     /// </returns>
-    public static bool Owns(void* ptr) => TryFindBlock(ptr, out _, out _);
+    public static bool Owns(void* ptr)
+    {
+        Platform.ThrowIfUnsupported();
+        return TryFindBlock(ptr, out _, out _);
+    }
 
     /// <summary>
     /// Gives back to the system all memory that nobody uses: the calling thread's caches, those of threads that have ended, those of other threads but for an object of each size, what is kept for all
@@ -42,7 +47,11 @@ public static unsafe partial class NativeAllocator
     /// From any thread, also from several at once, in a finalizer, in a shrinker, and while the process ends. Not needed for memory to go back: that happens by itself soon after it is no longer used
     /// (<c>DecayMilliseconds</c>).
     /// </remarks>
-    public static nuint Trim() => Reclaimer.GiveBack();
+    public static nuint Trim()
+    {
+        Platform.ThrowIfUnsupported();
+        return Reclaimer.GiveBack();
+    }
 
     /// <summary>
     /// Gives the calling thread's caches back for others to use. Not needed for correctness: the caches of a thread that has ended are taken over by
@@ -50,6 +59,7 @@ public static unsafe partial class NativeAllocator
     /// </summary>
     public static void ReleaseThreadCache()
     {
+        Platform.ThrowIfUnsupported();
         byte* block = (byte*)CurrentThread.t_block;
         if (block == null) return;
         CurrentThread.t_block = null;
@@ -164,6 +174,7 @@ public static unsafe partial class NativeAllocator
     private static void FreeSlow(void* ptr)
     {
         if (ptr == null) return;
+        Platform.ThrowIfUnsupported();
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page < LinearRegion.OnlinePages)
         {

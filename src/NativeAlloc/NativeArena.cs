@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -28,6 +29,7 @@ public sealed unsafe class NativeArena : IDisposable
     /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
     public NativeArena(nuint initialBytes = 0)
     {
+        Platform.ThrowIfUnsupported();
         if (initialBytes != 0) MoveToChunk(initialBytes);
     }
 

@@ -198,6 +198,7 @@ public static unsafe class PageAllocator
     /// <returns>None for an address outside of the memory that this library gives out pages of.</returns>
     public static Page PageOf(void* address)
     {
+        Platform.ThrowIfUnsupported();
         nuint index = LinearRegion.PageIndexOf(address);
         return index < LinearRegion.OnlinePages ? new Page((uint)index) : default;
     }
@@ -214,6 +215,7 @@ public static unsafe class PageAllocator
     public static IDisposable RegisterShrinker(Func<nuint, nuint> shrink)
     {
         ArgumentNullException.ThrowIfNull(shrink);
+        Platform.ThrowIfUnsupported();
         return Shrinkers.Register(shrink);
     }
 

@@ -35,6 +35,7 @@ public sealed unsafe class SlabCache : IDisposable
     /// <exception cref="InvalidOperationException">There are as many caches as there can be.</exception>
     public SlabCache(string name, nuint objectSize, nuint alignment = 0, delegate*<void*, void> constructor = null)
     {
+        Platform.ThrowIfUnsupported();
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         if (name.AsSpan().ContainsAny(" \t\r\n")) throw new ArgumentException($"The name '{name}' has white space in it; the columns of the slab report are separated by that.", nameof(name));
         if (objectSize == 0 || objectSize > SizeClasses.LargestBytes)

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using NativeAlloc.Common;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -18,6 +19,7 @@ public static unsafe partial class Vmalloc
     /// <exception cref="OutOfMemoryException">There are no addresses, or the system refuses a mapping. Nothing has changed.</exception>
     public static void* Map(ReadOnlySpan<Page> pages)
     {
+        Platform.ThrowIfUnsupported();
         if (pages.IsEmpty) ThrowHelper.ThrowNothingToMap(nameof(pages));
         uint runs = 0;
         for (int at = 0; at < pages.Length; at++)
@@ -57,6 +59,7 @@ public static unsafe partial class Vmalloc
     [DoesNotReturn]
     private static void ThrowNoMap(void* address)
     {
+        Platform.ThrowIfUnsupported();
         if (VmallocSpace.TryFind(address, out VmallocArea area) && area.GetState() == AreaState.Live)
         {
             void* first = (void*)VmallocSpace.AddressOf(&area);

@@ -79,6 +79,7 @@ public static unsafe partial class Vmalloc
 
     private static void ThrowNotABlock(void* ptr)
     {
+        Platform.ThrowIfUnsupported();
         if (Areas.TryFind(ptr, out void* block, out nuint bytes) && block != ptr) ThrowHelper.ThrowInterior(ptr, block, bytes);
         ThrowHelper.ThrowNotVmalloc(ptr);
     }

@@ -4,7 +4,8 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// Makes a map of high pages, run by run: a <b>run</b> is pages that are neighbours in the section, which one call maps. Begin, then add all runs, then end; where one is refused, abandon, and nothing is left.
+/// Makes a map of high pages, run by run: a <b>run</b> is pages that are neighbours in the memory file, which one call
+/// maps. Begin, then add all runs, then end; where one is refused, abandon, and nothing is left.
 /// </summary>
 internal unsafe ref struct PageMapBuilder
 {

@@ -38,7 +38,7 @@ internal static unsafe class PageMaps
     /// <summary>Unmaps a busy area and takes it out of the space, now or later.</summary>
     internal static void TakeDown(VmallocArea* area)
     {
-        if (VirtualMemory.TryUnmapSection(VmallocSpace.AddressOf(area), (nuint)area->Pages << LinearRegion.PageShift)) Remove(area);
+        if (VirtualMemory.TryUnmapFile(VmallocSpace.AddressOf(area), (nuint)area->Pages << LinearRegion.PageShift)) Remove(area);
         else Refuse(area);
     }
 

@@ -203,7 +203,7 @@ internal static unsafe class PersistentWindows
         {
             int first = window;
             while (window < WindowCount && (taken[window / 64] >> window % 64 & 1) != 0) window++;
-            if (window != first) VirtualMemory.TryUnmapSection(address + AddressOffset(first), AddressOffset(window - first));
+            if (window != first) VirtualMemory.TryUnmapFile(address + AddressOffset(first), AddressOffset(window - first));
         }
         s_lock.Acquire();
         for (int word = 0; word < Words; word++) s_free[word] |= taken[word];

@@ -130,7 +130,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         for (int failing = 0; failing < reversed.Length; failing++)
         {
             int which = failing;
-            using (new SectionCalls(number => andAllLater ? number >= which : number == which)) Assert.Throws<OutOfMemoryException>(() => { Vmalloc.Map(reversed); });
+            using (new MemoryFileCalls(number => andAllLater ? number >= which : number == which)) Assert.Throws<OutOfMemoryException>(() => { Vmalloc.Map(reversed); });
             // Where unmapping was refused, too, the addresses are nobody's until the next call.
             byte* map = (byte*)Vmalloc.Map(reversed);
             Assert.Equal((areas + 1, mappings + reversed.Length + 1), (VmallocSpace.Count, MappingBudget.InUse));
@@ -146,7 +146,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         using HighPages pages = new(3);
         (int areas, int mappings) = (VmallocSpace.Count, MappingBudget.InUse);
         nint[] maps = [(nint)Vmalloc.Map(pages.AsSpan()), (nint)Vmalloc.Map([pages[2]]), (nint)Vmalloc.Map([pages[0]])];
-        using (new InjectedFaults(OsCall.MapSection))
+        using (new InjectedFaults(OsCall.MapFile))
         {
             Vmalloc.Unmap((void*)maps[0]);
             Vmalloc.Unmap((void*)maps[1]);
@@ -238,7 +238,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
     {
         int mappings = MappingBudget.InUse;
         void* map;
-        using (SectionCalls calls = new())
+        using (MemoryFileCalls calls = new())
         {
             map = Vmalloc.Map(pages);
             Assert.Equal(runs, calls.Count);

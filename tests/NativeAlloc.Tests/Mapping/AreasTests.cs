@@ -57,9 +57,9 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         *block = 1;
         Assert.True(Areas.TryFree(block));
         Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt((nuint)block));
-        long calls = VirtualMemory.Calls;
+        long calls = Platform.Calls;
         Assert.True(Alloc(5 * Page) == block);
-        Assert.Equal(calls, VirtualMemory.Calls);
+        Assert.Equal(calls, Platform.Calls);
         Assert.True(Areas.TryFree(block));
         Assert.True(NativeAllocator.Trim() >= 5 * Page);
         Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)block));

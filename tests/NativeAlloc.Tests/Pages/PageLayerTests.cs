@@ -323,7 +323,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Bytes(page, 8).Fill(0x44);
         PageLayer.GivePages(page, 8);
         uint dirty = DirtyPages();
-        using (new InjectedFaults(OsCall.Purge, OsCall.PurgeSection)) Assert.Equal(0u, PageLayer.Purge());
+        using (new InjectedFaults(OsCall.Purge, OsCall.PurgeFile)) Assert.Equal(0u, PageLayer.Purge());
         Assert.Equal(dirty, DirtyPages());
         Assert.Equal(_usedBefore, UsedPages());
         TestZone.Normal->Verify();
