@@ -1,5 +1,5 @@
 using NativeAlloc.Common;
-using NativeAlloc.Mapping;
+using NativeAlloc.High;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 

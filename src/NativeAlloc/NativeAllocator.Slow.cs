@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using NativeAlloc.Common;
+using NativeAlloc.High;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
@@ -153,7 +154,7 @@ public static unsafe partial class NativeAllocator
         }
         bool fitsBuddy = byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes, buddyFirst = fitsBuddy && byteCount <= LargestFromBuddy;
         void* block = buddyFirst ? LargeBlocks.Alloc(byteCount, alignment, zeroed) : null;
-        if (block == null && RefusedThread.t_bytes == 0) block = Areas.Alloc(Math.Max(byteCount, 1), alignment, AreaSource.Any, zeroed);
+        if (block == null && RefusedThread.t_bytes == 0) block = Areas.Alloc(Math.Max(byteCount, 1), alignment, MemoryChoice.UsedFirst, zeroed);
         // No address space or too many mappings: the buddy may still have a run.
         if (block == null && RefusedThread.t_bytes == 0 && fitsBuddy && !buddyFirst) block = LargeBlocks.Alloc(byteCount, alignment, zeroed);
         return block;

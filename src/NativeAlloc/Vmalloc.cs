@@ -71,7 +71,7 @@ public static unsafe partial class Vmalloc
         RefusedThread.t_bytes = 0;
         int attempts = 0;
         void* pointer;
-        do pointer = Areas.Alloc(byteCount, 1, AreaSource.Any, zeroed);
+        do pointer = Areas.Alloc(byteCount, 1, MemoryChoice.UsedFirst, zeroed);
         while (pointer == null && NativeAllocator.IsWorthReclaim(byteCount) && Reclaimer.TryMakeRoom(byteCount, ref attempts, ref shrinkerError));
         if (pointer == null) NativeAllocator.ThrowNoMemory(byteCount, shrinkerError);
         return pointer;

@@ -1,3 +1,4 @@
+using NativeAlloc.High;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;

@@ -51,7 +51,7 @@ internal static unsafe class PageBlocks
     internal static bool TryGiveHot(ThreadPages* own, uint page)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Cold || frame->Zone != own->Zone || !own->TryEnter()) return false;
+        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Cold || frame->ZoneIndex != own->Zone || !own->TryEnter()) return false;
         HotPages* hot = own->List(frame->Type);
         bool room = !hot->IsFull;
         if (room)

@@ -38,7 +38,7 @@ internal struct PageFrame
     [FieldOffset(10)] public byte List;
 
     /// <summary>Taken blocks: index of the zone they came from (<see cref="Zone.IndexOf"/>), written when they were taken.</summary>
-    [FieldOffset(11)] public byte Zone;
+    [FieldOffset(11)] public byte ZoneIndex;
 
     /// <summary>Slabs: index of the cache.</summary>
     [FieldOffset(12)] public ushort Cache;

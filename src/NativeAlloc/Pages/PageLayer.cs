@@ -248,8 +248,8 @@ internal static unsafe partial class PageLayer
     private static bool TryGiveHot(ThreadPages* own, uint page, bool cold)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        if ((ZoneKind)(frame->Zone % Pages.Zone.KindCount) != ZoneKind.Normal || !own->TryUnparkAndEnter()) return false;
-        HotPages* hot = frame->Zone == own->Zone ? own->List(frame->Type) : own->Foreign;
+        if ((ZoneKind)(frame->ZoneIndex % Pages.Zone.KindCount) != ZoneKind.Normal || !own->TryUnparkAndEnter()) return false;
+        HotPages* hot = frame->ZoneIndex == own->Zone ? own->List(frame->Type) : own->Foreign;
         if (hot->IsFull) Drain(hot, HotPages.Batch);
         frame->SetState(PageState.Hot);
         if (cold) hot->AddCold(page);
@@ -282,7 +282,7 @@ internal static unsafe partial class PageLayer
     internal static void SplitOff(uint head, uint page)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        frame->Zone = LinearRegion.Frames[head].Zone;
+        frame->ZoneIndex = LinearRegion.Frames[head].ZoneIndex;
         frame->Type = LinearRegion.TypeOf(page);
         frame->Order = 0;
     }
@@ -419,7 +419,7 @@ internal static unsafe partial class PageLayer
         {
             PageFrame* frame = LinearRegion.Frames + page;
             CheckHot(frame, page);
-            Zone* zone = ZoneAt(frame->Zone);
+            Zone* zone = ZoneAt(frame->ZoneIndex);
             if (zone != locked)
             {
                 if (locked != null) locked->Lock.Release();

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 
@@ -83,7 +84,7 @@ internal unsafe partial struct Zone
     private long _claims;
 
     /// <summary>Free blocks by type and order.</summary>
-    private FreeAreas _areas;
+    private FreeLists _areas;
 
     internal void Initialize(PageFrame* frames, int index = 0, uint limitPages = uint.MaxValue, bool isCharged = false)
     {
@@ -92,7 +93,7 @@ internal unsafe partial struct Zone
         Frames = frames;
         Index = (byte)index;
         Marks = new Watermarks(limitPages);
-        foreach (ref FreeArea area in (Span<FreeArea>)_areas) area = FreeArea.Empty;
+        foreach (ref FrameList area in (Span<FrameList>)_areas) area = FrameList.Empty;
     }
 
     internal static int IndexOf(int node, ZoneKind kind) => node * KindCount + (int)kind;
@@ -159,7 +160,7 @@ internal unsafe partial struct Zone
     /// <summary>Takes pages; false when no free block is large enough, or the budget has no room for what is clean of it.</summary>
     /// <param name="request">How many, of which type, with what behind them. Node and zone are not looked at.</param>
     /// <param name="page">The first of them.</param>
-    /// <param name="dirtyWords">Where not null, gets a bit for each page that was written to since the system made it: see <see cref="LinearRegion.CopyDirty"/>.</param>
+    /// <param name="dirtyWords">Where not null, gets a bit for each page that was written to since the system made it: see <see cref="PageBits.Copy"/>.</param>
     internal bool TryTake(in PageRequest request, out uint page, ulong* dirtyWords = null)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
@@ -167,7 +168,7 @@ internal unsafe partial struct Zone
         _wasRefused = false;
         if (!Remove(request, out page)) return false;
         FreeRange(page + request.Count, (1u << request.Order) - request.Count);
-        if (dirtyWords != null) LinearRegion.CopyDirty(page, request.Count, dirtyWords);
+        if (dirtyWords != null) LinearRegion.Dirty.Copy(page, request.Count, dirtyWords);
         if (!TrySetDirty(page, request.Count))
         {
             FreeRange(page, request.Count);
@@ -176,7 +177,7 @@ internal unsafe partial struct Zone
         }
         PageFrame* frame = Frames + page;
         frame->Order = (byte)request.Order;
-        frame->Zone = Index;
+        frame->ZoneIndex = Index;
         frame->Type = LinearRegion.TypeOf(page);
         frame->PageCount = request.Count;
         frame->SetState(request.State);
@@ -186,14 +187,14 @@ internal unsafe partial struct Zone
     /// <summary>Gives a block of 2^order pages back.</summary>
     internal void Give(uint page, int order)
     {
-        Volatile.Write(ref _dirtyFreePages, _dirtyFreePages + LinearRegion.CountDirty(page, 1u << order));
+        Volatile.Write(ref _dirtyFreePages, _dirtyFreePages + LinearRegion.Dirty.Count(page, 1u << order));
         FreeOneBlock(page, order);
     }
 
     /// <summary>Gives any number of pages back, in the largest aligned blocks they are made of.</summary>
     internal void GiveRange(uint page, uint count)
     {
-        Volatile.Write(ref _dirtyFreePages, _dirtyFreePages + LinearRegion.CountDirty(page, count));
+        Volatile.Write(ref _dirtyFreePages, _dirtyFreePages + LinearRegion.Dirty.Count(page, count));
         FreeRange(page, count);
     }
 
@@ -245,54 +246,6 @@ internal unsafe partial struct Zone
         return false;
     }
 
-    /// <summary>Why the last take failed: the budget had no room, though there were pages. Under the lock.</summary>
-    internal readonly bool WasRefused => _wasRefused;
-
-    // Free pages become somebody's. What is dirty already costs nothing again.
-    private bool TrySetDirty(uint page, uint count)
-    {
-        uint dirty = LinearRegion.CountDirty(page, count);
-        if (dirty != count)
-        {
-            _wasRefused = _isCharged && !ResidentBudget.TryCharge((nuint)(count - dirty) << LinearRegion.PageShift);
-            if (_wasRefused) return false;
-            LinearRegion.MarkDirty(page, count);
-            Volatile.Write(ref _dirtyPages, _dirtyPages + (count - dirty));
-        }
-        _wasTakenFrom = true;
-        RemoveDirtyFree(dirty);
-        return true;
-    }
-
-    private void RemoveDirtyFree(uint pages)
-    {
-        uint left = _dirtyFreePages - pages;
-        Volatile.Write(ref _dirtyFreePages, left);
-        if (left < _leastDirtyFreePages) _leastDirtyFreePages = left;
-    }
-
-    /// <summary>How many free pages with memory behind them nobody needed since the last call.</summary>
-    /// <param name="isQuiet">Nothing at all was taken.</param>
-    internal uint TakeUnneeded(out bool isQuiet)
-    {
-        Debug.Assert(Lock.IsHeld, "the zone's lock is held");
-        uint unneeded = _leastDirtyFreePages;
-        isQuiet = !_wasTakenFrom;
-        _leastDirtyFreePages = _dirtyFreePages;
-        _wasTakenFrom = false;
-        return unneeded;
-    }
-
-    /// <summary>Notes that pages in the caller's hands have no memory behind them any more.</summary>
-    internal void SetClean(uint page, uint count)
-    {
-        Debug.Assert(Lock.IsHeld, "the zone's lock is held");
-        uint dirty = LinearRegion.CountDirty(page, count);
-        Volatile.Write(ref _dirtyPages, _dirtyPages - dirty);
-        LinearRegion.MarkClean(page, count);
-        if (_isCharged) ResidentBudget.Release((nuint)dirty << LinearRegion.PageShift);
-    }
-
     /// <summary>Takes a free block that may have memory behind it, to be purged; false when there is none of this order.</summary>
     internal bool TryTakeDirty(int order, out uint page) => TryTakeDirty(order, order, out page);
 
@@ -304,7 +257,7 @@ internal unsafe partial struct Zone
             page = _areas[AreaIndex((MigrateType)type, order)].First; // dirty blocks stand first
             if (page == PageFrame.None || !Frames[page].Dirty) continue;
             page = Split(page, partOrder, order);
-            RemoveDirtyFree(LinearRegion.CountDirty(page, 1u << partOrder));
+            RemoveDirtyFree(LinearRegion.Dirty.Count(page, 1u << partOrder));
             Frames[page].State = PageState.Taken;
             Frames[page].Order = (byte)partOrder;
             return true;
@@ -318,10 +271,10 @@ internal unsafe partial struct Zone
     private bool Remove(in PageRequest request, out uint page)
     {
         (int order, MigrateType type) = (request.Order, request.Type);
-        bool usedFirst = request.Choice != MemoryChoice.FreshFirst;
+        bool usedFirst = request.Choice is MemoryChoice.UsedFirst or MemoryChoice.UsedOnly;
         if (RemoveSmallest(order, type, usedFirst, out page)) return true;
         if (usedFirst && RemoveFallback(order, type, Math.Max(order, Pageblock.Order), usedOnly: true, out page)) return true;
-        if (request.Choice == MemoryChoice.UsedOnly) return false;
+        if (request.Choice is MemoryChoice.UsedOnly or MemoryChoice.FreshOnly) return false;
         return RemoveSmallest(order, type, !usedFirst, out page) || RemoveFallback(order, type, order, usedOnly: false, out page);
     }
 
@@ -332,7 +285,7 @@ internal unsafe partial struct Zone
         for (ulong orders = OrdersFrom(order, type); orders != 0; orders &= orders - 1)
         {
             int current = BitOperations.TrailingZeroCount(orders);
-            FreeArea* area = Area(type, current);
+            FrameList* area = Area(type, current);
             page = used ? area->First : area->Last;
             if (Frames[page].Dirty != used) continue;
             page = Split(page, order, current);
@@ -403,7 +356,7 @@ internal unsafe partial struct Zone
         {
             high--;
             uint half = 1u << high, other = page + half;
-            if (!LinearRegion.AnyDirty(page, half) && LinearRegion.AnyDirty(other, half)) (page, other) = (other, page);
+            if (!LinearRegion.Dirty.Any(page, half) && LinearRegion.Dirty.Any(other, half)) (page, other) = (other, page);
             AddFree(other, high);
         }
         return page;
@@ -441,7 +394,7 @@ internal unsafe partial struct Zone
         PageFrame* frame = Frames + page;
         frame->State = PageState.Free;
         frame->Order = (byte)order;
-        frame->Dirty = LinearRegion.AnyDirty(page, 1u << order);
+        frame->Dirty = LinearRegion.Dirty.Any(page, 1u << order);
         Link(page, order, LinearRegion.TypeOf(page));
         Volatile.Write(ref _freePages, _freePages + (1u << order));
     }
@@ -473,7 +426,7 @@ internal unsafe partial struct Zone
     private static int AreaIndex(MigrateType type, int order) => (int)type * LinearRegion.OrderCount + order;
 
     // A zone is in native memory or pinned: its address stays.
-    private FreeArea* Area(MigrateType type, int order) => (FreeArea*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref _areas[AreaIndex(type, order)]);
+    private FrameList* Area(MigrateType type, int order) => (FrameList*)Unsafe.AsPointer(ref _areas[AreaIndex(type, order)]);
 
     private readonly bool TryFindFree(uint page, out uint head, out int order)
     {
@@ -485,4 +438,14 @@ internal unsafe partial struct Zone
         head = PageFrame.None;
         return false;
     }
+}
+
+/// <summary>
+/// The free blocks of a zone by migrate type and order (<c>struct free_area</c>). In each list, blocks that may have memory
+/// behind them stand before those that have none: the first are taken first, which keeps resident memory low.
+/// </summary>
+[InlineArray(Pageblock.TypeCount * LinearRegion.OrderCount)]
+internal struct FreeLists
+{
+    private FrameList _first;
 }

@@ -1,4 +1,4 @@
-using NativeAlloc.Mapping;
+using NativeAlloc.High;
 using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;

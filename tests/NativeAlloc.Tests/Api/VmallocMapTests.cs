@@ -159,6 +159,27 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
     }
 
     [Fact]
+    public void Areas_and_maps_that_the_system_refused_to_unmap_go_together()
+    {
+        using HighPages pages = new(1);
+        NativeAllocator.Trim();
+        (int areas, int mappings) = (VmallocSpace.Count, MappingBudget.InUse);
+        void* block = Vmalloc.Alloc(9 * PageBytes);
+        void* map = Vmalloc.Map(pages.AsSpan());
+        using (new InjectedFaults(OsCall.MapFile, OsCall.Decommit))
+        {
+            Vmalloc.Unmap(map);
+            Vmalloc.Free(block);
+            NativeAllocator.Trim();
+            Assert.Equal(areas + 2, VmallocSpace.Count);
+            Assert.Equal(AreaState.Stale, VmallocSpace.Starting(map)->GetState());
+            Assert.Equal(AreaState.Stale, VmallocSpace.Starting(block)->GetState());
+        }
+        Vmalloc.Unmap(Vmalloc.Map(pages.AsSpan())); // the next map tries both again
+        Assert.Equal((areas, mappings), (VmallocSpace.Count, MappingBudget.InUse));
+    }
+
+    [Fact]
     public void Where_the_mappings_would_be_too_many_nothing_is_mapped()
     {
         using HighPages pages = new(1);

@@ -17,6 +17,7 @@ public sealed partial class SourceTests
         ["Pages"],
         ["Slabs"],
         ["Mapping"],
+        ["High"],
         ["Buffers", "Interop", "Diagnostics", Root],
     ];
 
@@ -36,7 +37,7 @@ public sealed partial class SourceTests
     {
         IEnumerable<string> folders = SourceFiles().Select(FolderOf).Distinct();
         Assert.Empty(folders.Except(s_layers.SelectMany(layer => layer)));
-        Assert.Superset(new HashSet<string> { "Common", "Os", "Threads", "Pages", "Slabs", "Mapping", Root }, SourceFiles().Select(FolderOf).ToHashSet());
+        Assert.Superset(new HashSet<string> { "Common", "Os", "Threads", "Pages", "Slabs", "Mapping", "High", Root }, SourceFiles().Select(FolderOf).ToHashSet());
     }
 
     [Theory]
@@ -111,7 +112,7 @@ public sealed partial class SourceTests
     }
 
     // A using, with the library's name before it or not, and any name that begins with a folder's.
-    [GeneratedRegex(@"(?:\bNativeAlloc\.|(?<![.\w]))(?<folder>Common|Os|Threads|Pages|Slabs|Mapping|Buffers|Interop|Diagnostics)(?:\.(?=[A-Z])|;)")]
+    [GeneratedRegex(@"(?:\bNativeAlloc\.|(?<![.\w]))(?<folder>Common|Os|Threads|Pages|Slabs|Mapping|High|Buffers|Interop|Diagnostics)(?:\.(?=[A-Z])|;)")]
     private static partial Regex NamespaceName();
 
     [GeneratedRegex("//.*$")]

@@ -37,7 +37,7 @@ public sealed unsafe class HighRegionTests : IDisposable
         Assert.Equal(s_index, LinearRegion.ZoneIndexOf(first + LinearRegion.SectionPages - 1));
         Assert.Equal(-1, LinearRegion.ZoneIndexOf(first + LinearRegion.SectionPages));
         Assert.Equal(PageState.Inner, LinearRegion.Frames[first + LinearRegion.SectionPages - 1].State);
-        Assert.False(LinearRegion.AnyDirty(first, LinearRegion.SectionPages));
+        Assert.False(LinearRegion.Dirty.Any(first, LinearRegion.SectionPages));
         GiveToAllocator(first);
     }
 

@@ -284,7 +284,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Assert.True(purged >= Count * LinearRegion.PageBytes, $"{purged} bytes were purged");
         Assert.Equal(purgedBefore + (long)purged, SystemCounters.PurgedBytes);
         Assert.Equal(dirty - (uint)(purged / LinearRegion.PageBytes), DirtyPages());
-        Assert.False(LinearRegion.AnyDirty(page, Count));
+        Assert.False(LinearRegion.Dirty.Any(page, Count));
         Assert.False(Bytes(page, Count).ContainsAnyExcept((byte)0), "a purged page is not zero");
         Assert.Equal(0u, PageLayer.Purge());
         // Cleared by nobody: what is known to be zero stays without memory. (The look above has put the system's own zero page there.)
@@ -302,7 +302,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), 6 * LinearRegion.PageBytes));
         PageLayer.GivePages(page, 6, clean: true);
         Assert.Equal(dirty - 6, TestZone.Normal->DirtyPages);
-        Assert.False(LinearRegion.AnyDirty(page, 6));
+        Assert.False(LinearRegion.Dirty.Any(page, 6));
     }
 
     [Fact]
@@ -312,7 +312,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Bytes(page, 3).Fill(0x77);
         PageLayer.Purge();
         Assert.False(Bytes(page, 3).ContainsAnyExcept((byte)0x77), "a page in use was purged");
-        Assert.True(LinearRegion.IsDirty(page + 2));
+        Assert.True(LinearRegion.Dirty.IsSet(page + 2));
         PageLayer.GivePages(page, 3);
     }
 
@@ -433,7 +433,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     {
         uint pages = 0;
         for (uint section = 0; section < LinearRegion.OnlinePages; section += LinearRegion.SectionPages)
-            if (LinearRegion.ZoneIndexOf(section) == TestZone.Normal->Index) pages += LinearRegion.CountDirty(section, LinearRegion.SectionPages);
+            if (LinearRegion.ZoneIndexOf(section) == TestZone.Normal->Index) pages += LinearRegion.Dirty.Count(section, LinearRegion.SectionPages);
         return pages;
     }
 

@@ -133,8 +133,8 @@ public sealed unsafe class PageRequestTests : IDisposable
                     Assert.Equal(0u, page % 8);
                     PageFrame frame = LinearRegion.Frames[page];
                     Assert.Equal((state, 3, 5u), (frame.State, frame.Order, frame.PageCount));
-                    Assert.Equal(LinearRegion.ZoneIndexOf(page), frame.Zone);
-                    Assert.Equal((int)kind, frame.Zone % Zone.KindCount);
+                    Assert.Equal(LinearRegion.ZoneIndexOf(page), frame.ZoneIndex);
+                    Assert.Equal((int)kind, frame.ZoneIndex % Zone.KindCount);
                     Assert.Equal(kind == ZoneKind.High, HighRegion.Contains(page));
                     PageLayer.GivePages(page, 5);
                 }

@@ -1,7 +1,7 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
-namespace NativeAlloc.Mapping;
+namespace NativeAlloc.High;
 
 /// <summary>
 /// Windows whose addresses never change while the pages behind them do (the kernel's <c>fixmap</c>). There is nothing to remember and no lock: the system replaces what is behind a window in one step.

@@ -1,7 +1,7 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
-namespace NativeAlloc.Mapping;
+namespace NativeAlloc.High;
 
 /// <summary>What has to be known of a page before it is mapped, and the mapping of pages itself.</summary>
 internal static class MappablePages

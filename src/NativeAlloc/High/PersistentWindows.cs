@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
-namespace NativeAlloc.Mapping;
+namespace NativeAlloc.High;
 
 /// <summary>
 /// A bounded set of windows onto high pages, counted per page (the kernel's <c>kmap</c> and its <c>PKMAP</c> range). A page has one window, however often it is mapped. When the count falls to 0 the

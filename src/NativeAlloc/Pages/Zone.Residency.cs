@@ -1,0 +1,59 @@
+using System.Diagnostics;
+using NativeAlloc.Os;
+
+namespace NativeAlloc.Pages;
+
+/// <content>
+/// The account of memory behind a zone's pages: which of them may have some, how many of those are free, and what the
+/// process' budget is charged with for them.
+/// </content>
+internal unsafe partial struct Zone
+{
+    /// <summary>Why the last take failed: the budget had no room, though there were pages. Under the lock.</summary>
+    internal readonly bool WasRefused => _wasRefused;
+
+    // Free pages become somebody's. What is dirty already costs nothing again.
+    private bool TrySetDirty(uint page, uint count)
+    {
+        uint dirty = LinearRegion.Dirty.Count(page, count);
+        if (dirty != count)
+        {
+            _wasRefused = _isCharged && !ResidentBudget.TryCharge((nuint)(count - dirty) << LinearRegion.PageShift);
+            if (_wasRefused) return false;
+            LinearRegion.Dirty.Set(page, count);
+            Volatile.Write(ref _dirtyPages, _dirtyPages + (count - dirty));
+        }
+        _wasTakenFrom = true;
+        RemoveDirtyFree(dirty);
+        return true;
+    }
+
+    private void RemoveDirtyFree(uint pages)
+    {
+        uint left = _dirtyFreePages - pages;
+        Volatile.Write(ref _dirtyFreePages, left);
+        if (left < _leastDirtyFreePages) _leastDirtyFreePages = left;
+    }
+
+    /// <summary>How many free pages with memory behind them nobody needed since the last call.</summary>
+    /// <param name="isQuiet">Nothing at all was taken.</param>
+    internal uint TakeUnneeded(out bool isQuiet)
+    {
+        Debug.Assert(Lock.IsHeld, "the zone's lock is held");
+        uint unneeded = _leastDirtyFreePages;
+        isQuiet = !_wasTakenFrom;
+        _leastDirtyFreePages = _dirtyFreePages;
+        _wasTakenFrom = false;
+        return unneeded;
+    }
+
+    /// <summary>Notes that pages in the caller's hands have no memory behind them any more.</summary>
+    internal void SetClean(uint page, uint count)
+    {
+        Debug.Assert(Lock.IsHeld, "the zone's lock is held");
+        uint dirty = LinearRegion.Dirty.Count(page, count);
+        Volatile.Write(ref _dirtyPages, _dirtyPages - dirty);
+        LinearRegion.Dirty.Clear(page, count);
+        if (_isCharged) ResidentBudget.Release((nuint)dirty << LinearRegion.PageShift);
+    }
+}
