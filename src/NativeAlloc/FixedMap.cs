@@ -1,5 +1,5 @@
 using NativeAlloc.Common;
-using NativeAlloc.Mapping;
+using NativeAlloc.High;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
@@ -60,6 +60,7 @@ public static unsafe class FixedMap
 
     private static void CheckSlot(int slot)
     {
+        Startup.Begin();
         if (slot is < 0 or >= FixedWindows.WindowCount) ThrowHelper.ThrowBadSlot(slot, FixedWindows.WindowCount);
     }
 }

@@ -1,5 +1,6 @@
 using System.Numerics;
 using NativeAlloc.Common;
+using NativeAlloc.High;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;

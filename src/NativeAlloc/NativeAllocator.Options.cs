@@ -17,6 +17,7 @@ public static unsafe partial class NativeAllocator
     public static void Configure(NativeAllocatorOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
+        Startup.Begin();
         if (!GivenOptions.TryGive(options.ToValues())) ThrowHelper.ThrowTooLateToConfigure();
     }
 }

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using NativeAlloc.Common;
+using NativeAlloc.High;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
@@ -21,6 +22,7 @@ public static unsafe partial class NativeAllocator
     /// <exception cref="ArgumentException">The pointer is not a block of this library.</exception>
     public static nuint UsableSize(void* ptr)
     {
+        Startup.Begin();
         if (ptr == null) return 0;
         if (!TryFindBlock(ptr, out void* block, out nuint bytes) || block != ptr) ThrowNotABlock(ptr, block, bytes);
         return bytes;
@@ -31,7 +33,11 @@ public static unsafe partial class NativeAllocator
     /// <returns>
     /// False for addresses of anybody else. A small block that was freed may still answer true, as its slab holds others.
     /// </returns>
-    public static bool Owns(void* ptr) => TryFindBlock(ptr, out _, out _);
+    public static bool Owns(void* ptr)
+    {
+        Startup.Begin();
+        return TryFindBlock(ptr, out _, out _);
+    }
 
     /// <summary>
     /// Gives back to the system all memory that nobody uses: the calling thread's caches, those of threads that have ended, those of other threads but for an object of each size, what is kept for all
@@ -54,6 +60,7 @@ public static unsafe partial class NativeAllocator
     /// </summary>
     public static void ReleaseThreadCache()
     {
+        Startup.Begin();
         byte* block = ThreadRegistry.OwnBlock();
         CurrentThread.t_block = null;
         if (block == null) return;
@@ -174,7 +181,8 @@ public static unsafe partial class NativeAllocator
         bool fitsBuddy = byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes, buddyFirst = fitsBuddy && byteCount <= LargestFromBuddy;
         refusal = default;
         void* block = buddyFirst ? LargeBlocks.Alloc(byteCount, alignment, zeroed, out refusal) : null;
-        if (block == null && !refusal.IsResidentLimit) block = Areas.Alloc(Math.Max(byteCount, 1), alignment, out refusal, AreaSource.Any, zeroed);
+        if (block == null && !refusal.IsResidentLimit)
+            block = Areas.Alloc(Math.Max(byteCount, 1), alignment, out refusal, MemoryChoice.UsedFirst, zeroed);
         // No address space or too many mappings: the buddy may still have a run.
         if (block == null && !refusal.IsResidentLimit && fitsBuddy && !buddyFirst) block = LargeBlocks.Alloc(byteCount, alignment, zeroed, out refusal);
         return block;

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -31,6 +32,7 @@ public sealed unsafe class NativeArena : IDisposable
     /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
     public NativeArena(nuint initialBytes = 0)
     {
+        Startup.Begin();
         if (initialBytes == 0) return;
         if (initialBytes > nuint.MaxValue - ArenaChunk.HeaderBytes) ThrowHelper.ThrowOutOfMemory(initialBytes);
         MoveToChunk(initialBytes + ArenaChunk.HeaderBytes);

@@ -201,6 +201,7 @@ public static unsafe class PageAllocator
     /// <returns>None for an address outside of the memory that this library gives out pages of.</returns>
     public static Page PageOf(void* address)
     {
+        Startup.Begin();
         nuint index = LinearRegion.PageIndexOf(address);
         return index < LinearRegion.OnlinePages ? new Page((uint)index) : default;
     }
@@ -217,6 +218,7 @@ public static unsafe class PageAllocator
     public static IDisposable RegisterShrinker(Func<nuint, nuint> shrink)
     {
         ArgumentNullException.ThrowIfNull(shrink);
+        Startup.Begin();
         return Shrinkers.Register(shrink);
     }
 

@@ -1,5 +1,6 @@
 using NativeAlloc.Common;
-using NativeAlloc.Mapping;
+using NativeAlloc.High;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -41,6 +42,7 @@ public static unsafe class PersistentMap
 
     private static void Check(Page page)
     {
+        Startup.Begin();
         if (page.IsNone) ThrowHelper.ThrowNoPage(nameof(page));
         if (!MappablePages.IsTaken(page.Index)) ThrowHelper.ThrowMapOfFreePage(page.Index);
     }

@@ -1,6 +1,8 @@
 using System.Diagnostics.CodeAnalysis;
 using NativeAlloc.Common;
+using NativeAlloc.High;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Release;
 
@@ -19,6 +21,7 @@ public static unsafe partial class Vmalloc
     /// <exception cref="OutOfMemoryException">There are no addresses, or the system refuses a mapping. Nothing has changed.</exception>
     public static void* Map(ReadOnlySpan<Page> pages)
     {
+        Startup.Begin();
         if (pages.IsEmpty) ThrowHelper.ThrowNothingToMap(nameof(pages));
         uint runs = 0;
         for (int at = 0; at < pages.Length; at++)
@@ -58,6 +61,7 @@ public static unsafe partial class Vmalloc
     [DoesNotReturn]
     private static void ThrowNoMap(void* address)
     {
+        Startup.Begin();
         if (VmallocSpace.TryFind(address, out VmallocArea area) && area.GetState() == AreaState.Live)
         {
             void* first = (void*)VmallocSpace.AddressOf(&area);

@@ -69,7 +69,7 @@ public static unsafe partial class Vmalloc
     {
         AllocationAttempt attempt = new(byteCount);
         void* pointer;
-        do pointer = Areas.Alloc(byteCount, 1, out attempt.Refusal, AreaSource.Any, zeroed);
+        do pointer = Areas.Alloc(byteCount, 1, out attempt.Refusal, MemoryChoice.UsedFirst, zeroed);
         while (pointer == null && attempt.TryMakeRoom());
         AllocationAttempt.End();
         if (pointer == null) NativeAllocator.ThrowNoMemory(byteCount, attempt);
@@ -78,6 +78,7 @@ public static unsafe partial class Vmalloc
 
     private static void ThrowNotABlock(void* ptr)
     {
+        Startup.Begin();
         if (ArenaChunks.TryFind(ptr, out void* chunk, out nuint chunkBytes)) ThrowHelper.ThrowOfArena(ptr, chunk, chunkBytes);
         if (Areas.TryFind(ptr, out void* block, out nuint bytes) && block != ptr) ThrowHelper.ThrowInterior(ptr, block, bytes);
         ThrowHelper.ThrowNotVmalloc(ptr);

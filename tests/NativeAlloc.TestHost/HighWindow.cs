@@ -13,7 +13,7 @@ internal sealed unsafe class HighWindow : IDisposable
         if (!HighRegion.Contains(page.Index)) throw new ArgumentException($"{page} is not a high page.", nameof(page));
         if (!VirtualMemory.TryReserve(bytes, VirtualMemory.PageBytes, out _address)) throw new InvalidOperationException("There are no addresses for a window.");
         _bytes = bytes;
-        if (!VirtualMemory.TryMapSection(HighRegion.Section, HighRegion.OffsetOf(page.Index), _address, bytes))
+        if (!VirtualMemory.TryMapFile(HighRegion.File, HighRegion.OffsetOf(page.Index), _address, bytes))
             throw new InvalidOperationException($"{page} cannot be mapped.");
     }
 

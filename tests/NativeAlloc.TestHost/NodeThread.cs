@@ -41,7 +41,7 @@ internal sealed unsafe partial class NodeThread : IDisposable
         ulong* mask = stackalloc ulong[MaskWords];
         new Span<ulong>(mask, MaskWords).Clear();
         mask[processor / 64] = 1UL << processor % 64;
-        return SetAffinity(0, MaskWords * sizeof(ulong), mask) == 0 && LinuxMemory.CurrentProcessor() == processor;
+        return SetAffinity(0, MaskWords * sizeof(ulong), mask) == 0 && Platform.Current.CurrentProcessor() == processor;
     }
 
     [LibraryImport("libc", EntryPoint = "sched_setaffinity")] private static partial int SetAffinity(int thread, nuint bytes, ulong* mask);

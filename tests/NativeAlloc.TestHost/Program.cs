@@ -28,6 +28,7 @@ internal static class Program
             case ReturnSides.Name: return ReturnSides.Run();
             case ShowOptions.Name: return ShowOptions.Run(rest);
             case StartupFaults.Name: return StartupFaults.Run(rest);
+            case UnsupportedCalls.Name: return UnsupportedCalls.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);
             case VmallocAccess.Name: return VmallocAccess.Run(rest);
             default: return Complain($"no scenario is called {args[0]}");

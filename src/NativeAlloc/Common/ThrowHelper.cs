@@ -11,6 +11,12 @@ internal static unsafe class ThrowHelper
 {
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowPlatformNotSupported() =>
+        throw new PlatformNotSupportedException(
+            "NativeAlloc does not run on this system. It needs a 64-bit process on Linux.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowOutOfMemory(nuint byteCount, Exception? shrinkerError = null) =>
         throw new OutOfMemoryException($"NativeAlloc could not get {byteCount} bytes: neither its own free memory nor the system has them. Nothing was changed; free something or raise the limit of the process or container, and try again.", shrinkerError);
 
@@ -273,7 +279,7 @@ internal static unsafe class ThrowHelper
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowNoHighPages() =>
-        throw new OutOfMemoryException("NativeAlloc could not get high pages, which alone can be mapped twice: the system does not give the section more memory. Nothing was changed; free something or raise the limit of the process or container, and try again.");
+        throw new OutOfMemoryException("NativeAlloc could not get high pages, which alone can be mapped twice: the system does not give more memory for them. Nothing was changed; free something or raise the limit of the process or container, and try again.");
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]

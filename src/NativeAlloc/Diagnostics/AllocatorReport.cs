@@ -1,6 +1,7 @@
 using System.Globalization;
 using NativeAlloc.Diagnostics;
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 
@@ -19,6 +20,7 @@ public static class AllocatorReport
     public static void WriteBuddyInfo(TextWriter writer)
     {
         ArgumentNullException.ThrowIfNull(writer);
+        Startup.Begin();
         foreach (ZoneStatistics zone in ZoneStatistics.ReadAll())
         {
             writer.Write(string.Create(CultureInfo.InvariantCulture, $"Node {zone.Node}, zone {NameOf(zone),8} "));
@@ -33,6 +35,7 @@ public static class AllocatorReport
     public static void WritePageTypeInfo(TextWriter writer)
     {
         ArgumentNullException.ThrowIfNull(writer);
+        Startup.Begin();
         IReadOnlyList<ZoneStatistics> zones = ZoneStatistics.ReadAll();
         writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Page block order: {Pageblock.Order}"));
         writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Pages per block:  {Pageblock.Pages}"));
@@ -73,6 +76,7 @@ public static class AllocatorReport
     public static void WriteSlabInfo(TextWriter writer)
     {
         ArgumentNullException.ThrowIfNull(writer);
+        Startup.Begin();
         writer.WriteLine("slabinfo - version: 2.1");
         writer.WriteLine("# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> <batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail> : magstat <cached> <hits> <misses> <refills> <drains>");
         foreach ((int index, string name) in CacheChain.All())
@@ -92,9 +96,10 @@ public static class AllocatorReport
     public static unsafe void WriteVmallocInfo(TextWriter writer)
     {
         ArgumentNullException.ThrowIfNull(writer);
+        Startup.Begin();
         for (uint page = 0; VmallocSpace.TryNext(page, out VmallocArea area); page = area.FirstPage + area.Pages)
         {
-            nuint address = VmallocSpace.AddressOf(&area), bytes = (nuint)(area.Pages + VmallocSpace.GuardPages) << LinearRegion.PageShift;
+            nuint address = VmallocSpace.AddressOf(&area), bytes = (nuint)(area.Pages + VmallocArea.GuardPages) << LinearRegion.PageShift;
             string flags = (area.Kind == AreaKind.Map ? " vmap" : " vmalloc") + (area.Huge ? " huge" : "") + (area.GetState() switch { AreaState.Kept => " kept", AreaState.Busy => " busy", _ => "" });
             writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"0x{address:x16}-0x{address + bytes:x16} {bytes,11} pages={area.Pages} runs={Math.Max(1, area.RunCount)}{flags}"));
         }
@@ -109,6 +114,7 @@ public static class AllocatorReport
     public static void WriteJson(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
+        Startup.Begin();
         JsonReport.Write(stream);
     }
 

@@ -1,3 +1,4 @@
+using NativeAlloc.High;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
@@ -97,6 +98,7 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Reads all figures. Threads go on meanwhile.</summary>
     internal static AllocatorStatistics Read()
     {
+        Startup.Begin();
         PageBlocks.CountLive(out long pageBlocks, out long pages);
         nuint live = LargeBlocks.Bytes + Areas.LiveBytes + ((nuint)Math.Max(0, pages) << LinearRegion.PageShift), inMagazines = 0, slabFree = 0, slabPurged = 0;
         long blocks = LargeBlocks.Count + Areas.LiveCount + pageBlocks;
@@ -151,7 +153,7 @@ public readonly unsafe record struct AllocatorStatistics
             PurgedBytes = (nuint)SystemCounters.PurgedBytes,
             MovedBytes = (nuint)SystemCounters.MovedBytes,
             ReallocCopiedBytes = (nuint)(SystemCounters.ReallocCopiedBytes + ThreadMagazines.CountReallocCopied()),
-            OsCalls = VirtualMemory.Calls,
+            OsCalls = Platform.Calls,
             Mappings = MappingBudget.InUse,
             LockAcquisitions = locks,
             DepotExchanges = depotExchanges,

@@ -6,7 +6,7 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// The memory behind areas: gathered in pieces from where there is some and mapped side by side (<c>__vmalloc_area_node</c>, <c>map_vm_area</c>), and given back (<c>unmap_vm_area</c>).
+/// The memory behind areas: gathered in pieces from where there is some and mapped side by side (<c>__vmalloc_area_node</c>, <c>map_vm_area</c>).
 /// </summary>
 /// <remarks>Only for whoever has made the area busy.</remarks>
 internal static unsafe class AreaMemory
@@ -33,12 +33,13 @@ internal static unsafe class AreaMemory
     /// </summary>
     /// <param name="zeroed">The part is to read as zero.</param>
     /// <param name="refusal">Why there is not enough.</param>
-    internal static bool TryFill(VmallocArea* area, nuint from, nuint to, AreaSource source, bool zeroed, out Refusal refusal)
+    internal static bool TryFill(
+        VmallocArea* area, nuint from, nuint to, MemoryChoice choice, bool zeroed, out Refusal refusal)
     {
         refusal = Refusal.ResidentLimit(to - from);
         if (to - from > ResidentBudget.LimitBytes) return false; // nothing is gathered in vain: it would be lost
-        if (source == AreaSource.Fresh) return TryAddFresh(area, from, to, out refusal);
-        nuint at = source == AreaSource.Any ? Gather(area, from, to, VirtualMemory.HugePageBytes) : from;
+        if (choice == MemoryChoice.FreshOnly) return TryAddFresh(area, from, to, out refusal);
+        nuint at = choice == MemoryChoice.UsedFirst ? Gather(area, from, to, VirtualMemory.HugePageBytes) : from;
         if (!TryAddFresh(area, at, to, out refusal))
         {
             // Nothing from the system: then in pieces of any size.
@@ -57,12 +58,12 @@ internal static unsafe class AreaMemory
     private static void TakeAway(VmallocArea* area, nuint from, nuint to)
     {
         // Where the system refuses, the part reads as zero at least when it is an area's again.
-        if (!TryUnmap(area, from, to)) Clear(area, from, to);
+        if (!Teardown.TryUnmap(area, from, to)) Clear(area, from, to);
         AreaRuns.CutBack(area, from);
     }
 
     /// <summary>Makes all of an area read as zero.</summary>
-    internal static void Clear(VmallocArea* area) => Clear(area, 0, Areas.BytesOf(area));
+    internal static void Clear(VmallocArea* area) => Clear(area, 0, area->SizeBytes);
 
     /// <summary>Moves the memory of an area, run by run, to the beginning of another that has nothing there. False where that fails, and then the area has all of its memory.</summary>
     internal static bool TryMoveRuns(VmallocArea* area, VmallocArea* target)
@@ -99,22 +100,9 @@ internal static unsafe class AreaMemory
     internal static void Shorten(VmallocArea* area, uint pages)
     {
         nuint bytes = (nuint)pages << LinearRegion.PageShift;
-        if (!TryUnmap(area, bytes, Areas.BytesOf(area))) return;
+        if (!Teardown.TryUnmap(area, bytes, area->SizeBytes)) return;
         AreaRuns.CutBack(area, bytes);
         VmallocSpace.Shorten(area, pages);
-    }
-
-    /// <summary>
-    /// Takes memory and access away from a part of an area, and its charge. Where the system has no room for one more mapping, the part loses its memory only, and the answer is false.
-    /// </summary>
-    internal static bool TryUnmap(VmallocArea* area, nuint from, nuint to)
-    {
-        bool unmapped = TryDecommit(area, from, to);
-        nuint charged = Math.Min(area->ChargedBytes, to - from); // of an area that came into being in part, the rest is charged
-        area->ChargedBytes -= charged;
-        ResidentBudget.Release(charged);
-        SystemCounters.CountPurged(charged);
-        return unmapped;
     }
 
     /// <summary>Charges an area with memory that there is anyway.</summary>
@@ -122,14 +110,6 @@ internal static unsafe class AreaMemory
     {
         area->ChargedBytes += bytes;
         ResidentBudget.Charge(bytes);
-    }
-
-    private static bool TryDecommit(VmallocArea* area, nuint from, nuint to)
-    {
-        nuint address = VmallocSpace.AddressOf(area) + from;
-        if (from == to || VirtualMemory.TryDecommit(address, to - from)) return true;
-        VirtualMemory.TryPurge(address, to - from);
-        return false;
     }
 
     // ── where memory comes from ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +128,7 @@ internal static unsafe class AreaMemory
             VmallocArea* kept = KeptAreas.TakeFor((uint)((to - at) >> LinearRegion.PageShift));
             if (kept == null) break;
             // Pieces are whole huge pages where that is asked for, so that those stay whole.
-            nuint bytes = Math.Min(to - at, Areas.BytesOf(kept)) & ~(smallest - 1), moved = 0;
+            nuint bytes = Math.Min(to - at, kept->SizeBytes) & ~(smallest - 1), moved = 0;
             for (uint run = 0; run < AreaRuns.Count(kept) && moved != bytes; run++)
             {
                 nuint piece = Math.Min(AreaRuns.BytesOf(kept, run), bytes - moved);
@@ -167,13 +147,13 @@ internal static unsafe class AreaMemory
     // What is left of a kept area is kept again, if it is one by itself.
     private static void LeaveRest(VmallocArea* kept, nuint moved)
     {
-        bool rest = moved != Areas.BytesOf(kept) && moved % LinearRegion.PageBytes == 0;
+        bool rest = moved != kept->SizeBytes && moved % LinearRegion.PageBytes == 0;
         if (rest && moved != 0)
         {
-            rest = TryDecommit(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> LinearRegion.PageShift));
+            rest = Teardown.TryDecommit(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> LinearRegion.PageShift));
             if (rest) AreaRuns.CutFront(kept, moved);
         }
-        if (!rest || !Areas.IsAligned(kept) || !KeptAreas.TryPut(kept)) Areas.Destroy(kept);
+        if (!rest || !VmallocSpace.IsAligned(kept) || !KeptAreas.TryPut(kept)) Teardown.Destroy(kept);
     }
 
     // Free pages of the buddy, the largest runs first. Their frames go back at once, as clean ones.
@@ -201,7 +181,7 @@ internal static unsafe class AreaMemory
 
     private static bool TryAddPiece(VmallocArea* area, nuint source, nuint bytes, nuint at, nuint to)
     {
-        if (!AreaRuns.TryAdd(area, bytes, isWhole: at == 0 && bytes == Areas.BytesOf(area))) return false;
+        if (!AreaRuns.TryAdd(area, bytes, isWhole: at == 0 && bytes == area->SizeBytes)) return false;
         if (VirtualMemory.TryMove(source, bytes, VmallocSpace.AddressOf(area) + at)) return true;
         AreaRuns.CutBack(area, at);
         return false;
@@ -212,7 +192,7 @@ internal static unsafe class AreaMemory
         refusal = default;
         if (at == to) return true;
         refusal = Refusal.OutOfMemory; // also of memory for the record of its runs
-        if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == Areas.BytesOf(area))) return false;
+        if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == area->SizeBytes)) return false;
         nuint address = VmallocSpace.AddressOf(area);
         if (!ResidentBudget.TryCharge(to - at))
         {
@@ -222,7 +202,7 @@ internal static unsafe class AreaMemory
         }
         if (!VirtualMemory.TryCommit(address + at, to - at))
         {
-            TryDecommit(area, at, to); // the system may have done a part of it
+            Teardown.TryDecommit(area, at, to); // the system may have done a part of it
             ResidentBudget.Release(to - at);
             AreaRuns.CutBack(area, at);
             return false;

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
@@ -6,13 +5,14 @@ using NativeAlloc.Slabs;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// The runs of an area: how long each piece of memory is that came in one go, from the area's beginning on, in system pages. The system moves one at a time. An area of a single run needs no array; others have theirs from
-/// the slabs, or from the vmalloc space itself once it is larger than a page (as <c>vmalloc</c>'s array of pages).
+/// The runs of an area, from its beginning on, in system pages: how long each piece of memory is that came in one go. The
+/// system moves one at a time. An area of a single run needs no array; others have theirs from the slabs, or, where there
+/// are more runs than any slab has room for, as a large block.
 /// </summary>
 /// <remarks>Only for whoever has made the area busy.</remarks>
 internal static unsafe class AreaRuns
 {
-    /// <summary>Bytes and number of all arrays: objects and areas that are live and no user's. By Interlocked.</summary>
+    /// <summary>Bytes and number of all arrays: objects and large blocks that are live and no user's. By Interlocked.</summary>
     private static long s_arrayBytes, s_arrays;
 
     internal static nuint ArrayBytes => (nuint)Volatile.Read(ref s_arrayBytes);
@@ -100,14 +100,18 @@ internal static unsafe class AreaRuns
         return true;
     }
 
-    private static nuint CapacityOf(VmallocArea* area) =>
-        VmallocSpace.Contains((void*)area->Runs) ? Areas.UsableBytes((void*)area->Runs) : CacheOf(area)->ObjectBytes;
+    private static nuint CapacityOf(VmallocArea* area)
+    {
+        ObjectCache* cache = CacheOf(area);
+        return cache != null ? cache->ObjectBytes : (nuint)LinearRegion.Frames[PageOf(area)].PageCount << LinearRegion.PageShift;
+    }
 
     private static nint AllocArray(nuint bytes)
     {
-        if (bytes > LinearRegion.PageBytes) return (nint)Areas.Alloc(2 * bytes, 1, out _, AreaSource.Fresh);
-        int index = SizeClasses.Of(bytes * 2 <= LinearRegion.PageBytes ? bytes * 2 : bytes); // room to grow: a copy each time that it doubles
-        return (nint)CacheTable.CacheAt(index)->AllocDirect(null, out _);
+        nuint roomy = bytes * 2; // a copy each time that it doubles
+        return roomy <= SizeClasses.LargestBytes
+            ? (nint)CacheTable.CacheAt(SizeClasses.Of(roomy))->AllocDirect(null, out _)
+            : (nint)LargeBlocks.Alloc(roomy, 1, zeroed: false, out _);
     }
 
     private static void FreeArray(VmallocArea* area)
@@ -115,14 +119,13 @@ internal static unsafe class AreaRuns
         if (area->Runs == 0) return;
         Interlocked.Add(ref s_arrayBytes, -(long)CapacityOf(area));
         Interlocked.Decrement(ref s_arrays);
-        if (VmallocSpace.Contains((void*)area->Runs)) Areas.TryFree((void*)area->Runs);
-        else SlabReturn.FreeDirect(CacheOf(area), null, (void*)area->Runs);
+        ObjectCache* cache = CacheOf(area);
+        if (cache != null) SlabReturn.FreeDirect(cache, null, (void*)area->Runs);
+        else LargeBlocks.TryFree(PageOf(area));
     }
 
-    private static ObjectCache* CacheOf(VmallocArea* area)
-    {
-        ObjectCache* cache = CacheTable.CacheOfPage(LinearRegion.PageIndexOf((void*)area->Runs));
-        Debug.Assert(cache != null, "the array is an object of a slab");
-        return cache;
-    }
+    private static uint PageOf(VmallocArea* area) => (uint)LinearRegion.PageIndexOf((void*)area->Runs);
+
+    // Null for an array that is a large block.
+    private static ObjectCache* CacheOf(VmallocArea* area) => CacheTable.CacheOfPage(PageOf(area));
 }

@@ -162,7 +162,7 @@ internal unsafe struct AreaTree
         if (error != null) return error;
         if (area.FirstPage != at) return $"area {node} begins at page {area.FirstPage}, and what is before it ends at {at}";
         if (area.GetState() == AreaState.None) return $"area {node} is not in use";
-        at += area.Pages + VmallocSpace.GuardPages + area.HolePages;
+        at += area.Pages + VmallocArea.GuardPages + area.HolePages;
         count++;
         error = FindError(area.Right, area.Priority, ref at, ref count);
         if (error != null) return error;

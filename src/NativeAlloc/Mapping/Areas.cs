@@ -5,19 +5,6 @@ using NativeAlloc.Pages;
 
 namespace NativeAlloc.Mapping;
 
-/// <summary>Where the memory of a new area may come from.</summary>
-internal enum AreaSource
-{
-    /// <summary>Kept areas, free pages that have memory behind them, and for the rest the system.</summary>
-    Any,
-
-    /// <summary>The system, and only where that has none, as for <see cref="Any"/>: for what will be used later, if at all, while others may need used memory now.</summary>
-    FreshFirst,
-
-    /// <summary>The system only.</summary>
-    Fresh,
-}
-
 /// <summary>
 /// Memory that is contiguous in addresses only (<c>vmalloc</c>, <c>vfree</c>): areas of the vmalloc space with memory of their own, gathered from where there is some.
 /// </summary>
@@ -39,13 +26,13 @@ internal static unsafe class Areas
     /// <summary>Bytes and number of the areas that users hold. By Interlocked.</summary>
     private static long s_liveBytes, s_liveCount;
 
-    /// <summary>1 once an area was wanted: before, there is nothing to give back, and no reason to set up the tables of this layer. By Volatile.</summary>
+    /// <summary>
+    /// 1 once an area was wanted: before, there is nothing to give back, and no reason to set up the tables of this
+    /// layer. By Volatile.
+    /// </summary>
     private static int s_isUsed;
 
-    /// <summary>1 if there is an area that the system refused to unmap. Any thread, by Interlocked and Volatile.</summary>
-    private static int s_stale;
-
-    // Its memory, and the hole behind it.
+    // Its memory, and the hole behind it: see VmallocArea.OwnMappings.
     private const int MappingsPerArea = 2;
 
     // Addresses to grow into, in multiples of what an area has when it moves: doubling goes on where it stands two times more.
@@ -59,24 +46,27 @@ internal static unsafe class Areas
     /// <param name="alignment">A power of two.</param>
     /// <param name="refusal">Why not, where the answer is null.</param>
     /// <param name="zeroed">It is to read as zero.</param>
-    internal static void* Alloc(nuint byteCount, nuint alignment, out Refusal refusal, AreaSource source = AreaSource.Any, bool zeroed = false)
+    internal static void* Alloc(
+        nuint byteCount, nuint alignment, out Refusal refusal, MemoryChoice choice = MemoryChoice.UsedFirst, bool zeroed = false)
     {
+        Debug.Assert(choice != MemoryChoice.UsedOnly, "an area can always be completed from the system");
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
-        VmallocArea* area = source == AreaSource.Any && alignment <= AlignmentOf(pages) ? KeptAreas.TakeLike(pages, byteCount) : null;
+        bool mayBeKept = choice == MemoryChoice.UsedFirst && alignment <= VmallocSpace.AlignmentOf(pages);
+        VmallocArea* area = mayBeKept ? KeptAreas.TakeLike(pages, byteCount) : null;
         if (area != null)
         {
             if (zeroed) AreaMemory.Clear(area);
             MemorySignals.Raise(MemorySignals.Used);
             return MakeLive(area);
         }
-        area = Add(pages, Math.Max(alignment, AlignmentOf(pages)), 0, out refusal);
+        area = Add(pages, Math.Max(alignment, VmallocSpace.AlignmentOf(pages)), 0, out refusal);
         if (area == null) return null;
-        if (AreaMemory.TryFill(area, 0, BytesOf(area), source, zeroed, out refusal))
+        if (AreaMemory.TryFill(area, 0, area->SizeBytes, choice, zeroed, out refusal))
         {
             MemorySignals.Raise(MemorySignals.Used);
             return MakeLive(area);
         }
-        Destroy(area);
+        Teardown.Destroy(area);
         return null;
     }
 
@@ -91,19 +81,20 @@ internal static unsafe class Areas
     {
         Debug.Assert(byteCount > sourceBytes, "the area holds all that is moved");
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
-        VmallocArea* area = Add(pages, AlignmentOf(pages), RoomOf(pages), out refusal);
+        VmallocArea* area = Add(pages, VmallocSpace.AlignmentOf(pages), RoomOf(pages), out refusal);
         if (area == null) return null;
         // The move comes last: after it nothing can fail.
-        nuint bytes = BytesOf(area);
+        nuint bytes = area->SizeBytes;
         if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes)
-            && (sourceBytes == bytes || AreaMemory.TryFill(area, sourceBytes, bytes, AreaSource.FreshFirst, zeroed: false, out refusal))
+            && (sourceBytes == bytes
+                || AreaMemory.TryFill(area, sourceBytes, bytes, MemoryChoice.FreshFirst, zeroed: false, out refusal))
             && VirtualMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
         {
             AreaMemory.Charge(area, sourceBytes);
             MemorySignals.Raise(MemorySignals.Used);
             return MakeLive(area);
         }
-        Destroy(area);
+        Teardown.Destroy(area);
         return null;
     }
 
@@ -112,9 +103,9 @@ internal static unsafe class Areas
     {
         VmallocArea* area = TryTakeLive(pointer);
         if (area == null) return false;
-        Interlocked.Add(ref s_liveBytes, -(long)BytesOf(area));
+        Interlocked.Add(ref s_liveBytes, -(long)area->SizeBytes);
         Interlocked.Decrement(ref s_liveCount);
-        if (!KeptAreas.TryPut(area)) Destroy(area);
+        if (!KeptAreas.TryPut(area)) Teardown.Destroy(area);
         else MemorySignals.Raise(MemorySignals.Used);
         return true;
     }
@@ -126,12 +117,13 @@ internal static unsafe class Areas
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
         VmallocArea* area = TryTakeLive(pointer);
         if (area == null) return null;
-        nuint oldBytes = BytesOf(area);
+        nuint oldBytes = area->SizeBytes;
         VmallocArea* resized = area;
         if (pages < area->Pages) AreaMemory.Shorten(area, pages);
-        else if (pages > area->Pages) resized = Grow(area, pages, Math.Max(alignment, AlignmentOf(pages)), out refusal);
+        else if (pages > area->Pages)
+            resized = Grow(area, pages, Math.Max(alignment, VmallocSpace.AlignmentOf(pages)), out refusal);
         VmallocArea* held = resized == null ? area : resized;
-        Interlocked.Add(ref s_liveBytes, (long)BytesOf(held) - (long)oldBytes);
+        Interlocked.Add(ref s_liveBytes, (long)held->SizeBytes - (long)oldBytes);
         nuint address = VmallocSpace.AddressOf(held);
         held->SetState(AreaState.Live);
         return resized == null ? null : (void*)address;
@@ -145,62 +137,30 @@ internal static unsafe class Areas
     {
         bool found = VmallocSpace.TryFind(pointer, out VmallocArea area) && area.Kind == AreaKind.Vmalloc && area.GetState() is AreaState.Live or AreaState.Busy;
         block = found ? (void*)VmallocSpace.AddressOf(&area) : null;
-        bytes = found ? BytesOf(&area) : 0;
+        bytes = found ? area.SizeBytes : 0;
         return found;
     }
 
-    /// <summary>Unmaps a busy area and gives its addresses back; returns the bytes. Where the system refuses, the area loses its memory at least, and goes at the next reclaim.</summary>
-    internal static nuint Destroy(VmallocArea* area)
-    {
-        nuint bytes = BytesOf(area);
-        if (AreaMemory.TryUnmap(area, 0, bytes))
-        {
-            AreaRuns.Free(area);
-            VmallocSpace.Remove(area);
-            MappingBudget.Give(MappingsPerArea);
-            return bytes;
-        }
-        area->SetState(AreaState.Stale);
-        Volatile.Write(ref s_stale, 1);
-        return 0;
-    }
-
-    /// <summary>Gives back the areas that were kept since before a point in time, and tries again what the system refused to unmap. Returns the bytes given back.</summary>
+    /// <summary>
+    /// Gives back the areas that were kept since before a point in time, and tries again what the system refused to
+    /// unmap. Returns the bytes given back.
+    /// </summary>
     internal static nuint Release(long keptBefore)
     {
-        PageMaps.RetryRefused();
-        if (Volatile.Read(ref s_isUsed) == 0) return 0;
-        DestroyStale();
-        return KeptAreas.Release(keptBefore);
+        Teardown.RetryRefused();
+        return Volatile.Read(ref s_isUsed) == 0 ? 0 : KeptAreas.Release(keptBefore);
     }
-
-    // Takes down what the system refused to unmap before.
-    private static void DestroyStale()
-    {
-        if (Interlocked.Exchange(ref s_stale, 0) == 0) return;
-        for (uint page = 0; VmallocSpace.TryNext(page, out VmallocArea found); page = found.FirstPage + found.Pages)
-        {
-            if (found.GetState() != AreaState.Stale) continue;
-            VmallocArea* area = VmallocSpace.Starting((void*)VmallocSpace.AddressOf(&found));
-            if (area != null && area->TryChange(AreaState.Stale, AreaState.Busy)) Destroy(area);
-        }
-    }
-
-    /// <summary>Whether an area stands where its size demands. Only such areas are kept: the next user relies on it.</summary>
-    internal static bool IsAligned(VmallocArea* area) => VmallocSpace.AddressOf(area) % AlignmentOf(area->Pages) == 0;
-
-    internal static nuint BytesOf(VmallocArea* area) => (nuint)area->Pages << LinearRegion.PageShift;
 
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.
     private static VmallocArea* Grow(VmallocArea* area, uint pages, nuint alignment, out Refusal refusal)
     {
         refusal = default;
-        nuint oldBytes = BytesOf(area), newBytes = (nuint)pages << LinearRegion.PageShift;
+        nuint oldBytes = area->SizeBytes, newBytes = (nuint)pages << LinearRegion.PageShift;
         uint oldPages = area->Pages;
         if (!AreaRuns.TryBegin(area, oldBytes)) return null;
         if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
         {
-            if (AreaMemory.TryFill(area, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false, out refusal))
+            if (AreaMemory.TryFill(area, oldBytes, newBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal))
             {
                 MemorySignals.Raise(MemorySignals.Used);
                 return area;
@@ -213,13 +173,15 @@ internal static unsafe class Areas
         if (larger == null) return null;
         bool moved = true;
         for (uint run = 0; run < area->RunCount && moved; run++) moved = AreaRuns.TryAdd(larger, AreaRuns.BytesOf(area, run));
-        moved = moved && AreaMemory.TryFill(larger, oldBytes, newBytes, AreaSource.FreshFirst, zeroed: false, out refusal) && AreaMemory.TryMoveRuns(area, larger);
+        moved = moved
+            && AreaMemory.TryFill(larger, oldBytes, newBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)
+            && AreaMemory.TryMoveRuns(area, larger);
         if (moved)
         {
             AreaMemory.Charge(larger, area->ChargedBytes);
             MemorySignals.Raise(MemorySignals.Used);
         }
-        Destroy(moved ? area : larger);
+        Teardown.Destroy(moved ? area : larger);
         return moved ? larger : null;
     }
 
@@ -227,7 +189,7 @@ internal static unsafe class Areas
 
     private static void* MakeLive(VmallocArea* area)
     {
-        Interlocked.Add(ref s_liveBytes, (long)BytesOf(area));
+        Interlocked.Add(ref s_liveBytes, (long)area->SizeBytes);
         Interlocked.Increment(ref s_liveCount);
         nuint address = VmallocSpace.AddressOf(area);
         area->SetState(AreaState.Live);
@@ -268,9 +230,6 @@ internal static unsafe class Areas
             if (KeptAreas.Release() == 0) return null;
         }
     }
-
-    // Huge pages stand at multiples of their size.
-    private static nuint AlignmentOf(uint pages) => pages >= Pageblock.Pages ? VirtualMemory.HugePageBytes : LinearRegion.PageBytes;
 
     private static bool TryPages(nuint byteCount, out uint pages, out Refusal refusal)
     {

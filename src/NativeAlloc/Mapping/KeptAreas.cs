@@ -117,7 +117,7 @@ internal static unsafe class KeptAreas
 
     // 0 where somebody else was faster.
     private static nuint Release(int slot, ulong word) =>
-        word != 0 && TryTakeSlot(slot, word) ? Areas.Destroy(AreaOf(word)) : 0;
+        word != 0 && TryTakeSlot(slot, word) ? Teardown.Destroy(AreaOf(word)) : 0;
 
     private static bool TryTakeSlot(int slot, ulong word)
     {

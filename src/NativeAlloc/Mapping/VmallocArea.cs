@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using NativeAlloc.Pages;
 
 namespace NativeAlloc.Mapping;
 
@@ -12,6 +13,9 @@ namespace NativeAlloc.Mapping;
 internal struct VmallocArea
 {
     internal const int Bytes = 64;
+
+    /// <summary>Pages behind each area that are never mapped, so that an overrun faults.</summary>
+    internal const uint GuardPages = 1;
 
     /// <summary>The first page, from the beginning of the space.</summary>
     public uint FirstPage;
@@ -34,7 +38,7 @@ internal struct VmallocArea
     /// <summary>What becomes of the area at present: an <see cref="AreaState"/>. By Interlocked and Volatile.</summary>
     public int State;
 
-    /// <summary>Pages of each run: an array of <see cref="RunCount"/>, or 0 where there is only one run. A run is memory that came in one piece. A map has no such array (see <see cref="PageMaps"/>).</summary>
+    /// <summary>Pages of each run: an array of <see cref="RunCount"/>, or 0 where there is only one run. A run is memory that came in one piece. A map has no such array.</summary>
     public nint Runs;
 
     public uint RunCount;
@@ -47,6 +51,17 @@ internal struct VmallocArea
 
     /// <summary>Bytes of system memory behind the area that the resident budget was charged with.</summary>
     public nuint ChargedBytes;
+
+    /// <summary>Of a stale area, the record of the next one; 0 for none. Under the lock of <see cref="Teardown"/>.</summary>
+    public uint NextStale;
+
+    internal readonly nuint SizeBytes => (nuint)Pages << LinearRegion.PageShift;
+
+    /// <summary>
+    /// Mappings that the area is counted as, beside one for each run: the addresses behind it, and the memory of an area
+    /// that is in one run, which is not written down.
+    /// </summary>
+    internal readonly int OwnMappings => Kind == AreaKind.Map ? 1 : 2;
 
     internal AreaState GetState() => (AreaState)Volatile.Read(ref State);
 

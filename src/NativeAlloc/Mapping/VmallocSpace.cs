@@ -11,9 +11,6 @@ namespace NativeAlloc.Mapping;
 /// </summary>
 internal static unsafe class VmallocSpace
 {
-    /// <summary>Pages behind each area that are never mapped, so that an overrun faults.</summary>
-    internal const uint GuardPages = 1;
-
     /// <summary>The record that stands for the beginning of the space: a guard page and no area.</summary>
     private const uint Head = 1;
 
@@ -61,14 +58,14 @@ internal static unsafe class VmallocSpace
             s_startRegion = MetadataRegion.Reserve((nuint)pages * sizeof(uint));
             s_base = address;
             s_pageCount = pages;
-            s_tree = new AreaTree(Areas);
+            s_tree = new AreaTree(Records);
             s_records = Head;
             return;
         }
         // None at all: no area is ever found here, and every request fails as out of memory.
     }
 
-    private static VmallocArea* Areas => (VmallocArea*)s_areas;
+    private static VmallocArea* Records => (VmallocArea*)s_areas;
 
     internal static nuint Base => s_base;
 
@@ -78,12 +75,12 @@ internal static unsafe class VmallocSpace
 
     internal static uint LockAcquisitions => s_lock.Acquisitions;
 
-    internal static VmallocArea* At(uint area) => Areas + area;
+    internal static VmallocArea* At(uint area) => Records + area;
 
     internal static nuint AddressOf(VmallocArea* area) => s_base + ((nuint)area->FirstPage << LinearRegion.PageShift);
 
     /// <summary>The number of an area's record, by which <see cref="At"/> finds it.</summary>
-    internal static uint NumberOf(VmallocArea* area) => (uint)(area - Areas);
+    internal static uint NumberOf(VmallocArea* area) => (uint)(area - Records);
 
     internal static bool Contains(void* address) => unchecked((nuint)address - s_base) < Bytes;
 
@@ -102,18 +99,18 @@ internal static unsafe class VmallocSpace
 
     private static VmallocArea* AddLocked(AreaKind kind, uint pages, uint alignmentPages, uint roomPages)
     {
-        ulong needed = (ulong)pages + GuardPages + (alignmentPages - 1);
+        ulong needed = (ulong)pages + VmallocArea.GuardPages + (alignmentPages - 1);
         if (needed >= s_pageCount || !TryMakeHead()) return null;
         uint before = needed + roomPages < s_pageCount ? s_tree.BeforeHole((uint)needed + roomPages) : AreaTree.None;
         if (before == AreaTree.None) before = s_tree.BeforeHole((uint)needed);
         if (before == AreaTree.None) return null;
-        uint hole = Areas[before].FirstPage + Areas[before].Pages + GuardPages, end = hole + Areas[before].HolePages;
+        uint hole = Records[before].FirstPage + Records[before].Pages + VmallocArea.GuardPages, end = hole + Records[before].HolePages;
         uint first = AlignUp(hole, alignmentPages);
         if (!s_startRegion.TryCommitTo((nuint)(first + 1) * sizeof(uint))) return null;
         uint number = TakeRecord();
         if (number == AreaTree.None) return null;
-        VmallocArea* area = Areas + number;
-        *area = new VmallocArea { FirstPage = first, Pages = pages, HolePages = end - first - pages - GuardPages, Kind = kind };
+        VmallocArea* area = Records + number;
+        *area = new VmallocArea { FirstPage = first, Pages = pages, HolePages = end - first - pages - VmallocArea.GuardPages, Kind = kind };
         area->SetState(AreaState.Busy);
         s_tree.SetHole(before, first - hole);
         s_tree.Insert(number);
@@ -125,7 +122,7 @@ internal static unsafe class VmallocSpace
     /// <summary>Whether there is a hole for such an area: tells what <see cref="Add"/> lacked, addresses or memory for its tables.</summary>
     internal static bool HasHole(uint pages, uint alignmentPages)
     {
-        ulong needed = (ulong)pages + GuardPages + (alignmentPages - 1);
+        ulong needed = (ulong)pages + VmallocArea.GuardPages + (alignmentPages - 1);
         s_lock.Acquire();
         bool has = needed < s_pageCount && (s_records == Head || s_tree.BeforeHole((uint)needed) != AreaTree.None);
         s_lock.Release();
@@ -141,7 +138,7 @@ internal static unsafe class VmallocSpace
         Volatile.Write(ref Start(area->FirstPage), AreaTree.None);
         s_tree.Remove(number);
         uint before = s_tree.AtOrBefore(area->FirstPage);
-        s_tree.SetHole(before, Areas[before].HolePages + area->Pages + GuardPages + area->HolePages);
+        s_tree.SetHole(before, Records[before].HolePages + area->Pages + VmallocArea.GuardPages + area->HolePages);
         area->SetState(AreaState.None);
         area->Left = s_freeRecord;
         s_freeRecord = number;
@@ -190,7 +187,7 @@ internal static unsafe class VmallocSpace
             area->FirstPage = first; // still between the same neighbours
             area->Pages -= pages;
             Volatile.Write(ref Start(first), number);
-            s_tree.SetHole(before, Areas[before].HolePages + pages);
+            s_tree.SetHole(before, Records[before].HolePages + pages);
         }
         s_lock.Release();
         return committed;
@@ -204,7 +201,7 @@ internal static unsafe class VmallocSpace
         nuint page = offset >> LinearRegion.PageShift;
         if ((page + 1) * sizeof(uint) > s_startRegion.CommittedBytes) return null;
         uint number = Volatile.Read(ref Start((uint)page));
-        return number == AreaTree.None ? null : Areas + number;
+        return number == AreaTree.None ? null : Records + number;
     }
 
     /// <summary>Finds the area that an address lies in, anywhere, and copies what is known of it.</summary>
@@ -215,8 +212,8 @@ internal static unsafe class VmallocSpace
         uint page = (uint)(((nuint)address - s_base) >> LinearRegion.PageShift);
         s_lock.Acquire();
         uint number = s_tree.AtOrBefore(page);
-        bool inside = number > Head && page - Areas[number].FirstPage < Areas[number].Pages;
-        if (inside) found = Areas[number];
+        bool inside = number > Head && page - Records[number].FirstPage < Records[number].Pages;
+        if (inside) found = Records[number];
         s_lock.Release();
         return inside;
     }
@@ -230,21 +227,27 @@ internal static unsafe class VmallocSpace
         bool any = false;
         if (number != AreaTree.None && s_count != 0)
         {
-            uint next = Areas[number].FirstPage + Areas[number].Pages + GuardPages + Areas[number].HolePages;
+            uint next = Records[number].FirstPage + Records[number].Pages + VmallocArea.GuardPages + Records[number].HolePages;
             number = s_tree.AtOrBefore(next);
-            any = next < s_pageCount && number > Head && Areas[number].FirstPage >= page;
-            if (any) found = Areas[number];
+            any = next < s_pageCount && number > Head && Records[number].FirstPage >= page;
+            if (any) found = Records[number];
         }
         s_lock.Release();
         return any;
     }
 
+    /// <summary>What areas of so many pages begin at multiples of: huge pages stand at multiples of their size.</summary>
+    internal static nuint AlignmentOf(uint pages) => pages >= Pageblock.Pages ? VirtualMemory.HugePageBytes : LinearRegion.PageBytes;
+
+    /// <summary>Whether an area stands where its size demands. Only such areas are kept: the next user relies on it.</summary>
+    internal static bool IsAligned(VmallocArea* area) => AddressOf(area) % AlignmentOf(area->Pages) == 0;
+
     private static bool TryMakeHead()
     {
         if (s_records > Head) return true;
         if (!s_areaRegion.TryCommitTo((Head + 1) * (nuint)VmallocArea.Bytes) || !s_startRegion.TryCommitTo(sizeof(uint))) return false;
-        Areas[Head] = new VmallocArea { HolePages = s_pageCount - GuardPages };
-        Areas[Head].SetState(AreaState.Busy);
+        Records[Head] = new VmallocArea { HolePages = s_pageCount - VmallocArea.GuardPages };
+        Records[Head].SetState(AreaState.Busy);
         s_tree.Insert(Head);
         s_records = Head + 1;
         return true;
@@ -255,7 +258,7 @@ internal static unsafe class VmallocSpace
         uint number = s_freeRecord;
         if (number != AreaTree.None)
         {
-            s_freeRecord = Areas[number].Left;
+            s_freeRecord = Records[number].Left;
             return number;
         }
         number = s_records;

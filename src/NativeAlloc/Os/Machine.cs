@@ -6,25 +6,28 @@ internal static class Machine
     /// <summary>0 before the runtime was asked. Any thread.</summary>
     private static ulong s_runtimesMemoryBytes;
 
-    /// <summary>Bytes of physical memory, or of a cgroup's limit where that is lower. Read once; <see cref="ReadLoad"/> sees a limit that changes.</summary>
+    /// <summary>
+    /// Bytes of physical memory, or of a cgroup's limit where that is lower. Read once; <see cref="ReadLoad"/> sees a
+    /// limit that changes.
+    /// </summary>
     internal static ulong MemoryBytes { get; } = ReadLoad().TotalBytes;
 
     /// <summary>Bytes that the process may lock into memory; null where there is no limit.</summary>
-    internal static ulong? LockLimitBytes => LinuxMemory.LockLimitBytes();
+    internal static ulong? LockLimitBytes => Read(SystemFigure.LockLimitBytes);
 
-    /// <summary>
-    /// Bytes of the process that are in memory and that only it can give back: not those of files, which the system drops when it needs them. 0 where the system does not say. A few
-    /// system calls, without managed memory.
-    /// </summary>
-    internal static nuint AnonymousResidentBytes() => OperatingSystem.IsLinux() ? LinuxMemory.AnonymousResidentBytes() : 0;
+    /// <inheritdoc cref="SystemFigure.AnonymousResidentBytes"/>
+    /// <returns>0 where the system does not say.</returns>
+    internal static nuint AnonymousResidentBytes() => (nuint)(Read(SystemFigure.AnonymousResidentBytes) ?? 0);
 
-    /// <summary>
-    /// Looks at the memory of the machine and the container at this moment, whatever share of it the managed heap may have. Some ten to forty
-    /// system calls; managed memory only where the system does not say how much it has.
-    /// </summary>
+    /// <inheritdoc cref="SystemContract.Read"/>
+    internal static ulong? Read(SystemFigure figure) =>
+        Platform.Enter(OsCall.ReadFigure) ? Platform.Current.Read(figure) : null;
+
+    /// <inheritdoc cref="SystemContract.ReadLoad"/>
+    /// <remarks>Managed memory is used only where the system does not say how much memory it has.</remarks>
     internal static MemoryLoad ReadLoad()
     {
-        MemoryLoad load = OperatingSystem.IsLinux() ? LinuxMemory.ReadLoad(default) : default;
+        MemoryLoad load = Platform.Enter(OsCall.ReadFigure) ? Platform.Current.ReadLoad() : default;
         return load.TotalBytes != 0 ? load : new MemoryLoad(ReadRuntimesMemoryBytes(), IsScarce: false);
     }
 

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace NativeAlloc.Os;
 
 /// <summary>
@@ -11,14 +9,14 @@ namespace NativeAlloc.Os;
 /// </remarks>
 internal static class MappingBudget
 {
-    private const int UsualSystemLimit = 65_530; // DEFAULT_MAX_MAP_COUNT in linux/mm.h
+    private const int UsualSystemLimit = 65_530; // where the system does not say: DEFAULT_MAX_MAP_COUNT in linux/mm.h
     private const int Share = 2;
 
     /// <summary>By Interlocked and Volatile.</summary>
     private static int s_inUse;
 
     /// <summary>By Volatile; only tests change it.</summary>
-    private static int s_limit = ReadSystemLimit("/proc/sys/vm/max_map_count") / Share;
+    private static int s_limit = LimitOf(Machine.Read(SystemFigure.MappingLimit));
 
     /// <summary>Mappings that are counted now.</summary>
     internal static int InUse => Volatile.Read(ref s_inUse);
@@ -29,6 +27,9 @@ internal static class MappingBudget
         get => Volatile.Read(ref s_limit);
         set => Volatile.Write(ref s_limit, value);
     }
+
+    /// <summary>This library's share of the system's limit.</summary>
+    internal static int LimitOf(ulong? system) => (int)Math.Min(system ?? UsualSystemLimit, int.MaxValue) / Share;
 
     /// <summary>Counts mappings that are about to be made; false, and nothing counted, where they would be too many.</summary>
     internal static bool TryTake(int mappings)
@@ -45,18 +46,4 @@ internal static class MappingBudget
 
     /// <summary>Counts mappings no more that are gone.</summary>
     internal static void Give(int mappings) => Interlocked.Add(ref s_inUse, -mappings);
-
-    /// <summary>What the system says in a file; the usual limit where it says nothing.</summary>
-    internal static int ReadSystemLimit(string file)
-    {
-        try
-        {
-            if (int.TryParse(File.ReadAllText(file).AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int limit)) return limit;
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            // No /proc, or not ours to read.
-        }
-        return UsualSystemLimit;
-    }
 }

@@ -42,7 +42,7 @@ internal struct NativeLock
             if (Volatile.Read(ref _held) == 0 && Interlocked.CompareExchange(ref _held, 1, 0) == 0) return;
             if (round < SpinsBeforeYield) Thread.SpinWait(1 << Math.Min(round / 8, 4));
             else if (round < SpinsBeforeYield + YieldsBeforeSleep) Thread.Yield();
-            else LinuxMemory.Sleep(SleepMicroseconds);
+            else Platform.Current.Sleep(SleepMicroseconds);
         }
     }
 }

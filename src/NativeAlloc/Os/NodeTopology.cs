@@ -1,6 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
-
 namespace NativeAlloc.Os;
 
 /// <summary>
@@ -14,9 +11,9 @@ namespace NativeAlloc.Os;
 internal sealed class NodeTopology
 {
     /// <summary>Nodes told apart. Machines with more share numbers; none such is known.</summary>
-    internal const int MaxNodes = 64;
+    internal const int MaxNodes = OptionTable.LargestFakeNodes;
 
-    private const int LocalDistance = 10, RemoteDistance = 20; // as in the ACPI tables that the system reads
+    private const int LocalDistance = 10; // as in the ACPI tables that the system reads
 
     private readonly int[] _systemNodes;     // by node
     private readonly int[] _nodeOfProcessor; // by processor
@@ -54,8 +51,7 @@ internal sealed class NodeTopology
     }
 
     /// <summary>The machine's, or as many fake ones as are set.</summary>
-    internal static NodeTopology Current { get; } =
-        Options.FakeNodes == 0 && LinuxMemory.OnlyNode() is >= 0 and var node ? new NodeTopology(node) : Read("/sys/devices/system/node", Options.FakeNodes);
+    internal static NodeTopology Current { get; } = Read(Platform.Current, Options.FakeNodes);
 
     internal int Count => _systemNodes.Length;
 
@@ -69,62 +65,20 @@ internal sealed class NodeTopology
     internal ReadOnlySpan<int> NearestTo(int node) => _nearest[node];
 
     /// <summary>The node that the calling thread runs on at this moment. A system call; ask seldom.</summary>
-    internal int NodeOfCurrentThread() => Count == 1 ? 0 : NodeOfProcessor(LinuxMemory.CurrentProcessor());
+    internal int NodeOfCurrentThread() =>
+        Count == 1 || !Platform.Enter(OsCall.CurrentProcessor) ? 0 : NodeOfProcessor(Platform.Current.CurrentProcessor());
 
     internal int NodeOfProcessor(int processor) => (uint)processor < (uint)_nodeOfProcessor.Length ? _nodeOfProcessor[processor] : 0;
 
-    /// <summary>Reads the system's folder of nodes; one node where it is missing or makes no sense.</summary>
-    internal static NodeTopology Read(string folder, int fakeCount)
+    /// <summary>Asks the system; one node where it says nothing or what makes no sense.</summary>
+    internal static NodeTopology Read(SystemContract system, int fakeCount)
     {
-        try
-        {
-            int[] nodes = ParseList(File.ReadAllText(Path.Combine(folder, "has_memory")));
-            if (nodes.Length == 1 && fakeCount == 0) return new NodeTopology(nodes[0]);
-            int[][] processors = [.. nodes.Select(node => ParseList(File.ReadAllText(Path.Combine(folder, $"node{node}", "cpulist"))))];
-            // A line of distances has one for each online node, with memory or not, in the order of their numbers.
-            int[] online = ParseList(File.ReadAllText(Path.Combine(folder, "online")));
-            int[][] distances = [.. nodes.Select(node => ReadDistances(Path.Combine(folder, $"node{node}", "distance"), online, nodes))];
-            if (nodes.Length != 0) return new NodeTopology(nodes, processors, distances, fakeCount);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or FormatException or OverflowException)
-        {
-            // No such folder, as on systems without NUMA, or one that says something else than expected.
-        }
+        int[] numbers = [];
+        bool isKnown = Platform.Enter(OsCall.ReadNodes) && system.TryReadNodes(out numbers) && numbers.Length != 0;
+        if (isKnown && numbers.Length == 1 && fakeCount == 0) return new NodeTopology(numbers[0]);
+        if (isKnown && system.TryReadNodeDetails(numbers, out int[][] processors, out int[][] distances))
+            return new NodeTopology(numbers, processors, distances, fakeCount);
         if (fakeCount == 0) return new NodeTopology(0);
         return new NodeTopology([0], [[.. Enumerable.Range(0, Environment.ProcessorCount)]], [[LocalDistance]], fakeCount);
-    }
-
-    private static int[] ReadDistances(string file, int[] online, int[] nodes)
-    {
-        string[] words = File.ReadAllText(file).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        return [.. nodes.Select(node =>
-        {
-            int index = Array.IndexOf(online, node);
-            return index >= 0 && index < words.Length ? int.Parse(words[index], NumberStyles.None, CultureInfo.InvariantCulture) : RemoteDistance;
-        })];
-    }
-
-    private const int LargestNumber = 1 << 16; // nodes and processors: above Linux' own limits
-
-    /// <summary>The numbers of a kernel list such as <c>0-3,8</c>.</summary>
-    /// <exception cref="FormatException">It is not one.</exception>
-    internal static int[] ParseList(string text)
-    {
-        List<int> numbers = [];
-        foreach (string part in text.Trim().Split(',', StringSplitOptions.RemoveEmptyEntries))
-        {
-            string[] ends = part.Split('-');
-            if (ends.Length > 2
-                || !int.TryParse(ends[0], NumberStyles.None, CultureInfo.InvariantCulture, out int first)
-                || !int.TryParse(ends[^1], NumberStyles.None, CultureInfo.InvariantCulture, out int last)
-                || last < first
-                || last >= LargestNumber)
-            {
-                throw new FormatException($"'{text}' is not a list such as 0-3,8");
-            }
-            numbers.AddRange(Enumerable.Range(first, last - first + 1));
-        }
-        Debug.Assert(numbers.TrueForAll(number => number >= 0), "the system counts from 0");
-        return [.. numbers];
     }
 }

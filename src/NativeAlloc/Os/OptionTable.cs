@@ -11,6 +11,9 @@ internal static class OptionTable
     /// <summary>16 TiB, of which the tables of the linear region still are a small part of what a process has in addresses.</summary>
     internal const long LargestReserveBytes = 1L << 44;
 
+    /// <summary>Nodes told apart, fake or real.</summary>
+    internal const int LargestFakeNodes = 64;
+
     // 128 TiB: all the addresses that a process has, so no limit that could ever be reached.
     private const long AllAddresses = 1L << 47;
 
@@ -47,7 +50,7 @@ internal static class OptionTable
         Meaning = "Address space of the areas of `Vmalloc`, rounded up to a power of two.",
     };
 
-    internal static readonly Option FakeNodes = new(nameof(FakeNodes), "NATIVEALLOC_FAKE_NODES", OptionUnit.Count, 0, NodeTopology.MaxNodes)
+    internal static readonly Option FakeNodes = new(nameof(FakeNodes), "NATIVEALLOC_FAKE_NODES", OptionUnit.Count, 0, LargestFakeNodes)
     {
         DefaultText = "0: the nodes of the machine",
         Meaning = "Cuts the machine into that many NUMA nodes, for tests, as `numa=fake=N` of Linux does.",

@@ -8,15 +8,18 @@ internal enum OsCall
     Purge,
     Protect,
     Move,
-    CreateSection,
-    MapSection,
-    PurgeSection,
-    GrowSection,
+    CreateFile,
+    MapFile,
+    PurgeFile,
+    GrowFile,
     Lock,
     Bind,
     Collapse,
     Decommit,
     AdviseHuge,
+    ReadNodes,
+    CurrentProcessor,
+    ReadFigure,
 }
 
 /// <summary>

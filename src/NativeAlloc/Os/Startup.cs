@@ -19,6 +19,7 @@ internal static class Startup
     private static int s_isDone;
 
     /// <summary>To be called by every member of the library's face that can be the first to use a layer.</summary>
+    /// <exception cref="PlatformNotSupportedException">The library does not run on this system.</exception>
     /// <exception cref="OutOfMemoryException">The managed heap is full; nothing has been set up, and a later call may do it.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Begin()
@@ -32,6 +33,7 @@ internal static class Startup
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void LoadAssemblies()
     {
+        Platform.ThrowIfUnsupported();
         Touch(typeof(Thread));
         Touch(typeof(Barrier));
         Touch(typeof(MemoryExtensions));

@@ -44,7 +44,7 @@ internal static unsafe class HugePageGrowth
             return 0;
         }
         uint rest = Pageblock.Pages - count;
-        return !LinearRegion.AnyDirty(page + count, rest) && zone->TryTakeAt(page + count, rest) ? rest : 0;
+        return !LinearRegion.Dirty.Any(page + count, rest) && zone->TryTakeAt(page + count, rest) ? rest : 0;
     }
 
     /// <summary>Makes the pageblock a huge page and gives the rest back, as used if that worked. Without the lock.</summary>

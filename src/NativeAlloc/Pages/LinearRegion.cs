@@ -140,54 +140,11 @@ internal static unsafe class LinearRegion
     /// <summary>The slab bitmap that belongs to a page.</summary>
     internal static ulong* BitmapOf(uint page) => (ulong*)(s_bitmaps + (nuint)page * BitmapBytes);
 
-    /// <summary>True if any page of the range may have memory behind it. Under the lock of the zone that the pages belong to.</summary>
-    internal static bool AnyDirty(uint page, uint count)
-    {
-        for (uint index = page, end = page + count; index < end;)
-        {
-            ulong bits = DirtyWord(index) & RangeMask(index, end);
-            if (bits != 0) return true;
-            index = (index | 63) + 1;
-        }
-        return false;
-    }
-
-    internal static void MarkDirty(uint page, uint count)
-    {
-        for (uint index = page, end = page + count; index < end; index = (index | 63) + 1) DirtyWord(index) |= RangeMask(index, end);
-    }
-
-    internal static void MarkClean(uint page, uint count)
-    {
-        for (uint index = page, end = page + count; index < end; index = (index | 63) + 1) DirtyWord(index) &= ~RangeMask(index, end);
-    }
-
-    /// <summary>Whether a page may have memory behind it. Of a block that the caller holds, also without the lock: the bit is then nobody else's.</summary>
-    internal static bool IsDirty(uint page) => (Volatile.Read(ref DirtyWord(page)) >> (int)(page & 63) & 1) != 0;
-
-    /// <summary>How many pages of the range may have memory behind them. Under the zone's lock.</summary>
-    internal static uint CountDirty(uint page, uint count)
-    {
-        uint dirty = 0;
-        for (uint index = page, end = page + count; index < end; index = (index | 63) + 1)
-            dirty += (uint)BitOperations.PopCount(DirtyWord(index) & RangeMask(index, end));
-        return dirty;
-    }
-
-    // The bits of index's word that lie in [index, end). A section is a multiple of 64 pages, so no word is shared between zones.
-    private static ulong RangeMask(uint index, uint end)
-    {
-        uint wordEnd = Math.Min(end, (index | 63) + 1);
-        return ulong.MaxValue >> (int)(64 - (wordEnd - index)) << (int)(index & 63);
-    }
-
-    private static ref ulong DirtyWord(uint page) => ref ((ulong*)s_dirty)[page >> 6];
-
-    /// <summary>Copies the dirty bits of the range to whole words; bit i of them is page <c>(page &amp; ~63) + i</c>. Under the zone's lock.</summary>
-    internal static void CopyDirty(uint page, uint count, ulong* words)
-    {
-        for (uint index = page, end = page + count; index < end; index = (index | 63) + 1) *words++ = DirtyWord(index) & RangeMask(index, end);
-    }
+    /// <summary>
+    /// Which pages may have memory behind them. Changed under the lock of the zone that the pages belong to: a section is a
+    /// multiple of 64 pages, so no word belongs to two zones. The bit of a page that the caller holds may be read without.
+    /// </summary>
+    internal static PageBits Dirty => new(s_dirty);
 
     /// <summary>The migrate type of the pageblock that a page lies in. Under the zone's lock, or as a hint.</summary>
     internal static MigrateType TypeOf(uint page) => (MigrateType)Volatile.Read(ref *(byte*)(s_types + (page >> Pageblock.Order)));
@@ -227,7 +184,7 @@ internal static unsafe class LinearRegion
             Volatile.Write(ref s_onlinePages, end);
         }
         s_lock.Release();
-        Debug.Assert(!online || !AnyDirty(firstPage, SectionPages), "a new section has no memory behind it");
+        Debug.Assert(!online || !Dirty.Any(firstPage, SectionPages), "a new section has no memory behind it");
         return online;
     }
 }

@@ -54,7 +54,7 @@ internal static unsafe class PageBlocks
     internal static bool TryGiveHot(ThreadPages* own, uint page)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Cold || frame->Zone != own->Zone) return false;
+        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Cold || frame->ZoneIndex != own->Zone) return false;
         if (!own->Claim.TryEnter()) return false;
         HotPages* hot = own->List(frame->Type);
         if (hot->IsFull)
@@ -87,7 +87,7 @@ internal static unsafe class PageBlocks
         // Of two threads that free the same block one finds it a block no more.
         PageState found = Interlocked.CompareExchange(ref frame->State, PageState.Taken, PageState.Block);
         if (found != PageState.Block) return FindFault(page, order);
-        if (frame->Zone == PageFrame.NoZone) ThrowHelper.StopOnBadPage(page); // see PageLayer.CheckHot
+        if (frame->ZoneIndex == PageFrame.NoZone) ThrowHelper.StopOnBadPage(page); // see PageLayer.CheckHot
         Count(own, order, -1);
         if (order == 0)
         {

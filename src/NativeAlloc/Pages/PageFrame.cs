@@ -41,7 +41,7 @@ internal struct PageFrame
     /// Taken blocks: index of the zone they came from (<see cref="Zone.IndexOf"/>), written when they were taken;
     /// <see cref="NoZone"/> once they have gone back to it.
     /// </summary>
-    [FieldOffset(11)] public byte Zone;
+    [FieldOffset(11)] public byte ZoneIndex;
 
     /// <summary>Slabs: index of the cache. In the frames of all pages of the slab.</summary>
     [FieldOffset(12)] public ushort Cache;

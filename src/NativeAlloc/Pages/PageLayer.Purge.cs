@@ -145,13 +145,13 @@ internal static unsafe partial class PageLayer
         uint end = page + count;
         for (uint at = page; at < end;)
         {
-            if (!LinearRegion.IsDirty(at))
+            if (!LinearRegion.Dirty.IsSet(at))
             {
                 at++;
                 continue;
             }
             uint first = at;
-            while (at < end && LinearRegion.IsDirty(at)) at++;
+            while (at < end && LinearRegion.Dirty.IsSet(at)) at++;
             nuint run = (nuint)(at - first) << LinearRegion.PageShift;
             if (!(kind == ZoneKind.High ? HighRegion.TryPurge(first, at - first) : VirtualMemory.TryPurge(LinearRegion.AddressOf(first), run))) return first - page;
             bytes += run;

@@ -257,9 +257,9 @@ internal static unsafe partial class PageLayer
     private static bool TryGiveHot(ThreadPages* own, uint page, bool cold)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        if ((ZoneKind)(frame->Zone % Pages.Zone.KindCount) != ZoneKind.Normal) return false;
+        if ((ZoneKind)(frame->ZoneIndex % Pages.Zone.KindCount) != ZoneKind.Normal) return false;
         if (!own->Claim.TryUnparkAndEnter()) return false;
-        HotPages* hot = frame->Zone == own->Zone ? own->List(frame->Type) : own->Foreign;
+        HotPages* hot = frame->ZoneIndex == own->Zone ? own->List(frame->Type) : own->Foreign;
         if (hot->IsFull) Drain(own, hot, HotPages.Batch);
         frame->SetHot(own);
         if (cold) hot->AddCold(page);
@@ -282,7 +282,7 @@ internal static unsafe partial class PageLayer
     {
         zone->Lock.Acquire();
         if (clean) zone->SetClean(page, count);
-        LinearRegion.Frames[page].Zone = PageFrame.NoZone;
+        LinearRegion.Frames[page].ZoneIndex = PageFrame.NoZone;
         LinearRegion.Frames[page].State = PageState.Inner;
         zone->GiveRange(page, count);
         zone->Lock.Release();
@@ -294,7 +294,7 @@ internal static unsafe partial class PageLayer
     internal static void SplitOff(uint head, uint page)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        frame->Zone = LinearRegion.Frames[head].Zone;
+        frame->ZoneIndex = LinearRegion.Frames[head].ZoneIndex;
         frame->Type = LinearRegion.TypeOf(page);
         frame->Order = 0;
     }
@@ -401,8 +401,8 @@ internal static unsafe partial class PageLayer
         {
             PageFrame* frame = LinearRegion.Frames + page;
             CheckHot(own, frame, page);
-            Zone* zone = ZoneAt(frame->Zone);
-            frame->Zone = PageFrame.NoZone;
+            Zone* zone = ZoneAt(frame->ZoneIndex);
+            frame->ZoneIndex = PageFrame.NoZone;
             if (zone != locked)
             {
                 if (locked != null) locked->Lock.Release();
@@ -424,7 +424,7 @@ internal static unsafe partial class PageLayer
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void CheckHot(ThreadPages* own, PageFrame* frame, uint page)
     {
-        if (!frame->IsHotOf(own) || frame->Zone == PageFrame.NoZone) ThrowHelper.StopOnBadPage(page);
+        if (!frame->IsHotOf(own) || frame->ZoneIndex == PageFrame.NoZone) ThrowHelper.StopOnBadPage(page);
     }
 
     /// <summary>Pages in the hot lists of all threads. They go on meanwhile.</summary>

@@ -1,18 +1,5 @@
 namespace NativeAlloc.Pages;
 
-/// <summary>What a taker of pages would like to have behind them.</summary>
-internal enum MemoryChoice
-{
-    /// <summary>Used memory, even from a larger block than necessary: resident memory grows only when there is none.</summary>
-    UsedFirst,
-
-    /// <summary>Used memory or nothing.</summary>
-    UsedOnly,
-
-    /// <summary>Fresh memory: for what will touch little of it, and would keep the rest of used pages from others.</summary>
-    FreshFirst,
-}
-
 /// <summary>What memory a zone is of (<c>enum zone_type</c>).</summary>
 internal enum ZoneKind : byte
 {

@@ -22,7 +22,7 @@ internal unsafe partial struct Zone
                 string? error = FindError((MigrateType)type, order, out uint count);
                 if (error != null) return error;
                 free += count << order;
-                for (uint page = _areas[AreaIndex((MigrateType)type, order)].First; page != PageFrame.None; page = Frames[page].Next) dirty += LinearRegion.CountDirty(page, 1u << order);
+                for (uint page = _areas[AreaIndex((MigrateType)type, order)].First; page != PageFrame.None; page = Frames[page].Next) dirty += LinearRegion.Dirty.Count(page, 1u << order);
             }
         }
         if (dirty != _dirtyFreePages) return $"the zone has {dirty} free pages with memory behind them and says {_dirtyFreePages}";
@@ -36,7 +36,7 @@ internal unsafe partial struct Zone
         count = 0;
         uint previous = PageFrame.None;
         bool clean = false;
-        FreeArea area = _areas[AreaIndex(type, order)];
+        FrameList area = _areas[AreaIndex(type, order)];
         for (uint page = area.First; page != PageFrame.None; previous = page, page = Frames[page].Next)
         {
             PageFrame frame = Frames[page];
@@ -51,7 +51,7 @@ internal unsafe partial struct Zone
             uint buddy = page ^ (1u << order);
             if (order < LinearRegion.MaxOrder && Frames[buddy].State == PageState.Free && Frames[buddy].Order == order)
                 return $"pages {page} and {buddy} are free buddies of order {order} and not merged";
-            bool dirty = LinearRegion.AnyDirty(page, 1u << order);
+            bool dirty = LinearRegion.Dirty.Any(page, 1u << order);
             if (dirty != frame.Dirty) return $"the block at page {page} says dirty: {frame.Dirty}, and is: {dirty}";
             if (dirty && clean) return $"the dirty block at page {page} stands behind a clean one";
             clean |= !dirty;

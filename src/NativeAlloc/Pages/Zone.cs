@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using NativeAlloc.Common;
 using NativeAlloc.Os;
@@ -81,7 +82,7 @@ internal unsafe partial struct Zone
     private long _claims;
 
     /// <summary>Free blocks by type and order.</summary>
-    private FreeAreas _areas;
+    private FreeLists _areas;
 
     internal void Initialize(PageFrame* frames, int index = 0, uint limitPages = uint.MaxValue, bool isCharged = false)
     {
@@ -90,7 +91,7 @@ internal unsafe partial struct Zone
         Frames = frames;
         Index = (byte)index;
         Marks = new Watermarks(limitPages);
-        foreach (ref FreeArea area in (Span<FreeArea>)_areas) area = FreeArea.Empty;
+        foreach (ref FrameList area in (Span<FrameList>)_areas) area = FrameList.Empty;
     }
 
     internal static int IndexOf(int node, ZoneKind kind) => node * KindCount + (int)kind;
@@ -158,7 +159,10 @@ internal unsafe partial struct Zone
     /// <param name="request">How many, of which type, with what behind them. Node and zone are not looked at.</param>
     /// <param name="page">The first of them.</param>
     /// <param name="refusedBytes">What the budget had no room for; 0 where that was not the reason.</param>
-    /// <param name="dirtyWords">Where not null, gets a bit for each page that was written to since the system made it: see <see cref="LinearRegion.CopyDirty"/>.</param>
+    /// <param name="dirtyWords">
+    /// Where not null, gets a bit for each page that was written to since the system made it: see
+    /// <see cref="PageBits.Copy"/>.
+    /// </param>
     internal bool TryTake(in PageRequest request, out uint page, out nuint refusedBytes, ulong* dirtyWords = null)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
@@ -166,7 +170,7 @@ internal unsafe partial struct Zone
         refusedBytes = 0;
         if (!Remove(request, out page)) return false;
         FreeRange(page + request.Count, (1u << request.Order) - request.Count);
-        if (dirtyWords != null) LinearRegion.CopyDirty(page, request.Count, dirtyWords);
+        if (dirtyWords != null) LinearRegion.Dirty.Copy(page, request.Count, dirtyWords);
         if (!TrySetDirty(page, request.Count, out refusedBytes))
         {
             FreeRange(page, request.Count);
@@ -175,7 +179,7 @@ internal unsafe partial struct Zone
         }
         PageFrame* frame = Frames + page;
         frame->Order = (byte)request.Order;
-        frame->Zone = Index;
+        frame->ZoneIndex = Index;
         frame->Type = LinearRegion.TypeOf(page);
         frame->PageCount = request.Count;
         frame->SetState(request.State);
@@ -185,14 +189,14 @@ internal unsafe partial struct Zone
     /// <summary>Gives a block of 2^order pages back.</summary>
     internal void Give(uint page, int order)
     {
-        Volatile.Write(ref _dirtyFreePages, _dirtyFreePages + LinearRegion.CountDirty(page, 1u << order));
+        Volatile.Write(ref _dirtyFreePages, _dirtyFreePages + LinearRegion.Dirty.Count(page, 1u << order));
         FreeOneBlock(page, order);
     }
 
     /// <summary>Gives any number of pages back, in the largest aligned blocks they are made of.</summary>
     internal void GiveRange(uint page, uint count)
     {
-        Volatile.Write(ref _dirtyFreePages, _dirtyFreePages + LinearRegion.CountDirty(page, count));
+        Volatile.Write(ref _dirtyFreePages, _dirtyFreePages + LinearRegion.Dirty.Count(page, count));
         FreeRange(page, count);
     }
 
@@ -235,56 +239,6 @@ internal unsafe partial struct Zone
         return true;
     }
 
-
-    // Free pages become somebody's. What is dirty already costs nothing again.
-    private bool TrySetDirty(uint page, uint count, out nuint refusedBytes)
-    {
-        refusedBytes = 0;
-        uint dirty = LinearRegion.CountDirty(page, count);
-        if (dirty != count)
-        {
-            nuint fresh = (nuint)(count - dirty) << LinearRegion.PageShift;
-            if (_isCharged && !ResidentBudget.TryCharge(fresh))
-            {
-                refusedBytes = fresh;
-                return false;
-            }
-            LinearRegion.MarkDirty(page, count);
-            Volatile.Write(ref _dirtyPages, _dirtyPages + (count - dirty));
-        }
-        _wasTakenFrom = true;
-        RemoveDirtyFree(dirty);
-        return true;
-    }
-
-    private void RemoveDirtyFree(uint pages)
-    {
-        uint left = _dirtyFreePages - pages;
-        Volatile.Write(ref _dirtyFreePages, left);
-        _dirtyFreeLowWater.Note(left);
-    }
-
-    /// <summary>Free pages with memory behind them that there were all the time since the last call.</summary>
-    /// <param name="isQuiet">Nothing at all was taken.</param>
-    internal uint ReadAndResetUnneeded(out bool isQuiet)
-    {
-        Debug.Assert(Lock.IsHeld, "the zone's lock is held");
-        uint unneeded = (uint)_dirtyFreeLowWater.ReadAndReset(_dirtyFreePages);
-        isQuiet = !_wasTakenFrom;
-        _wasTakenFrom = false;
-        return unneeded;
-    }
-
-    /// <summary>Notes that pages in the caller's hands have no memory behind them any more.</summary>
-    internal void SetClean(uint page, uint count)
-    {
-        Debug.Assert(Lock.IsHeld, "the zone's lock is held");
-        uint dirty = LinearRegion.CountDirty(page, count);
-        Volatile.Write(ref _dirtyPages, _dirtyPages - dirty);
-        LinearRegion.MarkClean(page, count);
-        if (_isCharged) ResidentBudget.Release((nuint)dirty << LinearRegion.PageShift);
-    }
-
     /// <summary>Takes a free block that may have memory behind it, to be purged; false when there is none of this order.</summary>
     internal bool TryTakeDirty(int order, out uint page) => TryTakeDirty(order, order, out page);
 
@@ -296,7 +250,7 @@ internal unsafe partial struct Zone
             page = Area((MigrateType)type, order)->First; // dirty blocks stand first
             if (page == PageFrame.None || !Frames[page].Dirty) continue;
             page = Split(page, partOrder, order);
-            RemoveDirtyFree(LinearRegion.CountDirty(page, 1u << partOrder));
+            RemoveDirtyFree(LinearRegion.Dirty.Count(page, 1u << partOrder));
             Frames[page].State = PageState.Taken;
             Frames[page].Order = (byte)partOrder;
             return true;
@@ -310,10 +264,10 @@ internal unsafe partial struct Zone
     private bool Remove(in PageRequest request, out uint page)
     {
         (int order, MigrateType type) = (request.Order, request.Type);
-        bool usedFirst = request.Choice != MemoryChoice.FreshFirst;
+        bool usedFirst = request.Choice is MemoryChoice.UsedFirst or MemoryChoice.UsedOnly;
         if (RemoveSmallest(order, type, usedFirst, out page)) return true;
         if (usedFirst && RemoveFallback(order, type, Math.Max(order, Pageblock.Order), usedOnly: true, out page)) return true;
-        if (request.Choice == MemoryChoice.UsedOnly) return false;
+        if (request.Choice is MemoryChoice.UsedOnly or MemoryChoice.FreshOnly) return false;
         return RemoveSmallest(order, type, !usedFirst, out page) || RemoveFallback(order, type, order, usedOnly: false, out page);
     }
 
@@ -324,7 +278,7 @@ internal unsafe partial struct Zone
         for (ulong orders = OrdersFrom(order, type); orders != 0; orders &= orders - 1)
         {
             int current = BitOperations.TrailingZeroCount(orders);
-            FreeArea* area = Area(type, current);
+            FrameList* area = Area(type, current);
             page = used ? area->First : area->Last;
             if (Frames[page].Dirty != used) continue;
             page = Split(page, order, current);
@@ -395,7 +349,7 @@ internal unsafe partial struct Zone
         {
             high--;
             uint half = 1u << high, other = page + half;
-            if (!LinearRegion.AnyDirty(page, half) && LinearRegion.AnyDirty(other, half)) (page, other) = (other, page);
+            if (!LinearRegion.Dirty.Any(page, half) && LinearRegion.Dirty.Any(other, half)) (page, other) = (other, page);
             AddFree(other, high);
         }
         return page;
@@ -433,7 +387,7 @@ internal unsafe partial struct Zone
         PageFrame* frame = Frames + page;
         frame->State = PageState.Free;
         frame->Order = (byte)order;
-        frame->Dirty = LinearRegion.AnyDirty(page, 1u << order);
+        frame->Dirty = LinearRegion.Dirty.Any(page, 1u << order);
         Link(page, order, LinearRegion.TypeOf(page));
         Volatile.Write(ref _freePages, _freePages + (1u << order));
     }
@@ -465,8 +419,7 @@ internal unsafe partial struct Zone
     private static int AreaIndex(MigrateType type, int order) => (int)type * LinearRegion.OrderCount + order;
 
     // A zone is in native memory or pinned: its address stays. Not by index: that makes spans, which wait for the JIT.
-    private FreeArea* Area(MigrateType type, int order) =>
-        (FreeArea*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref _areas) + AreaIndex(type, order);
+    private FrameList* Area(MigrateType type, int order) => (FrameList*)Unsafe.AsPointer(ref _areas) + AreaIndex(type, order);
 
     private readonly bool TryFindFree(uint page, out uint head, out int order)
     {
@@ -478,4 +431,14 @@ internal unsafe partial struct Zone
         head = PageFrame.None;
         return false;
     }
+}
+
+/// <summary>
+/// The free blocks of a zone by migrate type and order (<c>struct free_area</c>). In each list, blocks that may have memory
+/// behind them stand before those that have none: the first are taken first, which keeps resident memory low.
+/// </summary>
+[InlineArray(Pageblock.TypeCount * LinearRegion.OrderCount)]
+internal struct FreeLists
+{
+    private FrameList _first;
 }

@@ -61,7 +61,7 @@ internal unsafe struct NodeSlabs
     internal void Initialize()
     {
         this = default;
-        foreach (ref FreeArea list in (Span<FreeArea>)_lists) list = FreeArea.Empty;
+        foreach (ref FrameList list in (Span<FrameList>)_lists) list = FrameList.Empty;
     }
 
     /// <summary>The list that a slab with so many free objects belongs in.</summary>
@@ -174,6 +174,6 @@ internal unsafe struct NodeSlabs
     [InlineArray(ListCount)]
     private struct SlabLists
     {
-        private FreeArea _first;
+        private FrameList _first;
     }
 }

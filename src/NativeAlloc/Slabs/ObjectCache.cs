@@ -137,7 +137,7 @@ internal unsafe partial struct ObjectCache
     internal readonly CacheNode* NodeOf(ThreadPages* own) => Node(own == null ? 0 : own->Node);
 
     /// <summary>The part that a slab belongs to.</summary>
-    internal readonly CacheNode* NodeOfSlab(uint slab) => Node(LinearRegion.Frames[slab].Zone / Zone.KindCount);
+    internal readonly CacheNode* NodeOfSlab(uint slab) => Node(LinearRegion.Frames[slab].ZoneIndex / Zone.KindCount);
 
     /// <summary>
     /// What a new magazine holds at present: more where threads take turns at the depot, so that they meet there less often; but where there are many threads, no more than its share of what they may keep

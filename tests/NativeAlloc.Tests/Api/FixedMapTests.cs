@@ -101,7 +101,7 @@ public sealed unsafe class FixedMapTests : LeakCheckedTests
         using HighPages pages = new(2);
         byte* slot = (byte*)FixedMap.Set(4, pages[0]);
         *slot = 11;
-        using (new InjectedFaults(OsCall.MapSection))
+        using (new InjectedFaults(OsCall.MapFile))
         {
             Assert.Throws<OutOfMemoryException>(() => { FixedMap.Set(4, pages[1]); });
             Assert.Throws<OutOfMemoryException>(() => FixedMap.Clear(4));

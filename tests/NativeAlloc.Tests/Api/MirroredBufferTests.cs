@@ -114,7 +114,7 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
     {
         const int Pages = 8;
         List<(Page Page, int Order)> taken = TakeAllHighPages();
-        using (new InjectedFaults(OsCall.GrowSection))
+        using (new InjectedFaults(OsCall.GrowFile))
         {
             Assert.Throws<OutOfMemoryException>(() => { _ = new MirroredBuffer(1); });
             // Every second page of a block is free: no two are neighbours.
@@ -177,7 +177,7 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
     private static List<(Page Page, int Order)> TakeAllHighPages()
     {
         Zones.Prepare(PageZone.High);
-        using InjectedFaults faults = new(OsCall.GrowSection);
+        using InjectedFaults faults = new(OsCall.GrowFile);
         List<(Page, int)> taken = [];
         for (int i = 0; i < 64; i++) taken.Add((PageAllocator.AllocPage(PageFlags.High), 0));
         for (int order = PageAllocator.MaxOrder; order >= 0; order--)

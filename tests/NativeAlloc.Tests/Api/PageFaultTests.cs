@@ -38,21 +38,21 @@ public sealed class PageFaultTests : LeakCheckedTests
                 locked = ProcessMemory.LockedBytes();
                 PageFaultScenario scenario = new();
                 NativeAllocator.Trim(); // so that what other tests left does not count
-                if (first < SectionCalls && kind is (OsCall.Commit or OsCall.GrowSection)) scenario.TakeFreeSections();
+                if (first < SectionCalls && kind is (OsCall.Commit or OsCall.GrowFile)) scenario.TakeFreeSections();
                 return scenario;
             },
             check: () => Assert.Equal(locked, ProcessMemory.LockedBytes()),
             FirstInFull,
             Step);
         // Otherwise this would prove nothing: these the scenario must come by, and those must be felt.
-        if (kind is OsCall.Commit or OsCall.GrowSection or OsCall.Lock or OsCall.Purge or OsCall.PurgeSection) Assert.True(calls > 0, $"the scenario makes no {kind}");
+        if (kind is OsCall.Commit or OsCall.GrowFile or OsCall.Lock or OsCall.Purge or OsCall.PurgeFile) Assert.True(calls > 0, $"the scenario makes no {kind}");
         if (kind is OsCall.Commit or OsCall.Lock && andAllLater) Assert.True(failures > 0, $"no step felt that {kind} failed");
     }
 
     [Theory]
-    [InlineData(nameof(OsCall.CreateSection), false)]
-    [InlineData(nameof(OsCall.CreateSection), true)]
-    [InlineData(nameof(OsCall.GrowSection), true)]
+    [InlineData(nameof(OsCall.CreateFile), false)]
+    [InlineData(nameof(OsCall.CreateFile), true)]
+    [InlineData(nameof(OsCall.GrowFile), true)]
     public void A_system_call_that_is_made_for_the_first_high_pages_and_fails_does_no_harm(string kind, bool andAllLater)
     {
         int first = 0;

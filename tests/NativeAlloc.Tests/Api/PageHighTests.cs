@@ -96,7 +96,7 @@ public sealed unsafe class PageHighTests : LeakCheckedTests
     {
         Zones.Prepare(PageZone.High);
         Page[] high = [.. TakeAllHighSections()];
-        using (new InjectedFaults(OsCall.GrowSection))
+        using (new InjectedFaults(OsCall.GrowFile))
         {
             for (int order = 0; order <= PageAllocator.MaxOrder; order++)
             {
@@ -125,7 +125,7 @@ public sealed unsafe class PageHighTests : LeakCheckedTests
         PageAllocator.FreePages(dirty, 2);
         long free = Zones.Read(PageZone.High).FreePages;
         Page page;
-        using (new InjectedFaults(OsCall.PurgeSection)) page = PageAllocator.AllocPages(2, PageFlags.High | PageFlags.Zeroed);
+        using (new InjectedFaults(OsCall.PurgeFile)) page = PageAllocator.AllocPages(2, PageFlags.High | PageFlags.Zeroed);
         Assert.Equal(PageZone.Normal, page.Zone);
         Pattern.CheckZero(page.Address, PageBytes << 2);
         Assert.Equal(free, Zones.Read(PageZone.High).FreePages);
@@ -135,7 +135,7 @@ public sealed unsafe class PageHighTests : LeakCheckedTests
     private static List<Page> TakeAllHighSections()
     {
         List<Page> taken = [];
-        using InjectedFaults faults = new(OsCall.GrowSection);
+        using InjectedFaults faults = new(OsCall.GrowFile);
         while (true)
         {
             Page page = PageAllocator.AllocPages(PageAllocator.MaxOrder, PageFlags.High);

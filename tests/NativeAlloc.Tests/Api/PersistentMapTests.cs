@@ -1,4 +1,4 @@
-using NativeAlloc.Mapping;
+using NativeAlloc.High;
 using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
@@ -67,7 +67,7 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         using HighPages pages = new(1);
         byte* address = Map(pages[0]);
         PersistentMap.Unmap(pages[0]);
-        using SectionCalls calls = new();
+        using MemoryFileCalls calls = new();
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int i = 0; i < 1000; i++)
         {
@@ -127,7 +127,7 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         for (int i = 1; i < Windows; i++) Map(pages[i]);
         for (int i = 0; i < Windows; i++) PersistentMap.Unmap(pages[i]);
         Assert.Equal((0, Windows), PersistentWindows.Count());
-        using SectionCalls calls = new();
+        using MemoryFileCalls calls = new();
         Map(pages[Windows]);
         Assert.Equal(2, calls.Count); // all of them at once, and the new one
         Assert.Equal((Windows - 1, 0), PersistentWindows.Count());
@@ -145,7 +145,7 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         for (int i = 0; i < Windows; i++) *(addresses[i] = Map(pages[i])) = (byte)(i % 251);
         for (int i = 0; i < Windows; i++)
             if (i / Group % 2 == 0) PersistentMap.Unmap(pages[i]);
-        using SectionCalls calls = new();
+        using MemoryFileCalls calls = new();
         Map(pages[Windows]);
         Assert.Equal(Windows / Group / 2 + 1, calls.Count);
         for (int i = 0; i < Windows; i++)
@@ -169,7 +169,7 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         using HighPages pages = new(2 * Windows);
         for (int i = 0; i < Windows; i++) *Map(pages[i]) = 1;
         for (int i = 0; i < Windows; i++) PersistentMap.Unmap(pages[i]);
-        using (new SectionCalls(number => number == 0))
+        using (new MemoryFileCalls(number => number == 0))
         {
             for (int i = Windows; i < 2 * Windows; i++)
             {
@@ -191,7 +191,7 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
     {
         PersistentWindows.Flush();
         using HighPages pages = new(1);
-        using (new InjectedFaults(OsCall.MapSection)) Assert.Throws<OutOfMemoryException>(() => { PersistentMap.Map(pages[0]); });
+        using (new InjectedFaults(OsCall.MapFile)) Assert.Throws<OutOfMemoryException>(() => { PersistentMap.Map(pages[0]); });
         Assert.Equal((Windows, 0), PersistentWindows.Count());
         Assert.Throws<ArgumentException>(() => PersistentMap.Unmap(pages[0]));
         *Map(pages[0]) = 1;
@@ -293,7 +293,7 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         using HighPages held = new(Windows - Free), pages = new(Pages);
         for (int i = 0; i < held.Count; i++) Map(held[i]);
         int failures = 0;
-        using (new SectionCalls(number => many ? number % 3 != 0 : number % 5 == 0))
+        using (new MemoryFileCalls(number => many ? number % 3 != 0 : number % 5 == 0))
         {
             TestThread.RunTogether(Threads, number =>
             {

@@ -129,7 +129,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         for (int failing = 0; failing < reversed.Length; failing++)
         {
             int which = failing;
-            using (new SectionCalls(number => andAllLater ? number >= which : number == which)) Assert.Throws<OutOfMemoryException>(() => { Vmalloc.Map(reversed); });
+            using (new MemoryFileCalls(number => andAllLater ? number >= which : number == which)) Assert.Throws<OutOfMemoryException>(() => { Vmalloc.Map(reversed); });
             // Where unmapping was refused, too, the addresses are nobody's until the next call.
             byte* map = (byte*)Vmalloc.Map(reversed);
             Assert.Equal((areas + 1, mappings + reversed.Length + 1), (VmallocSpace.Count, MappingBudget.InUse));
@@ -145,7 +145,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         using HighPages pages = new(3);
         (int areas, int mappings) = (VmallocSpace.Count, MappingBudget.InUse);
         nint[] maps = [(nint)Vmalloc.Map(pages.AsSpan()), (nint)Vmalloc.Map([pages[2]]), (nint)Vmalloc.Map([pages[0]])];
-        using (new InjectedFaults(OsCall.MapSection))
+        using (new InjectedFaults(OsCall.MapFile))
         {
             Vmalloc.Unmap((void*)maps[0]);
             Vmalloc.Unmap((void*)maps[1]);
@@ -155,6 +155,27 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         Vmalloc.Unmap((void*)maps[2]); // and the others
         Assert.Equal((areas, mappings), (VmallocSpace.Count, MappingBudget.InUse));
         foreach (nint map in maps) Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)map));
+    }
+
+    [Fact]
+    public void Areas_and_maps_that_the_system_refused_to_unmap_go_together()
+    {
+        using HighPages pages = new(1);
+        NativeAllocator.Trim();
+        (int areas, int mappings) = (VmallocSpace.Count, MappingBudget.InUse);
+        void* block = Vmalloc.Alloc(9 * PageBytes);
+        void* map = Vmalloc.Map(pages.AsSpan());
+        using (new InjectedFaults(OsCall.MapFile, OsCall.Decommit))
+        {
+            Vmalloc.Unmap(map);
+            Vmalloc.Free(block);
+            NativeAllocator.Trim();
+            Assert.Equal(areas + 2, VmallocSpace.Count);
+            Assert.Equal(AreaState.Stale, VmallocSpace.Starting(map)->GetState());
+            Assert.Equal(AreaState.Stale, VmallocSpace.Starting(block)->GetState());
+        }
+        Vmalloc.Unmap(Vmalloc.Map(pages.AsSpan())); // the next map tries both again
+        Assert.Equal((areas, mappings), (VmallocSpace.Count, MappingBudget.InUse));
     }
 
     [Fact]
@@ -237,7 +258,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
     {
         int mappings = MappingBudget.InUse;
         void* map;
-        using (SectionCalls calls = new())
+        using (MemoryFileCalls calls = new())
         {
             map = Vmalloc.Map(pages);
             Assert.Equal(runs, calls.Count);

@@ -1,3 +1,4 @@
+using NativeAlloc.High;
 using NativeAlloc.Mapping;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;

@@ -17,6 +17,7 @@ public sealed partial class SourceTests
         ["Pages"],
         ["Slabs"],
         ["Mapping"],
+        ["High"],
         ["Release"],
         ["Buffers", "Interop", "Diagnostics", Root],
     ];
@@ -37,7 +38,9 @@ public sealed partial class SourceTests
     {
         IEnumerable<string> folders = SourceFiles().Select(FolderOf).Distinct();
         Assert.Empty(folders.Except(s_layers.SelectMany(layer => layer)));
-        Assert.Superset(new HashSet<string> { "Common", "Os", "Threads", "Pages", "Slabs", "Mapping", "Release", Root }, SourceFiles().Select(FolderOf).ToHashSet());
+        Assert.Superset(
+            new HashSet<string> { "Common", "Os", "Threads", "Pages", "Slabs", "Mapping", "High", "Release", Root },
+            SourceFiles().Select(FolderOf).ToHashSet());
     }
 
     [Theory]
@@ -122,7 +125,7 @@ public sealed partial class SourceTests
     }
 
     // A using, with the library's name before it or not, and any name that begins with a folder's.
-    [GeneratedRegex(@"(?:\bNativeAlloc\.|(?<![.\w]))(?<folder>Common|Os|Threads|Pages|Slabs|Mapping|Release|Buffers|Interop|Diagnostics)(?:\.(?=[A-Z])|;)")]
+    [GeneratedRegex(@"(?:\bNativeAlloc\.|(?<![.\w]))(?<folder>Common|Os|Threads|Pages|Slabs|Mapping|High|Release|Buffers|Interop|Diagnostics)(?:\.(?=[A-Z])|;)")]
     private static partial Regex NamespaceName();
 
     [GeneratedRegex(@"\block \(|\bLock \w+ =|\bMonitor\.|\.Wait(One|Any|All)?\(|\bThread\.Sleep\(|\.Join\(\)")]

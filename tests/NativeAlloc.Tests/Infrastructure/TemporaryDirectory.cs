@@ -11,6 +11,14 @@ internal sealed class TemporaryDirectory : IDisposable
     /// <summary>Makes a directory inside and returns its path.</summary>
     internal string MakeDirectory(string name) => Directory.CreateDirectory(Combine(name)).FullName;
 
+    /// <summary>Writes a file inside, in folders that are made for it.</summary>
+    internal void Write(string file, string text)
+    {
+        string path = Combine(file);
+        Directory.CreateDirectory(System.IO.Path.GetDirectoryName(path)!);
+        File.WriteAllText(path, text);
+    }
+
     public void Dispose()
     {
         try

@@ -1,5 +1,6 @@
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
+using NativeAlloc.Pages;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
@@ -44,9 +45,9 @@ public abstract unsafe class AreaCheckedTests : IDisposable
     }
 
     /// <summary>Areas of users, as <see cref="Areas"/> makes them.</summary>
-    internal static void* Alloc(nuint bytes, nuint alignment = 1, AreaSource source = AreaSource.Any, bool zeroed = false)
+    internal static void* Alloc(nuint bytes, nuint alignment = 1, MemoryChoice choice = MemoryChoice.UsedFirst, bool zeroed = false)
     {
-        void* block = Areas.Alloc(bytes, alignment, out _, source, zeroed);
+        void* block = Areas.Alloc(bytes, alignment, out _, choice, zeroed);
         Assert.True(block != null, "there is no memory for an area");
         return block;
     }

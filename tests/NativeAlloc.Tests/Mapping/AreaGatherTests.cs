@@ -146,7 +146,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
     [Fact]
     public void A_block_that_cannot_grow_for_want_of_mappings_stands_as_it_was()
     {
-        byte* block = (byte*)Alloc(5 * Page, source: AreaSource.Fresh);
+        byte* block = (byte*)Alloc(5 * Page, choice: MemoryChoice.FreshOnly);
         Pattern.Fill(block, 5 * Page, 4);
         using (new MappingLimit(0)) Assert.True(Areas.Realloc(block, 64 * Sizes.MiB, out _) == null);
         Assert.Equal(5 * Page, Areas.UsableBytes(block));
@@ -190,7 +190,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
             Assert.Equal((long)(Wanted * Page), SystemCounters.MovedBytes - moved);
             Pattern.Fill(area, Wanted * Page, 5);
             Pattern.Check(area, Wanted * Page, 5);
-            nint[] clean = [.. scattered.Where(page => !LinearRegion.IsDirty((uint)LinearRegion.PageIndexOf((void*)page)))];
+            nint[] clean = [.. scattered.Where(page => !LinearRegion.Dirty.IsSet((uint)LinearRegion.PageIndexOf((void*)page)))];
             Assert.InRange(clean.Length, (int)(Wanted - Spare), (int)Wanted); // the array has used some since
             Assert.All(clean, page => Assert.Equal(Pattern.None, Pattern.FindNonZero((void*)page, Page)));
             Vmalloc.Free(area);

@@ -101,7 +101,7 @@ public sealed unsafe class AreaTreeTests : IDisposable
 
     private void Begin(SortedList<uint, uint> numbers)
     {
-        Put(First, 0, 0, EndPage - VmallocSpace.GuardPages);
+        Put(First, 0, 0, EndPage - VmallocArea.GuardPages);
         _tree.Insert(First);
         numbers.Add(0, First);
     }
@@ -112,8 +112,8 @@ public sealed unsafe class AreaTreeTests : IDisposable
         uint before = numbers.GetValueAtIndex(at), hole = _areas[before].HolePages;
         if (hole < 200 || unused.Count == 0) return;
         uint offset = random % (hole - 150), pages = 1 + random % 100, number = unused.Pop();
-        uint first = _areas[before].FirstPage + _areas[before].Pages + VmallocSpace.GuardPages + offset;
-        Put(number, first, pages, hole - offset - pages - VmallocSpace.GuardPages);
+        uint first = _areas[before].FirstPage + _areas[before].Pages + VmallocArea.GuardPages + offset;
+        Put(number, first, pages, hole - offset - pages - VmallocArea.GuardPages);
         _tree.SetHole(before, offset);
         _tree.Insert(number);
         numbers.Add(first, number);
@@ -123,7 +123,7 @@ public sealed unsafe class AreaTreeTests : IDisposable
     {
         uint number = numbers.GetValueAtIndex(at), before = numbers.GetValueAtIndex(at - 1);
         _tree.Remove(number);
-        _tree.SetHole(before, _areas[before].HolePages + _areas[number].Pages + VmallocSpace.GuardPages + _areas[number].HolePages);
+        _tree.SetHole(before, _areas[before].HolePages + _areas[number].Pages + VmallocArea.GuardPages + _areas[number].HolePages);
         _areas[number].SetState(AreaState.None);
         numbers.RemoveAt(at);
         unused.Push(number);

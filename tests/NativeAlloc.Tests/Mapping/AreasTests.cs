@@ -1,5 +1,6 @@
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
+using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
@@ -20,7 +21,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     {
         nuint live = Areas.LiveBytes, rounded = (nuint)pages * Page;
         long count = Areas.LiveCount;
-        byte* block = (byte*)Alloc((nuint)bytes, (nuint)alignment, AreaSource.Fresh);
+        byte* block = (byte*)Alloc((nuint)bytes, (nuint)alignment, MemoryChoice.FreshOnly);
         Assert.Equal(0u, (nuint)block % (nuint)alignment);
         Assert.Equal((live + rounded, count + 1), (Areas.LiveBytes, Areas.LiveCount));
         Assert.Equal(rounded, Areas.UsableBytes(block));
@@ -56,9 +57,9 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         *block = 1;
         Assert.True(Areas.TryFree(block));
         Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt((nuint)block));
-        long calls = VirtualMemory.Calls;
+        long calls = Platform.Calls;
         Assert.True(Alloc(5 * Page) == block);
-        Assert.Equal(calls, VirtualMemory.Calls);
+        Assert.Equal(calls, Platform.Calls);
         Assert.True(Areas.TryFree(block));
         Assert.True(NativeAllocator.Trim() >= 5 * Page);
         Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)block));
@@ -132,8 +133,8 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     public void An_area_grows_where_it_stands_as_long_as_there_is_room_and_then_moves_its_pages()
     {
         const nuint Part = 4 * Sizes.MiB;
-        byte* block = (byte*)Alloc(Part, source: AreaSource.Fresh);
-        byte* behind = (byte*)Alloc(Part, source: AreaSource.Fresh); // may stand in the way
+        byte* block = (byte*)Alloc(Part, choice: MemoryChoice.FreshOnly);
+        byte* behind = (byte*)Alloc(Part, choice: MemoryChoice.FreshOnly); // may stand in the way
         Pattern.Fill(block, Part, 1);
         long moved = SystemCounters.MovedBytes;
         byte* grown = (byte*)Areas.Realloc(block, 3 * Part, out _);
@@ -162,7 +163,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         for (int failing = 0; ; failing++)
         {
             // Each part is a run of its own. From a huge page on the area has to stand elsewhere.
-            byte* block = (byte*)Alloc(part, source: AreaSource.Fresh);
+            byte* block = (byte*)Alloc(part, choice: MemoryChoice.FreshOnly);
             for (nuint parts = 2; parts <= Parts; parts++) Assert.True(Areas.Realloc(block, parts * part, out _) == block);
             VmallocArea* area = AreaOf(block);
             uint runs = area->RunCount;
@@ -190,7 +191,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     public void Runs_go_back_by_copying_where_the_system_has_unmapped_the_target_of_a_move_that_it_refuses()
     {
         nuint part = 3 * Page;
-        byte* block = (byte*)Alloc(part, source: AreaSource.Fresh);
+        byte* block = (byte*)Alloc(part, choice: MemoryChoice.FreshOnly);
         for (nuint parts = 2; parts <= 3; parts++) Assert.True(Areas.Realloc(block, parts * part, out _) == block);
         Pattern.Fill(block, 3 * part, 1);
         int moves = 0;
@@ -213,7 +214,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     public void Memory_that_the_system_did_not_give_is_neither_charged_nor_purged()
     {
         (nuint Charged, long Purged) before = (ResidentBudget.ChargedBytes, SystemCounters.PurgedBytes);
-        using (new InjectedFaults(OsCall.Commit)) Assert.True(Areas.Alloc(9 * Page, 1, out _, AreaSource.Fresh) == null);
+        using (new InjectedFaults(OsCall.Commit)) Assert.True(Areas.Alloc(9 * Page, 1, out _, MemoryChoice.FreshOnly) == null);
         Assert.Equal(before, (ResidentBudget.ChargedBytes, SystemCounters.PurgedBytes));
     }
 
@@ -225,7 +226,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         nuint bytes = (nuint)pages * Page;
         foreach (OsCall[] failing in (OsCall[][])[[OsCall.Commit], [OsCall.Commit, OsCall.Move], [OsCall.Commit, OsCall.Decommit], Enum.GetValues<OsCall>()])
         {
-            byte* block = (byte*)Alloc(bytes, source: AreaSource.Fresh);
+            byte* block = (byte*)Alloc(bytes, choice: MemoryChoice.FreshOnly);
             Pattern.Fill(block, bytes, 3);
             using (new InjectedFaults(failing))
             {
@@ -268,7 +269,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     public void Addresses_that_the_system_refused_to_unmap_read_as_zero_when_they_are_an_areas_again()
     {
         const nuint Bytes = 4 * Sizes.MiB;
-        byte* block = (byte*)Alloc(Bytes, source: AreaSource.Fresh);
+        byte* block = (byte*)Alloc(Bytes, choice: MemoryChoice.FreshOnly);
         using Donor donor = new(Bytes);
         // The new part gets the donor's memory, and then the system has nothing for the rest, nor does it unmap anything.
         using (new InjectedFaults([.. Enum.GetValues<OsCall>().Except([OsCall.Move])]))

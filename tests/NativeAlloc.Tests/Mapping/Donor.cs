@@ -32,7 +32,7 @@ internal sealed unsafe class Donor : IDisposable
     internal uint Pages => (uint)(_bytes >> LinearRegion.PageShift);
 
     /// <summary>How many of the pages may have memory behind them.</summary>
-    internal uint DirtyPages => (uint)Enumerable.Range((int)FirstPage, (int)Pages).Count(page => LinearRegion.IsDirty((uint)page));
+    internal uint DirtyPages => (uint)Enumerable.Range((int)FirstPage, (int)Pages).Count(page => LinearRegion.Dirty.IsSet((uint)page));
 
     /// <summary>Whether the old contents are to be seen at the pages themselves.</summary>
     internal bool ReadsAsZero => Pattern.FindNonZero(_address, _bytes) == Pattern.None;

@@ -22,7 +22,7 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
             Assert.True(TakeLike(pages) == area);
             Assert.Equal((AreaState.Busy, 0, (nuint)0), (area->GetState(), KeptAreas.Count, KeptAreas.Bytes));
         }
-        Areas.Destroy(area);
+        Teardown.Destroy(area);
     }
 
     [Fact]
@@ -88,14 +88,14 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
         VmallocArea* large = AddBusy(LimitPages + 1);
         Assert.False(KeptAreas.TryPut(large));
         Assert.Equal((AreaState.Busy, 1), (large->GetState(), KeptAreas.Count)); // nothing had to go for it
-        Areas.Destroy(large);
+        Teardown.Destroy(large);
         VmallocArea* scattered = AddBusy(KeptAreas.MostRuns + 1);
         for (uint run = 0; run < KeptAreas.MostRuns; run++) Assert.True(AreaRuns.TryAdd(scattered, Page));
         Assert.True(KeptAreas.TryPut(scattered));
         ShouldTake(TakeLike(scattered->Pages), KeptAreas.MostRuns + 1, destroy: false);
         Assert.True(AreaRuns.TryAdd(scattered, Page));
         Assert.False(KeptAreas.TryPut(scattered));
-        Areas.Destroy(scattered);
+        Teardown.Destroy(scattered);
         ShouldTakeLike(7, 7);
     }
 
@@ -153,7 +153,7 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
     {
         Assert.True(area != null, $"the area of {pages} pages was not taken");
         Assert.Equal((AreaState.Busy, pages), (area->GetState(), area->Pages));
-        if (destroy) Areas.Destroy(area);
+        if (destroy) Teardown.Destroy(area);
     }
 
     // Ages are told apart by a clock that moves on every few milliseconds.

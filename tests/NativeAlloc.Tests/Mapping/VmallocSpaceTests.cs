@@ -252,7 +252,7 @@ public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
         private uint HoleBehind(uint first, uint pages)
         {
             uint next = _all.Keys.FirstOrDefault(key => key > first, (uint)(VmallocSpace.Bytes / Page));
-            return next - first - pages - VmallocSpace.GuardPages;
+            return next - first - pages - VmallocArea.GuardPages;
         }
     }
 }

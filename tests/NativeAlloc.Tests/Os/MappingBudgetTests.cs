@@ -1,3 +1,4 @@
+using System.Globalization;
 using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
@@ -19,7 +20,7 @@ public sealed class MappingBudgetTests : IDisposable
     [Fact]
     public void The_limit_is_half_of_what_the_system_allows()
     {
-        int system = MappingBudget.ReadSystemLimit("/proc/sys/vm/max_map_count");
+        int system = int.Parse(File.ReadAllText("/proc/sys/vm/max_map_count"), CultureInfo.InvariantCulture);
         Assert.Equal(system / 2, _limit);
         Assert.InRange(system, 1000, int.MaxValue); // no system with less would be of use
     }
@@ -78,12 +79,14 @@ public sealed class MappingBudgetTests : IDisposable
     [InlineData("", 65_530)]
     public void What_the_file_says_counts_and_nonsense_does_not(string text, int limit)
     {
-        using TemporaryDirectory directory = new();
-        string file = directory.Combine("max_map_count");
-        File.WriteAllText(file, text);
-        Assert.Equal(limit, MappingBudget.ReadSystemLimit(file));
+        using TemporaryDirectory root = new();
+        root.Write("proc/sys/vm/max_map_count", text);
+        Assert.Equal(limit / 2, MappingBudget.LimitOf(new LinuxSystem(root.Path).Read(SystemFigure.MappingLimit)));
     }
 
     [Fact]
-    public void Without_the_file_the_usual_limit_counts() => Assert.Equal(65_530, MappingBudget.ReadSystemLimit("/nowhere/max_map_count"));
+    public void Without_the_file_half_of_the_usual_limit_counts() => Assert.Equal(65_530 / 2, MappingBudget.LimitOf(null));
+
+    [Fact]
+    public void A_limit_beyond_all_numbers_is_none() => Assert.Equal(int.MaxValue / 2, MappingBudget.LimitOf(ulong.MaxValue));
 }

@@ -1,4 +1,3 @@
-using System.Text;
 using NativeAlloc.Os;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
@@ -100,7 +99,7 @@ public sealed class MemoryLoadTests : IDisposable
         Assert.True(load.TotalBytes <= (ulong)GC.GetGCMemoryInfo().TotalAvailableMemoryBytes * 4 / 3 + MiB);
     }
 
-    private MemoryLoad Read() => LinuxMemory.ReadLoad(Encoding.UTF8.GetBytes(_root.Path));
+    private MemoryLoad Read() => new LinuxSystem(_root.Path).ReadLoad();
 
     private void WriteMachine(long totalKilo, long availableKilo) =>
         Write("proc/meminfo", $"MemTotal:     {totalKilo} kB\nMemFree:      1 kB\nMemAvailable: {availableKilo} kB\n");

@@ -41,11 +41,11 @@ public sealed unsafe class MetadataRegionTests
     {
         MetadataRegion region = MetadataRegion.Reserve(4 * MiB);
         Assert.True(region.TryCommitTo(1));
-        long calls = VirtualMemory.Calls;
+        long calls = Platform.Calls;
         Assert.True(region.TryCommitTo(1));
         Assert.True(region.TryCommitTo(4096));
         Assert.True(region.TryCommitTo(region.CommittedBytes));
-        Assert.Equal(calls, VirtualMemory.Calls);
+        Assert.Equal(calls, Platform.Calls);
         region.Release();
     }
 
@@ -94,10 +94,10 @@ public sealed unsafe class MetadataRegionTests
     {
         MetadataRegion whole = MetadataRegion.Reserve(8 * MiB);
         MetadataRegion part = MetadataRegion.Within(whole.Address + 4 * MiB, 3 * MiB - 4096); // it need not be whole steps
-        long calls = VirtualMemory.Calls;
+        long calls = Platform.Calls;
         Assert.Equal(0u, part.CommittedBytes);
         Assert.True(part.TryCommitTo(0));
-        Assert.Equal(calls, VirtualMemory.Calls);
+        Assert.Equal(calls, Platform.Calls);
         Assert.True(part.TryCommitTo(1));
         Assert.Equal(MiB, part.CommittedBytes);
         *(long*)part.Address = 3;

@@ -10,9 +10,11 @@ namespace NativeAlloc.Tests.Os;
 /// </summary>
 public sealed class NodeTopologyTests : IDisposable
 {
-    private readonly TemporaryDirectory _folder = new();
+    private const string Folder = "sys/devices/system/node";
 
-    public void Dispose() => _folder.Dispose();
+    private readonly TemporaryDirectory _root = new();
+
+    public void Dispose() => _root.Dispose();
 
     [Theory]
     [InlineData("0", 1)]
@@ -28,10 +30,10 @@ public sealed class NodeTopologyTests : IDisposable
     [InlineData("0-1023", 1024)]
     [InlineData("\n", 0)]
     [InlineData("", 0)]
-    public void A_list_counts_its_numbers(string text, int count) => Assert.Equal(count, NodeTopology.ParseList(text).Length);
+    public void A_list_counts_its_numbers(string text, int count) => Assert.Equal(count, LinuxSystem.ParseList(text).Length);
 
     [Fact]
-    public void A_list_has_the_numbers_it_names() => Assert.Equal([0, 1, 2, 3, 8, 9, 16], NodeTopology.ParseList("0-3,8-9,16\n"));
+    public void A_list_has_the_numbers_it_names() => Assert.Equal([0, 1, 2, 3, 8, 9, 16], LinuxSystem.ParseList("0-3,8-9,16\n"));
 
     [Theory]
     [InlineData("none")]
@@ -45,14 +47,14 @@ public sealed class NodeTopologyTests : IDisposable
     [InlineData("99999999999")]
     public void What_is_no_list_is_refused_and_makes_one_node(string text)
     {
-        FormatException error = Assert.Throws<FormatException>(() => NodeTopology.ParseList(text));
+        FormatException error = Assert.Throws<FormatException>(() => LinuxSystem.ParseList(text));
         Assert.Contains(text, error.Message, StringComparison.Ordinal);
         Write("has_memory", text);
         AssertOneNode(Read(), systemNode: 0);
     }
 
     [Fact]
-    public void A_folder_that_is_missing_is_one_node() => AssertOneNode(NodeTopology.Read(_folder.Combine("nothing"), 0), systemNode: 0);
+    public void A_folder_that_is_missing_is_one_node() => AssertOneNode(NodeTopology.Read(new LinuxSystem(_root.Combine("nothing")), 0), systemNode: 0);
 
     [Fact]
     public void A_folder_without_nodes_with_memory_is_one_node()
@@ -142,12 +144,12 @@ public sealed class NodeTopologyTests : IDisposable
     {
         MakeNodes([0, 1], [[0], [1]], [[10, 20], [20, 10]]);
         Assert.Equal(2, Read().Count);
-        string text = File.ReadAllText(_folder.Combine(file));
+        string text = File.ReadAllText(_root.Combine(Folder, file));
         Write(file, "nonsense");
         AssertOneNode(Read(), systemNode: 0);
         Write(file, "99999999999 99999999999\n");
         AssertOneNode(Read(), systemNode: 0);
-        File.Delete(_folder.Combine(file));
+        File.Delete(_root.Combine(Folder, file));
         AssertOneNode(Read(), systemNode: 0);
         Write(file, text);
         Assert.Equal(2, Read().Count);
@@ -207,7 +209,7 @@ public sealed class NodeTopologyTests : IDisposable
     [InlineData(8)]
     public void A_machine_that_says_nothing_can_be_cut_into_fake_nodes_too(int fake)
     {
-        NodeTopology nodes = NodeTopology.Read(_folder.Combine("nothing"), fake);
+        NodeTopology nodes = NodeTopology.Read(new LinuxSystem(_root.Combine("nothing")), fake);
         Assert.Equal(fake, nodes.Count);
         Assert.True(nodes.IsFake);
         AssertPermutations(nodes);
@@ -215,10 +217,27 @@ public sealed class NodeTopologyTests : IDisposable
     }
 
     [Fact]
+    public void A_system_that_does_not_say_its_nodes_has_one()
+    {
+        MakeNodes([0, 1], [[0], [1]], [[10, 20], [20, 10]]);
+        using (new InjectedFaults(OsCall.ReadNodes)) AssertOneNode(Read(), systemNode: 0);
+        Assert.Equal(2, Read().Count);
+    }
+
+    [Fact]
+    public void Of_a_system_that_does_not_say_the_processor_threads_are_on_the_first_node()
+    {
+        MakeNodes([0, 1], [[], [.. Enumerable.Range(0, 1024)]], [[10, 20], [20, 10]]);
+        NodeTopology nodes = Read();
+        Assert.Equal(1, nodes.NodeOfCurrentThread());
+        using (new InjectedFaults(OsCall.CurrentProcessor)) Assert.Equal(0, nodes.NodeOfCurrentThread());
+    }
+
+    [Fact]
     public void A_folder_of_one_node_can_be_cut_into_fake_nodes()
     {
         MakeNodes([0], [[0, 1, 2, 3, 4, 5, 6, 7]], [[10]]);
-        NodeTopology nodes = NodeTopology.Read(_folder.Path, 4);
+        NodeTopology nodes = NodeTopology.Read(new LinuxSystem(_root.Path), 4);
         Assert.Equal(4, nodes.Count);
         Assert.Equal([0, 1, 2, 3, 0, 1, 2, 3], Enumerable.Range(0, 8).Select(nodes.NodeOfProcessor));
         for (int node = 0; node < 4; node++) Assert.Equal(Enumerable.Range(node, 4).Select(other => other % 4), nodes.NearestTo(node).ToArray());
@@ -233,7 +252,7 @@ public sealed class NodeTopologyTests : IDisposable
         Assert.InRange(nodes.NodeOfCurrentThread(), 0, nodes.Count - 1);
     }
 
-    private NodeTopology Read() => NodeTopology.Read(_folder.Path, 0);
+    private NodeTopology Read() => NodeTopology.Read(new LinuxSystem(_root.Path), 0);
 
     private static void AssertOneNode(NodeTopology nodes, int systemNode)
     {
@@ -267,10 +286,5 @@ public sealed class NodeTopologyTests : IDisposable
         }
     }
 
-    private void Write(string file, string text)
-    {
-        string path = _folder.Combine(file);
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        File.WriteAllText(path, text);
-    }
+    private void Write(string file, string text) => _root.Write(Path.Combine(Folder, file), text);
 }

@@ -1,4 +1,5 @@
 using NativeAlloc.Os;
+using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
 namespace NativeAlloc.Tests.Os;
@@ -70,15 +71,28 @@ public sealed unsafe class OsFaultsTests
     private sealed class Fixture : IDisposable
     {
         private readonly nuint _mapped, _reserved, _target;
-        private readonly nint _section;
-        private nuint _sectionBytes = Page;
+        private readonly nint _file;
+        private readonly TemporaryDirectory _root = new();
+        private readonly LinuxSystem _linux;
+        private readonly NodeTopology _nodes;
+        private nuint _fileBytes = Page;
 
         internal Fixture()
         {
             _mapped = AddressSpace.Map(Page);
             _reserved = AddressSpace.Reserve(Page);
             _target = AddressSpace.Reserve(Page);
-            Assert.True(VirtualMemory.TryCreateSection(Page, out _section));
+            Assert.True(VirtualMemory.TryCreateFile(Page, out _file));
+            // Two nodes, and all processors on the second.
+            _root.Write("sys/devices/system/node/has_memory", "0-1");
+            _root.Write("sys/devices/system/node/online", "0-1");
+            for (int node = 0; node < 2; node++)
+            {
+                _root.Write($"sys/devices/system/node/node{node}/cpulist", node == 0 ? "" : "0-4095");
+                _root.Write($"sys/devices/system/node/node{node}/distance", "10 20");
+            }
+            _linux = new LinuxSystem(_root.Path);
+            _nodes = NodeTopology.Read(_linux, 0);
         }
 
         internal bool Do(OsCall call)
@@ -95,19 +109,19 @@ public sealed unsafe class OsFaultsTests
                 case OsCall.Move: return VirtualMemory.TryMove(_mapped, Page, _target);
                 case OsCall.Decommit: return VirtualMemory.TryDecommit(_target, Page);
                 case OsCall.AdviseHuge: return VirtualMemory.TryAdviseHuge(_mapped, Page);
-                case OsCall.CreateSection:
-                    if (!VirtualMemory.TryCreateSection(Page, out nint section)) return false;
-                    VirtualMemory.CloseSection(section);
+                case OsCall.CreateFile:
+                    if (!VirtualMemory.TryCreateFile(Page, out nint file)) return false;
+                    VirtualMemory.CloseFile(file);
                     return true;
-                case OsCall.MapSection:
-                    bool there = VirtualMemory.TryMapSection(_section, 0, _reserved, Page);
-                    bool back = VirtualMemory.TryUnmapSection(_reserved, Page);
+                case OsCall.MapFile:
+                    bool there = VirtualMemory.TryMapFile(_file, 0, _reserved, Page);
+                    bool back = VirtualMemory.TryUnmapFile(_reserved, Page);
                     Assert.Equal(there, back);
                     return there;
-                case OsCall.PurgeSection: return VirtualMemory.TryPurgeSection(_section, 0, Page);
-                case OsCall.GrowSection:
-                    if (!VirtualMemory.TryGrowSection(_section, _sectionBytes + Page)) return false;
-                    _sectionBytes += Page;
+                case OsCall.PurgeFile: return VirtualMemory.TryPurgeFile(_file, 0, Page);
+                case OsCall.GrowFile:
+                    if (!VirtualMemory.TryGrowFile(_file, _fileBytes + Page)) return false;
+                    _fileBytes += Page;
                     return true;
                 case OsCall.Lock:
                     if (!VirtualMemory.TryLock(_mapped, Page)) return false;
@@ -115,13 +129,17 @@ public sealed unsafe class OsFaultsTests
                     return true;
                 case OsCall.Bind: return VirtualMemory.TryBind(_mapped, Page, NodeTopology.Current.SystemNodeOf(0));
                 case OsCall.Collapse: return VirtualMemory.TryCollapse(_mapped, Page);
+                case OsCall.ReadNodes: return NodeTopology.Read(_linux, 0).Count == 2;
+                case OsCall.CurrentProcessor: return _nodes.NodeOfCurrentThread() == 1;
+                case OsCall.ReadFigure: return Machine.Read(SystemFigure.MappingLimit) != null;
                 default: throw new ArgumentOutOfRangeException(nameof(call), call, "the fixture does not know this call yet");
             }
         }
 
         public void Dispose()
         {
-            VirtualMemory.CloseSection(_section);
+            _root.Dispose();
+            VirtualMemory.CloseFile(_file);
             VirtualMemory.Release(_reserved, Page);
             VirtualMemory.Release(_target, Page);
             VirtualMemory.Release(_mapped, Page);

@@ -168,7 +168,7 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     [InlineData("12 345", 1, 345)]
     [InlineData("", 1, 0)]
     public void A_line_of_numbers_is_read(string line, int field, int number) =>
-        Assert.Equal((nuint)number, LinuxMemory.NumberAt(System.Text.Encoding.ASCII.GetBytes(line), field));
+        Assert.Equal((ulong)number, LinuxSystem.NumberAt(System.Text.Encoding.ASCII.GetBytes(line), field) ?? 0);
 
     [Fact]
     public void Threads_together_never_charge_more_than_the_limit()

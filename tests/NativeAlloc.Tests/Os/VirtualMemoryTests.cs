@@ -188,11 +188,11 @@ public sealed unsafe class VirtualMemoryTests
     public void A_section_shows_the_same_bytes_at_two_addresses()
     {
         nuint bytes = 4 * Page;
-        Assert.True(VirtualMemory.TryCreateSection(bytes, out nint section));
+        Assert.True(VirtualMemory.TryCreateFile(bytes, out nint file));
         Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint one));
         Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint two));
-        Assert.True(VirtualMemory.TryMapSection(section, 0, one, bytes));
-        Assert.True(VirtualMemory.TryMapSection(section, Page, two, 2 * Page)); // pages 1 and 2 of the section
+        Assert.True(VirtualMemory.TryMapFile(file, 0, one, bytes));
+        Assert.True(VirtualMemory.TryMapFile(file, Page, two, 2 * Page)); // pages 1 and 2 of the file
         Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt(one));
         Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt(two));
         Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(two + 2 * Page));
@@ -202,7 +202,7 @@ public sealed unsafe class VirtualMemoryTests
         Fill(two + Page, Page, 0x43);
         AssertFilled(one + 2 * Page, Page, 0x43);
         AssertZero(one, Page);
-        VirtualMemory.CloseSection(section);
+        VirtualMemory.CloseFile(file);
         AssertFilled(two, Page, 0x42); // mapped parts outlive the handle
         VirtualMemory.Release(one, bytes);
         VirtualMemory.Release(two, bytes);
@@ -212,16 +212,16 @@ public sealed unsafe class VirtualMemoryTests
     public void An_unmapped_part_of_a_section_is_reserved_again_and_the_section_keeps_it()
     {
         nuint bytes = 2 * Page;
-        Assert.True(VirtualMemory.TryCreateSection(bytes, out nint section));
+        Assert.True(VirtualMemory.TryCreateFile(bytes, out nint file));
         Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint address));
-        Assert.True(VirtualMemory.TryMapSection(section, 0, address, bytes));
+        Assert.True(VirtualMemory.TryMapFile(file, 0, address, bytes));
         Fill(address, bytes, 0x99);
-        Assert.True(VirtualMemory.TryUnmapSection(address, Page));
+        Assert.True(VirtualMemory.TryUnmapFile(address, Page));
         Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address));
         Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt(address + Page));
-        Assert.True(VirtualMemory.TryMapSection(section, 0, address, Page));
+        Assert.True(VirtualMemory.TryMapFile(file, 0, address, Page));
         AssertFilled(address, bytes, 0x99);
-        VirtualMemory.CloseSection(section);
+        VirtualMemory.CloseFile(file);
         VirtualMemory.Release(address, bytes);
     }
 
@@ -294,19 +294,19 @@ public sealed unsafe class VirtualMemoryTests
     public void A_purged_part_of_a_section_is_zero_in_every_mapping_and_the_rest_stays()
     {
         nuint bytes = 6 * Page;
-        Assert.True(VirtualMemory.TryCreateSection(bytes, out nint section));
-        nuint one = MapSection(section, 0, bytes), two = MapSection(section, 2 * Page, 2 * Page);
+        Assert.True(VirtualMemory.TryCreateFile(bytes, out nint file));
+        nuint one = MapSection(file, 0, bytes), two = MapSection(file, 2 * Page, 2 * Page);
         Fill(one, bytes, 0x81);
-        using (new InjectedFaults(OsCall.PurgeSection)) Assert.False(VirtualMemory.TryPurgeSection(section, 2 * Page, 2 * Page));
+        using (new InjectedFaults(OsCall.PurgeFile)) Assert.False(VirtualMemory.TryPurgeFile(file, 2 * Page, 2 * Page));
         AssertFilled(one, bytes, 0x81);
-        Assert.True(VirtualMemory.TryPurgeSection(section, 2 * Page, 2 * Page));
+        Assert.True(VirtualMemory.TryPurgeFile(file, 2 * Page, 2 * Page));
         AssertFilled(one, 2 * Page, 0x81);
         AssertZero(one + 2 * Page, 2 * Page);
         AssertZero(two, 2 * Page);
         AssertFilled(one + 4 * Page, 2 * Page, 0x81);
         Fill(two, Page, 0x82); // it can be written to again
         AssertFilled(one + 2 * Page, Page, 0x82);
-        VirtualMemory.CloseSection(section);
+        VirtualMemory.CloseFile(file);
         VirtualMemory.Release(one, bytes);
         VirtualMemory.Release(two, 2 * Page);
     }
@@ -314,17 +314,17 @@ public sealed unsafe class VirtualMemoryTests
     [Fact]
     public void A_section_that_grows_keeps_what_it_has_and_its_new_part_reads_zero()
     {
-        Assert.True(VirtualMemory.TryCreateSection(2 * Page, out nint section));
-        nuint old = MapSection(section, 0, 2 * Page);
+        Assert.True(VirtualMemory.TryCreateFile(2 * Page, out nint file));
+        nuint old = MapSection(file, 0, 2 * Page);
         Fill(old, 2 * Page, 0x91);
-        using (new InjectedFaults(OsCall.GrowSection)) Assert.False(VirtualMemory.TryGrowSection(section, 8 * Page));
-        Assert.True(VirtualMemory.TryGrowSection(section, 8 * Page));
-        nuint grown = MapSection(section, 0, 8 * Page);
+        using (new InjectedFaults(OsCall.GrowFile)) Assert.False(VirtualMemory.TryGrowFile(file, 8 * Page));
+        Assert.True(VirtualMemory.TryGrowFile(file, 8 * Page));
+        nuint grown = MapSection(file, 0, 8 * Page);
         AssertFilled(grown, 2 * Page, 0x91);
         AssertZero(grown + 2 * Page, 6 * Page);
         Fill(grown, 8 * Page, 0x92);
         AssertFilled(old, 2 * Page, 0x92);
-        VirtualMemory.CloseSection(section);
+        VirtualMemory.CloseFile(file);
         VirtualMemory.Release(old, 2 * Page);
         VirtualMemory.Release(grown, 8 * Page);
     }
@@ -347,29 +347,29 @@ public sealed unsafe class VirtualMemoryTests
         Assert.False(VirtualMemory.TryBind(nowhere, Page, NodeTopology.Current.SystemNodeOf(0)));
         Assert.False(VirtualMemory.TryCollapse(nowhere, Page));
         const nint NoSection = -1;
-        Assert.False(VirtualMemory.TryGrowSection(NoSection, Page));
-        Assert.False(VirtualMemory.TryPurgeSection(NoSection, 0, Page));
+        Assert.False(VirtualMemory.TryGrowFile(NoSection, Page));
+        Assert.False(VirtualMemory.TryPurgeFile(NoSection, 0, Page));
     }
 
     [Fact]
     public void Every_call_is_counted()
     {
-        long before = VirtualMemory.Calls;
+        long before = Platform.Calls;
         Assert.True(VirtualMemory.TryReserve(Page, Page, out nuint address));
         Assert.True(VirtualMemory.TryCommit(address, Page));
         Assert.True(VirtualMemory.TryPurge(address, Page));
         Assert.True(VirtualMemory.TryLock(address, Page));
         VirtualMemory.Unlock(address, Page);
         VirtualMemory.Release(address, Page);
-        Assert.Equal(before + 6, VirtualMemory.Calls);
+        Assert.Equal(before + 6, Platform.Calls);
     }
 
     private static nuint Map(nuint bytes) => AddressSpace.Map(bytes);
 
-    private static nuint MapSection(nint section, nuint offset, nuint bytes)
+    private static nuint MapSection(nint file, nuint offset, nuint bytes)
     {
         nuint address = AddressSpace.Reserve(bytes);
-        Assert.True(VirtualMemory.TryMapSection(section, offset, address, bytes));
+        Assert.True(VirtualMemory.TryMapFile(file, offset, address, bytes));
         return address;
     }
 

@@ -74,10 +74,10 @@ internal sealed class BuddyOracle(int order)
     internal List<(int Page, int Order)> Candidates(int least, MigrateType type, MemoryChoice choice)
     {
         List<(int Page, int Order)> blocks = FreeBlocks();
-        bool freshFirst = choice == MemoryChoice.FreshFirst;
+        bool freshFirst = choice is MemoryChoice.FreshFirst or MemoryChoice.FreshOnly;
         List<(int Page, int Order)> found = Smallest(!freshFirst);
         if (found.Count == 0 && !freshFirst) found = Largest(Math.Max(least, Pageblock.Order), usedOnly: true);
-        if (found.Count != 0 || choice == MemoryChoice.UsedOnly) return found;
+        if (found.Count != 0 || choice is MemoryChoice.UsedOnly or MemoryChoice.FreshOnly) return found;
         found = Smallest(freshFirst);
         return found.Count != 0 ? found : Largest(least, usedOnly: false);
 

@@ -31,20 +31,20 @@ public sealed unsafe class HighRegionTests : IDisposable
         Assert.Equal(LinearRegion.HighFirstPage + online, first);
         Assert.Equal(online + LinearRegion.SectionPages, HighRegion.OnlinePages);
         Assert.Equal(linear, LinearRegion.OnlinePages);
-        Assert.True(HighRegion.Section >= 0);
+        Assert.True(HighRegion.File >= 0);
         Assert.Equal((nuint)online * LinearRegion.PageBytes, HighRegion.OffsetOf(first));
         Assert.Equal(s_index, LinearRegion.ZoneIndexOf(first));
         Assert.Equal(s_index, LinearRegion.ZoneIndexOf(first + LinearRegion.SectionPages - 1));
         Assert.Equal(-1, LinearRegion.ZoneIndexOf(first + LinearRegion.SectionPages));
         Assert.Equal(PageState.Inner, LinearRegion.Frames[first + LinearRegion.SectionPages - 1].State);
-        Assert.False(LinearRegion.AnyDirty(first, LinearRegion.SectionPages));
+        Assert.False(LinearRegion.Dirty.Any(first, LinearRegion.SectionPages));
         GiveToAllocator(first);
     }
 
     [Theory]
     [InlineData((int)OsCall.Bind)]
     [InlineData((int)OsCall.Reserve)]
-    [InlineData((int)OsCall.MapSection)]
+    [InlineData((int)OsCall.MapFile)]
     public void Where_its_memory_comes_from_is_a_wish_that_may_be_refused(int failing)
     {
         int node = NodeTopology.Current.SystemNodeOf(0);
@@ -71,10 +71,10 @@ public sealed unsafe class HighRegionTests : IDisposable
     public void A_refused_section_leaves_the_region_as_it_was()
     {
         uint before = HighRegion.OnlinePages;
-        nint section = HighRegion.Section;
-        using (new InjectedFaults(OsCall.GrowSection, OsCall.CreateSection)) Assert.False(HighRegion.TryBringSectionOnline(s_index, -1, out _));
+        nint section = HighRegion.File;
+        using (new InjectedFaults(OsCall.GrowFile, OsCall.CreateFile)) Assert.False(HighRegion.TryBringSectionOnline(s_index, -1, out _));
         Assert.Equal(before, HighRegion.OnlinePages);
-        Assert.Equal(section, HighRegion.Section);
+        Assert.Equal(section, HighRegion.File);
         Assert.Equal(-1, LinearRegion.ZoneIndexOf(LinearRegion.HighFirstPage + before));
         Assert.True(HighRegion.TryBringSectionOnline(s_index, -1, out uint first));
         Assert.Equal(LinearRegion.HighFirstPage + before, first);
@@ -107,7 +107,7 @@ public sealed unsafe class HighRegionTests : IDisposable
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = ZoneKind.High }, out uint page, out _));
         using Window window = new(page, 1);
         window.Page(0).Fill(6);
-        using (new InjectedFaults(OsCall.PurgeSection)) Assert.False(HighRegion.TryPurge(page, 1));
+        using (new InjectedFaults(OsCall.PurgeFile)) Assert.False(HighRegion.TryPurge(page, 1));
         Assert.False(window.Page(0).ContainsAnyExcept((byte)6));
         PageLayer.GivePages(page, 1);
     }
@@ -129,7 +129,7 @@ public sealed unsafe class HighRegionTests : IDisposable
             freedWindow.Page(i).Fill(8);
         }
         PageLayer.GivePages(freed, 2);
-        using (new InjectedFaults(OsCall.PurgeSection)) PageLayer.Purge();
+        using (new InjectedFaults(OsCall.PurgeFile)) PageLayer.Purge();
         Assert.Equal(dirty + 4, zone->DirtyPages); // refused: what may have memory is known to
         Assert.True(PageLayer.Purge() >= 2 * LinearRegion.PageBytes);
         Assert.Equal(dirty + 2, zone->DirtyPages);

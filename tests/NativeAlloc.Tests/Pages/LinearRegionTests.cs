@@ -68,24 +68,24 @@ public sealed unsafe class LinearRegionTests
             operations =>
             {
                 bool[] oracle = new bool[LinearRegion.SectionPages];
-                LinearRegion.MarkClean(first, LinearRegion.SectionPages);
+                LinearRegion.Dirty.Clear(first, LinearRegion.SectionPages);
                 foreach ((string kind, (int page, int wanted)) in operations)
                 {
                     int count = Math.Min(wanted, oracle.Length - page);
-                    if (kind == "mark") LinearRegion.MarkDirty(first + (uint)page, (uint)count);
-                    if (kind == "clean") LinearRegion.MarkClean(first + (uint)page, (uint)count);
+                    if (kind == "mark") LinearRegion.Dirty.Set(first + (uint)page, (uint)count);
+                    if (kind == "clean") LinearRegion.Dirty.Clear(first + (uint)page, (uint)count);
                     if (kind != "ask") oracle.AsSpan(page, count).Fill(kind == "mark");
-                    Assert.Equal(oracle.AsSpan(page, count).Contains(true), LinearRegion.AnyDirty(first + (uint)page, (uint)count));
-                    Assert.Equal((uint)oracle.AsSpan(page, count).Count(true), LinearRegion.CountDirty(first + (uint)page, (uint)count));
-                    Assert.Equal(oracle[page], LinearRegion.IsDirty(first + (uint)page));
+                    Assert.Equal(oracle.AsSpan(page, count).Contains(true), LinearRegion.Dirty.Any(first + (uint)page, (uint)count));
+                    Assert.Equal((uint)oracle.AsSpan(page, count).Count(true), LinearRegion.Dirty.Count(first + (uint)page, (uint)count));
+                    Assert.Equal(oracle[page], LinearRegion.Dirty.IsSet(first + (uint)page));
                 }
                 for (uint page = 0; page < oracle.Length; page++)
-                    if (oracle[page] != LinearRegion.IsDirty(first + page)) Assert.Fail($"page {page} is wrong");
-                Assert.Equal((uint)oracle.Count(dirty => dirty), LinearRegion.CountDirty(first, LinearRegion.SectionPages));
+                    if (oracle[page] != LinearRegion.Dirty.IsSet(first + page)) Assert.Fail($"page {page} is wrong");
+                Assert.Equal((uint)oracle.Count(dirty => dirty), LinearRegion.Dirty.Count(first, LinearRegion.SectionPages));
             },
             runs: 60);
-        LinearRegion.MarkClean(first, LinearRegion.SectionPages);
-        Assert.Equal(0u, LinearRegion.CountDirty(first, LinearRegion.SectionPages));
+        LinearRegion.Dirty.Clear(first, LinearRegion.SectionPages);
+        Assert.Equal(0u, LinearRegion.Dirty.Count(first, LinearRegion.SectionPages));
     }
 
     [Fact]
@@ -100,25 +100,25 @@ public sealed unsafe class LinearRegionTests
             {
                 const ulong Untouched = 0xDEAD_BEEF_DEAD_BEEF;
                 ulong* words = stackalloc ulong[(int)LinearRegion.SectionPages / 64 + 1];
-                LinearRegion.MarkClean(first, LinearRegion.SectionPages);
+                LinearRegion.Dirty.Clear(first, LinearRegion.SectionPages);
                 foreach ((int at, int wanted) in runs)
                 {
                     uint page = first + (uint)at, count = Math.Min((uint)wanted, LinearRegion.SectionPages - (uint)at);
-                    LinearRegion.MarkDirty(page, count / 2); // every other half stays as it is
+                    LinearRegion.Dirty.Set(page, count / 2); // every other half stays as it is
                     int wordCount = (int)(((page & 63) + count + 63) / 64);
                     new Span<ulong>(words, wordCount + 1).Fill(Untouched);
-                    LinearRegion.CopyDirty(page, count, words);
+                    LinearRegion.Dirty.Copy(page, count, words);
                     Assert.Equal(Untouched, words[wordCount]);
                     for (uint i = 0; i < (uint)wordCount * 64; i++)
                     {
                         uint which = (page & ~63u) + i;
-                        bool expected = which >= page && which < page + count && LinearRegion.IsDirty(which);
+                        bool expected = which >= page && which < page + count && LinearRegion.Dirty.IsSet(which);
                         if ((words[i / 64] >> (int)(i % 64) & 1) != 0 != expected) Assert.Fail($"the bit of page {which} is wrong in a copy of {count} from {page}");
                     }
                 }
             },
             runs: 60);
-        LinearRegion.MarkClean(first, LinearRegion.SectionPages);
+        LinearRegion.Dirty.Clear(first, LinearRegion.SectionPages);
     }
 
     [Fact]
@@ -191,7 +191,7 @@ public sealed unsafe class LinearRegionTests
         uint last = LinearRegion.PageCount - 1;
         Assert.True(LinearRegion.OnlinePages < last);
         Assert.Equal(0, LinearRegion.ClassOf(last));
-        Assert.False(LinearRegion.IsDirty(last));
+        Assert.False(LinearRegion.Dirty.IsSet(last));
     }
 
     [Fact]
@@ -219,7 +219,7 @@ public sealed unsafe class LinearRegionTests
         Assert.Equal(0, *(long*)LinearRegion.AddressOf(first));
         Assert.Equal(0, *(long*)(LinearRegion.AddressOf(last) + LinearRegion.PageBytes - sizeof(long)));
         Assert.Equal(PageState.Inner, LinearRegion.Frames[last].State);
-        Assert.False(LinearRegion.AnyDirty(first, LinearRegion.SectionPages));
+        Assert.False(LinearRegion.Dirty.Any(first, LinearRegion.SectionPages));
         Assert.Equal(0UL, LinearRegion.BitmapOf(last)[LinearRegion.BitmapWords - 1]);
         GiveToAllocator(first);
     }

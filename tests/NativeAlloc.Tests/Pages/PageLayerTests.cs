@@ -253,7 +253,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Assert.True(purged >= Count * LinearRegion.PageBytes, $"{purged} bytes were purged");
         Assert.Equal(purgedBefore + (long)purged, SystemCounters.PurgedBytes);
         Assert.Equal(dirty - (uint)(purged / LinearRegion.PageBytes), DirtyPages());
-        Assert.False(LinearRegion.AnyDirty(page, Count));
+        Assert.False(LinearRegion.Dirty.Any(page, Count));
         Assert.False(Bytes(page, Count).ContainsAnyExcept((byte)0), "a purged page is not zero");
         Assert.Equal(0u, PageLayer.Purge());
         // Cleared by nobody: what is known to be zero stays without memory. (The look above has put the system's own zero page there.)
@@ -271,7 +271,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), 6 * LinearRegion.PageBytes));
         PageLayer.GivePages(page, 6, clean: true);
         Assert.Equal(dirty - 6, TestZone.Normal->DirtyPages);
-        Assert.False(LinearRegion.AnyDirty(page, 6));
+        Assert.False(LinearRegion.Dirty.Any(page, 6));
     }
 
     [Fact]
@@ -281,7 +281,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Bytes(page, 3).Fill(0x77);
         PageLayer.Purge();
         Assert.False(Bytes(page, 3).ContainsAnyExcept((byte)0x77), "a page in use was purged");
-        Assert.True(LinearRegion.IsDirty(page + 2));
+        Assert.True(LinearRegion.Dirty.IsSet(page + 2));
         PageLayer.GivePages(page, 3);
     }
 
@@ -292,7 +292,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Bytes(page, 8).Fill(0x44);
         PageLayer.GivePages(page, 8);
         uint dirty = DirtyPages();
-        using (new InjectedFaults(OsCall.Purge, OsCall.PurgeSection)) Assert.Equal(0u, PageLayer.Purge());
+        using (new InjectedFaults(OsCall.Purge, OsCall.PurgeFile)) Assert.Equal(0u, PageLayer.Purge());
         Assert.Equal(dirty, DirtyPages());
         Assert.Equal(_usedBefore, UsedPages());
         TestZone.Normal->Verify();
@@ -415,7 +415,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     {
         uint pages = 0;
         for (uint section = 0; section < LinearRegion.OnlinePages; section += LinearRegion.SectionPages)
-            if (LinearRegion.ZoneIndexOf(section) == TestZone.Normal->Index) pages += LinearRegion.CountDirty(section, LinearRegion.SectionPages);
+            if (LinearRegion.ZoneIndexOf(section) == TestZone.Normal->Index) pages += LinearRegion.Dirty.Count(section, LinearRegion.SectionPages);
         return pages;
     }
 

@@ -95,7 +95,7 @@ public sealed unsafe class PageRequestTests : IDisposable
         for (uint i = 0; i < 4; i++) window.Page(i).Fill(3);
         PageLayer.GivePages(page, 4);
         uint[] used = UsedPages();
-        using (new InjectedFaults(OsCall.PurgeSection, OsCall.GrowSection, OsCall.CreateSection, OsCall.Commit))
+        using (new InjectedFaults(OsCall.PurgeFile, OsCall.GrowFile, OsCall.CreateFile, OsCall.Commit))
         {
             // The normal zone may serve it; another high page, that was never in use, may not.
             if (PageLayer.TryTake(null, request with { Zeroed = true }, out uint other, out Refusal failure))
@@ -133,8 +133,8 @@ public sealed unsafe class PageRequestTests : IDisposable
                     Assert.Equal(0u, page % 8);
                     PageFrame frame = LinearRegion.Frames[page];
                     Assert.Equal((state, 3, 5u), (frame.State, frame.Order, frame.PageCount));
-                    Assert.Equal(LinearRegion.ZoneIndexOf(page), frame.Zone);
-                    Assert.Equal((int)kind, frame.Zone % Zone.KindCount);
+                    Assert.Equal(LinearRegion.ZoneIndexOf(page), frame.ZoneIndex);
+                    Assert.Equal((int)kind, frame.ZoneIndex % Zone.KindCount);
                     Assert.Equal(kind == ZoneKind.High, HighRegion.Contains(page));
                     PageLayer.GivePages(page, 5);
                 }
@@ -236,7 +236,7 @@ public sealed unsafe class PageRequestTests : IDisposable
         using Hoard high = new(ZoneKind.High);
         foreach (int order in (int[])[0, 4, 10])
         {
-            using (new InjectedFaults(OsCall.GrowSection, OsCall.CreateSection))
+            using (new InjectedFaults(OsCall.GrowFile, OsCall.CreateFile))
             {
                 Assert.True(PageLayer.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.High }, out uint page, out Refusal failure));
                 Assert.Equal((ZoneKind.Normal, Refusal.None), (KindOf(page), failure));
@@ -244,7 +244,7 @@ public sealed unsafe class PageRequestTests : IDisposable
             }
         }
         using Hoard normal = new(ZoneKind.Normal);
-        using (new InjectedFaults(OsCall.GrowSection, OsCall.CreateSection, OsCall.Commit))
+        using (new InjectedFaults(OsCall.GrowFile, OsCall.CreateFile, OsCall.Commit))
         {
             Assert.False(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = ZoneKind.High }, out uint none, out Refusal failure));
             Assert.Equal((PageFrame.None, Refusal.OutOfMemory), (none, failure));
@@ -285,7 +285,7 @@ public sealed unsafe class PageRequestTests : IDisposable
             PageLayer.Verify();
         }
         while (call > failing++); // until there was no such call
-        OsCall[] expected = needsSections ? [OsCall.Commit, OsCall.GrowSection, OsCall.Lock] : [OsCall.Lock, OsCall.Purge, OsCall.PurgeSection];
+        OsCall[] expected = needsSections ? [OsCall.Commit, OsCall.GrowFile, OsCall.Lock] : [OsCall.Lock, OsCall.Purge, OsCall.PurgeFile];
         Assert.Superset(expected.ToHashSet(), kinds);
         Assert.True(failing > expected.Length);
     }

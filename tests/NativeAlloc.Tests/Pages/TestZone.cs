@@ -155,9 +155,9 @@ internal sealed unsafe class TestZone : IDisposable
 
     private static void Forget()
     {
-        if (LinearRegion.AnyDirty(s_section, LinearRegion.SectionPages))
+        if (LinearRegion.Dirty.Any(s_section, LinearRegion.SectionPages))
             VirtualMemory.TryPurge(LinearRegion.AddressOf(s_section), LinearRegion.SectionBytes);
-        LinearRegion.MarkClean(s_section, LinearRegion.SectionPages);
+        LinearRegion.Dirty.Clear(s_section, LinearRegion.SectionPages);
         new Span<PageFrame>(LinearRegion.Frames + s_section, (int)LinearRegion.SectionPages).Clear();
     }
 

@@ -12,7 +12,7 @@ internal sealed unsafe class Window : IDisposable
     {
         _bytes = (nuint)count << LinearRegion.PageShift;
         if (!VirtualMemory.TryReserve(_bytes, VirtualMemory.PageBytes, out _address)
-            || !VirtualMemory.TryMapSection(HighRegion.Section, HighRegion.OffsetOf(page), _address, _bytes))
+            || !VirtualMemory.TryMapFile(HighRegion.File, HighRegion.OffsetOf(page), _address, _bytes))
         {
             throw new InvalidOperationException("the pages cannot be mapped");
         }

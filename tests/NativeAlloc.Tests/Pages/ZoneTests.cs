@@ -338,10 +338,10 @@ public sealed unsafe class ZoneTests : IDisposable
                 else if (kind == "purge" && zone.TryPurge(number % LinearRegion.OrderCount, askSystem: false))
                 {
                     // Any block that is clean now: what is counted must be what the bits say.
-                    for (uint at = 0; at < dirty.Length; at++) dirty[at] &= LinearRegion.IsDirty(zone.First + at);
+                    for (uint at = 0; at < dirty.Length; at++) dirty[at] &= LinearRegion.Dirty.IsSet(zone.First + at);
                 }
                 Assert.Equal((uint)dirty.Count(used => used), zone.Zone->DirtyPages);
-                Assert.Equal(zone.Zone->DirtyPages, LinearRegion.CountDirty(zone.First, LinearRegion.SectionPages));
+                Assert.Equal(zone.Zone->DirtyPages, LinearRegion.Dirty.Count(zone.First, LinearRegion.SectionPages));
                 zone.Zone->Verify();
 
                 void Use(uint first, uint pages)
@@ -389,7 +389,7 @@ public sealed unsafe class ZoneTests : IDisposable
                 }
                 else if (kind == "purge" && zone.TryPurge(number % (Order + 1), askSystem: true))
                 {
-                    for (uint page = 0; page < everTaken.Length; page++) everTaken[page] &= LinearRegion.IsDirty(zone.First + page);
+                    for (uint page = 0; page < everTaken.Length; page++) everTaken[page] &= LinearRegion.Dirty.IsSet(zone.First + page);
                 }
                 zone.Zone->Verify();
             }
@@ -405,9 +405,9 @@ public sealed unsafe class ZoneTests : IDisposable
         Assert.True(_zone.TryPurge(1, askSystem: false));
         Assert.False(_zone.TryPurge(1, askSystem: false));
         Assert.True(_zone.TryPurge(2, askSystem: false));
-        Assert.False(LinearRegion.AnyDirty(first, 2));
-        Assert.True(LinearRegion.AnyDirty(between, 2));
-        Assert.False(LinearRegion.AnyDirty(last, 2));
+        Assert.False(LinearRegion.Dirty.Any(first, 2));
+        Assert.True(LinearRegion.Dirty.Any(between, 2));
+        Assert.False(LinearRegion.Dirty.Any(last, 2));
         _zone.Give(between, 1);
         AssertWhole(_zone);
     }

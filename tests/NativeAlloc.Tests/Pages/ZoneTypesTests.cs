@@ -192,7 +192,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
                 }
                 else if (kind == "purge" && zone.TryPurge(number % LinearRegion.OrderCount, askSystem: false))
                 {
-                    for (uint at = 0; at < dirty.Length; at++) dirty[at] &= LinearRegion.IsDirty(zone.First + at);
+                    for (uint at = 0; at < dirty.Length; at++) dirty[at] &= LinearRegion.Dirty.IsSet(zone.First + at);
                 }
                 zone.Zone->Verify();
                 Assert.Equal((uint)used.Count(page => !page), zone.Zone->FreePages);

@@ -107,7 +107,7 @@ internal sealed unsafe class ZoneWorld : IDisposable
         Require(zeroed == !_oracle.AnyDirty(page, count), "a block is zeroed if nobody ever had one of its pages");
         _oracle.Take(page, count); // and precisely the others must be free: the caller checks
         PageFrame frame = LinearRegion.Frames[absolute];
-        Require(frame.State == request.State && frame.Order == order && frame.PageCount == count && frame.Zone == _zone.Zone->Index, "the head says what was taken");
+        Require(frame.State == request.State && frame.Order == order && frame.PageCount == count && frame.ZoneIndex == _zone.Zone->Index, "the head says what was taken");
         Require(frame.Type == _oracle.TypeOf(page), "the head says the type of its pageblock, the list that a single page goes back to");
         return page;
     }
@@ -135,7 +135,7 @@ internal sealed unsafe class ZoneWorld : IDisposable
         bool purged = _zone.TryPurge(order, askSystem: false);
         Require(purged == (dirty.Count != 0), "a dirty block is found if there is one and only then");
         if (!purged) return false;
-        (int page, _) = dirty.Single(block => Enumerable.Range(block.Page, 1 << order).All(clean => !LinearRegion.IsDirty(_zone.First + (uint)clean)));
+        (int page, _) = dirty.Single(block => Enumerable.Range(block.Page, 1 << order).All(clean => !LinearRegion.Dirty.IsSet(_zone.First + (uint)clean)));
         _oracle.Purge(page, 1 << order);
         return true;
     }
@@ -195,7 +195,7 @@ internal sealed unsafe class ZoneWorld : IDisposable
             Require(frame.State == PageState.Taken && frame.Order == order, "a block in use says so");
         }
         for (int page = 0; page < Pages; page++)
-            Require(LinearRegion.IsDirty(_zone.First + (uint)page) == _oracle.AnyDirty(page, 1), "the dirty bits are those of the oracle");
+            Require(LinearRegion.Dirty.IsSet(_zone.First + (uint)page) == _oracle.AnyDirty(page, 1), "the dirty bits are those of the oracle");
     }
 
     // Not an assertion of the test library: this runs millions of times.
@@ -257,8 +257,8 @@ internal sealed unsafe class ZoneWorld : IDisposable
         for (int block = 0; block < _oracle.Types.Count; block++) LinearRegion.SetType(_zone.First + (uint)block * Pageblock.Pages, Pageblock.Pages, _oracle.Types[block]);
         for (int page = 0; page < Pages; page++)
         {
-            if (_oracle.AnyDirty(page, 1)) LinearRegion.MarkDirty(_zone.First + (uint)page, 1);
-            else LinearRegion.MarkClean(_zone.First + (uint)page, 1);
+            if (_oracle.AnyDirty(page, 1)) LinearRegion.Dirty.Set(_zone.First + (uint)page, 1);
+            else LinearRegion.Dirty.Clear(_zone.First + (uint)page, 1);
         }
     }
 

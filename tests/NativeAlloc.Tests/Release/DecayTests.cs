@@ -211,7 +211,7 @@ public sealed unsafe class DecayTests : IDisposable
         int call = 0;
         using (new InjectedFaults(kind => kind == OsCall.Purge && call++ == failing))
             Assert.Equal((nuint)Math.Min(failing, Runs) * 2 * LinearRegion.PageBytes, PageLayer.Purge());
-        for (uint at = 0; at < 8; at++) Assert.Equal(at % 3 != 2 && at / 3 >= failing, LinearRegion.IsDirty(page + at));
+        for (uint at = 0; at < 8; at++) Assert.Equal(at % 3 != 2 && at / 3 >= failing, LinearRegion.Dirty.IsSet(page + at));
         PageLayer.Verify();
     }
 

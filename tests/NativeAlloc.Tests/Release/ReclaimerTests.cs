@@ -22,7 +22,7 @@ public sealed unsafe class ReclaimerTests
         Assert.Null(error);
         Assert.Equal(runs + 1, Reclaimer.Runs);
         Assert.Equal(0u, PageLayer.CountHotPages());
-        Assert.False(LinearRegion.AnyDirty(page, 4));
+        Assert.False(LinearRegion.Dirty.Any(page, 4));
         Assert.Equal(0u, PageLayer.Purge());
     }
 
@@ -43,7 +43,7 @@ public sealed unsafe class ReclaimerTests
             Assert.True(Reclaimer.Run(12_345, out _));
         }
         Assert.Equal(12_345u, asked);
-        Assert.False(LinearRegion.AnyDirty(page, 16));
+        Assert.False(LinearRegion.Dirty.Any(page, 16));
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed unsafe class ReclaimerTests
         PageLayer.GivePages(page, 1);
         Exception thrown = new InvalidOperationException("not now");
         using (Shrinkers.Register(_ => throw thrown)) Assert.True(Reclaimer.Run(1, out Exception? error) && error == thrown);
-        Assert.False(LinearRegion.IsDirty(page));
+        Assert.False(LinearRegion.Dirty.IsSet(page));
         Assert.True(Reclaimer.Run(1, out Exception? none)); // the thread is not inside any more
         Assert.Null(none);
     }

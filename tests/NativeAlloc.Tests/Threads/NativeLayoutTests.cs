@@ -19,8 +19,8 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(32, sizeof(PageFrame));
         Assert.Equal(PageFrame.Bytes, sizeof(PageFrame));
         Assert.Equal(1, sizeof(PageState));
-        Assert.Equal(12, sizeof(FreeArea));
-        Assert.Equal(12 * LinearRegion.OrderCount * Pageblock.TypeCount, sizeof(FreeAreas));
+        Assert.Equal(12, sizeof(FrameList));
+        Assert.Equal(12 * LinearRegion.OrderCount * Pageblock.TypeCount, sizeof(FreeLists));
         Assert.Equal(640, Zone.Bytes);
         Assert.Equal(Zone.Bytes, sizeof(Zone)); // a stated size never makes a struct smaller than its fields: they fit
         Assert.Equal(1, sizeof(MigrateType));
@@ -87,7 +87,7 @@ public sealed unsafe class NativeLayoutTests
             State = PageState.Large,
             Order = 10,
             List = 2,
-            Zone = 7,
+            ZoneIndex = 7,
             Cache = 0x1112,
             FreeObjects = 0x1314,
             FirstWord = 0x1516,
@@ -100,7 +100,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(PageState.Large, frame.GetState());
         Assert.Equal(10, frame.Order);
         Assert.Equal(2, frame.List);
-        Assert.Equal(7, frame.Zone);
+        Assert.Equal(7, frame.ZoneIndex);
         Assert.Equal(0x1112, frame.Cache);
         Assert.Equal(0x1314, frame.FreeObjects);
         Assert.Equal(0x1516, frame.FirstWord);
@@ -128,7 +128,7 @@ public sealed unsafe class NativeLayoutTests
     [InlineData(typeof(MetadataRegion))]
     [InlineData(typeof(ThreadHeader))]
     [InlineData(typeof(PageFrame))]
-    [InlineData(typeof(FreeAreas))]
+    [InlineData(typeof(FreeLists))]
     [InlineData(typeof(Zone))]
     [InlineData(typeof(Watermarks))]
     [InlineData(typeof(HotPages))]

@@ -1,7 +1,7 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
-namespace NativeAlloc.Mapping;
+namespace NativeAlloc.High;
 
 /// <summary>
 /// Windows whose addresses never change while the pages behind them do (the kernel's <c>fixmap</c>). There is nothing to remember and no lock: the system replaces what is behind a window in one step.
@@ -26,5 +26,5 @@ internal static class FixedWindows
     internal static bool TrySet(int window, uint page, out nuint address) => TryGetAddress(window, out address) && MappablePages.TryMap(page, 1, address);
 
     /// <summary>Leaves nothing behind a window; false, and nothing changed, where the system refuses.</summary>
-    internal static bool TryClear(int window) => TryGetAddress(window, out nuint address) && VirtualMemory.TryUnmapSection(address, LinearRegion.PageBytes);
+    internal static bool TryClear(int window) => TryGetAddress(window, out nuint address) && VirtualMemory.TryUnmapFile(address, LinearRegion.PageBytes);
 }

@@ -1,7 +1,7 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
-namespace NativeAlloc.Mapping;
+namespace NativeAlloc.High;
 
 /// <summary>
 /// A range of addresses of its own for a fixed number of <b>windows</b>, each as large as a page, that high pages are mapped into. It is reserved when it is first needed and stays for the life of

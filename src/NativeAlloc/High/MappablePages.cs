@@ -1,7 +1,7 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
-namespace NativeAlloc.Mapping;
+namespace NativeAlloc.High;
 
 /// <summary>What has to be known of a page before it is mapped, and the mapping of pages itself.</summary>
 internal static class MappablePages
@@ -13,7 +13,7 @@ internal static class MappablePages
     internal static bool IsTaken(uint page) =>
         HighRegion.Contains(page) ? PageBlocks.TryFind(page, out _, out _) : PageBlocks.FindFault(page, AnyOrder) != PageFault.AlreadyFree;
 
-    /// <summary>Maps high pages that are neighbours in the section over reserved addresses, in place of what is mapped there.</summary>
+    /// <summary>Maps neighbouring high pages over reserved addresses, in place of what is mapped there.</summary>
     internal static bool TryMap(uint page, uint count, nuint address) =>
-        VirtualMemory.TryMapSection(HighRegion.Section, HighRegion.OffsetOf(page), address, (nuint)count << LinearRegion.PageShift);
+        VirtualMemory.TryMapFile(HighRegion.File, HighRegion.OffsetOf(page), address, (nuint)count << LinearRegion.PageShift);
 }

@@ -1,14 +1,12 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// The free blocks of one order and migrate type (<c>struct free_area</c>), a list through the frames of their heads. Blocks that may have memory behind
-/// them stand before those that have none: the first are taken first, which keeps resident memory low.
+/// A list of blocks, through the frames of their heads. The lock of whoever owns the list guards it.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
-internal unsafe struct FreeArea
+internal unsafe struct FrameList
 {
     /// <summary>Head of the first block, or <see cref="PageFrame.None"/>.</summary>
     public uint First;
@@ -19,7 +17,7 @@ internal unsafe struct FreeArea
     /// <summary>Blocks in the list.</summary>
     public uint Count;
 
-    internal static FreeArea Empty => new() { First = PageFrame.None, Last = PageFrame.None };
+    internal static FrameList Empty => new() { First = PageFrame.None, Last = PageFrame.None };
 
     internal void AddFirst(PageFrame* frames, uint page)
     {
@@ -50,11 +48,4 @@ internal unsafe struct FreeArea
         else frames[next].Previous = previous;
         Count--;
     }
-}
-
-/// <summary>One <see cref="FreeArea"/> per migrate type and order.</summary>
-[InlineArray(Pageblock.TypeCount * LinearRegion.OrderCount)]
-internal struct FreeAreas
-{
-    private FreeArea _first;
 }

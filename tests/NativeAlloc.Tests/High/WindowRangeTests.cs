@@ -1,11 +1,11 @@
-using NativeAlloc.Mapping;
+using NativeAlloc.High;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Os;
 using Xunit;
 
-namespace NativeAlloc.Tests.Mapping;
+namespace NativeAlloc.Tests.High;
 
 /// <summary>Shows that a range of windows is reserved once, whoever comes first, is counted, and can be had later where the system refuses at first.</summary>
 public sealed class WindowRangeTests : IDisposable

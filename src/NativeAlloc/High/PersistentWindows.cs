@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
-namespace NativeAlloc.Mapping;
+namespace NativeAlloc.High;
 
 /// <summary>
 /// A bounded set of windows onto high pages, counted per page (the kernel's <c>kmap</c> and its <c>PKMAP</c> range). A page has one window, however often it is mapped. When the count falls to 0 the
@@ -203,7 +203,7 @@ internal static unsafe class PersistentWindows
         {
             int first = window;
             while (window < WindowCount && (taken[window / 64] >> window % 64 & 1) != 0) window++;
-            if (window != first) VirtualMemory.TryUnmapSection(address + AddressOffset(first), AddressOffset(window - first));
+            if (window != first) VirtualMemory.TryUnmapFile(address + AddressOffset(first), AddressOffset(window - first));
         }
         s_lock.Acquire();
         for (int word = 0; word < Words; word++) s_free[word] |= taken[word];

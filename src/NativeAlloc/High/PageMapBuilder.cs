@@ -1,10 +1,12 @@
+using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
-namespace NativeAlloc.Mapping;
+namespace NativeAlloc.High;
 
 /// <summary>
-/// Makes a map of high pages, run by run: a <b>run</b> is pages that are neighbours in the section, which one call maps. Begin, then add all runs, then end; where one is refused, abandon, and nothing is left.
+/// Makes a map of high pages, run by run: a <b>run</b> is pages that are neighbours in the memory file, which one call
+/// maps. Begin, then add all runs, then end; where one is refused, abandon, and nothing is left.
 /// </summary>
 internal unsafe ref struct PageMapBuilder
 {
@@ -16,10 +18,10 @@ internal unsafe ref struct PageMapBuilder
     /// <summary>Gets an area. False, and nothing done, where there are no addresses or the mappings would be too many.</summary>
     internal bool TryBegin(uint pages, uint runs)
     {
-        PageMaps.RetryRefused();
+        Teardown.RetryRefused();
         VmallocArea* area = VmallocSpace.Add(AreaKind.Map, pages);
         if (area == null) return false;
-        if (!MappingBudget.TryTake(PageMaps.MappingsOf(runs)))
+        if (!MappingBudget.TryTake((int)runs + area->OwnMappings))
         {
             VmallocSpace.Remove(area);
             return false;
@@ -47,5 +49,5 @@ internal unsafe ref struct PageMapBuilder
     }
 
     /// <summary>Takes down what was made so far.</summary>
-    internal readonly void Abandon() => PageMaps.TakeDown(_area);
+    internal readonly void Abandon() => Teardown.Destroy(_area);
 }

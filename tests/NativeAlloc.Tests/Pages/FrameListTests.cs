@@ -4,8 +4,8 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
 
-/// <summary>Shows that a list of free blocks is a list: what is put in at either end and taken out anywhere, in order both ways.</summary>
-public sealed unsafe class FreeAreaTests
+/// <summary>Shows that a list of frames is a list: what is put in at either end and taken out anywhere, in order both ways.</summary>
+public sealed unsafe class FrameListTests
 {
     [Fact]
     public void A_list_behaves_as_a_list() => Properties.ForAllSequences(
@@ -14,7 +14,7 @@ public sealed unsafe class FreeAreaTests
         operations =>
         {
             PageFrame* frames = stackalloc PageFrame[16];
-            FreeArea area = FreeArea.Empty;
+            FrameList list = FrameList.Empty;
             LinkedList<uint> oracle = new();
             foreach ((string kind, int number) in operations)
             {
@@ -22,23 +22,23 @@ public sealed unsafe class FreeAreaTests
                 if (oracle.Contains(page))
                 {
                     if (kind != "remove") continue;
-                    area.Remove(frames, page);
+                    list.Remove(frames, page);
                     oracle.Remove(page);
                 }
                 else if (kind == "first")
                 {
-                    area.AddFirst(frames, page);
+                    list.AddFirst(frames, page);
                     oracle.AddFirst(page);
                 }
                 else if (kind == "last")
                 {
-                    area.AddLast(frames, page);
+                    list.AddLast(frames, page);
                     oracle.AddLast(page);
                 }
-                Assert.Equal((uint)oracle.Count, area.Count);
+                Assert.Equal((uint)oracle.Count, list.Count);
                 List<uint> forwards = [], backwards = [];
-                for (uint at = area.First; at != PageFrame.None; at = frames[at].Next) forwards.Add(at);
-                for (uint at = area.Last; at != PageFrame.None; at = frames[at].Previous) backwards.Add(at);
+                for (uint at = list.First; at != PageFrame.None; at = frames[at].Next) forwards.Add(at);
+                for (uint at = list.Last; at != PageFrame.None; at = frames[at].Previous) backwards.Add(at);
                 Assert.Equal(oracle, forwards);
                 Assert.Equal(oracle.Reverse(), backwards);
             }

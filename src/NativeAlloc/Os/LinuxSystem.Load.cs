@@ -3,17 +3,17 @@ namespace NativeAlloc.Os;
 /// <content> The memory of the machine (<c>/proc/meminfo</c>) and of the cgroups around the process, version 1 or 2.
 /// Only plain system calls and the stack: the decay's thread asks once per period, also when the managed heap is full.
 /// </content>
-internal static unsafe partial class LinuxMemory
+internal sealed unsafe partial class LinuxSystem
 {
     private const int TextBytes = 8192, PathBytes = 1024;
 
     // A limit beyond this is none: version 1 writes the largest number of whole pages.
     private const ulong NoLimit = 1UL << 60;
 
-    /// <summary>Reads the load. Where a file is missing, what it would say is left out.</summary>
-    /// <param name="root">A folder to look in instead of the root, for tests; empty for the system itself.</param>
-    internal static MemoryLoad ReadLoad(ReadOnlySpan<byte> root)
+    // Where a file is missing, what it would say is left out.
+    internal override MemoryLoad ReadLoad()
     {
+        ReadOnlySpan<byte> root = _root;
         const ulong Kilo = 1024; // the unit of the file
         byte* text = stackalloc byte[TextBytes];
         MemoryLoad load = default;

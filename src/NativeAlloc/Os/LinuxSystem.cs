@@ -1,9 +1,10 @@
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace NativeAlloc.Os;
 
-/// <summary>Linux behind <see cref="VirtualMemory"/> and <see cref="Machine"/>: mmap, mprotect, madvise, mremap, mlock, mbind and memfd. The contracts stand there.</summary>
-internal static unsafe partial class LinuxMemory
+/// <summary>Linux: mmap, mprotect, madvise, mremap, mlock, mbind and memfd.</summary>
+internal sealed unsafe partial class LinuxSystem : SystemContract
 {
     // The values of the system's headers, common to x86-64 and arm64 (asm-generic/mman-common.h, linux/mman.h, linux/memfd.h).
     private const int ProtNone = 0, ProtReadWrite = 1 | 2;
@@ -12,16 +13,28 @@ internal static unsafe partial class LinuxMemory
     private const int MadviseDontNeed = 4, MadviseHugePage = 14, MadviseCollapse = 25; // the last since Linux 6.1
     private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
     private const int PolicyPreferred = 1; // linux/mempolicy.h
-    private const int ResourceFileBytes = 1, ResourceLockedBytes = 8; // RLIMIT_FSIZE, RLIMIT_MEMLOCK in asm-generic/resource.h
     private const int RemapMayMove = 1, RemapFixed = 2, RemapDontUnmap = 4; // the last since Linux 5.7
     private const uint MemfdCloseOnExec = 1;
     private static readonly nuint s_failed = nuint.MaxValue;
 
-    internal static bool TryReserve(nuint bytes, nuint alignment, out nuint address)
+    private readonly byte[] _root;
+
+    /// <param name="root">The folder that /proc and /sys are in; tests have one of their own.</param>
+    internal LinuxSystem(string root = "")
+    {
+        RootFolder = root;
+        _root = Encoding.UTF8.GetBytes(root);
+    }
+
+    private string RootFolder { get; }
+
+    private static nuint PageBytes => (nuint)Environment.SystemPageSize;
+
+    internal override bool TryReserve(nuint bytes, nuint alignment, out nuint address)
     {
         // The system aligns to its own page only: ask for more and give the edges back.
         address = 0;
-        nuint slack = alignment > VirtualMemory.PageBytes ? alignment - VirtualMemory.PageBytes : 0;
+        nuint slack = alignment > PageBytes ? alignment - PageBytes : 0;
         if (bytes > nuint.MaxValue - slack) return false;
         nuint whole = MMap(0, bytes + slack, ProtNone, MapPrivate | MapAnonymous | MapNoReserve, -1, 0);
         if (whole == s_failed) return false;
@@ -33,97 +46,95 @@ internal static unsafe partial class LinuxMemory
         return true;
     }
 
-    internal static bool TryReserveLow(nuint bytes, out nuint address)
+    internal override bool TryReserveLow(nuint bytes, out nuint address)
     {
         // A flag of x86-64 only; elsewhere the bit means nothing, and the address is checked anyway.
         address = MMap(0, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | Map32Bit, -1, 0);
         if (address != s_failed && address <= int.MaxValue - bytes) return true;
         if (address != s_failed) MUnmap(address, bytes);
+        address = 0;
         return false;
     }
 
-    /// <summary>Puts inaccessible addresses in place of whatever is mapped there.</summary>
-    internal static bool TryReserveAt(nuint address, nuint bytes) =>
+    internal override bool TryCommit(nuint address, nuint bytes) => TryProtect(address, bytes, accessible: true);
+
+    internal override bool TryDecommit(nuint address, nuint bytes) => TryReserveAt(address, bytes);
+
+    internal override bool TryUnmapFile(nuint address, nuint bytes) => TryReserveAt(address, bytes);
+
+    // Inaccessible addresses take the place of what is mapped there.
+    private static bool TryReserveAt(nuint address, nuint bytes) =>
         MMap(address, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | MapFixed, -1, 0) == address;
 
-    internal static bool TryProtect(nuint address, nuint bytes, bool accessible) =>
+    internal override bool TryProtect(nuint address, nuint bytes, bool accessible) =>
         MProtect(address, bytes, accessible ? ProtReadWrite : ProtNone) == 0;
 
-    internal static bool TryPurge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseDontNeed) == 0;
+    internal override bool TryPurge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseDontNeed) == 0;
 
-    internal static bool TryMove(nuint source, nuint bytes, nuint target)
+    internal override bool TryMove(nuint source, nuint bytes, nuint target)
     {
         if (MRemap(source, bytes, bytes, RemapMayMove | RemapFixed | RemapDontUnmap, target) == target) return true;
-        // The system unmaps the target before it finds some reasons to refuse, such as a limit (ulimit -d). A hole would go to whoever maps something next: fill it. Where there is none, this does nothing.
+        // The system unmaps the target before it finds some reasons to refuse, such as a limit (ulimit -d). Whoever maps
+        // something next would get the hole: fill it. Where there is no hole, this does nothing.
         nuint filled = MMap(target, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | MapFixedNoReplace, -1, 0);
         if (filled != s_failed && filled != target) MUnmap(filled, bytes); // a system that does not know the flag puts it elsewhere
         return false;
     }
 
-    internal static bool TryAdviseHuge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseHugePage) == 0;
+    internal override bool TryAdviseHuge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseHugePage) == 0;
 
-    internal static void Release(nuint address, nuint bytes) => MUnmap(address, bytes);
+    internal override void Release(nuint address, nuint bytes) => MUnmap(address, bytes);
 
-    internal static bool TryLock(nuint address, nuint bytes)
+    internal override bool TryLock(nuint address, nuint bytes)
     {
         if (MLock(address, bytes) == 0) return true;
         MUnlock(address, bytes); // a part may be locked
         return false;
     }
 
-    internal static void Unlock(nuint address, nuint bytes) => MUnlock(address, bytes);
+    internal override void Unlock(nuint address, nuint bytes) => MUnlock(address, bytes);
 
-    internal static bool TryCollapse(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseCollapse) == 0;
+    internal override bool TryCollapse(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseCollapse) == 0;
 
-    internal static bool TryBind(nuint address, nuint bytes, int node)
+    internal override bool TryBind(nuint address, nuint bytes, int systemNode)
     {
         const int MaskWords = 16, WordBits = 64; // 1024 nodes, the most there can be
         ulong* mask = stackalloc ulong[MaskWords];
         new Span<ulong>(mask, MaskWords).Clear();
-        mask[node / WordBits] = 1UL << node % WordBits;
+        mask[systemNode / WordBits] = 1UL << systemNode % WordBits;
         // The C library has no name for this call; its number depends on the processor. The system takes one bit less than it is told.
         nint number = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 237 : 235;
         return MBind(number, address, bytes, PolicyPreferred, mask, MaskWords * WordBits + 1, 0) == 0;
     }
 
-    internal static bool TryPurgeSection(nint section, nuint offset, nuint bytes) =>
-        FAllocate((int)section, FallocateKeepSize | FallocatePunchHole, (nint)offset, (nint)bytes) == 0;
+    internal override bool TryPurgeFile(nint file, nuint offset, nuint bytes) =>
+        FAllocate((int)file, FallocateKeepSize | FallocatePunchHole, (nint)offset, (nint)bytes) == 0;
 
     // Beyond the limit for files (ulimit -f) the system does not only refuse: its signal (SIGXFSZ) ends the process.
-    internal static bool TryGrowSection(nint section, nuint bytes) => bytes <= (LimitOf(ResourceFileBytes) ?? ulong.MaxValue) && FTruncate((int)section, (nint)bytes) == 0;
+    internal override bool TryGrowFile(nint file, nuint bytes) =>
+        bytes <= (LimitOf(ResourceFileBytes) ?? ulong.MaxValue) && FTruncate((int)file, (nint)bytes) == 0;
 
-    /// <summary>The processor that the calling thread runs on at this moment; 0 where the system does not say.</summary>
-    internal static int CurrentProcessor() => Math.Max(0, SchedGetCpu());
+    internal override int CurrentProcessor() => Math.Max(0, SchedGetCpu());
 
-    /// <summary>Bytes that this process may lock into memory (RLIMIT_MEMLOCK, the soft limit); null for no limit.</summary>
-    internal static ulong? LockLimitBytes() => LimitOf(ResourceLockedBytes);
-
-    private static ulong? LimitOf(int resource)
-    {
-        ResourceLimit limit = default;
-        return GetRLimit(resource, &limit) == 0 && limit.Soft != ulong.MaxValue ? limit.Soft : null;
-    }
-
-    internal static bool TryCreateSection(nuint bytes, out nint section)
+    internal override bool TryCreateFile(nuint bytes, out nint file)
     {
         ReadOnlySpan<byte> name = "nativealloc\0"u8;
-        int file;
-        fixed (byte* namePointer = name)
-            file = MemfdCreate(namePointer, MemfdCloseOnExec);
-        section = file;
-        if (file < 0) return false;
-        if (TryGrowSection(file, bytes)) return true;
-        Close(file);
-        section = -1;
+        int descriptor;
+        fixed (byte* namePointer = name) descriptor = MemfdCreate(namePointer, MemfdCloseOnExec);
+        file = descriptor;
+        if (descriptor < 0) return false;
+        if (TryGrowFile(descriptor, bytes)) return true;
+        Close(descriptor);
+        file = -1;
         return false;
     }
 
-    internal static bool TryMapSection(nint section, nuint offset, nuint address, nuint bytes) =>
-        MMap(address, bytes, ProtReadWrite, MapShared | MapFixed, (int)section, (nint)offset) == address;
+    internal override bool TryMapFile(nint file, nuint offset, nuint address, nuint bytes) =>
+        MMap(address, bytes, ProtReadWrite, MapShared | MapFixed, (int)file, (nint)offset) == address;
 
-    internal static void CloseSection(nint section) => Close((int)section);
+    internal override void CloseFile(nint file) => Close((int)file);
 
-    internal static void Sleep(int microseconds)
+    internal override void Sleep(int microseconds)
     {
         TimeSpec time = new() { Seconds = 0, Nanoseconds = microseconds * 1000 };
         NanoSleep(&time, null);
@@ -136,13 +147,6 @@ internal static unsafe partial class LinuxMemory
         public nint Nanoseconds;
     }
 
-    [StructLayout(LayoutKind.Sequential)]
-    private struct ResourceLimit
-    {
-        public ulong Soft;
-        public ulong Hard;
-    }
-
     // Each of these can block or fault: none may suppress the GC transition.
     [LibraryImport("libc", EntryPoint = "mmap")] private static partial nuint MMap(nuint address, nuint length, int protection, int flags, int file, nint offset);
     [LibraryImport("libc", EntryPoint = "munmap")] private static partial int MUnmap(nuint address, nuint length);
@@ -152,7 +156,6 @@ internal static unsafe partial class LinuxMemory
     [LibraryImport("libc", EntryPoint = "munlock")] private static partial int MUnlock(nuint address, nuint length);
     [LibraryImport("libc", EntryPoint = "syscall")] private static partial nint MBind(nint number, nuint address, nuint length, nint mode, ulong* nodes, nint nodeBits, nint flags);
     [LibraryImport("libc", EntryPoint = "sched_getcpu")] private static partial int SchedGetCpu();
-    [LibraryImport("libc", EntryPoint = "getrlimit")] private static partial int GetRLimit(int resource, ResourceLimit* limit);
     [LibraryImport("libc", EntryPoint = "mremap")] private static partial nuint MRemap(nuint address, nuint oldLength, nuint newLength, int flags, nuint newAddress);
     [LibraryImport("libc", EntryPoint = "memfd_create")] private static partial int MemfdCreate(byte* name, uint flags);
     [LibraryImport("libc", EntryPoint = "fallocate")] private static partial int FAllocate(int file, int mode, nint offset, nint length);

@@ -1,0 +1,87 @@
+using NativeAlloc.Os;
+
+namespace NativeAlloc.Mapping;
+
+/// <summary>
+/// Takes areas down, or parts of them (<c>unmap_vm_area</c>). That cannot fail for the owner: an area that the system does
+/// not unmap, as it may where the process has as many mappings as it can have, becomes <see cref="AreaState.Stale"/>. It
+/// stays counted, and is tried again at the next opportunity.
+/// </summary>
+/// <remarks>Only for whoever has made the area busy.</remarks>
+internal static unsafe class Teardown
+{
+    private static NativeLock s_lock;
+
+    /// <summary>
+    /// Record of the first stale area, 0 for none; the others follow by <see cref="VmallocArea.NextStale"/>. Written under
+    /// the lock, read by any thread.
+    /// </summary>
+    private static uint s_stale;
+
+    /// <summary>Unmaps a busy area and gives its addresses back, now or later.</summary>
+    /// <returns>Bytes of the area; 0 where the system refuses.</returns>
+    internal static nuint Destroy(VmallocArea* area)
+    {
+        nuint bytes = area->SizeBytes;
+        int mappings = area->OwnMappings;
+        bool unmapped = area->Kind == AreaKind.Map
+            ? VirtualMemory.TryUnmapFile(VmallocSpace.AddressOf(area), bytes)
+            : TryUnmap(area, 0, bytes);
+        if (!unmapped)
+        {
+            Refuse(area);
+            return 0;
+        }
+        AreaRuns.Free(area);
+        VmallocSpace.Remove(area);
+        MappingBudget.Give(mappings);
+        return bytes;
+    }
+
+    /// <summary>Tries the areas again that the system did not unmap.</summary>
+    internal static void RetryRefused()
+    {
+        if (Volatile.Read(ref s_stale) == 0) return;
+        s_lock.Acquire();
+        uint next = s_stale;
+        Volatile.Write(ref s_stale, 0);
+        s_lock.Release();
+        while (next != 0)
+        {
+            VmallocArea* area = VmallocSpace.At(next);
+            next = area->NextStale;
+            area->SetState(AreaState.Busy);
+            Destroy(area);
+        }
+    }
+
+    /// <summary>Takes memory and access away from a part of an area, and its charge.</summary>
+    /// <returns>False where the system has no room for one more mapping. The part has lost its memory only, then.</returns>
+    internal static bool TryUnmap(VmallocArea* area, nuint from, nuint to)
+    {
+        bool unmapped = TryDecommit(area, from, to);
+        nuint charged = Math.Min(area->ChargedBytes, to - from); // of an area that came into being in part, the rest is charged
+        area->ChargedBytes -= charged;
+        ResidentBudget.Release(charged);
+        SystemCounters.CountPurged(charged);
+        return unmapped;
+    }
+
+    /// <summary>The same without the charge.</summary>
+    internal static bool TryDecommit(VmallocArea* area, nuint from, nuint to)
+    {
+        nuint address = VmallocSpace.AddressOf(area) + from;
+        if (from == to || VirtualMemory.TryDecommit(address, to - from)) return true;
+        VirtualMemory.TryPurge(address, to - from);
+        return false;
+    }
+
+    private static void Refuse(VmallocArea* area)
+    {
+        area->SetState(AreaState.Stale);
+        s_lock.Acquire();
+        area->NextStale = s_stale;
+        Volatile.Write(ref s_stale, VmallocSpace.NumberOf(area));
+        s_lock.Release();
+    }
+}

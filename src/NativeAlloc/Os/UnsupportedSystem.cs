@@ -1,0 +1,82 @@
+namespace NativeAlloc.Os;
+
+/// <summary>
+/// A system that has no class of its own yet: it refuses everything and knows nothing. So static tables can be made, empty,
+/// and the first call of the user throws what says why (<see cref="Platform.ThrowIfUnsupported"/>).
+/// </summary>
+internal sealed class UnsupportedSystem : SystemContract
+{
+    internal override bool TryReserve(nuint bytes, nuint alignment, out nuint address) => Refuse(out address);
+
+    internal override bool TryReserveLow(nuint bytes, out nuint address) => Refuse(out address);
+
+    internal override bool TryCommit(nuint address, nuint bytes) => false;
+
+    internal override bool TryPurge(nuint address, nuint bytes) => false;
+
+    internal override bool TryProtect(nuint address, nuint bytes, bool accessible) => false;
+
+    internal override bool TryDecommit(nuint address, nuint bytes) => false;
+
+    internal override bool TryMove(nuint source, nuint bytes, nuint target) => false;
+
+    internal override bool TryAdviseHuge(nuint address, nuint bytes) => false;
+
+    internal override bool TryLock(nuint address, nuint bytes) => false;
+
+    internal override void Unlock(nuint address, nuint bytes)
+    {
+    }
+
+    internal override bool TryBind(nuint address, nuint bytes, int systemNode) => false;
+
+    internal override bool TryCollapse(nuint address, nuint bytes) => false;
+
+    internal override void Release(nuint address, nuint bytes)
+    {
+    }
+
+    internal override bool TryCreateFile(nuint bytes, out nint file)
+    {
+        file = -1;
+        return false;
+    }
+
+    internal override bool TryGrowFile(nint file, nuint bytes) => false;
+
+    internal override bool TryPurgeFile(nint file, nuint offset, nuint bytes) => false;
+
+    internal override bool TryMapFile(nint file, nuint offset, nuint address, nuint bytes) => false;
+
+    internal override bool TryUnmapFile(nuint address, nuint bytes) => false;
+
+    internal override void CloseFile(nint file)
+    {
+    }
+
+    internal override bool TryReadNodes(out int[] numbers)
+    {
+        numbers = [];
+        return false;
+    }
+
+    internal override bool TryReadNodeDetails(int[] numbers, out int[][] processors, out int[][] distances)
+    {
+        processors = distances = [];
+        return false;
+    }
+
+    internal override int CurrentProcessor() => 0;
+
+    internal override ulong? Read(SystemFigure figure) => null;
+
+    internal override MemoryLoad ReadLoad() => default;
+
+    internal override void Sleep(int microseconds) => Thread.Yield();
+
+    private static bool Refuse(out nuint address)
+    {
+        address = 0;
+        return false;
+    }
+}
