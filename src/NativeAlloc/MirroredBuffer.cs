@@ -35,7 +35,7 @@ public sealed unsafe class MirroredBuffer : IDisposable
         Options.ThrowIfWrong();
         if (minimumBytes > VmallocSpace.Bytes / 2) ThrowHelper.ThrowOutOfMemory(minimumBytes);
         uint pages = LargeBlocks.PagesOf(minimumBytes);
-        Length = (nuint)pages << LinearRegion.PageShift;
+        Length = (nuint)pages << PageGeometry.PageShift;
         bool mapped = false;
         try
         {
@@ -89,7 +89,7 @@ public sealed unsafe class MirroredBuffer : IDisposable
     // The largest blocks that there are: the fewer, the fewer mappings.
     private void TakePages(uint pages)
     {
-        for (int order = LinearRegion.MaxOrder; pages != 0;)
+        for (int order = PageGeometry.MaxOrder; pages != 0;)
         {
             order = Math.Min(order, BitOperations.Log2(pages));
             _blocks.EnsureCapacity(_blocks.Count + 1); // no block is taken that there is no room to note

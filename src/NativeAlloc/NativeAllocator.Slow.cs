@@ -152,7 +152,7 @@ public static unsafe partial class NativeAllocator
         nuint charged = ResidentBudget.ChargedBytes;
         // Other threads go on meanwhile; what is purged out of slabs is free, but no memory.
         nuint live = Math.Min(figures.LiveBytes, charged), slabFree = figures.SlabFreeBytes - Math.Min(figures.SlabFreeBytes, figures.SlabPurgedBytes);
-        nuint cached = Math.Min(figures.CachedBytes + slabFree + ((nuint)PageLayer.DirtyFreePages() << LinearRegion.PageShift), charged - live);
+        nuint cached = Math.Min(figures.CachedBytes + slabFree + ((nuint)PageLayer.DirtyFreePages() << PageGeometry.PageShift), charged - live);
         nuint? resident = ResidentBudget.IsDerived ? Machine.AnonymousResidentBytes() : null;
         ThrowHelper.ThrowResidentLimit(byteCount, ResidentBudget.LimitBytes, resident, charged, live, cached, attempt.WasReclaimed, attempt.ShrinkerError);
     }
@@ -217,7 +217,7 @@ public static unsafe partial class NativeAllocator
                 DecayThread.Attend();
                 return;
             }
-            bool isPage = pageClass == 0 && (nuint)ptr % LinearRegion.PageBytes == 0;
+            bool isPage = pageClass == 0 && (nuint)ptr % PageGeometry.PageBytes == 0;
             if (isPage && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page)))
             {
                 DecayThread.Attend();
@@ -330,7 +330,7 @@ public static unsafe partial class NativeAllocator
         // An object of a cache with a constructor takes its memory back with it: the cache hands it out as constructed.
         ObjectCache* cache = isLarge ? null : CacheTable.CacheOfPage(page);
         bool isConstructed = cache != null && cache->KeepsContents;
-        if (byteCount < oldBytes || !wholePages || isLocked || isConstructed || alignment > LinearRegion.PageBytes) return null;
+        if (byteCount < oldBytes || !wholePages || isLocked || isConstructed || alignment > PageGeometry.PageBytes) return null;
         void* moved = Areas.AllocFrom(ptr, oldBytes, byteCount, out refusal);
         if (moved == null) return null;
         if (!isLarge) Free(ptr);
@@ -364,12 +364,12 @@ public static unsafe partial class NativeAllocator
         else if (pageClass == 0 && LargeBlocks.TryFind((uint)page, out uint head, out uint count))
         {
             block = (void*)LinearRegion.AddressOf(head);
-            bytes = (nuint)count << LinearRegion.PageShift;
+            bytes = (nuint)count << PageGeometry.PageShift;
         }
         else if (pageClass == 0 && PageBlocks.TryFind((uint)page, out head, out int order))
         {
             block = (void*)LinearRegion.AddressOf(head);
-            bytes = LinearRegion.PageBytes << order;
+            bytes = PageGeometry.PageBytes << order;
         }
         return block != null;
     }

@@ -148,7 +148,7 @@ public static unsafe partial class NativeAllocator
         if (loaded != null)
         {
             // Null and foreign pointers are outside the region; and bits below 16 come out on top, so that a pointer between two multiples of 16 is outside, too.
-            nuint page = BitOperations.RotateRight(unchecked((nuint)ptr - LinearRegion.Base), SizeClasses.GranuleShift) >> (LinearRegion.PageShift - SizeClasses.GranuleShift);
+            nuint page = BitOperations.RotateRight(unchecked((nuint)ptr - LinearRegion.Base), SizeClasses.GranuleShift) >> (PageGeometry.PageShift - SizeClasses.GranuleShift);
             if (page < LinearRegion.PageCount)
             {
                 nuint sizeClass = LinearRegion.ClassOf(page);

@@ -18,7 +18,7 @@ namespace NativeAlloc;
 /// </remarks>
 public sealed unsafe class NativeArena : IDisposable
 {
-    private const nuint SmallestChunkBytes = LinearRegion.PageBytes, LargestChunkBytes = 4 << 20;
+    private const nuint SmallestChunkBytes = PageGeometry.PageBytes, LargestChunkBytes = 4 << 20;
 
     private byte* _next, _end;
 
@@ -117,10 +117,10 @@ public sealed unsafe class NativeArena : IDisposable
         nuint all = 0;
         for (int i = 0; i < _count; i++) all += _chunks[i].Bytes;
         nuint bytes = Math.Max(byteCount, Math.Clamp(all, SmallestChunkBytes, LargestChunkBytes));
-        if (bytes > nuint.MaxValue - LinearRegion.PageBytes) ThrowHelper.ThrowOutOfMemory(byteCount);
-        bytes = (bytes + (LinearRegion.PageBytes - 1)) & ~(LinearRegion.PageBytes - 1);
+        if (bytes > nuint.MaxValue - PageGeometry.PageBytes) ThrowHelper.ThrowOutOfMemory(byteCount);
+        bytes = (bytes + (PageGeometry.PageBytes - 1)) & ~(PageGeometry.PageBytes - 1);
         if (_count == _chunks.Length) Array.Resize(ref _chunks, Math.Max(4, _count * 2)); // before anything is taken: it may throw
-        ArenaChunk* chunk = (ArenaChunk*)NativeAllocator.AlignedAlloc(bytes, LinearRegion.PageBytes);
+        ArenaChunk* chunk = (ArenaChunk*)NativeAllocator.AlignedAlloc(bytes, PageGeometry.PageBytes);
         chunk->Bytes = bytes;
         ArenaChunks.Add(chunk);
         _chunks[_count] = new Chunk((nuint)chunk, bytes);

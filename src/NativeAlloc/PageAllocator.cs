@@ -28,10 +28,10 @@ namespace NativeAlloc;
 public static unsafe class PageAllocator
 {
     /// <summary>Bytes of a page.</summary>
-    public const int PageSize = (int)LinearRegion.PageBytes;
+    public const int PageSize = (int)PageGeometry.PageBytes;
 
     /// <summary>The largest order: blocks of 64 MiB.</summary>
-    public const int MaxOrder = LinearRegion.MaxOrder;
+    public const int MaxOrder = PageGeometry.MaxOrder;
 
     // In place of an order: the page was to be freed as pages of AllocExact.
     private const int AnyOrder = -1;
@@ -128,7 +128,7 @@ public static unsafe class PageAllocator
     {
         if ((flags & PageFlags.High) != 0) ThrowHelper.ThrowHighHasNoAddress(flags.ToString());
         uint count = PageCountOf(byteCount);
-        return (void*)LinearRegion.AddressOf(Take(RequestOf(LinearRegion.OrderOf(count), count, flags, PageState.Large)));
+        return (void*)LinearRegion.AddressOf(Take(RequestOf(PageGeometry.OrderOf(count), count, flags, PageState.Large)));
     }
 
     /// <summary>Gives a single page back (<c>__free_page</c>), to the hot end of the calling thread's list, or to its cold end if it was taken with <see cref="PageFlags.Cold"/>.</summary>
@@ -224,7 +224,7 @@ public static unsafe class PageAllocator
 
     private static uint Take(in PageRequest request)
     {
-        AllocationAttempt attempt = new((nuint)request.Count << LinearRegion.PageShift);
+        AllocationAttempt attempt = new((nuint)request.Count << PageGeometry.PageShift);
         uint page;
         bool taken;
         do taken = TryTakeOnce(request, out page, out attempt.Refusal);

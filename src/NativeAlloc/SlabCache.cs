@@ -51,8 +51,8 @@ public sealed unsafe class SlabCache : IDisposable
         if (objectSize == 0 || objectSize > SizeClasses.LargestBytes)
             throw new ArgumentOutOfRangeException(nameof(objectSize), objectSize, $"An object has {objectSize} bytes; it must have 1 to {SizeClasses.LargestBytes}.");
         if (alignment != 0 && !nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
-        if (alignment > LinearRegion.PageBytes)
-            throw new ArgumentOutOfRangeException(nameof(alignment), alignment, $"The alignment is {alignment}; a slab begins at a multiple of {LinearRegion.PageBytes}, and no object can do better.");
+        if (alignment > PageGeometry.PageBytes)
+            throw new ArgumentOutOfRangeException(nameof(alignment), alignment, $"The alignment is {alignment}; a slab begins at a multiple of {PageGeometry.PageBytes}, and no object can do better.");
         nuint step = Math.Max(alignment, SizeClasses.Granule);
         nuint bytes = (objectSize + (step - 1)) & ~(step - 1);
         Name = name;

@@ -100,7 +100,7 @@ public readonly unsafe record struct AllocatorStatistics
     {
         Startup.Begin();
         PageBlocks.CountLive(out long pageBlocks, out long pages);
-        nuint live = LargeBlocks.Bytes + Areas.LiveBytes + ((nuint)Math.Max(0, pages) << LinearRegion.PageShift), inMagazines = 0, slabFree = 0, slabPurged = 0;
+        nuint live = LargeBlocks.Bytes + Areas.LiveBytes + ((nuint)Math.Max(0, pages) << PageGeometry.PageShift), inMagazines = 0, slabFree = 0, slabPurged = 0;
         long blocks = LargeBlocks.Count + Areas.LiveCount + pageBlocks;
         long locks = LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + VmallocSpace.LockAcquisitions + PersistentWindows.LockAcquisitions
             + Pages.ArenaChunks.LockAcquisitions + CacheChain.LockAcquisitions;
@@ -131,12 +131,12 @@ public readonly unsafe record struct AllocatorStatistics
         live -= Math.Min(live, AreaRuns.ArrayBytes); // the allocator's own
         blocks -= AreaRuns.Arrays;
         CacheFigures.CountExchanges(out long depotExchanges, out long slabExchanges);
-        nuint dirtyBytes = PageLayer.DirtyPages() * LinearRegion.PageBytes;
-        nuint hot = PageLayer.CountHotPages() * LinearRegion.PageBytes, kept = KeptAreas.Bytes;
+        nuint dirtyBytes = PageLayer.DirtyPages() * PageGeometry.PageBytes;
+        nuint hot = PageLayer.CountHotPages() * PageGeometry.PageBytes, kept = KeptAreas.Bytes;
         return new AllocatorStatistics
         {
             ReservedBytes = LinearRegion.Bytes + VmallocSpace.Bytes,
-            CommittedBytes = (onlinePages << LinearRegion.PageShift) + Areas.LiveBytes + kept,
+            CommittedBytes = (onlinePages << PageGeometry.PageShift) + Areas.LiveBytes + kept,
             ResidentEstimateBytes = dirtyBytes - Math.Min(dirtyBytes, slabPurged) + Areas.LiveBytes + kept,
             LiveBytes = live,
             LiveBlocks = blocks,
@@ -148,8 +148,8 @@ public readonly unsafe record struct AllocatorStatistics
             KeptAreaBytes = kept,
             SlabFreeBytes = slabFree,
             SlabPurgedBytes = slabPurged,
-            FreePageBytes = freePages << LinearRegion.PageShift,
-            DirtyFreeBytes = dirtyFreePages << LinearRegion.PageShift,
+            FreePageBytes = freePages << PageGeometry.PageShift,
+            DirtyFreeBytes = dirtyFreePages << PageGeometry.PageShift,
             PurgedBytes = (nuint)SystemCounters.PurgedBytes,
             MovedBytes = (nuint)SystemCounters.MovedBytes,
             ReallocCopiedBytes = (nuint)(SystemCounters.ReallocCopiedBytes + ThreadMagazines.CountReallocCopied()),

@@ -5,7 +5,7 @@ namespace NativeAlloc;
 /// <summary>What a zone of the page allocator has and has done (<c>/proc/zoneinfo</c>). A page is 64 KiB, a pageblock 2 MiB.</summary>
 public sealed unsafe class ZoneStatistics
 {
-    private readonly long[] _freeBlocks = new long[Pageblock.TypeCount * LinearRegion.OrderCount];
+    private readonly long[] _freeBlocks = new long[Pageblock.TypeCount * PageGeometry.OrderCount];
     private readonly long[] _pageblocks = new long[Pageblock.TypeCount];
 
     private ZoneStatistics(Zone* zone)
@@ -27,7 +27,7 @@ public sealed unsafe class ZoneStatistics
         LockAcquisitions = zone->Lock.Acquisitions;
         for (int type = 0; type < Pageblock.TypeCount; type++)
         {
-            for (int order = 0; order < LinearRegion.OrderCount; order++) _freeBlocks[type * LinearRegion.OrderCount + order] = zone->FreeBlocks((MigrateType)type, order);
+            for (int order = 0; order < PageGeometry.OrderCount; order++) _freeBlocks[type * PageGeometry.OrderCount + order] = zone->FreeBlocks((MigrateType)type, order);
             _pageblocks[type] = PageLayer.CountPageblocks(zone, (MigrateType)type);
         }
     }
@@ -93,7 +93,7 @@ public sealed unsafe class ZoneStatistics
     {
         ArgumentOutOfRangeException.ThrowIfNegative(order);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(order, PageAllocator.MaxOrder);
-        return _freeBlocks[IndexOf(type) * LinearRegion.OrderCount + order];
+        return _freeBlocks[IndexOf(type) * PageGeometry.OrderCount + order];
     }
 
     /// <summary>Pageblocks of a migrate type, free or taken.</summary>

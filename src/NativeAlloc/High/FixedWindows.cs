@@ -18,7 +18,7 @@ internal static class FixedWindows
     internal static bool TryGetAddress(int window, out nuint address)
     {
         bool reserved = s_range.TryReserve(out nuint first);
-        address = first + ((nuint)window << LinearRegion.PageShift);
+        address = first + ((nuint)window << PageGeometry.PageShift);
         return reserved;
     }
 
@@ -26,5 +26,5 @@ internal static class FixedWindows
     internal static bool TrySet(int window, uint page, out nuint address) => TryGetAddress(window, out address) && MappablePages.TryMap(page, 1, address);
 
     /// <summary>Leaves nothing behind a window; false, and nothing changed, where the system refuses.</summary>
-    internal static bool TryClear(int window) => TryGetAddress(window, out nuint address) && VirtualMemory.TryUnmapFile(address, LinearRegion.PageBytes);
+    internal static bool TryClear(int window) => TryGetAddress(window, out nuint address) && VirtualMemory.TryUnmapFile(address, PageGeometry.PageBytes);
 }

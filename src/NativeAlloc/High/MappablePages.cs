@@ -15,5 +15,5 @@ internal static class MappablePages
 
     /// <summary>Maps neighbouring high pages over reserved addresses, in place of what is mapped there.</summary>
     internal static bool TryMap(uint page, uint count, nuint address) =>
-        VirtualMemory.TryMapFile(HighRegion.File, HighRegion.OffsetOf(page), address, (nuint)count << LinearRegion.PageShift);
+        VirtualMemory.TryMapFile(HighRegion.File, HighRegion.OffsetOf(page), address, (nuint)count << PageGeometry.PageShift);
 }

@@ -34,7 +34,7 @@ internal unsafe ref struct PageMapBuilder
     /// <summary>Maps the next run behind the others. False where the system refuses, or where it is more than was asked for.</summary>
     internal bool TryAdd(uint page, uint count)
     {
-        nuint address = VmallocSpace.AddressOf(_area) + ((nuint)_pages << LinearRegion.PageShift);
+        nuint address = VmallocSpace.AddressOf(_area) + ((nuint)_pages << PageGeometry.PageShift);
         if (count > _area->Pages - _pages || _runs == _area->RunCount || !MappablePages.TryMap(page, count, address)) return false;
         _pages += count;
         _runs++;

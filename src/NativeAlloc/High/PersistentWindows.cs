@@ -225,7 +225,7 @@ internal static unsafe class PersistentWindows
         if (waiting != 0) s_changed.Release(waiting);
     }
 
-    private static nuint AddressOffset(int window) => (nuint)window << LinearRegion.PageShift;
+    private static nuint AddressOffset(int window) => (nuint)window << PageGeometry.PageShift;
 
     private static uint IndexOf(uint page) => page - LinearRegion.HighFirstPage;
 

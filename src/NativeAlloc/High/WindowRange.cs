@@ -20,8 +20,8 @@ internal struct WindowRange(int windows)
         address = Volatile.Read(ref _address);
         if (address != 0) return true;
         if (!MappingBudget.TryTake(_windows)) return false;
-        nuint bytes = (nuint)_windows << LinearRegion.PageShift;
-        bool reserved = VirtualMemory.TryReserve(bytes, LinearRegion.PageBytes, out nuint own);
+        nuint bytes = (nuint)_windows << PageGeometry.PageShift;
+        bool reserved = VirtualMemory.TryReserve(bytes, PageGeometry.PageBytes, out nuint own);
         nuint first = reserved ? Interlocked.CompareExchange(ref _address, own, 0) : 0;
         address = first != 0 ? first : own; // another thread's, if it was faster
         if (!reserved || first != 0) MappingBudget.Give(_windows);

@@ -43,7 +43,7 @@ internal static unsafe class AreaMemory
         if (!TryAddFresh(area, at, to, out refusal))
         {
             // Nothing from the system: then in pieces of any size.
-            at = Gather(area, at, to, LinearRegion.PageBytes);
+            at = Gather(area, at, to, PageGeometry.PageBytes);
             if (!TryAddFresh(area, at, to, out refusal))
             {
                 // What is missing may be mappings: all in one piece needs the fewest.
@@ -99,7 +99,7 @@ internal static unsafe class AreaMemory
     /// <summary>Gives back what an area has behind so many pages. Where the system refuses, the area keeps its size.</summary>
     internal static void Shorten(VmallocArea* area, uint pages)
     {
-        nuint bytes = (nuint)pages << LinearRegion.PageShift;
+        nuint bytes = (nuint)pages << PageGeometry.PageShift;
         if (!Teardown.TryUnmap(area, bytes, area->SizeBytes)) return;
         AreaRuns.CutBack(area, bytes);
         VmallocSpace.Shorten(area, pages);
@@ -125,7 +125,7 @@ internal static unsafe class AreaMemory
     {
         while (to - at >= smallest)
         {
-            VmallocArea* kept = KeptAreas.TakeFor((uint)((to - at) >> LinearRegion.PageShift));
+            VmallocArea* kept = KeptAreas.TakeFor((uint)((to - at) >> PageGeometry.PageShift));
             if (kept == null) break;
             // Pieces are whole huge pages where that is asked for, so that those stay whole.
             nuint bytes = Math.Min(to - at, kept->SizeBytes) & ~(smallest - 1), moved = 0;
@@ -147,10 +147,10 @@ internal static unsafe class AreaMemory
     // What is left of a kept area is kept again, if it is one by itself.
     private static void LeaveRest(VmallocArea* kept, nuint moved)
     {
-        bool rest = moved != kept->SizeBytes && moved % LinearRegion.PageBytes == 0;
+        bool rest = moved != kept->SizeBytes && moved % PageGeometry.PageBytes == 0;
         if (rest && moved != 0)
         {
-            rest = Teardown.TryDecommit(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> LinearRegion.PageShift));
+            rest = Teardown.TryDecommit(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> PageGeometry.PageShift));
             if (rest) AreaRuns.CutFront(kept, moved);
         }
         if (!rest || !VmallocSpace.IsAligned(kept) || !KeptAreas.TryPut(kept)) Teardown.Destroy(kept);
@@ -159,11 +159,11 @@ internal static unsafe class AreaMemory
     // Free pages of the buddy, the largest runs first. Their frames go back at once, as clean ones.
     private static nuint GatherFree(VmallocArea* area, nuint at, nuint to, nuint smallest)
     {
-        int order = LinearRegion.OrderOf((uint)(smallest >> LinearRegion.PageShift));
+        int order = PageGeometry.OrderOf((uint)(smallest >> PageGeometry.PageShift));
         uint reserve = order == 0 ? 0 : BuddysPages;
-        for (int largest = LinearRegion.MaxOrder; largest >= order;)
+        for (int largest = PageGeometry.MaxOrder; largest >= order;)
         {
-            nuint bytes = LinearRegion.PageBytes << largest;
+            nuint bytes = PageGeometry.PageBytes << largest;
             PageRequest request = PageRequest.Block(largest) with { Choice = MemoryChoice.UsedOnly };
             if (to - at < bytes || PageLayer.DirtyFreePages() < reserve + (1u << largest) || !PageLayer.TryTake(null, request, out uint page, out _))
             {

@@ -23,7 +23,7 @@ internal static unsafe class AreaRuns
 
     /// <summary>Bytes of a run.</summary>
     internal static nuint BytesOf(VmallocArea* area, uint run) =>
-        area->Runs == 0 ? (nuint)area->Pages << LinearRegion.PageShift : ((uint*)area->Runs)[run] * VirtualMemory.PageBytes;
+        area->Runs == 0 ? (nuint)area->Pages << PageGeometry.PageShift : ((uint*)area->Runs)[run] * VirtualMemory.PageBytes;
 
     /// <summary>
     /// Adds a run at the end; false, and nothing changed, where there is no memory for the array, or the process has as many mappings as are ours: a run is one, beyond the two that each area has.
@@ -103,7 +103,7 @@ internal static unsafe class AreaRuns
     private static nuint CapacityOf(VmallocArea* area)
     {
         ObjectCache* cache = CacheOf(area);
-        return cache != null ? cache->ObjectBytes : (nuint)LinearRegion.Frames[PageOf(area)].PageCount << LinearRegion.PageShift;
+        return cache != null ? cache->ObjectBytes : (nuint)LinearRegion.Frames[PageOf(area)].PageCount << PageGeometry.PageShift;
     }
 
     private static nint AllocArray(nuint bytes)

@@ -155,7 +155,7 @@ internal static unsafe class Areas
     private static VmallocArea* Grow(VmallocArea* area, uint pages, nuint alignment, out Refusal refusal)
     {
         refusal = default;
-        nuint oldBytes = area->SizeBytes, newBytes = (nuint)pages << LinearRegion.PageShift;
+        nuint oldBytes = area->SizeBytes, newBytes = (nuint)pages << PageGeometry.PageShift;
         uint oldPages = area->Pages;
         if (!AreaRuns.TryBegin(area, oldBytes)) return null;
         if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
@@ -211,7 +211,7 @@ internal static unsafe class Areas
         if (Volatile.Read(ref s_isUsed) == 0) Volatile.Write(ref s_isUsed, 1);
         refusal = new Refusal(RefusalReason.OutOfAddresses);
         if (alignment > VmallocSpace.Bytes) return null;
-        uint alignmentPages = (uint)Math.Max(1, alignment >> LinearRegion.PageShift);
+        uint alignmentPages = (uint)Math.Max(1, alignment >> PageGeometry.PageShift);
         while (true)
         {
             if (MappingBudget.TryTake(MappingsPerArea))
@@ -233,7 +233,7 @@ internal static unsafe class Areas
 
     private static bool TryPages(nuint byteCount, out uint pages, out Refusal refusal)
     {
-        ulong count = byteCount / LinearRegion.PageBytes + (byteCount % LinearRegion.PageBytes != 0 ? 1u : 0);
+        ulong count = byteCount / PageGeometry.PageBytes + (byteCount % PageGeometry.PageBytes != 0 ? 1u : 0);
         pages = (uint)Math.Max(1, Math.Min(count, uint.MaxValue / 2));
         refusal = count <= uint.MaxValue / 2 ? Refusal.None : new Refusal(RefusalReason.OutOfAddresses);
         return refusal == Refusal.None;

@@ -31,7 +31,7 @@ internal static unsafe class KeptAreas
     /// <summary>Areas in the table, likewise.</summary>
     private static int s_count;
 
-    internal static nuint Bytes => (nuint)Math.Max(0, Volatile.Read(ref s_pages)) << LinearRegion.PageShift;
+    internal static nuint Bytes => (nuint)Math.Max(0, Volatile.Read(ref s_pages)) << PageGeometry.PageShift;
 
     internal static int Count => Math.Max(0, Volatile.Read(ref s_count));
 
@@ -40,7 +40,7 @@ internal static unsafe class KeptAreas
 
     /// <summary>Takes a kept area that has so many pages, and no more than an eighth more bytes than were asked for. It is busy then; null where there is none.</summary>
     internal static VmallocArea* TakeLike(uint pages, nuint byteCount) =>
-        Take(pages, Math.Max(pages, (uint)((byteCount + byteCount / 8) >> LinearRegion.PageShift)), orLargest: false);
+        Take(pages, Math.Max(pages, (uint)((byteCount + byteCount / 8) >> PageGeometry.PageShift)), orLargest: false);
 
     /// <summary>Takes the kept area that serves a part of a larger request best: the smallest that is large enough, else the largest.</summary>
     internal static VmallocArea* TakeFor(uint pages) => Take(pages, uint.MaxValue, orLargest: true);
@@ -70,7 +70,7 @@ internal static unsafe class KeptAreas
     /// <summary>Keeps a busy area; false, and nothing done, where it is too large or has too many runs. Others that were kept longer may have to go for it.</summary>
     internal static bool TryPut(VmallocArea* area)
     {
-        nuint bytes = (nuint)area->Pages << LinearRegion.PageShift, limit = LimitBytes;
+        nuint bytes = (nuint)area->Pages << PageGeometry.PageShift, limit = LimitBytes;
         if (bytes > limit || area->RunCount > MostRuns) return false;
         while (Bytes + bytes > limit && TryReleaseOldest()) { }
         while (true)

@@ -55,7 +55,7 @@ internal struct VmallocArea
     /// <summary>Of a stale area, the record of the next one; 0 for none. Under the lock of <see cref="Teardown"/>.</summary>
     public uint NextStale;
 
-    internal readonly nuint SizeBytes => (nuint)Pages << LinearRegion.PageShift;
+    internal readonly nuint SizeBytes => (nuint)Pages << PageGeometry.PageShift;
 
     /// <summary>
     /// Mappings that the area is counted as, beside one for each run: the addresses behind it, and the memory of an area

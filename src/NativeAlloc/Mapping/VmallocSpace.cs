@@ -43,7 +43,7 @@ internal static unsafe class VmallocSpace
     {
         ulong wanted = Options.VmallocReserveBytes != 0 ? Options.VmallocReserveBytes : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestBytes, LargestBytes);
         // Where address space is limited (ulimit -v) take what there is.
-        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= LinearRegion.SectionBytes; bytes /= 2)
+        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= PageGeometry.SectionBytes; bytes /= 2)
         {
             if (!VirtualMemory.TryReserve(bytes, VirtualMemory.HugePageBytes, out nuint address)) continue;
             MetadataRegion areas = MetadataRegion.Reserve(MaxAreas * (nuint)VmallocArea.Bytes);
@@ -52,7 +52,7 @@ internal static unsafe class VmallocSpace
                 VirtualMemory.Release(address, bytes);
                 continue;
             }
-            uint pages = (uint)(bytes >> LinearRegion.PageShift);
+            uint pages = (uint)(bytes >> PageGeometry.PageShift);
             s_areaRegion = areas;
             s_areas = areas.Address;
             s_startRegion = MetadataRegion.Reserve((nuint)pages * sizeof(uint));
@@ -69,7 +69,7 @@ internal static unsafe class VmallocSpace
 
     internal static nuint Base => s_base;
 
-    internal static nuint Bytes => (nuint)s_pageCount << LinearRegion.PageShift;
+    internal static nuint Bytes => (nuint)s_pageCount << PageGeometry.PageShift;
 
     internal static int Count => Volatile.Read(ref s_count);
 
@@ -77,7 +77,7 @@ internal static unsafe class VmallocSpace
 
     internal static VmallocArea* At(uint area) => Records + area;
 
-    internal static nuint AddressOf(VmallocArea* area) => s_base + ((nuint)area->FirstPage << LinearRegion.PageShift);
+    internal static nuint AddressOf(VmallocArea* area) => s_base + ((nuint)area->FirstPage << PageGeometry.PageShift);
 
     /// <summary>The number of an area's record, by which <see cref="At"/> finds it.</summary>
     internal static uint NumberOf(VmallocArea* area) => (uint)(area - Records);
@@ -197,8 +197,8 @@ internal static unsafe class VmallocSpace
     internal static VmallocArea* Starting(void* address)
     {
         nuint offset = unchecked((nuint)address - s_base);
-        if (offset >= Bytes || offset % LinearRegion.PageBytes != 0) return null;
-        nuint page = offset >> LinearRegion.PageShift;
+        if (offset >= Bytes || offset % PageGeometry.PageBytes != 0) return null;
+        nuint page = offset >> PageGeometry.PageShift;
         if ((page + 1) * sizeof(uint) > s_startRegion.CommittedBytes) return null;
         uint number = Volatile.Read(ref Start((uint)page));
         return number == AreaTree.None ? null : Records + number;
@@ -209,7 +209,7 @@ internal static unsafe class VmallocSpace
     {
         found = default;
         if (!Contains(address)) return false;
-        uint page = (uint)(((nuint)address - s_base) >> LinearRegion.PageShift);
+        uint page = (uint)(((nuint)address - s_base) >> PageGeometry.PageShift);
         s_lock.Acquire();
         uint number = s_tree.AtOrBefore(page);
         bool inside = number > Head && page - Records[number].FirstPage < Records[number].Pages;
@@ -237,7 +237,7 @@ internal static unsafe class VmallocSpace
     }
 
     /// <summary>What areas of so many pages begin at multiples of: huge pages stand at multiples of their size.</summary>
-    internal static nuint AlignmentOf(uint pages) => pages >= Pageblock.Pages ? VirtualMemory.HugePageBytes : LinearRegion.PageBytes;
+    internal static nuint AlignmentOf(uint pages) => pages >= Pageblock.Pages ? VirtualMemory.HugePageBytes : PageGeometry.PageBytes;
 
     /// <summary>Whether an area stands where its size demands. Only such areas are kept: the next user relies on it.</summary>
     internal static bool IsAligned(VmallocArea* area) => AddressOf(area) % AlignmentOf(area->Pages) == 0;
@@ -273,7 +273,7 @@ internal static unsafe class VmallocSpace
     private static uint AlignUp(uint page, uint alignmentPages)
     {
         // Alignment counts from address 0, and the space begins at a multiple of a huge page only.
-        uint offset = (uint)(s_base >> LinearRegion.PageShift) & (alignmentPages - 1);
+        uint offset = (uint)(s_base >> PageGeometry.PageShift) & (alignmentPages - 1);
         return ((page + offset + (alignmentPages - 1)) & ~(alignmentPages - 1)) - offset;
     }
 

@@ -26,10 +26,10 @@ internal static class HighRegion
     internal static bool Contains(uint page) => page >= LinearRegion.HighFirstPage && page < LinearRegion.EndPage;
 
     /// <summary>Where a high page begins in the file.</summary>
-    internal static nuint OffsetOf(uint page) => (nuint)(page - LinearRegion.HighFirstPage) << LinearRegion.PageShift;
+    internal static nuint OffsetOf(uint page) => (nuint)(page - LinearRegion.HighFirstPage) << PageGeometry.PageShift;
 
     /// <summary>Gives the memory behind high pages back; they read as zero wherever they are mapped.</summary>
-    internal static bool TryPurge(uint page, uint count) => VirtualMemory.TryPurgeFile(File, OffsetOf(page), (nuint)count << LinearRegion.PageShift);
+    internal static bool TryPurge(uint page, uint count) => VirtualMemory.TryPurgeFile(File, OffsetOf(page), (nuint)count << PageGeometry.PageShift);
 
     /// <summary>Makes 64 MiB more of high pages. False where the region ends or the system refuses.</summary>
     /// <param name="zone">The zone that they are for.</param>
@@ -38,7 +38,7 @@ internal static class HighRegion
     {
         s_lock.Acquire();
         firstPage = s_onlineEnd;
-        uint end = firstPage + LinearRegion.SectionPages;
+        uint end = firstPage + PageGeometry.SectionPages;
         bool online = end <= LinearRegion.EndPage && LinearRegion.TryCommitHighFrames(end) && TryGrowFile(OffsetOf(end));
         if (online)
         {
@@ -61,9 +61,9 @@ internal static class HighRegion
     // The system takes the wish for a part of a file through any window onto it, and remembers it without the window.
     private static void Bind(uint firstPage, int systemNode)
     {
-        if (!VirtualMemory.TryReserve(LinearRegion.SectionBytes, VirtualMemory.PageBytes, out nuint window)) return;
-        if (VirtualMemory.TryMapFile(s_file, OffsetOf(firstPage), window, LinearRegion.SectionBytes))
-            VirtualMemory.TryBind(window, LinearRegion.SectionBytes, systemNode);
-        VirtualMemory.Release(window, LinearRegion.SectionBytes);
+        if (!VirtualMemory.TryReserve(PageGeometry.SectionBytes, VirtualMemory.PageBytes, out nuint window)) return;
+        if (VirtualMemory.TryMapFile(s_file, OffsetOf(firstPage), window, PageGeometry.SectionBytes))
+            VirtualMemory.TryBind(window, PageGeometry.SectionBytes, systemNode);
+        VirtualMemory.Release(window, PageGeometry.SectionBytes);
     }
 }

@@ -53,7 +53,7 @@ internal static unsafe class HugePageGrowth
         Debug.Assert(page % Pageblock.Pages == 0, "a pageblock is where a huge page is");
         nuint address = LinearRegion.AddressOf(page);
         *(byte*)address = 0; // the system collapses only what has been touched
-        bool collapsed = VirtualMemory.TryCollapse(address, (nuint)Pageblock.Pages << LinearRegion.PageShift);
+        bool collapsed = VirtualMemory.TryCollapse(address, (nuint)Pageblock.Pages << PageGeometry.PageShift);
         int backOff = collapsed ? 0 : Math.Clamp(Volatile.Read(ref s_backOff) * 2, 1, LongestBackOff);
         Volatile.Write(ref s_backOff, backOff);
         Volatile.Write(ref s_leaveOut, backOff);

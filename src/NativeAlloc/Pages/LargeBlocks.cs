@@ -10,12 +10,12 @@ namespace NativeAlloc.Pages;
 internal static unsafe class LargeBlocks
 {
     /// <summary>The largest of these blocks: beyond, the system is asked.</summary>
-    internal const nuint LargestBytes = LinearRegion.SectionBytes;
+    internal const nuint LargestBytes = PageGeometry.SectionBytes;
 
     private static long s_pages, s_count;
 
     /// <summary>Bytes in large blocks.</summary>
-    internal static nuint Bytes => (nuint)Volatile.Read(ref s_pages) << LinearRegion.PageShift;
+    internal static nuint Bytes => (nuint)Volatile.Read(ref s_pages) << PageGeometry.PageShift;
 
     /// <summary>Large blocks.</summary>
     internal static long Count => Volatile.Read(ref s_count);
@@ -27,7 +27,7 @@ internal static unsafe class LargeBlocks
     internal static void* Alloc(nuint byteCount, nuint alignment, bool zeroed, out Refusal refusal)
     {
         uint count = PagesOf(byteCount);
-        PageRequest request = new(Math.Max(LinearRegion.OrderOf(count), LinearRegion.OrderOf(PagesOf(alignment))), count) { State = PageState.Large, Zeroed = zeroed };
+        PageRequest request = new(Math.Max(PageGeometry.OrderOf(count), PageGeometry.OrderOf(PagesOf(alignment))), count) { State = PageState.Large, Zeroed = zeroed };
         return TryTake(null, request, out uint page, out refusal) ? (void*)LinearRegion.AddressOf(page) : null;
     }
 
@@ -72,12 +72,12 @@ internal static unsafe class LargeBlocks
     {
         // Of a block only the first page says anything: the head is the next page back that does. A block that has grown in place may begin
         // anywhere, also in the section before.
-        for (head = page; head != 0 && page - head < LinearRegion.SectionPages && LinearRegion.Frames[head].GetState() == PageState.Inner;) head--;
+        for (head = page; head != 0 && page - head < PageGeometry.SectionPages && LinearRegion.Frames[head].GetState() == PageState.Inner;) head--;
         ref PageFrame frame = ref LinearRegion.Frames[head];
         count = Volatile.Read(ref frame.PageCount);
         return frame.GetState() == PageState.Large && page - head < count;
     }
 
     /// <summary>Pages that hold so many bytes; at least one.</summary>
-    internal static uint PagesOf(nuint bytes) => Math.Max(1, (uint)((bytes + (LinearRegion.PageBytes - 1)) >> LinearRegion.PageShift));
+    internal static uint PagesOf(nuint bytes) => Math.Max(1, (uint)((bytes + (PageGeometry.PageBytes - 1)) >> PageGeometry.PageShift));
 }

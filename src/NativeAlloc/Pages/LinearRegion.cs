@@ -18,21 +18,8 @@ namespace NativeAlloc.Pages;
 /// </remarks>
 internal static unsafe class LinearRegion
 {
-    internal const int PageShift = 16;
-    internal const nuint PageBytes = 1 << PageShift;
-
-    /// <summary>Orders 0..10: blocks of 64 KiB to 64 MiB.</summary>
-    internal const int MaxOrder = 10;
-
-    internal const int OrderCount = MaxOrder + 1;
-
-    /// <summary>A section is one block of the top order, so that no block ever spans two.</summary>
-    internal const uint SectionPages = 1u << MaxOrder;
-
-    internal const nuint SectionBytes = SectionPages * PageBytes;
-
     /// <summary>Bits of a page's slab bitmap: a page holds 4096 of the smallest objects, 16 bytes.</summary>
-    internal const int BitmapWords = (int)(PageBytes / 16 / 64);
+    internal const int BitmapWords = (int)(PageGeometry.PageBytes / 16 / 64);
 
     private const int BitmapBytes = BitmapWords * sizeof(ulong);
 
@@ -66,23 +53,23 @@ internal static unsafe class LinearRegion
     static LinearRegion()
     {
         ulong wanted = Options.ReserveBytes != 0
-            ? Math.Max(Options.ReserveBytes, SectionBytes)
+            ? Math.Max(Options.ReserveBytes, PageGeometry.SectionBytes)
             : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestReserveBytes, OptionTable.LargestReserveBytes);
         // Where address space is limited (ulimit -v) take what there is, down to one section.
-        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= SectionBytes; bytes /= 2)
+        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= PageGeometry.SectionBytes; bytes /= 2)
         {
-            if (!VirtualMemory.TryReserve(bytes, SectionBytes, out nuint address)) continue;
-            uint pages = (uint)(bytes >> PageShift);
+            if (!VirtualMemory.TryReserve(bytes, PageGeometry.SectionBytes, out nuint address)) continue;
+            uint pages = (uint)(bytes >> PageGeometry.PageShift);
             uint high = (pages + (HighAlignment - 1)) & ~(HighAlignment - 1);
-            uint end = high + Math.Max(SectionPages, pages / ReservePerMemory & ~(SectionPages - 1));
+            uint end = high + Math.Max(PageGeometry.SectionPages, pages / ReservePerMemory & ~(PageGeometry.SectionPages - 1));
             MetadataRegion classes = MetadataRegion.ReserveLow(pages); // read by every free
             MetadataRegion dirty = MetadataRegion.Reserve(end / 8);
             MetadataRegion frames = MetadataRegion.Reserve((nuint)end * PageFrame.Bytes);
             MetadataRegion bitmaps = MetadataRegion.Reserve((nuint)pages * BitmapBytes);
             MetadataRegion types = MetadataRegion.Reserve(end / Pageblock.Pages);
-            MetadataRegion zones = MetadataRegion.Reserve(end / SectionPages);
+            MetadataRegion zones = MetadataRegion.Reserve(end / PageGeometry.SectionPages);
             // Small, and some of them asked about any pointer at all: these are usable from the start to the end.
-            bool usable = classes.TryCommitTo(pages) && dirty.TryCommitTo(end / 8) && types.TryCommitTo(end / Pageblock.Pages) && zones.TryCommitTo(end / SectionPages);
+            bool usable = classes.TryCommitTo(pages) && dirty.TryCommitTo(end / 8) && types.TryCommitTo(end / Pageblock.Pages) && zones.TryCommitTo(end / PageGeometry.SectionPages);
             if (usable && frames.Address != 0 && bitmaps.Address != 0)
             {
                 Base = address;
@@ -107,7 +94,7 @@ internal static unsafe class LinearRegion
         // Not even one section: no page is ever found here, and every allocation fails as out of memory.
     }
 
-    internal static nuint Bytes => (nuint)PageCount << PageShift;
+    internal static nuint Bytes => (nuint)PageCount << PageGeometry.PageShift;
 
     internal static uint LockAcquisitions => s_lock.Acquisitions;
 
@@ -117,12 +104,9 @@ internal static unsafe class LinearRegion
 
     /// <summary>Index of the page an address lies in; at least <see cref="PageCount"/> for an address outside the region.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static nuint PageIndexOf(void* address) => unchecked((nuint)address - Base) >> PageShift;
+    internal static nuint PageIndexOf(void* address) => unchecked((nuint)address - Base) >> PageGeometry.PageShift;
 
-    /// <summary>The smallest order whose blocks hold so many pages.</summary>
-    internal static int OrderOf(uint pages) => pages <= 1 ? 0 : BitOperations.Log2(pages - 1) + 1;
-
-    internal static nuint AddressOf(uint page) => Base + ((nuint)page << PageShift);
+    internal static nuint AddressOf(uint page) => Base + ((nuint)page << PageGeometry.PageShift);
 
     /// <summary>
     /// The size class of the slab a page belongs to, 0 for any other page. A plain read: the byte was written before any pointer into
@@ -141,8 +125,9 @@ internal static unsafe class LinearRegion
     internal static ulong* BitmapOf(uint page) => (ulong*)(s_bitmaps + (nuint)page * BitmapBytes);
 
     /// <summary>
-    /// Which pages may have memory behind them. Changed under the lock of the zone that the pages belong to: a section is a
-    /// multiple of 64 pages, so no word belongs to two zones. The bit of a page that the caller holds may be read without.
+    /// Which pages may have memory behind them. Changed under the lock of the zone that the pages belong to: a section
+    /// is a multiple of 64 pages, so no word belongs to two zones. The bit of a page that the caller holds may be read
+    /// without.
     /// </summary>
     internal static PageBits Dirty => new(s_dirty);
 
@@ -157,10 +142,10 @@ internal static unsafe class LinearRegion
     }
 
     /// <summary>Index of the zone that a page's section belongs to; -1 for one that is not online, or for no page.</summary>
-    internal static int ZoneIndexOf(uint page) => page < EndPage ? Volatile.Read(ref *(byte*)(s_zones + page / SectionPages)) - 1 : -1;
+    internal static int ZoneIndexOf(uint page) => page < EndPage ? Volatile.Read(ref *(byte*)(s_zones + page / PageGeometry.SectionPages)) - 1 : -1;
 
     /// <summary>Says that a section is online and whose it is.</summary>
-    internal static void SetZoneIndex(uint firstPage, int zone) => Volatile.Write(ref *(byte*)(s_zones + firstPage / SectionPages), (byte)(zone + 1));
+    internal static void SetZoneIndex(uint firstPage, int zone) => Volatile.Write(ref *(byte*)(s_zones + firstPage / PageGeometry.SectionPages), (byte)(zone + 1));
 
     /// <summary>Makes the frames of high pages before <paramref name="end"/> usable. Under the high region's lock.</summary>
     internal static bool TryCommitHighFrames(uint end) => s_highFrameRegion.TryCommitTo((nuint)(end - HighFirstPage) * PageFrame.Bytes);
@@ -172,19 +157,19 @@ internal static unsafe class LinearRegion
     {
         s_lock.Acquire();
         firstPage = s_onlinePages;
-        uint end = firstPage + SectionPages;
+        uint end = firstPage + PageGeometry.SectionPages;
         bool online = end <= PageCount
             && s_frameRegion.TryCommitTo((nuint)end * PageFrame.Bytes)
             && s_bitmapRegion.TryCommitTo((nuint)end * BitmapBytes)
-            && VirtualMemory.TryCommit(AddressOf(firstPage), SectionBytes);
+            && VirtualMemory.TryCommit(AddressOf(firstPage), PageGeometry.SectionBytes);
         if (online)
         {
-            if (systemNode >= 0) VirtualMemory.TryBind(AddressOf(firstPage), SectionBytes, systemNode); // a wish: containers may forbid it
+            if (systemNode >= 0) VirtualMemory.TryBind(AddressOf(firstPage), PageGeometry.SectionBytes, systemNode); // a wish: containers may forbid it
             SetZoneIndex(firstPage, zone);
             Volatile.Write(ref s_onlinePages, end);
         }
         s_lock.Release();
-        Debug.Assert(!online || !Dirty.Any(firstPage, SectionPages), "a new section has no memory behind it");
+        Debug.Assert(!online || !Dirty.Any(firstPage, PageGeometry.SectionPages), "a new section has no memory behind it");
         return online;
     }
 }

@@ -110,7 +110,7 @@ internal static unsafe class PageBlocks
     /// <summary>Finds the block that a page lies in, if it is one of these.</summary>
     internal static bool TryFind(uint page, out uint head, out int order)
     {
-        for (order = 0; order < LinearRegion.OrderCount; order++)
+        for (order = 0; order < PageGeometry.OrderCount; order++)
         {
             head = page & ~((1u << order) - 1);
             PageFrame* frame = LinearRegion.Frames + head;
@@ -127,7 +127,7 @@ internal static unsafe class PageBlocks
     /// <summary>Why a page cannot be freed as a block of this order.</summary>
     internal static PageFault FindFault(uint page, int order)
     {
-        for (int current = 0; current < LinearRegion.OrderCount; current++)
+        for (int current = 0; current < PageGeometry.OrderCount; current++)
         {
             uint head = page & ~((1u << current) - 1);
             PageFrame* frame = LinearRegion.Frames + head;

@@ -100,7 +100,7 @@ internal static unsafe partial class PageLayer
     private static nuint Purge(Zone* zone)
     {
         nuint bytes = 0;
-        for (int order = 0; order < LinearRegion.OrderCount; order++)
+        for (int order = 0; order < PageGeometry.OrderCount; order++)
             while (TryPurgeBlock(zone, order, order, ref bytes)) { }
         return bytes;
     }
@@ -109,7 +109,7 @@ internal static unsafe partial class PageLayer
     private static nuint Purge(Zone* zone, int leastOrder, int partOrder, ref uint pages)
     {
         nuint bytes = 0;
-        for (int order = LinearRegion.MaxOrder; order >= leastOrder; order--)
+        for (int order = PageGeometry.MaxOrder; order >= leastOrder; order--)
         {
             for (int part = Math.Min(order, partOrder); part >= leastOrder; part--)
             {
@@ -117,7 +117,7 @@ internal static unsafe partial class PageLayer
                 {
                     nuint before = bytes;
                     if (!TryPurgeBlock(zone, order, part, ref bytes)) break;
-                    pages -= (uint)((bytes - before) >> LinearRegion.PageShift);
+                    pages -= (uint)((bytes - before) >> PageGeometry.PageShift);
                 }
             }
         }
@@ -152,7 +152,7 @@ internal static unsafe partial class PageLayer
             }
             uint first = at;
             while (at < end && LinearRegion.Dirty.IsSet(at)) at++;
-            nuint run = (nuint)(at - first) << LinearRegion.PageShift;
+            nuint run = (nuint)(at - first) << PageGeometry.PageShift;
             if (!(kind == ZoneKind.High ? HighRegion.TryPurge(first, at - first) : VirtualMemory.TryPurge(LinearRegion.AddressOf(first), run))) return first - page;
             bytes += run;
         }

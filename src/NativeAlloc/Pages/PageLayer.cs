@@ -27,7 +27,7 @@ internal static unsafe partial class PageLayer
     private static readonly int s_nodeCount;
 
     /// <summary>Any thread.</summary>
-    private static uint s_capPages = (uint)(Options.DirtyCapBytes >> LinearRegion.PageShift);
+    private static uint s_capPages = (uint)(Options.DirtyCapBytes >> PageGeometry.PageShift);
 
     static PageLayer()
     {
@@ -38,7 +38,7 @@ internal static unsafe partial class PageLayer
         s_zoneArray = GC.AllocateUninitializedArray<byte>(zones * Pages.Zone.Bytes + Pages.Zone.Bytes, pinned: true);
         Array.Clear(s_zoneArray);
         s_zones = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_zoneArray));
-        ulong nodePages = (Machine.MemoryBytes >> LinearRegion.PageShift) / (ulong)Math.Max(1, s_nodeCount);
+        ulong nodePages = (Machine.MemoryBytes >> PageGeometry.PageShift) / (ulong)Math.Max(1, s_nodeCount);
         for (int index = 0; index < zones; index++) ZoneAt(index)->Initialize(LinearRegion.Frames, index, (uint)Math.Min(nodePages, int.MaxValue), isCharged: true);
     }
 
@@ -83,8 +83,8 @@ internal static unsafe partial class PageLayer
     /// <summary>The same, which says why not.</summary>
     internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page, out Refusal refusal)
     {
-        Debug.Assert(count is > 0 and <= LinearRegion.SectionPages, "a block of the top order is the most there is");
-        PageRequest request = new(LinearRegion.OrderOf(count), count) { Choice = choice, Dense = choice == MemoryChoice.UsedFirst };
+        Debug.Assert(count is > 0 and <= PageGeometry.SectionPages, "a block of the top order is the most there is");
+        PageRequest request = new(PageGeometry.OrderOf(count), count) { Choice = choice, Dense = choice == MemoryChoice.UsedFirst };
         if (count != 1 && choice != MemoryChoice.FreshFirst && own != null && own->Count != 0)
         {
             // Single pages that are used may merge to what is asked for: better than fresh ones.
@@ -194,7 +194,7 @@ internal static unsafe partial class PageLayer
     }
 
     /// <summary>A bit for each page that a block can have.</summary>
-    [InlineArray((int)LinearRegion.SectionPages / 64)]
+    [InlineArray((int)PageGeometry.SectionPages / 64)]
     private struct SectionBits
     {
         private ulong _first;
@@ -202,10 +202,10 @@ internal static unsafe partial class PageLayer
 
     // System calls that are inlined would cost every caller a frame for them.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool TryLock(uint page, uint count) => VirtualMemory.TryLock(LinearRegion.AddressOf(page), (nuint)count << LinearRegion.PageShift);
+    private static bool TryLock(uint page, uint count) => VirtualMemory.TryLock(LinearRegion.AddressOf(page), (nuint)count << PageGeometry.PageShift);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Unlock(uint page, uint count) => VirtualMemory.Unlock(LinearRegion.AddressOf(page), (nuint)count << LinearRegion.PageShift);
+    private static void Unlock(uint page, uint count) => VirtualMemory.Unlock(LinearRegion.AddressOf(page), (nuint)count << PageGeometry.PageShift);
 
     private static bool TryGrow(Zone* zone, MigrateType type)
     {
@@ -240,7 +240,7 @@ internal static unsafe partial class PageLayer
     {
         // A high page has no address to clear it at; without its memory it reads as zero as well.
         if (HighRegion.Contains(page)) return HighRegion.TryPurge(page, count);
-        Clearing.Clear((void*)LinearRegion.AddressOf(page), (nuint)count << LinearRegion.PageShift);
+        Clearing.Clear((void*)LinearRegion.AddressOf(page), (nuint)count << PageGeometry.PageShift);
         return true;
     }
 
@@ -451,10 +451,10 @@ internal static unsafe partial class PageLayer
     internal static long CountPageblocks(Zone* zone, MigrateType type)
     {
         long blocks = 0;
-        for (uint section = 0; section < LinearRegion.EndPage; section += LinearRegion.SectionPages)
+        for (uint section = 0; section < LinearRegion.EndPage; section += PageGeometry.SectionPages)
         {
             if (LinearRegion.ZoneIndexOf(section) != zone->Index) continue;
-            for (uint page = section; page < section + LinearRegion.SectionPages; page += Pageblock.Pages)
+            for (uint page = section; page < section + PageGeometry.SectionPages; page += Pageblock.Pages)
                 if (LinearRegion.TypeOf(page) == type) blocks++;
         }
         return blocks;

@@ -27,5 +27,5 @@ internal struct Watermarks
 
     internal readonly uint HighPages => MinPages + MinPages / 2;
 
-    private const uint KibiBytesOfPage = (uint)(LinearRegion.PageBytes / 1024);
+    private const uint KibiBytesOfPage = (uint)(PageGeometry.PageBytes / 1024);
 }

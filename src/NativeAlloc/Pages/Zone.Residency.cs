@@ -16,7 +16,7 @@ internal unsafe partial struct Zone
         uint dirty = LinearRegion.Dirty.Count(page, count);
         if (dirty != count)
         {
-            nuint fresh = (nuint)(count - dirty) << LinearRegion.PageShift;
+            nuint fresh = (nuint)(count - dirty) << PageGeometry.PageShift;
             if (_isCharged && !ResidentBudget.TryCharge(fresh))
             {
                 refusedBytes = fresh;
@@ -55,6 +55,6 @@ internal unsafe partial struct Zone
         uint dirty = LinearRegion.Dirty.Count(page, count);
         Volatile.Write(ref _dirtyPages, _dirtyPages - dirty);
         LinearRegion.Dirty.Clear(page, count);
-        if (_isCharged) ResidentBudget.Release((nuint)dirty << LinearRegion.PageShift);
+        if (_isCharged) ResidentBudget.Release((nuint)dirty << PageGeometry.PageShift);
     }
 }

@@ -17,7 +17,7 @@ internal unsafe partial struct Zone
         uint free = 0, dirty = 0;
         for (int type = 0; type < Pageblock.TypeCount; type++)
         {
-            for (int order = 0; order < LinearRegion.OrderCount; order++)
+            for (int order = 0; order < PageGeometry.OrderCount; order++)
             {
                 string? error = FindError((MigrateType)type, order, out uint count);
                 if (error != null) return error;
@@ -49,7 +49,7 @@ internal unsafe partial struct Zone
             for (uint inner = page; inner < page + (1u << order); inner += Pageblock.Pages)
                 if (LinearRegion.TypeOf(inner) != type) return $"page {inner} of a {LinearRegion.TypeOf(inner)} pageblock is on the free list of {type} pages";
             uint buddy = page ^ (1u << order);
-            if (order < LinearRegion.MaxOrder && Frames[buddy].State == PageState.Free && Frames[buddy].Order == order)
+            if (order < PageGeometry.MaxOrder && Frames[buddy].State == PageState.Free && Frames[buddy].Order == order)
                 return $"pages {page} and {buddy} are free buddies of order {order} and not merged";
             bool dirty = LinearRegion.Dirty.Any(page, 1u << order);
             if (dirty != frame.Dirty) return $"the block at page {page} says dirty: {frame.Dirty}, and is: {dirty}";

@@ -150,9 +150,9 @@ internal unsafe partial struct Zone
     /// <summary>Adds a section that has just been brought online.</summary>
     internal void AddSection(uint firstPage, MigrateType type = MigrateType.Unmovable)
     {
-        Volatile.Write(ref _onlinePages, _onlinePages + LinearRegion.SectionPages);
-        LinearRegion.SetType(firstPage, LinearRegion.SectionPages, type);
-        FreeOneBlock(firstPage, LinearRegion.MaxOrder);
+        Volatile.Write(ref _onlinePages, _onlinePages + PageGeometry.SectionPages);
+        LinearRegion.SetType(firstPage, PageGeometry.SectionPages, type);
+        FreeOneBlock(firstPage, PageGeometry.MaxOrder);
     }
 
     /// <summary>Takes pages; false when no free block is large enough, or the budget has no room for what is clean of it.</summary>
@@ -205,7 +205,7 @@ internal unsafe partial struct Zone
     {
         while (count != 0)
         {
-            int order = Math.Min(Math.Min(BitOperations.TrailingZeroCount(page), BitOperations.Log2(count)), LinearRegion.MaxOrder);
+            int order = Math.Min(Math.Min(BitOperations.TrailingZeroCount(page), BitOperations.Log2(count)), PageGeometry.MaxOrder);
             FreeOneBlock(page, order);
             page += 1u << order;
             count -= 1u << order;
@@ -294,7 +294,7 @@ internal unsafe partial struct Zone
     /// </summary>
     private bool RemoveFallback(int order, MigrateType type, int smallest, bool usedOnly, out uint page)
     {
-        for (int current = LinearRegion.MaxOrder; current >= smallest; current--)
+        for (int current = PageGeometry.MaxOrder; current >= smallest; current--)
         {
             foreach (MigrateType other in Pageblock.FallbacksOf(type))
             {
@@ -361,7 +361,7 @@ internal unsafe partial struct Zone
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
         Debug.Assert(page % (1u << order) == 0, "a block begins at a multiple of its size");
         Frames[page].State = PageState.Inner;
-        while (order < LinearRegion.MaxOrder)
+        while (order < PageGeometry.MaxOrder)
         {
             uint buddy = page ^ (1u << order);
             if (Frames[buddy].State != PageState.Free || Frames[buddy].Order != order) break;
@@ -416,14 +416,14 @@ internal unsafe partial struct Zone
     // Orders from this one on that the type has free blocks of, as bits.
     private readonly ulong OrdersFrom(int order, MigrateType type) => (_nonEmpty >> (16 * (int)type) & ushort.MaxValue) >> order << order;
 
-    private static int AreaIndex(MigrateType type, int order) => (int)type * LinearRegion.OrderCount + order;
+    private static int AreaIndex(MigrateType type, int order) => (int)type * PageGeometry.OrderCount + order;
 
     // A zone is in native memory or pinned: its address stays. Not by index: that makes spans, which wait for the JIT.
     private FrameList* Area(MigrateType type, int order) => (FrameList*)Unsafe.AsPointer(ref _areas) + AreaIndex(type, order);
 
     private readonly bool TryFindFree(uint page, out uint head, out int order)
     {
-        for (order = 0; order < LinearRegion.OrderCount; order++)
+        for (order = 0; order < PageGeometry.OrderCount; order++)
         {
             head = page & ~((1u << order) - 1);
             if (Frames[head].State == PageState.Free && Frames[head].Order == order) return true;
@@ -437,7 +437,7 @@ internal unsafe partial struct Zone
 /// The free blocks of a zone by migrate type and order (<c>struct free_area</c>). In each list, blocks that may have memory
 /// behind them stand before those that have none: the first are taken first, which keeps resident memory low.
 /// </summary>
-[InlineArray(Pageblock.TypeCount * LinearRegion.OrderCount)]
+[InlineArray(Pageblock.TypeCount * PageGeometry.OrderCount)]
 internal struct FreeLists
 {
     private FrameList _first;

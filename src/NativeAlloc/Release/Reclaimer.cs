@@ -67,7 +67,7 @@ internal static class Reclaimer
         bool inside = MemorySignals.t_isReclaiming;
         MemorySignals.t_isReclaiming = true;
         uint free = PageLayer.DirtyFreePages();
-        uint wanted = (uint)Math.Min((wantedBytes + (LinearRegion.PageBytes - 1)) >> LinearRegion.PageShift, free);
+        uint wanted = (uint)Math.Min((wantedBytes + (PageGeometry.PageBytes - 1)) >> PageGeometry.PageShift, free);
         nuint bytes = wanted == 0 ? 0 : PageLayer.PurgeDownTo(free - wanted);
         if (bytes < wantedBytes) bytes += ReleaseAreas();
         MemorySignals.t_isReclaiming = inside;

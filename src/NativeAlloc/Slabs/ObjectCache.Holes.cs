@@ -17,7 +17,7 @@ internal unsafe partial struct ObjectCache
     // Slabs that are looked through under one lock, some microseconds; and hollow slabs that are looked at for one to fill.
     private const int PurgedAtOnce = 8, MostLooks = 16;
 
-    private readonly uint SystemPages => (uint)(SlabPages * LinearRegion.PageBytes / VirtualMemory.PageBytes);
+    private readonly uint SystemPages => (uint)(SlabPages * PageGeometry.PageBytes / VirtualMemory.PageBytes);
 
     /// <summary>System pages of a slab behind its last object.</summary>
     private readonly uint TailPages => SystemPages - (uint)((ObjectsPerSlab * (nuint)ObjectBytes + VirtualMemory.PageBytes - 1) / VirtualMemory.PageBytes);

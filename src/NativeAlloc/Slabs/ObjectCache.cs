@@ -87,8 +87,8 @@ internal unsafe partial struct ObjectCache
         _returnClass = (byte)returnClass;
         ObjectBytes = (uint)objectBytes;
         SlabPages = SizeClasses.SlabPagesOf(objectBytes);
-        SlabOrder = LinearRegion.OrderOf(SlabPages);
-        ObjectsPerSlab = (uint)(SlabPages * LinearRegion.PageBytes / objectBytes);
+        SlabOrder = PageGeometry.OrderOf(SlabPages);
+        ObjectsPerSlab = (uint)(SlabPages * PageGeometry.PageBytes / objectBytes);
         _reciprocal = ((1UL << ReciprocalShift) + ObjectBytes - 1) / ObjectBytes;
         Magazine = magazine;
         _largestDepot = depotLimit;

@@ -84,7 +84,7 @@ internal static unsafe class SizeClasses
     {
         for (uint pages = 1; ; pages++)
         {
-            nuint slabBytes = pages * LinearRegion.PageBytes;
+            nuint slabBytes = pages * PageGeometry.PageBytes;
             if (slabBytes >= objectBytes && slabBytes % objectBytes * 8 <= slabBytes) return pages;
         }
     }

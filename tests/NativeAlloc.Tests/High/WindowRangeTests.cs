@@ -18,7 +18,7 @@ public sealed class WindowRangeTests : IDisposable
     public void Dispose()
     {
         MappingBudget.Limit = _limit;
-        if (_range.TryReserve(out nuint address)) VirtualMemory.Release(address, Windows * LinearRegion.PageBytes);
+        if (_range.TryReserve(out nuint address)) VirtualMemory.Release(address, Windows * PageGeometry.PageBytes);
         MappingBudget.Give(Windows);
         Assert.Equal(_inUse, MappingBudget.InUse);
     }
@@ -29,8 +29,8 @@ public sealed class WindowRangeTests : IDisposable
         Assert.True(_range.TryReserve(out nuint first));
         Assert.True(_range.TryReserve(out nuint again));
         Assert.Equal(first, again);
-        Assert.Equal((nuint)0, first % LinearRegion.PageBytes);
-        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(first + (Windows - 1) * LinearRegion.PageBytes));
+        Assert.Equal((nuint)0, first % PageGeometry.PageBytes);
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(first + (Windows - 1) * PageGeometry.PageBytes));
         Assert.Equal(_inUse + Windows, MappingBudget.InUse);
     }
 

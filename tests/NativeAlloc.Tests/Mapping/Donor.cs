@@ -29,7 +29,7 @@ internal sealed unsafe class Donor : IDisposable
 
     internal uint FirstPage { get; }
 
-    internal uint Pages => (uint)(_bytes >> LinearRegion.PageShift);
+    internal uint Pages => (uint)(_bytes >> PageGeometry.PageShift);
 
     /// <summary>How many of the pages may have memory behind them.</summary>
     internal uint DirtyPages => (uint)Enumerable.Range((int)FirstPage, (int)Pages).Count(page => LinearRegion.Dirty.IsSet((uint)page));

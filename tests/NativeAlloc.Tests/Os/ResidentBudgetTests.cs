@@ -25,7 +25,7 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     public void What_is_charged_is_what_may_have_memory_behind_it()
     {
         nuint before = ResidentBudget.ChargedBytes;
-        Assert.Equal((nuint)PageLayer.DirtyPages() << LinearRegion.PageShift, before);
+        Assert.Equal((nuint)PageLayer.DirtyPages() << PageGeometry.PageShift, before);
         void* block = NativeAllocator.Alloc(MiB);
         Assert.Equal(before + MiB, ResidentBudget.ChargedBytes);
         NativeAllocator.Free(block);
@@ -158,7 +158,7 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         PageAllocator.FreePages(high, 4);
     }
 
-    private const nuint LinearBytes = LinearRegion.PageBytes;
+    private const nuint LinearBytes = PageGeometry.PageBytes;
 
     [Theory]
     [InlineData("12 345 67 8\n", 0, 12)]

@@ -51,7 +51,7 @@ public sealed unsafe class DoubleFreeTests
         Assert.False(frame->IsHotOf(&one)); // a process in which that list is used ends: see below
         Assert.True(one.List(frame->Type)->TryTake(out uint other) && other == page);
         PageLayer.Drain(&two);
-        Assert.Equal(PageFrame.NoZone, frame->Zone); // and nobody has it in a list any more
+        Assert.Equal(PageFrame.NoZone, frame->ZoneIndex); // and nobody has it in a list any more
         TestZone.Normal->Verify();
     }
 

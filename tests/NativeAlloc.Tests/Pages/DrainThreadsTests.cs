@@ -223,13 +223,13 @@ public sealed unsafe class DrainThreadsTests
     private static void Stamp(uint page, int number)
     {
         long* words = (long*)LinearRegion.AddressOf(page);
-        words[0] = words[LinearRegion.PageBytes / sizeof(long) - 1] = (long)page << 8 | (uint)number;
+        words[0] = words[PageGeometry.PageBytes / sizeof(long) - 1] = (long)page << 8 | (uint)number;
     }
 
     private static void CheckStamp(uint page)
     {
         long* words = (long*)LinearRegion.AddressOf(page);
-        if (words[0] >> 8 != page || words[0] != words[LinearRegion.PageBytes / sizeof(long) - 1]) throw new InvalidOperationException($"page {page} is somebody else's too");
+        if (words[0] >> 8 != page || words[0] != words[PageGeometry.PageBytes / sizeof(long) - 1]) throw new InvalidOperationException($"page {page} is somebody else's too");
     }
 
     // As the page allocator does it: by the fast way, and where that does not go, by the slow one.

@@ -16,9 +16,9 @@ public sealed unsafe class HighRegionTests : IDisposable
     public void High_pages_begin_behind_the_linear_region_and_are_whole_sections()
     {
         Assert.True(LinearRegion.HighFirstPage >= LinearRegion.PageCount);
-        Assert.Equal(0u, LinearRegion.HighFirstPage % LinearRegion.SectionPages);
-        Assert.Equal(0u, LinearRegion.EndPage % LinearRegion.SectionPages);
-        Assert.True(LinearRegion.EndPage - LinearRegion.HighFirstPage >= LinearRegion.SectionPages);
+        Assert.Equal(0u, LinearRegion.HighFirstPage % PageGeometry.SectionPages);
+        Assert.Equal(0u, LinearRegion.EndPage % PageGeometry.SectionPages);
+        Assert.True(LinearRegion.EndPage - LinearRegion.HighFirstPage >= PageGeometry.SectionPages);
         Assert.True(HighRegion.Contains(LinearRegion.HighFirstPage) && HighRegion.Contains(LinearRegion.EndPage - 1));
         foreach (uint page in (uint[])[0, LinearRegion.PageCount - 1, LinearRegion.HighFirstPage - 1, LinearRegion.EndPage, uint.MaxValue]) Assert.False(HighRegion.Contains(page));
     }
@@ -29,15 +29,15 @@ public sealed unsafe class HighRegionTests : IDisposable
         uint online = HighRegion.OnlinePages, linear = LinearRegion.OnlinePages;
         Assert.True(HighRegion.TryBringSectionOnline(s_index, -1, out uint first));
         Assert.Equal(LinearRegion.HighFirstPage + online, first);
-        Assert.Equal(online + LinearRegion.SectionPages, HighRegion.OnlinePages);
+        Assert.Equal(online + PageGeometry.SectionPages, HighRegion.OnlinePages);
         Assert.Equal(linear, LinearRegion.OnlinePages);
         Assert.True(HighRegion.File >= 0);
-        Assert.Equal((nuint)online * LinearRegion.PageBytes, HighRegion.OffsetOf(first));
+        Assert.Equal((nuint)online * PageGeometry.PageBytes, HighRegion.OffsetOf(first));
         Assert.Equal(s_index, LinearRegion.ZoneIndexOf(first));
-        Assert.Equal(s_index, LinearRegion.ZoneIndexOf(first + LinearRegion.SectionPages - 1));
-        Assert.Equal(-1, LinearRegion.ZoneIndexOf(first + LinearRegion.SectionPages));
-        Assert.Equal(PageState.Inner, LinearRegion.Frames[first + LinearRegion.SectionPages - 1].State);
-        Assert.False(LinearRegion.Dirty.Any(first, LinearRegion.SectionPages));
+        Assert.Equal(s_index, LinearRegion.ZoneIndexOf(first + PageGeometry.SectionPages - 1));
+        Assert.Equal(-1, LinearRegion.ZoneIndexOf(first + PageGeometry.SectionPages));
+        Assert.Equal(PageState.Inner, LinearRegion.Frames[first + PageGeometry.SectionPages - 1].State);
+        Assert.False(LinearRegion.Dirty.Any(first, PageGeometry.SectionPages));
         GiveToAllocator(first);
     }
 
@@ -64,7 +64,7 @@ public sealed unsafe class HighRegionTests : IDisposable
             Assert.True(HighRegion.TryBringSectionOnline(s_index, NodeTopology.Current.SystemNodeOf(0), out uint first));
             GiveToAllocator(first);
         }
-        Assert.InRange((nint)AddressSpace.MappedBytes() - (nint)before, nint.MinValue, (nint)LinearRegion.SectionBytes);
+        Assert.InRange((nint)AddressSpace.MappedBytes() - (nint)before, nint.MinValue, (nint)PageGeometry.SectionBytes);
     }
 
     [Fact]
@@ -131,7 +131,7 @@ public sealed unsafe class HighRegionTests : IDisposable
         PageLayer.GivePages(freed, 2);
         using (new InjectedFaults(OsCall.PurgeFile)) PageLayer.Purge();
         Assert.Equal(dirty + 4, zone->DirtyPages); // refused: what may have memory is known to
-        Assert.True(PageLayer.Purge() >= 2 * LinearRegion.PageBytes);
+        Assert.True(PageLayer.Purge() >= 2 * PageGeometry.PageBytes);
         Assert.Equal(dirty + 2, zone->DirtyPages);
         for (uint i = 0; i < 2; i++)
         {

@@ -10,7 +10,7 @@ namespace NativeAlloc.Tests.Pages;
 /// <summary>Shows that a large block is found by any of its pages, freed once, and resized where it stands or not at all.</summary>
 public sealed unsafe class LargeBlocksTests : IDisposable
 {
-    private const nuint Page = LinearRegion.PageBytes;
+    private const nuint Page = PageGeometry.PageBytes;
 
     private readonly uint _usedBefore;
     private readonly nuint _bytesBefore = LargeBlocks.Bytes;
@@ -211,7 +211,7 @@ public sealed unsafe class LargeBlocksTests : IDisposable
             while (LargeBlocks.Alloc(LargeBlocks.LargestBytes, 16, zeroed: false, out _) is var block && block != null) taken.Add((uint)LinearRegion.PageIndexOf(block));
             Assert.Equal(_bytesBefore + (nuint)taken.Count * LargeBlocks.LargestBytes, LargeBlocks.Bytes);
             Assert.Equal(_countBefore + taken.Count, LargeBlocks.Count);
-            Assert.Equal(_usedBefore + (uint)taken.Count * LinearRegion.SectionPages, UsedPages());
+            Assert.Equal(_usedBefore + (uint)taken.Count * PageGeometry.SectionPages, UsedPages());
             TestZone.Normal->Verify();
         }
         foreach (uint page in taken) Assert.True(LargeBlocks.TryFree(page));

@@ -12,23 +12,23 @@ public sealed unsafe class LinearRegionTests
     [Fact]
     public void The_region_is_whole_sections_and_begins_at_one()
     {
-        Assert.Equal(0u, LinearRegion.Base % LinearRegion.SectionBytes);
+        Assert.Equal(0u, LinearRegion.Base % PageGeometry.SectionBytes);
         Assert.NotEqual(0u, LinearRegion.PageCount);
-        Assert.Equal(0u, LinearRegion.PageCount % LinearRegion.SectionPages);
-        Assert.Equal((nuint)LinearRegion.PageCount * LinearRegion.PageBytes, LinearRegion.Bytes);
+        Assert.Equal(0u, LinearRegion.PageCount % PageGeometry.SectionPages);
+        Assert.Equal((nuint)LinearRegion.PageCount * PageGeometry.PageBytes, LinearRegion.Bytes);
         Assert.InRange(LinearRegion.OnlinePages, 0u, LinearRegion.PageCount);
     }
 
     [Fact]
     public void Every_address_in_a_page_leads_to_the_page() => Properties.Check(
-        Values.Pairs(Values.Between(0, (int)LinearRegion.PageCount - 1), Values.Between(0, (int)LinearRegion.PageBytes - 1)),
+        Values.Pairs(Values.Between(0, (int)LinearRegion.PageCount - 1), Values.Between(0, (int)PageGeometry.PageBytes - 1)),
         at =>
         {
             nuint address = LinearRegion.AddressOf((uint)at.First);
-            Assert.Equal(0u, address % LinearRegion.PageBytes);
+            Assert.Equal(0u, address % PageGeometry.PageBytes);
             Assert.Equal((nuint)at.First, LinearRegion.PageIndexOf((void*)(address + (nuint)at.Second)));
             Assert.Equal((nuint)at.First, LinearRegion.PageIndexOf((void*)address));
-            Assert.Equal((nuint)at.First, LinearRegion.PageIndexOf((void*)(address + LinearRegion.PageBytes - 1)));
+            Assert.Equal((nuint)at.First, LinearRegion.PageIndexOf((void*)(address + PageGeometry.PageBytes - 1)));
         },
         runs: 2000);
 
@@ -63,12 +63,12 @@ public sealed unsafe class LinearRegionTests
         using TestZone zone = new(); // for its section, which is clean
         uint first = zone.First;
         Properties.ForAllSequences(
-            Values.Pairs(Values.OneOf("mark", "clean", "ask"), Values.Pairs(Values.Between(0, (int)LinearRegion.SectionPages - 1), Values.Between(1, 200))),
+            Values.Pairs(Values.OneOf("mark", "clean", "ask"), Values.Pairs(Values.Between(0, (int)PageGeometry.SectionPages - 1), Values.Between(1, 200))),
             80,
             operations =>
             {
-                bool[] oracle = new bool[LinearRegion.SectionPages];
-                LinearRegion.Dirty.Clear(first, LinearRegion.SectionPages);
+                bool[] oracle = new bool[PageGeometry.SectionPages];
+                LinearRegion.Dirty.Clear(first, PageGeometry.SectionPages);
                 foreach ((string kind, (int page, int wanted)) in operations)
                 {
                     int count = Math.Min(wanted, oracle.Length - page);
@@ -81,11 +81,11 @@ public sealed unsafe class LinearRegionTests
                 }
                 for (uint page = 0; page < oracle.Length; page++)
                     if (oracle[page] != LinearRegion.Dirty.IsSet(first + page)) Assert.Fail($"page {page} is wrong");
-                Assert.Equal((uint)oracle.Count(dirty => dirty), LinearRegion.Dirty.Count(first, LinearRegion.SectionPages));
+                Assert.Equal((uint)oracle.Count(dirty => dirty), LinearRegion.Dirty.Count(first, PageGeometry.SectionPages));
             },
             runs: 60);
-        LinearRegion.Dirty.Clear(first, LinearRegion.SectionPages);
-        Assert.Equal(0u, LinearRegion.Dirty.Count(first, LinearRegion.SectionPages));
+        LinearRegion.Dirty.Clear(first, PageGeometry.SectionPages);
+        Assert.Equal(0u, LinearRegion.Dirty.Count(first, PageGeometry.SectionPages));
     }
 
     [Fact]
@@ -94,16 +94,16 @@ public sealed unsafe class LinearRegionTests
         using TestZone zone = new();
         uint first = zone.First;
         Properties.ForAllSequences(
-            Values.Pairs(Values.Between(0, (int)LinearRegion.SectionPages - 1), Values.Between(1, 300)),
+            Values.Pairs(Values.Between(0, (int)PageGeometry.SectionPages - 1), Values.Between(1, 300)),
             20,
             runs =>
             {
                 const ulong Untouched = 0xDEAD_BEEF_DEAD_BEEF;
-                ulong* words = stackalloc ulong[(int)LinearRegion.SectionPages / 64 + 1];
-                LinearRegion.Dirty.Clear(first, LinearRegion.SectionPages);
+                ulong* words = stackalloc ulong[(int)PageGeometry.SectionPages / 64 + 1];
+                LinearRegion.Dirty.Clear(first, PageGeometry.SectionPages);
                 foreach ((int at, int wanted) in runs)
                 {
-                    uint page = first + (uint)at, count = Math.Min((uint)wanted, LinearRegion.SectionPages - (uint)at);
+                    uint page = first + (uint)at, count = Math.Min((uint)wanted, PageGeometry.SectionPages - (uint)at);
                     LinearRegion.Dirty.Set(page, count / 2); // every other half stays as it is
                     int wordCount = (int)(((page & 63) + count + 63) / 64);
                     new Span<ulong>(words, wordCount + 1).Fill(Untouched);
@@ -118,16 +118,16 @@ public sealed unsafe class LinearRegionTests
                 }
             },
             runs: 60);
-        LinearRegion.Dirty.Clear(first, LinearRegion.SectionPages);
+        LinearRegion.Dirty.Clear(first, PageGeometry.SectionPages);
     }
 
     [Fact]
     public void A_type_is_set_for_whole_pageblocks_and_for_no_others()
     {
         using TestZone zone = new();
-        uint first = zone.First, blocks = LinearRegion.SectionPages / Pageblock.Pages;
+        uint first = zone.First, blocks = PageGeometry.SectionPages / Pageblock.Pages;
         MigrateType[] oracle = new MigrateType[blocks];
-        LinearRegion.SetType(first, LinearRegion.SectionPages, MigrateType.Unmovable);
+        LinearRegion.SetType(first, PageGeometry.SectionPages, MigrateType.Unmovable);
         Random random = new(7);
         for (int step = 0; step < 200; step++)
         {
@@ -135,22 +135,22 @@ public sealed unsafe class LinearRegionTests
             MigrateType type = (MigrateType)random.Next(Pageblock.TypeCount);
             LinearRegion.SetType(first + (uint)at * Pageblock.Pages, (uint)count * Pageblock.Pages, type);
             oracle.AsSpan(at, count).Fill(type);
-            for (uint page = 0; page < LinearRegion.SectionPages; page += 1 + page % 5)
+            for (uint page = 0; page < PageGeometry.SectionPages; page += 1 + page % 5)
                 if (LinearRegion.TypeOf(first + page) != oracle[page / Pageblock.Pages]) Assert.Fail($"page {page} is of the wrong type");
         }
-        LinearRegion.SetType(first, LinearRegion.SectionPages, MigrateType.Unmovable);
+        LinearRegion.SetType(first, PageGeometry.SectionPages, MigrateType.Unmovable);
     }
 
     [Fact]
     public void Every_number_has_the_zone_of_its_section_or_none()
     {
-        for (uint section = 0; section < LinearRegion.EndPage; section += LinearRegion.SectionPages)
+        for (uint section = 0; section < LinearRegion.EndPage; section += PageGeometry.SectionPages)
         {
             bool online = section < LinearRegion.OnlinePages || (section >= LinearRegion.HighFirstPage && section - LinearRegion.HighFirstPage < HighRegion.OnlinePages);
             int zone = LinearRegion.ZoneIndexOf(section);
             Assert.Equal(online, zone >= 0);
             Assert.True(zone < PageLayer.ZoneCount);
-            foreach (uint inside in (uint[])[1, 77, LinearRegion.SectionPages - 1]) Assert.Equal(zone, LinearRegion.ZoneIndexOf(section + inside));
+            foreach (uint inside in (uint[])[1, 77, PageGeometry.SectionPages - 1]) Assert.Equal(zone, LinearRegion.ZoneIndexOf(section + inside));
         }
         foreach (uint none in (uint[])[LinearRegion.PageCount, LinearRegion.HighFirstPage - 1, LinearRegion.EndPage - 1, LinearRegion.EndPage, LinearRegion.EndPage + 1, int.MaxValue, PageFrame.None])
             if (none < LinearRegion.HighFirstPage || none - LinearRegion.HighFirstPage >= HighRegion.OnlinePages) Assert.Equal(-1, LinearRegion.ZoneIndexOf(none));
@@ -213,13 +213,13 @@ public sealed unsafe class LinearRegionTests
         uint before = LinearRegion.OnlinePages;
         Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first));
         Assert.Equal(before, first);
-        Assert.Equal(before + LinearRegion.SectionPages, LinearRegion.OnlinePages);
+        Assert.Equal(before + PageGeometry.SectionPages, LinearRegion.OnlinePages);
         Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(LinearRegion.AddressOf(first)));
-        uint last = first + LinearRegion.SectionPages - 1;
+        uint last = first + PageGeometry.SectionPages - 1;
         Assert.Equal(0, *(long*)LinearRegion.AddressOf(first));
-        Assert.Equal(0, *(long*)(LinearRegion.AddressOf(last) + LinearRegion.PageBytes - sizeof(long)));
+        Assert.Equal(0, *(long*)(LinearRegion.AddressOf(last) + PageGeometry.PageBytes - sizeof(long)));
         Assert.Equal(PageState.Inner, LinearRegion.Frames[last].State);
-        Assert.False(LinearRegion.Dirty.Any(first, LinearRegion.SectionPages));
+        Assert.False(LinearRegion.Dirty.Any(first, PageGeometry.SectionPages));
         Assert.Equal(0UL, LinearRegion.BitmapOf(last)[LinearRegion.BitmapWords - 1]);
         GiveToAllocator(first);
     }

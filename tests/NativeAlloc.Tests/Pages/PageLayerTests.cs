@@ -131,7 +131,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     {
         PageLayer.Purge();
         uint online = LinearRegion.OnlinePages;
-        for (int order = 0; order < LinearRegion.OrderCount; order++)
+        for (int order = 0; order < PageGeometry.OrderCount; order++)
         {
             Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Choice = MemoryChoice.UsedOnly }, out uint page, out Refusal failure));
             Assert.Equal(PageFrame.None, page);
@@ -168,7 +168,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     public void Larger_blocks_and_threads_without_a_list_go_to_the_zone_itself()
     {
         ThreadPages hot = default;
-        for (int order = 0; order < LinearRegion.OrderCount; order++)
+        for (int order = 0; order < PageGeometry.OrderCount; order++)
         {
             Assert.True(PageLayer.TryTakePages(order == 0 ? null : &hot, 1u << order, MemoryChoice.UsedFirst, out uint page));
             Assert.Equal(0u, page % (1u << order));
@@ -250,16 +250,16 @@ public sealed unsafe class PageLayerTests : IDisposable
         long purgedBefore = SystemCounters.PurgedBytes;
         uint dirty = DirtyPages();
         nuint purged = PageLayer.Purge();
-        Assert.True(purged >= Count * LinearRegion.PageBytes, $"{purged} bytes were purged");
+        Assert.True(purged >= Count * PageGeometry.PageBytes, $"{purged} bytes were purged");
         Assert.Equal(purgedBefore + (long)purged, SystemCounters.PurgedBytes);
-        Assert.Equal(dirty - (uint)(purged / LinearRegion.PageBytes), DirtyPages());
+        Assert.Equal(dirty - (uint)(purged / PageGeometry.PageBytes), DirtyPages());
         Assert.False(LinearRegion.Dirty.Any(page, Count));
         Assert.False(Bytes(page, Count).ContainsAnyExcept((byte)0), "a purged page is not zero");
         Assert.Equal(0u, PageLayer.Purge());
         // Cleared by nobody: what is known to be zero stays without memory. (The look above has put the system's own zero page there.)
-        Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), Count * LinearRegion.PageBytes));
-        Assert.True(PageLayer.TryTake(null, new PageRequest(LinearRegion.OrderOf(Count), Count) { Zeroed = true }, out uint again, out _));
-        Assert.Equal(0u, ResidentMemory.PagesAt(LinearRegion.AddressOf(again), Count * LinearRegion.PageBytes));
+        Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), Count * PageGeometry.PageBytes));
+        Assert.True(PageLayer.TryTake(null, new PageRequest(PageGeometry.OrderOf(Count), Count) { Zeroed = true }, out uint again, out _));
+        Assert.Equal(0u, ResidentMemory.PagesAt(LinearRegion.AddressOf(again), Count * PageGeometry.PageBytes));
         PageLayer.GivePages(again, Count);
     }
 
@@ -268,7 +268,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     {
         Assert.True(PageLayer.TryTakePages(null, 6, MemoryChoice.UsedFirst, out uint page));
         uint dirty = TestZone.Normal->DirtyPages;
-        Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), 6 * LinearRegion.PageBytes));
+        Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), 6 * PageGeometry.PageBytes));
         PageLayer.GivePages(page, 6, clean: true);
         Assert.Equal(dirty - 6, TestZone.Normal->DirtyPages);
         Assert.False(LinearRegion.Dirty.Any(page, 6));
@@ -296,7 +296,7 @@ public sealed unsafe class PageLayerTests : IDisposable
         Assert.Equal(dirty, DirtyPages());
         Assert.Equal(_usedBefore, UsedPages());
         TestZone.Normal->Verify();
-        Assert.True(PageLayer.Purge() >= 8 * LinearRegion.PageBytes);
+        Assert.True(PageLayer.Purge() >= 8 * PageGeometry.PageBytes);
     }
 
     [Fact]
@@ -387,7 +387,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     // Takes every free page there is, the largest blocks first.
     private static void TakeAll(List<(uint Page, int Order)> taken)
     {
-        for (int order = LinearRegion.MaxOrder; order >= 0; order--)
+        for (int order = PageGeometry.MaxOrder; order >= 0; order--)
             while (PageLayer.TryTakePages(null, 1u << order, MemoryChoice.UsedFirst, out uint page))
                 taken.Add((page, order));
     }
@@ -414,12 +414,12 @@ public sealed unsafe class PageLayerTests : IDisposable
     private static uint DirtyPages()
     {
         uint pages = 0;
-        for (uint section = 0; section < LinearRegion.OnlinePages; section += LinearRegion.SectionPages)
-            if (LinearRegion.ZoneIndexOf(section) == TestZone.Normal->Index) pages += LinearRegion.Dirty.Count(section, LinearRegion.SectionPages);
+        for (uint section = 0; section < LinearRegion.OnlinePages; section += PageGeometry.SectionPages)
+            if (LinearRegion.ZoneIndexOf(section) == TestZone.Normal->Index) pages += LinearRegion.Dirty.Count(section, PageGeometry.SectionPages);
         return pages;
     }
 
     private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 
-    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)LinearRegion.PageBytes));
+    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)PageGeometry.PageBytes));
 }

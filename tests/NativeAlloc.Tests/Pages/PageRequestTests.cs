@@ -44,7 +44,7 @@ public sealed unsafe class PageRequestTests : IDisposable
         Assert.Equal(page, again);
         for (uint at = 0; at < Count; at++)
         {
-            uint resident = ResidentMemory.PagesAt(LinearRegion.AddressOf(page + at), LinearRegion.PageBytes);
+            uint resident = ResidentMemory.PagesAt(LinearRegion.AddressOf(page + at), PageGeometry.PageBytes);
             if (ResidentMemory.ComesInSystemPages) Assert.Equal(at % 3 == 0, resident != 0); // a clean page stays untouched
         }
         Assert.False(Bytes(page, Count).ContainsAnyExcept((byte)0), "a zeroed block is not zero");
@@ -61,8 +61,8 @@ public sealed unsafe class PageRequestTests : IDisposable
         for (uint at = 0; at < 256; at++) PageLayer.GivePages(page + at, 1, clean: !written.Contains(at));
         Assert.True(PageLayer.TryTake(null, new PageRequest(8, Count) { Zeroed = true }, out uint again, out _));
         Assert.Equal(page, again);
-        uint resident = ResidentMemory.PagesAt(LinearRegion.AddressOf(page), Count * LinearRegion.PageBytes);
-        if (ResidentMemory.ComesInSystemPages) Assert.Equal((uint)written.Length * (uint)(LinearRegion.PageBytes / VirtualMemory.PageBytes), resident);
+        uint resident = ResidentMemory.PagesAt(LinearRegion.AddressOf(page), Count * PageGeometry.PageBytes);
+        if (ResidentMemory.ComesInSystemPages) Assert.Equal((uint)written.Length * (uint)(PageGeometry.PageBytes / VirtualMemory.PageBytes), resident);
         Assert.False(Bytes(page, Count).ContainsAnyExcept((byte)0), "a zeroed block is not zero");
         PageLayer.GivePages(page, Count);
     }
@@ -149,13 +149,13 @@ public sealed unsafe class PageRequestTests : IDisposable
         using Hoard hoard = new(ZoneKind.Normal); // nothing but what follows is free
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(10) with { Type = MigrateType.Movable }, out uint section, out _));
         (long steals, long claims) = (zone->Steals, zone->Claims); // a section that was brought online for it is its own
-        PageLayer.GivePages(section, LinearRegion.SectionPages);
+        PageLayer.GivePages(section, PageGeometry.SectionPages);
         MigrateType type = LinearRegion.TypeOf(section);
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(2) with { Type = type }, out uint own, out _));
         Assert.Equal((steals, claims), (zone->Steals, zone->Claims));
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(2) with { Type = Pageblock.FallbacksOf(type)[0] }, out uint stolen, out _));
         Assert.Equal(steals + 1, zone->Steals);
-        Assert.Equal(claims + LinearRegion.SectionPages / 2 / Pageblock.Pages, zone->Claims); // half of the section was the largest block
+        Assert.Equal(claims + PageGeometry.SectionPages / 2 / Pageblock.Pages, zone->Claims); // half of the section was the largest block
         PageLayer.GivePages(own, 4);
         PageLayer.GivePages(stolen, 4);
     }
@@ -168,14 +168,14 @@ public sealed unsafe class PageRequestTests : IDisposable
         PageRequest request = new(4, 12) { Kind = ZoneKind.Dma };
         ulong before = ResidentMemory.LockedBytes();
         Assert.True(PageLayer.TryTake(null, request, out uint page, out _));
-        Assert.Equal(before + 12 * LinearRegion.PageBytes, ResidentMemory.LockedBytes());
-        Assert.Equal(12 * (uint)(LinearRegion.PageBytes / VirtualMemory.PageBytes), ResidentMemory.PagesAt(LinearRegion.AddressOf(page), 12 * LinearRegion.PageBytes));
+        Assert.Equal(before + 12 * PageGeometry.PageBytes, ResidentMemory.LockedBytes());
+        Assert.Equal(12 * (uint)(PageGeometry.PageBytes / VirtualMemory.PageBytes), ResidentMemory.PagesAt(LinearRegion.AddressOf(page), 12 * PageGeometry.PageBytes));
         Bytes(page, 12).Fill(9);
         PageLayer.GivePages(page + 8, 4); // a part of it
-        Assert.Equal(before + 8 * LinearRegion.PageBytes, ResidentMemory.LockedBytes());
+        Assert.Equal(before + 8 * PageGeometry.PageBytes, ResidentMemory.LockedBytes());
         PageLayer.GivePages(page, 8);
         Assert.Equal(before, ResidentMemory.LockedBytes());
-        Assert.True(PageLayer.Purge() >= 12 * LinearRegion.PageBytes); // and can be purged then
+        Assert.True(PageLayer.Purge() >= 12 * PageGeometry.PageBytes); // and can be purged then
     }
 
     [Fact]
@@ -369,7 +369,7 @@ public sealed unsafe class PageRequestTests : IDisposable
         private static List<(uint Page, int Order)> TakeAllOf(Zone* zone)
         {
             List<(uint Page, int Order)> taken = [];
-            for (int order = LinearRegion.MaxOrder; order >= 0; order--)
+            for (int order = PageGeometry.MaxOrder; order >= 0; order--)
             {
                 while (true)
                 {
@@ -401,7 +401,7 @@ public sealed unsafe class PageRequestTests : IDisposable
     {
         PageLayer.Purge();
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(order), out uint page, out _));
-        Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), LinearRegion.PageBytes << order)); // what was only read is gone, too
+        Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), PageGeometry.PageBytes << order)); // what was only read is gone, too
         return page;
     }
 
@@ -411,5 +411,5 @@ public sealed unsafe class PageRequestTests : IDisposable
     private static uint[] UsedPages() =>
         [.. Enumerable.Range(0, PageLayer.ZoneCount).Select(index => PageLayer.ZoneAt(index)->OnlinePages - PageLayer.ZoneAt(index)->FreePages)];
 
-    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)LinearRegion.PageBytes));
+    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)PageGeometry.PageBytes));
 }

@@ -57,13 +57,13 @@ internal sealed unsafe class TestZone : IDisposable
 
     internal bool TryTake(in PageRequest request, out uint page, out bool zeroed)
     {
-        ulong* dirty = stackalloc ulong[(int)LinearRegion.SectionPages / 64];
-        new Span<ulong>(dirty, (int)LinearRegion.SectionPages / 64).Clear();
+        ulong* dirty = stackalloc ulong[(int)PageGeometry.SectionPages / 64];
+        new Span<ulong>(dirty, (int)PageGeometry.SectionPages / 64).Clear();
         Zone->Lock.Acquire();
         try
         {
             bool taken = Zone->TryTake(request, out page, out _, dirty);
-            zeroed = taken && new Span<ulong>(dirty, (int)LinearRegion.SectionPages / 64).IndexOfAnyExcept(0UL) < 0;
+            zeroed = taken && new Span<ulong>(dirty, (int)PageGeometry.SectionPages / 64).IndexOfAnyExcept(0UL) < 0;
             return taken;
         }
         finally
@@ -101,7 +101,7 @@ internal sealed unsafe class TestZone : IDisposable
         {
             purged = Zone->TryTakeDirty(order, out uint page);
             if (!purged) return;
-            if (askSystem && !VirtualMemory.TryPurge(LinearRegion.AddressOf(page), LinearRegion.PageBytes << order))
+            if (askSystem && !VirtualMemory.TryPurge(LinearRegion.AddressOf(page), PageGeometry.PageBytes << order))
                 throw new InvalidOperationException("the system does not purge");
             Zone->SetClean(page, 1u << order);
             Zone->Give(page, order);
@@ -113,16 +113,16 @@ internal sealed unsafe class TestZone : IDisposable
     internal void Isolate(int order)
     {
         uint page = Take(order);
-        for (int above = order; above < LinearRegion.MaxOrder; above++) Take(above);
+        for (int above = order; above < PageGeometry.MaxOrder; above++) Take(above);
         Give(page, order);
         if (page != First || Zone->FreePages != 1u << order) throw new InvalidOperationException("the part in play is not the first");
     }
 
     /// <summary>Puts what <see cref="Isolate"/> took back.</summary>
-    internal void Rejoin(int order) => GiveRange(First + (1u << order), LinearRegion.SectionPages - (1u << order));
+    internal void Rejoin(int order) => GiveRange(First + (1u << order), PageGeometry.SectionPages - (1u << order));
 
     /// <summary>Which of the section's first pages are free, as the frames say.</summary>
-    internal bool[] FreePages(uint count = LinearRegion.SectionPages)
+    internal bool[] FreePages(uint count = PageGeometry.SectionPages)
     {
         bool[] free = new bool[count];
         for (uint page = 0; page < count; page++)
@@ -155,10 +155,10 @@ internal sealed unsafe class TestZone : IDisposable
 
     private static void Forget()
     {
-        if (LinearRegion.Dirty.Any(s_section, LinearRegion.SectionPages))
-            VirtualMemory.TryPurge(LinearRegion.AddressOf(s_section), LinearRegion.SectionBytes);
-        LinearRegion.Dirty.Clear(s_section, LinearRegion.SectionPages);
-        new Span<PageFrame>(LinearRegion.Frames + s_section, (int)LinearRegion.SectionPages).Clear();
+        if (LinearRegion.Dirty.Any(s_section, PageGeometry.SectionPages))
+            VirtualMemory.TryPurge(LinearRegion.AddressOf(s_section), PageGeometry.SectionBytes);
+        LinearRegion.Dirty.Clear(s_section, PageGeometry.SectionPages);
+        new Span<PageFrame>(LinearRegion.Frames + s_section, (int)PageGeometry.SectionPages).Clear();
     }
 
     private static uint BringSectionOnline() =>

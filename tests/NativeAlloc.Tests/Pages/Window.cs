@@ -10,7 +10,7 @@ internal sealed unsafe class Window : IDisposable
 
     internal Window(uint page, uint count)
     {
-        _bytes = (nuint)count << LinearRegion.PageShift;
+        _bytes = (nuint)count << PageGeometry.PageShift;
         if (!VirtualMemory.TryReserve(_bytes, VirtualMemory.PageBytes, out _address)
             || !VirtualMemory.TryMapFile(HighRegion.File, HighRegion.OffsetOf(page), _address, _bytes))
         {
@@ -19,7 +19,7 @@ internal sealed unsafe class Window : IDisposable
     }
 
     /// <summary>The so-manieth page.</summary>
-    internal Span<byte> Page(uint index) => new((void*)(_address + ((nuint)index << LinearRegion.PageShift)), (int)LinearRegion.PageBytes);
+    internal Span<byte> Page(uint index) => new((void*)(_address + ((nuint)index << PageGeometry.PageShift)), (int)PageGeometry.PageBytes);
 
     public void Dispose() => VirtualMemory.Release(_address, _bytes);
 }

@@ -15,22 +15,22 @@ public sealed unsafe class ZoneTests : IDisposable
     [Fact]
     public void A_new_section_is_one_free_block_of_the_top_order()
     {
-        Assert.Equal(LinearRegion.SectionPages, _zone.Zone->OnlinePages);
-        Assert.Equal(LinearRegion.SectionPages, _zone.Zone->FreePages);
-        for (int order = 0; order < LinearRegion.OrderCount; order++)
-            Assert.Equal(order == LinearRegion.MaxOrder ? 1u : 0u, _zone.Zone->FreeBlocks(order));
+        Assert.Equal(PageGeometry.SectionPages, _zone.Zone->OnlinePages);
+        Assert.Equal(PageGeometry.SectionPages, _zone.Zone->FreePages);
+        for (int order = 0; order < PageGeometry.OrderCount; order++)
+            Assert.Equal(order == PageGeometry.MaxOrder ? 1u : 0u, _zone.Zone->FreeBlocks(order));
         _zone.Zone->Verify();
     }
 
     [Fact]
     public void Taking_a_block_leaves_a_free_half_of_every_order_above()
     {
-        for (int taken = 0; taken < LinearRegion.OrderCount; taken++)
+        for (int taken = 0; taken < PageGeometry.OrderCount; taken++)
         {
             uint page = _zone.Take(taken);
             Assert.Equal(_zone.First, page);
-            for (int order = 0; order < LinearRegion.MaxOrder; order++) Assert.Equal(order >= taken ? 1u : 0u, _zone.Zone->FreeBlocks(order));
-            Assert.Equal(LinearRegion.SectionPages - (1u << taken), _zone.Zone->FreePages);
+            for (int order = 0; order < PageGeometry.MaxOrder; order++) Assert.Equal(order >= taken ? 1u : 0u, _zone.Zone->FreeBlocks(order));
+            Assert.Equal(PageGeometry.SectionPages - (1u << taken), _zone.Zone->FreePages);
             _zone.Zone->Verify();
             _zone.Give(page, taken);
             AssertWhole(_zone);
@@ -40,21 +40,21 @@ public sealed unsafe class ZoneTests : IDisposable
     [Fact]
     public void An_empty_zone_gives_nothing()
     {
-        uint all = _zone.Take(LinearRegion.MaxOrder);
-        for (int order = 0; order < LinearRegion.OrderCount; order++)
+        uint all = _zone.Take(PageGeometry.MaxOrder);
+        for (int order = 0; order < PageGeometry.OrderCount; order++)
         {
             Assert.False(_zone.TryTake(order, 1u << order, out uint page, out _));
             Assert.Equal(PageFrame.None, page);
         }
         Assert.Equal(0u, _zone.Zone->FreePages);
-        _zone.Give(all, LinearRegion.MaxOrder);
+        _zone.Give(all, PageGeometry.MaxOrder);
         AssertWhole(_zone);
     }
 
     [Fact]
     public void Of_a_block_that_is_larger_than_needed_precisely_the_tail_goes_back()
     {
-        for (uint used = 1; used <= LinearRegion.SectionPages; used = used < 70 ? used + 1 : used + 61)
+        for (uint used = 1; used <= PageGeometry.SectionPages; used = used < 70 ? used + 1 : used + 61)
         {
             int order = used == 1 ? 0 : System.Numerics.BitOperations.Log2(used - 1) + 1;
             Assert.True(_zone.TryTake(order, used, out uint page, out _));
@@ -62,7 +62,7 @@ public sealed unsafe class ZoneTests : IDisposable
             bool[] free = _zone.FreePages();
             Assert.Equal((int)used, Array.IndexOf(free, true) is int first and >= 0 ? first : free.Length);
             Assert.DoesNotContain(false, free[(int)used..]);
-            Assert.Equal(LinearRegion.SectionPages - used, _zone.Zone->FreePages);
+            Assert.Equal(PageGeometry.SectionPages - used, _zone.Zone->FreePages);
             _zone.Zone->Verify();
             _zone.GiveRange(page, used);
             AssertWhole(_zone);
@@ -77,7 +77,7 @@ public sealed unsafe class ZoneTests : IDisposable
         Assert.True(_zone.TryTakeAt(behind, 11)); // 8..18
         _zone.GiveRange(page + 13, 5); // 18 stands alone
         Assert.False(_zone.TryTakeAt(page + 13, 6));
-        Assert.Equal(LinearRegion.SectionPages - 14, _zone.Zone->FreePages);
+        Assert.Equal(PageGeometry.SectionPages - 14, _zone.Zone->FreePages);
         _zone.Zone->Verify();
         Assert.True(_zone.TryTakeAt(page + 13, 5)); // 13..17
         Assert.Equal(19, Array.IndexOf(_zone.FreePages(), true));
@@ -142,7 +142,7 @@ public sealed unsafe class ZoneTests : IDisposable
         operations =>
         {
             using TestZone zone = new();
-            bool[] used = new bool[LinearRegion.SectionPages];
+            bool[] used = new bool[PageGeometry.SectionPages];
             List<(uint Page, uint Count)> live = [];
             foreach ((int kind, int number) in operations)
             {
@@ -193,7 +193,7 @@ public sealed unsafe class ZoneTests : IDisposable
             });
             Assert.Equal(0u, _zone.Zone->FreePages);
             (uint Page, int Order)[] all = [.. taken.SelectMany(blocks => blocks)];
-            Assert.Equal((int)LinearRegion.SectionPages, all.SelectMany(block => Enumerable.Range((int)block.Page, 1 << block.Order)).Distinct().Count());
+            Assert.Equal((int)PageGeometry.SectionPages, all.SelectMany(block => Enumerable.Range((int)block.Page, 1 << block.Order)).Distinct().Count());
             new Random(round).Shuffle(all);
             TestThread.RunTogether(Threads, number =>
             {
@@ -290,13 +290,13 @@ public sealed unsafe class ZoneTests : IDisposable
         // One used page anywhere in a section: it is what a single page, and any block, is cut from.
         foreach (uint at in (uint[])[0, 1, 77, 512, 1000, 1023])
         {
-            for (int order = 0; order < LinearRegion.OrderCount; order++)
+            for (int order = 0; order < PageGeometry.OrderCount; order++)
             {
                 using TestZone zone = new();
-                Assert.True(zone.TryTakeAt(zone.First, LinearRegion.SectionPages));
+                Assert.True(zone.TryTakeAt(zone.First, PageGeometry.SectionPages));
                 zone.GiveRange(zone.First + at, 1);
                 zone.GiveClean(zone.First, at);
-                zone.GiveClean(zone.First + at + 1, LinearRegion.SectionPages - at - 1);
+                zone.GiveClean(zone.First + at + 1, PageGeometry.SectionPages - at - 1);
                 AssertWhole(zone);
                 Assert.Equal(1u, zone.Zone->DirtyPages);
                 uint page = zone.Take(order);
@@ -314,7 +314,7 @@ public sealed unsafe class ZoneTests : IDisposable
         operations =>
         {
             using TestZone zone = new();
-            bool[] dirty = new bool[LinearRegion.SectionPages];
+            bool[] dirty = new bool[PageGeometry.SectionPages];
             List<(uint Page, uint Count)> live = [];
             foreach ((string kind, int number) in operations)
             {
@@ -325,7 +325,7 @@ public sealed unsafe class ZoneTests : IDisposable
                 else if (kind == "at" && live.Count != 0 && live[number % live.Count] is var before)
                 {
                     page = before.Page + before.Count;
-                    if (page + count <= zone.First + LinearRegion.SectionPages && zone.TryTakeAt(page, count)) Use(page, count);
+                    if (page + count <= zone.First + PageGeometry.SectionPages && zone.TryTakeAt(page, count)) Use(page, count);
                 }
                 else if (kind is "free" or "clean" && live.Count != 0)
                 {
@@ -335,13 +335,13 @@ public sealed unsafe class ZoneTests : IDisposable
                     else zone.GiveClean(page, count);
                     if (kind == "clean") dirty.AsSpan((int)(page - zone.First), (int)count).Clear();
                 }
-                else if (kind == "purge" && zone.TryPurge(number % LinearRegion.OrderCount, askSystem: false))
+                else if (kind == "purge" && zone.TryPurge(number % PageGeometry.OrderCount, askSystem: false))
                 {
                     // Any block that is clean now: what is counted must be what the bits say.
                     for (uint at = 0; at < dirty.Length; at++) dirty[at] &= LinearRegion.Dirty.IsSet(zone.First + at);
                 }
                 Assert.Equal((uint)dirty.Count(used => used), zone.Zone->DirtyPages);
-                Assert.Equal(zone.Zone->DirtyPages, LinearRegion.Dirty.Count(zone.First, LinearRegion.SectionPages));
+                Assert.Equal(zone.Zone->DirtyPages, LinearRegion.Dirty.Count(zone.First, PageGeometry.SectionPages));
                 zone.Zone->Verify();
 
                 void Use(uint first, uint pages)
@@ -378,7 +378,7 @@ public sealed unsafe class ZoneTests : IDisposable
                     taken.Fill(true);
                     // A byte somewhere in every other page: what is taken need not be written to.
                     for (uint at = 0; at < count; at++)
-                        if ((at + number) % 2 == 0) Bytes(page + at, 1)[number * 37 % (int)LinearRegion.PageBytes] = 0xFF;
+                        if ((at + number) % 2 == 0) Bytes(page + at, 1)[number * 37 % (int)PageGeometry.PageBytes] = 0xFF;
                     live.Add((page, count));
                 }
                 else if (kind == "free" && live.Count != 0)
@@ -439,12 +439,12 @@ public sealed unsafe class ZoneTests : IDisposable
         }
     }
 
-    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)LinearRegion.PageBytes));
+    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)PageGeometry.PageBytes));
 
     private static void AssertWhole(TestZone zone)
     {
-        Assert.Equal(1u, zone.Zone->FreeBlocks(LinearRegion.MaxOrder));
-        Assert.Equal(LinearRegion.SectionPages, zone.Zone->FreePages);
+        Assert.Equal(1u, zone.Zone->FreeBlocks(PageGeometry.MaxOrder));
+        Assert.Equal(PageGeometry.SectionPages, zone.Zone->FreePages);
         zone.Zone->Verify();
     }
 }

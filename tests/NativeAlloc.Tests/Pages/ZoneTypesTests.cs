@@ -11,7 +11,7 @@ namespace NativeAlloc.Tests.Pages;
 /// </summary>
 public sealed unsafe class ZoneTypesTests : IDisposable
 {
-    private const uint Pageblocks = LinearRegion.SectionPages / Pageblock.Pages;
+    private const uint Pageblocks = PageGeometry.SectionPages / Pageblock.Pages;
 
     private readonly TestZone _zone = new();
 
@@ -28,16 +28,16 @@ public sealed unsafe class ZoneTypesTests : IDisposable
     [Fact]
     public void A_section_is_of_the_type_that_it_was_brought_online_for()
     {
-        uint all = _zone.Take(LinearRegion.MaxOrder);
+        uint all = _zone.Take(PageGeometry.MaxOrder);
         foreach (MigrateType type in Enum.GetValues<MigrateType>())
         {
-            LinearRegion.SetType(all, LinearRegion.SectionPages, type);
-            _zone.Give(all, LinearRegion.MaxOrder);
-            Assert.Equal(1u, _zone.Zone->FreeBlocks(type, LinearRegion.MaxOrder));
-            Assert.Equal(all, Take(LinearRegion.MaxOrder, type));
+            LinearRegion.SetType(all, PageGeometry.SectionPages, type);
+            _zone.Give(all, PageGeometry.MaxOrder);
+            Assert.Equal(1u, _zone.Zone->FreeBlocks(type, PageGeometry.MaxOrder));
+            Assert.Equal(all, Take(PageGeometry.MaxOrder, type));
             Assert.Equal((0L, 0L), (_zone.Zone->Steals, _zone.Zone->Claims)); // its own
         }
-        _zone.Give(all, LinearRegion.MaxOrder);
+        _zone.Give(all, PageGeometry.MaxOrder);
         AssertWhole(_zone);
     }
 
@@ -51,7 +51,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
         Assert.Equal((1L, (long)Pageblocks), (_zone.Zone->Steals, _zone.Zone->Claims));
         uint other = Take(3, MigrateType.Reclaimable); // takes the largest that is left, half of the section
         Assert.Equal((2L, (long)Pageblocks + Pageblocks / 2), (_zone.Zone->Steals, _zone.Zone->Claims));
-        Assert.Equal(_zone.First + LinearRegion.SectionPages / 2, other);
+        Assert.Equal(_zone.First + PageGeometry.SectionPages / 2, other);
         Assert.Equal((Pageblocks / 2, Pageblocks / 2), (CountPageblocks(MigrateType.Movable), CountPageblocks(MigrateType.Reclaimable)));
         _zone.Zone->Verify();
         _zone.Give(page, 0);
@@ -69,7 +69,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
     [InlineData(31, true)]
     public void A_pageblock_changes_its_type_if_half_of_it_is_free_and_else_only_the_piece_goes(int freePages, bool changes)
     {
-        uint all = _zone.Take(LinearRegion.MaxOrder);
+        uint all = _zone.Take(PageGeometry.MaxOrder);
         uint pageblock = all + 7 * Pageblock.Pages;
         // Scattered over the pageblock, so that the free pages are several blocks; in the second half, where no run is the whole half.
         uint[] free = [.. Enumerable.Range(0, (int)Pageblock.Pages).Select(i => (uint)(i * 5) % Pageblock.Pages).Take(freePages).Select(i => pageblock + i)];
@@ -83,7 +83,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
         Assert.Equal((1L, changes ? 1L : 0L), (_zone.Zone->Steals, _zone.Zone->Claims));
         // All that is left free is of that type.
         uint left = 0;
-        for (int order = 0; order < LinearRegion.OrderCount; order++) left += _zone.Zone->FreeBlocks(type, order) << order;
+        for (int order = 0; order < PageGeometry.OrderCount; order++) left += _zone.Zone->FreeBlocks(type, order) << order;
         Assert.Equal((uint)freePages - 1, left);
         _zone.Zone->Verify();
         // The next of the same type is a steal again where nothing was claimed.
@@ -94,7 +94,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
             _zone.Give(next, 0);
         }
         _zone.Give(taken, 0);
-        foreach (uint page in Enumerable.Range(0, (int)LinearRegion.SectionPages).Select(i => all + (uint)i).Except(free)) _zone.Give(page, 0);
+        foreach (uint page in Enumerable.Range(0, (int)PageGeometry.SectionPages).Select(i => all + (uint)i).Except(free)) _zone.Give(page, 0);
         AssertWhole(_zone);
     }
 
@@ -105,7 +105,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
         {
             using TestZone zone = new();
             MigrateType first = Pageblock.FallbacksOf(type)[0], second = Pageblock.FallbacksOf(type)[1];
-            uint all = zone.Take(LinearRegion.MaxOrder);
+            uint all = zone.Take(PageGeometry.MaxOrder);
             uint firstPage = all + 4 * Pageblock.Pages, secondPage = all + 2 * Pageblock.Pages, larger = all + 8 * Pageblock.Pages;
             LinearRegion.SetType(firstPage, Pageblock.Pages, first);
             LinearRegion.SetType(secondPage, Pageblock.Pages, second);
@@ -127,7 +127,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
     [Fact]
     public void Used_memory_of_another_type_goes_before_fresh_memory_of_the_own_if_whole_pageblocks_of_it_are_free()
     {
-        uint all = _zone.Take(LinearRegion.MaxOrder);
+        uint all = _zone.Take(PageGeometry.MaxOrder);
         uint own = all, whole = all + 4 * Pageblock.Pages, part = all + 8 * Pageblock.Pages;
         LinearRegion.SetType(own, Pageblock.Pages, MigrateType.Movable);
         _zone.GiveClean(own, Pageblock.Pages);
@@ -153,7 +153,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
         operations =>
         {
             using TestZone zone = new();
-            bool[] used = new bool[LinearRegion.SectionPages], dirty = new bool[LinearRegion.SectionPages];
+            bool[] used = new bool[PageGeometry.SectionPages], dirty = new bool[PageGeometry.SectionPages];
             List<(uint Page, uint Count)> live = [];
             long steals = 0, claims = 0;
             int seed = 0;
@@ -190,7 +190,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
                     live.RemoveAt(number % live.Count);
                     Free(page, count, kind == "clean");
                 }
-                else if (kind == "purge" && zone.TryPurge(number % LinearRegion.OrderCount, askSystem: false))
+                else if (kind == "purge" && zone.TryPurge(number % PageGeometry.OrderCount, askSystem: false))
                 {
                     for (uint at = 0; at < dirty.Length; at++) dirty[at] &= LinearRegion.Dirty.IsSet(zone.First + at);
                 }
@@ -248,7 +248,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
         {
             using TestZone zone = new();
             List<(uint Page, int Order)>[] live = [.. Enumerable.Range(0, Threads).Select(_ => new List<(uint, int)>())];
-            int[] owners = new int[LinearRegion.SectionPages];
+            int[] owners = new int[PageGeometry.SectionPages];
             int overlaps = 0;
             TestThread.RunTogether(Threads, number =>
             {
@@ -320,8 +320,8 @@ public sealed unsafe class ZoneTypesTests : IDisposable
 
     private static void AssertWhole(TestZone zone)
     {
-        Assert.Equal(1u, zone.Zone->FreeBlocks(LinearRegion.MaxOrder));
-        Assert.Equal(LinearRegion.SectionPages, zone.Zone->FreePages);
+        Assert.Equal(1u, zone.Zone->FreeBlocks(PageGeometry.MaxOrder));
+        Assert.Equal(PageGeometry.SectionPages, zone.Zone->FreePages);
         zone.Zone->Verify();
     }
 }

@@ -172,22 +172,22 @@ internal sealed unsafe class ZoneWorld : IDisposable
         _zone.Zone->Verify();
         Require(_zone.Zone->FreePages == _oracle.FreePages, "the free pages are counted");
         // The rest of the section is in use.
-        Require(_zone.Zone->DirtyPages == LinearRegion.SectionPages - Pages + _oracle.DirtyPages, "the dirty pages are counted");
-        Span<int> counts = stackalloc int[Pageblock.TypeCount * LinearRegion.OrderCount];
+        Require(_zone.Zone->DirtyPages == PageGeometry.SectionPages - Pages + _oracle.DirtyPages, "the dirty pages are counted");
+        Span<int> counts = stackalloc int[Pageblock.TypeCount * PageGeometry.OrderCount];
         counts.Clear();
         foreach ((int page, int order) in _oracle.FreeBlocks())
         {
             PageFrame frame = LinearRegion.Frames[_zone.First + page];
             Require(frame.State == PageState.Free && frame.Order == order, "the free blocks are those of the oracle");
             int type = (int)_oracle.TypeOf(page);
-            counts[type * LinearRegion.OrderCount + order]++;
+            counts[type * PageGeometry.OrderCount + order]++;
         }
         for (int block = 0; block < _oracle.Types.Count; block++)
             Require(LinearRegion.TypeOf(_zone.First + (uint)block * Pageblock.Pages) == _oracle.Types[block], "the types of the pageblocks are those of the oracle");
         for (int type = 0; type < Pageblock.TypeCount; type++)
         {
-            for (int order = 0; order < LinearRegion.OrderCount; order++)
-                Require(_zone.Zone->FreeBlocks((MigrateType)type, order) == counts[type * LinearRegion.OrderCount + order], "there are no other free blocks");
+            for (int order = 0; order < PageGeometry.OrderCount; order++)
+                Require(_zone.Zone->FreeBlocks((MigrateType)type, order) == counts[type * PageGeometry.OrderCount + order], "there are no other free blocks");
         }
         foreach ((int page, int order) in _live)
         {
@@ -217,7 +217,7 @@ internal sealed unsafe class ZoneWorld : IDisposable
         FreeAll();
         _zone.Rejoin(_order);
         _zone.Zone->Verify();
-        Require(_zone.Zone->FreeBlocks(LinearRegion.MaxOrder) == 1, "the section is one block of the top order again");
+        Require(_zone.Zone->FreeBlocks(PageGeometry.MaxOrder) == 1, "the section is one block of the top order again");
     }
 
     /// <summary>Which pages are free, which blocks are in use: the shape, whatever the order of the lists.</summary>

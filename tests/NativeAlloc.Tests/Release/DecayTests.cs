@@ -173,7 +173,7 @@ public sealed unsafe class DecayTests : IDisposable
         uint before = PageLayer.DirtyFreePages();
         nuint bytes = PageLayer.PurgeDownTo(most);
         uint after = PageLayer.DirtyFreePages();
-        Assert.Equal((nuint)(before - after) << LinearRegion.PageShift, bytes);
+        Assert.Equal((nuint)(before - after) << PageGeometry.PageShift, bytes);
         Assert.Equal(Math.Min(before, most), after);
         for (int i = 1; i < scattered.Length; i += 2) PageLayer.GivePages(scattered[i], 1);
     }
@@ -181,7 +181,7 @@ public sealed unsafe class DecayTests : IDisposable
     [Fact]
     public void Beyond_the_cap_large_blocks_go_back_in_parts_of_16_MiB()
     {
-        Use(LinearRegion.SectionPages);
+        Use(PageGeometry.SectionPages);
         int calls = 0;
         using (new InjectedFaults(call =>
         {
@@ -189,10 +189,10 @@ public sealed unsafe class DecayTests : IDisposable
             return false;
         }))
         {
-            Assert.Equal(LinearRegion.SectionBytes / 2, PageLayer.PurgeDownTo(LinearRegion.SectionPages / 2));
+            Assert.Equal(PageGeometry.SectionBytes / 2, PageLayer.PurgeDownTo(PageGeometry.SectionPages / 2));
         }
         Assert.Equal(2, calls);
-        Assert.Equal(LinearRegion.SectionPages / 2, PageLayer.DirtyFreePages());
+        Assert.Equal(PageGeometry.SectionPages / 2, PageLayer.DirtyFreePages());
         PageLayer.Verify();
     }
 
@@ -210,7 +210,7 @@ public sealed unsafe class DecayTests : IDisposable
         for (uint at = 0; at < 8; at++) PageLayer.GivePages(page + at, 1, clean: at % 3 == 2); // 0 and 1, 3 and 4, 6 and 7 have memory
         int call = 0;
         using (new InjectedFaults(kind => kind == OsCall.Purge && call++ == failing))
-            Assert.Equal((nuint)Math.Min(failing, Runs) * 2 * LinearRegion.PageBytes, PageLayer.Purge());
+            Assert.Equal((nuint)Math.Min(failing, Runs) * 2 * PageGeometry.PageBytes, PageLayer.Purge());
         for (uint at = 0; at < 8; at++) Assert.Equal(at % 3 != 2 && at / 3 >= failing, LinearRegion.Dirty.IsSet(page + at));
         PageLayer.Verify();
     }

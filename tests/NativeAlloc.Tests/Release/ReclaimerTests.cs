@@ -92,7 +92,7 @@ public sealed unsafe class ReclaimerTests
         Assert.True(PageLayer.TryTakePages(null, Free, MemoryChoice.UsedFirst, out uint page));
         PageLayer.Purge(); // the rest of a huge page, where the system has made one of it
         PageLayer.GivePages(page, Free);
-        Assert.Equal(wanted * LinearRegion.PageBytes, Reclaimer.ReleaseFree(wanted * LinearRegion.PageBytes));
+        Assert.Equal(wanted * PageGeometry.PageBytes, Reclaimer.ReleaseFree(wanted * PageGeometry.PageBytes));
         Assert.Equal(Free - wanted, PageLayer.DirtyFreePages());
     }
 
@@ -104,9 +104,9 @@ public sealed unsafe class ReclaimerTests
         Assert.True(PageLayer.TryTakePages(null, 2, MemoryChoice.UsedFirst, out uint page));
         PageLayer.Purge();
         PageLayer.GivePages(page, 2);
-        Assert.Equal(LinearRegion.PageBytes, Reclaimer.ReleaseFree(LinearRegion.PageBytes));
+        Assert.Equal(PageGeometry.PageBytes, Reclaimer.ReleaseFree(PageGeometry.PageBytes));
         Assert.Equal(4u << 20, KeptAreas.Bytes);
-        Assert.Equal(LinearRegion.PageBytes + (4 << 20), Reclaimer.ReleaseFree(2 * LinearRegion.PageBytes));
+        Assert.Equal(PageGeometry.PageBytes + (4 << 20), Reclaimer.ReleaseFree(2 * PageGeometry.PageBytes));
         Assert.Equal(0u, KeptAreas.Bytes);
     }
 }

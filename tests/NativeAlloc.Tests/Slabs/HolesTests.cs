@@ -38,7 +38,7 @@ public sealed unsafe class HolesTests
             uint dirty = PageLayer.DirtyPages();
             using (TestCache cache = new((nuint)bytes))
             {
-                int most = (int)Math.Max(2, 120_000 / (cache.Cache->SlabPages * LinearRegion.PageBytes / 16)); // every byte of each is looked at
+                int most = (int)Math.Max(2, 120_000 / (cache.Cache->SlabPages * PageGeometry.PageBytes / 16)); // every byte of each is looked at
                 foreach ((string kind, (int count, int seed)) in operations)
                 {
                     if (kind == "take") cache.Take(count);
@@ -49,7 +49,7 @@ public sealed unsafe class HolesTests
                     if (kind == "shrink") cache.Shrink();
                 }
             }
-            Assert.Equal((nint)(PageLayer.DirtyPages() - dirty) << LinearRegion.PageShift, (nint)(ResidentBudget.ChargedBytes - charged)); // as if no slab had ever been hollow
+            Assert.Equal((nint)(PageLayer.DirtyPages() - dirty) << PageGeometry.PageShift, (nint)(ResidentBudget.ChargedBytes - charged)); // as if no slab had ever been hollow
         },
         runs: 25);
 

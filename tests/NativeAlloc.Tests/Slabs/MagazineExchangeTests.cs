@@ -51,7 +51,7 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
             Assert.Equal(SizeClasses.BytesOf(index), cache->ObjectBytes);
             Assert.Equal(index, cache->Index);
             Assert.Equal(SizeClasses.SlabPagesOf(cache->ObjectBytes), cache->SlabPages);
-            Assert.Equal(LinearRegion.OrderOf(cache->SlabPages), cache->SlabOrder);
+            Assert.Equal(PageGeometry.OrderOf(cache->SlabPages), cache->SlabOrder);
             int capacity = cache->Magazine.Capacity;
             Assert.InRange(capacity, 0, Magazine.MostObjects);
             Assert.Equal(cache->ObjectBytes <= SizeClasses.MagazineBytes, capacity != 0);

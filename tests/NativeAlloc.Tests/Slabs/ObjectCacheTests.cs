@@ -24,7 +24,7 @@ public sealed unsafe class ObjectCacheTests
         uint slab = cache.Grow();
         nint address = (nint)LinearRegion.AddressOf(slab);
         uint count = cache.Cache->ObjectsPerSlab;
-        Assert.Equal(cache.Cache->SlabPages * LinearRegion.PageBytes / (nuint)bytes, count);
+        Assert.Equal(cache.Cache->SlabPages * PageGeometry.PageBytes / (nuint)bytes, count);
         List<nint> objects = [];
         for (int step = 1; objects.Count < count; step = step * 2 + 1) objects.AddRange(cache.Take(step).Reverse());
         Assert.Equal(Enumerable.Range(0, (int)count).Select(i => address + (nint)i * bytes), objects);
@@ -107,7 +107,7 @@ public sealed unsafe class ObjectCacheTests
             new Random(seed).Shuffle(order);
             foreach (uint slab in order)
             {
-                nint begin = (nint)LinearRegion.AddressOf(slab), end = begin + (nint)(cache.Cache->SlabPages * LinearRegion.PageBytes);
+                nint begin = (nint)LinearRegion.AddressOf(slab), end = begin + (nint)(cache.Cache->SlabPages * PageGeometry.PageBytes);
                 Assert.Equal(1, cache.Put(all.Where(pointer => pointer >= begin && pointer < end).ToArray())); // its pages are the zone's again
                 foreach (nint pointer in cache.Live) Assert.Equal(pointer, *(nint*)pointer);
                 TestZone.Normal->Verify();
@@ -155,7 +155,7 @@ public sealed unsafe class ObjectCacheTests
             List<(uint Page, uint Count)> taken = [];
             // Nothing is free, so that the slabs need a new section.
             using (new InjectedFaults(OsCall.Commit))
-                foreach (uint count in (uint[])[LinearRegion.SectionPages, 64, 8, 1])
+                foreach (uint count in (uint[])[PageGeometry.SectionPages, 64, 8, 1])
                     while (PageLayer.TryTakePages(null, count, MemoryChoice.UsedFirst, out uint page)) taken.Add((page, count));
             using (TestCache cache = new((nuint)bytes))
             {
@@ -229,8 +229,8 @@ public sealed unsafe class ObjectCacheTests
     {
         PageLayer.Purge();
         Assert.True(PageLayer.TryTakePages(null, 8, MemoryChoice.FreshFirst, out uint used));
-        Assert.True(PageLayer.TryTakePages(null, LinearRegion.SectionPages, MemoryChoice.FreshFirst, out uint section));
-        PageLayer.GivePages(section, LinearRegion.SectionPages, clean: true);
+        Assert.True(PageLayer.TryTakePages(null, PageGeometry.SectionPages, MemoryChoice.FreshFirst, out uint section));
+        PageLayer.GivePages(section, PageGeometry.SectionPages, clean: true);
         PageLayer.GivePages(used, 8);
         using TestCache cache = new((nuint)bytes);
         AssertGrows(isFresh);
@@ -315,7 +315,7 @@ public sealed unsafe class ObjectCacheTests
                 if (cache->ObjectIndexOf(offset) != i || cache->ObjectIndexOf(offset + bytes - 1) != i || cache->ObjectIndexOf(offset + bytes / 2) != i)
                     Assert.Fail($"object {i} of {bytes} B");
             }
-            nuint end = (nuint)cache->ObjectsPerSlab * bytes, slabBytes = cache->SlabPages * LinearRegion.PageBytes;
+            nuint end = (nuint)cache->ObjectsPerSlab * bytes, slabBytes = cache->SlabPages * PageGeometry.PageBytes;
             if (end < slabBytes)
             {
                 Assert.Equal(cache->ObjectsPerSlab, cache->ObjectIndexOf(end));
@@ -337,7 +337,7 @@ public sealed unsafe class ObjectCacheTests
                 byte* pointer = slab + i * (long)bytes;
                 Assert.True(cache.Cache->ObjectAt(pointer + inside) == pointer, $"byte {inside} of object {i}");
             }
-        byte* end = slab + count * (long)bytes, slabEnd = slab + cache.Cache->SlabPages * LinearRegion.PageBytes;
+        byte* end = slab + count * (long)bytes, slabEnd = slab + cache.Cache->SlabPages * PageGeometry.PageBytes;
         if (end == slabEnd) return;
         Assert.True(cache.Cache->ObjectAt(end) == null);
         Assert.True(cache.Cache->ObjectAt(slabEnd - 1) == null);

@@ -76,14 +76,14 @@ public sealed class SizeClassesTests
             Assert.InRange(pages, 1u, 15u); // below 2^20 bytes: an offset can be divided by multiplication
             Assert.True(Fits(bytes, pages), $"a slab of {bytes} B objects has {pages} pages");
             for (uint fewer = 1; fewer < pages; fewer++) Assert.False(Fits(bytes, fewer), $"a slab of {bytes} B objects could have {fewer} pages instead of {pages}");
-            nuint objects = pages * LinearRegion.PageBytes / bytes;
+            nuint objects = pages * PageGeometry.PageBytes / bytes;
             Assert.True(objects <= LinearRegion.BitmapWords * 64, $"{objects} objects of {bytes} B have no bits");
-            if (bytes % LinearRegion.PageBytes == 0) Assert.Equal(1u, objects);
+            if (bytes % PageGeometry.PageBytes == 0) Assert.Equal(1u, objects);
         }
 
         static bool Fits(nuint bytes, uint pages)
         {
-            nuint slabBytes = pages * LinearRegion.PageBytes;
+            nuint slabBytes = pages * PageGeometry.PageBytes;
             return slabBytes / bytes >= 1 && slabBytes % bytes * 8 <= slabBytes;
         }
     }
@@ -95,7 +95,7 @@ public sealed class SizeClassesTests
         {
             nuint bytes = SizeClasses.BytesOf(sizeClass);
             nuint alignment = (nuint)1 << BitOperations.TrailingZeroCount(bytes);
-            Assert.Equal(0u, (LinearRegion.PageBytes << LinearRegion.OrderOf(SizeClasses.SlabPagesOf(bytes))) % alignment); // slabs begin at a multiple of their order
+            Assert.Equal(0u, (PageGeometry.PageBytes << PageGeometry.OrderOf(SizeClasses.SlabPagesOf(bytes))) % alignment); // slabs begin at a multiple of their order
         }
     }
 }

@@ -134,12 +134,12 @@ internal sealed unsafe class TestCache : IDisposable
 
     private static int SystemPage => (int)VirtualMemory.PageBytes;
 
-    private Span<byte> BytesOf(uint slab) => new((void*)LinearRegion.AddressOf(slab), (int)(Cache->SlabPages * LinearRegion.PageBytes));
+    private Span<byte> BytesOf(uint slab) => new((void*)LinearRegion.AddressOf(slab), (int)(Cache->SlabPages * PageGeometry.PageBytes));
 
     // By system pages: whether no object lies there that is out.
     private bool[] HolesOf(bool[] objects)
     {
-        bool[] holes = Enumerable.Repeat(true, (int)(Cache->SlabPages * LinearRegion.PageBytes) / SystemPage).ToArray();
+        bool[] holes = Enumerable.Repeat(true, (int)(Cache->SlabPages * PageGeometry.PageBytes) / SystemPage).ToArray();
         for (int i = 0; i < objects.Length; i++)
         {
             int first = i * (int)Cache->ObjectBytes, last = first + (int)Cache->ObjectBytes - 1;

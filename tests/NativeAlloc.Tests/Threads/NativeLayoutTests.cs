@@ -20,7 +20,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(PageFrame.Bytes, sizeof(PageFrame));
         Assert.Equal(1, sizeof(PageState));
         Assert.Equal(12, sizeof(FrameList));
-        Assert.Equal(12 * LinearRegion.OrderCount * Pageblock.TypeCount, sizeof(FreeLists));
+        Assert.Equal(12 * PageGeometry.OrderCount * Pageblock.TypeCount, sizeof(FreeLists));
         Assert.Equal(640, Zone.Bytes);
         Assert.Equal(Zone.Bytes, sizeof(Zone)); // a stated size never makes a struct smaller than its fields: they fit
         Assert.Equal(1, sizeof(MigrateType));
