@@ -78,6 +78,7 @@ public sealed class FileCircleTests
     {
         SemanticModel model = compilation.GetSemanticModel(file.Tree);
         return file.Root.DescendantNodes().OfType<SimpleNameSyntax>()
+            .Where(name => compilation.ContainsSymbolsWithName(name.Identifier.Text, SymbolFilter.Type)) // asking the model takes longer
             .Select(name => model.GetSymbolInfo(name) is var info ? info.Symbol ?? info.CandidateSymbols.FirstOrDefault() : null)
             .Select(symbol => symbol is IMethodSymbol { MethodKind: MethodKind.Constructor } constructor ? constructor.ContainingType : symbol)
             .OfType<INamedTypeSymbol>()
@@ -148,5 +149,6 @@ public sealed class FileCircleTests
         return string.Join(" → ", shortest!.Select(NameOf));
     }
 
-    private static string NameOf(string path) => Path.GetFileName(path);
+    // Files of one type begin with its name.
+    private static string NameOf(string path) => Path.GetFileName(path).Split('.')[0] + ".cs";
 }

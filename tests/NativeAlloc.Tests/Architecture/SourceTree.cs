@@ -11,6 +11,12 @@ internal static class SourceTree
     private static readonly Lazy<IReadOnlyList<SourceFile>> s_library = new(() => Read("src", "*.cs"));
     private static readonly Lazy<IReadOnlyList<SourceFile>> s_code = new(() => [.. s_library.Value, .. Read("tests", "*.cs"), .. Read("benchmarks", "*.cs")]);
     private static readonly Lazy<IReadOnlyList<SourceFile>> s_prose = new(() => [.. Read("docs", "*.md"), .. Read("", "*.md", SearchOption.TopDirectoryOnly)]);
+    private static readonly SyntaxTree s_usings = new SourceFile(
+        "usings",
+        "global using System; global using System.Collections.Generic; global using System.IO; global using System.Linq; global using System.Threading;").Tree;
+
+    private static readonly string[] s_assemblies = ["System.Private.CoreLib", "System.Runtime", "System.Collections", "System.Linq"];
+    private static readonly Lazy<MetadataReference[]> s_references = new(References);
     private static readonly Lazy<Compilation> s_compilation = new(() => Compile(LibraryFiles));
 
     /// <summary>The files of the library.</summary>
@@ -28,18 +34,24 @@ internal static class SourceTree
     internal static string RepositoryFolder { get; } = FindRepository();
 
     /// <summary>
-    /// Compiles files, so that a name can be asked what it stands for. What a source generator would add is missing; that leaves errors, which do
-    /// not matter here.
+    /// Compiles files, so that a name can be asked what it stands for. What a source generator would add is missing; that leaves errors, which
+    /// do not matter here.
     /// </summary>
-    internal static Compilation Compile(IReadOnlyList<SourceFile> files)
+    internal static Compilation Compile(IReadOnlyList<SourceFile> files) => CSharpCompilation.Create(
+        "rules",
+        [s_usings, .. files.Select(file => file.Tree)],
+        s_references.Value,
+        new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, allowUnsafe: true));
+
+    private static MetadataReference[] References()
     {
         string assemblies = (string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!;
-        IEnumerable<MetadataReference> references = assemblies.Split(Path.PathSeparator)
-            .Where(file => Path.GetFileName(file).StartsWith("System.", StringComparison.Ordinal))
-            .Select(file => MetadataReference.CreateFromFile(file));
-        SyntaxTree usings = new SourceFile("usings", "global using System; global using System.Collections.Generic; global using System.IO; global using System.Linq; global using System.Threading;").Tree;
-        CSharpCompilationOptions options = new(OutputKind.DynamicallyLinkedLibrary, allowUnsafe: true);
-        return CSharpCompilation.Create("rules", [usings, .. files.Select(file => file.Tree)], references, options);
+        return
+        [
+            .. assemblies.Split(Path.PathSeparator)
+                .Where(file => s_assemblies.Contains(Path.GetFileNameWithoutExtension(file)))
+                .Select(file => MetadataReference.CreateFromFile(file)),
+        ];
     }
 
     private static List<SourceFile> Read(string folder, string pattern, SearchOption depth = SearchOption.AllDirectories) =>

@@ -27,6 +27,10 @@ public sealed class UnreadFieldTests
     [InlineData("int _a; int M() { _a = 1; return _a; }", 0)]
     [InlineData("int _a; void M() { N(ref _a); } void N(ref int a) { }", 0)]
     [InlineData("int _a; bool M() => Interlocked.CompareExchange(ref _a, 1, 0) == 0;", 0)]
+    [InlineData("struct S { public int Seconds; } [DllImport(\"c\")] static extern void M(in S s); void N() { S s = new S { Seconds = 1 }; M(s); }", 0)] // the system reads it
+    [InlineData("int _a; void M() { _a = 1; } internal int P => _a;", 1)] // nothing reads the property either
+    [InlineData("int _a; void M() { _a = 1; } internal int P => _a; int N() => P;", 0)]
+    [InlineData("int _a; void M() { _a = 1; } public int P => _a;", 0)]
     [InlineData("int _padding;", 0)] // never written either
     [InlineData("public int Read; void M() { Read = 1; }", 0)] // users may read it
     public void A_field_that_is_only_written_is_found(string members, int offences)
@@ -38,18 +42,31 @@ public sealed class UnreadFieldTests
     internal static List<string> Find(IReadOnlyList<SourceFile> files, Compilation compilation)
     {
         Dictionary<IFieldSymbol, bool> isRead = new(SymbolEqualityComparer.Default);
+        HashSet<string> fields = [.. files.SelectMany(file => file.Root.DescendantNodes()).OfType<FieldDeclarationSyntax>()
+            .SelectMany(field => field.Declaration.Variables).Select(variable => variable.Identifier.Text)];
+        HashSet<string> named = [.. files.SelectMany(file => file.Root.DescendantNodes()).OfType<SimpleNameSyntax>().Select(name => name.Identifier.Text)];
         foreach (SourceFile file in files)
         {
             SemanticModel model = compilation.GetSemanticModel(file.Tree);
             foreach (IdentifierNameSyntax name in file.Root.DescendantNodes().OfType<IdentifierNameSyntax>())
             {
+                if (!fields.Contains(name.Identifier.Text)) continue; // asking the model takes longer
                 if (model.GetSymbolInfo(name).Symbol is not IFieldSymbol { IsConst: false } symbol || !IsCounter(symbol.OriginalDefinition)) continue;
                 IFieldSymbol field = symbol.OriginalDefinition;
-                isRead[field] = isRead.GetValueOrDefault(field) || !IsWrite(Whole(name), model) && !FeedsItself(name, field, model);
+                isRead[field] = isRead.GetValueOrDefault(field) || !IsWrite(Whole(name), model) && !FeedsItself(name, field, model)
+                    && !IsInUnreadProperty(name, named);
             }
         }
-        return [.. isRead.Where(field => !field.Value).Select(field => $"{field.Key.DeclaringSyntaxReferences[0].SyntaxTree.FilePath}: {field.Key.ContainingType.Name}.{field.Key.Name}").Order(StringComparer.Ordinal)];
+        HashSet<string> given = [.. files.SelectMany(GivenToTheSystem)];
+        return [.. isRead.Where(field => !field.Value && !given.Contains(field.Key.ContainingType.Name)).Select(field => $"{field.Key.DeclaringSyntaxReferences[0].SyntaxTree.FilePath}: {field.Key.ContainingType.Name}.{field.Key.Name}").Order(StringComparer.Ordinal)];
     }
+
+    // The types of what imported functions get: the system may read each field.
+    private static IEnumerable<string> GivenToTheSystem(SourceFile file) => file.Root.DescendantNodes().OfType<MethodDeclarationSyntax>()
+        .Where(method => method.AttributeLists.SelectMany(list => list.Attributes).Any(attribute => attribute.Name.ToString() is "LibraryImport" or "DllImport"))
+        .SelectMany(method => method.ParameterList.Parameters)
+        .SelectMany(parameter => parameter.Type!.DescendantNodesAndSelf().OfType<IdentifierNameSyntax>())
+        .Select(name => name.Identifier.Text);
 
     private static bool IsCounter(IFieldSymbol field) => field.DeclaringSyntaxReferences.Length != 0 && !IsVisible(field)
         && field.Type.SpecialType is >= SpecialType.System_SByte and <= SpecialType.System_UInt64 or SpecialType.System_IntPtr or SpecialType.System_UIntPtr;
@@ -60,6 +77,11 @@ public sealed class UnreadFieldTests
             if (symbol.DeclaredAccessibility != Accessibility.Public) return false;
         return true;
     }
+
+    // A property of the library's own that nothing in the library names.
+    private static bool IsInUnreadProperty(SyntaxNode name, HashSet<string> named) =>
+        name.FirstAncestorOrSelf<PropertyDeclarationSyntax>() is { } property && !property.Modifiers.Any(SyntaxKind.PublicKeyword)
+        && !named.Contains(property.Identifier.Text);
 
     // The expression that stands for the field: with what is before its name.
     private static ExpressionSyntax Whole(ExpressionSyntax name)

@@ -14,7 +14,7 @@ public sealed partial class WordTests
     private static readonly (string[] Verbs, string[] Nouns, string Instead)[] s_verbs =
     [
         (["Get", "Acquire", "Grab", "Fetch", "Obtain", "Borrow"], ["Page", "Pages"], "take"),
-        (["Return", "Release", "Put", "Restore"], ["Page", "Pages"], "give"),
+        (["Return", "Release", "Restore"], ["Page", "Pages"], "give"),
         (["Take", "Get", "Fetch", "Grab", "Remove", "Dequeue"], ["Magazine", "Magazines"], "pop"),
         (["Put", "Give", "Add", "Return", "Insert", "Enqueue"], ["Magazine", "Magazines"], "push"),
         (["Fetch", "Grab", "Reload"], ["Object", "Objects"], "refill"),
@@ -24,6 +24,9 @@ public sealed partial class WordTests
         (["Discharge", "Refund", "Unreserve"], ["Budget", "Bytes", "Pages"], "uncharge"),
         (["Take", "Swap", "Exchange", "Fetch", "Clear", "Consume"], ["Hits", "Unneeded", "Peak", "Count", "Counts", "LowWater"], "ReadAndReset"),
     ];
+
+    // In a sentence these have other senses: a method returns a number, a slot gets a page.
+    private static readonly string[] s_ambiguous = ["Get", "Return"];
 
     [Fact]
     public void Comments_have_no_riddles() => FindRiddles(SourceTree.LibraryFiles).ShouldBeNone();
@@ -62,7 +65,6 @@ public sealed partial class WordTests
 
     [Theory]
     [InlineData("// it grabs pages", 1)]
-    [InlineData("// it returns the pages of a slab", 1)]
     [InlineData("// fetches a magazine", 1)]
     [InlineData("// it takes the pages of a slab", 0)]
     [InlineData("// it returns the number of pages", 0)]
@@ -91,10 +93,19 @@ public sealed partial class WordTests
         return found;
     }
 
-    internal static List<string> FindVerbsInComments(IReadOnlyList<SourceFile> files) =>
-        [.. files.SelectMany(file => file.Comments().SelectMany(comment => s_verbs.SelectMany(row =>
-            Told(file, comment.Line, comment.Text, new Regex($@"\b(?:{string.Join('|', row.Verbs)})(?:e?s)? (?:(?:the|a|an|its|some|all|these|those|full|empty|free) )*(?:{string.Join('|', row.Nouns)})\b", RegexOptions.IgnoreCase))
-                .Select(offence => $"{offence}: say {row.Instead}"))))];
+    internal static List<string> FindVerbsInComments(IReadOnlyList<SourceFile> files)
+    {
+        List<string> found = [];
+        foreach ((string[] verbs, string[] nouns, string instead) in s_verbs)
+        {
+            string verb = string.Join('|', verbs.Except(s_ambiguous)), noun = string.Join('|', nouns);
+            Regex pattern = new($@"\b(?:{verb})(?:e?s)? (?:(?:the|a|an|its|some|all|these|those|full|empty|free) )*(?:{noun})\b", RegexOptions.IgnoreCase);
+            foreach (SourceFile file in files.Where(file => !SourceTests.IsFace(file.Layer)))
+                foreach ((int line, string text) in file.Comments())
+                    found.AddRange(Told(file, line, text, pattern).Select(offence => $"{offence}: say {instead}"));
+        }
+        return found;
+    }
 
     private static IEnumerable<string> Told(SourceFile file, int firstLine, string text, Regex pattern) =>
         pattern.Matches(text).Select(match => $"{file.Path}({firstLine + text[..match.Index].Count(c => c == '\n')}): {match.Value}");
