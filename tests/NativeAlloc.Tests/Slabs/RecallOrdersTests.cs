@@ -125,7 +125,10 @@ public sealed unsafe class RecallOrdersTests : IDisposable
             string? error = FindError();
             Empty(error != null);
             if (error != null)
-                throw new InvalidOperationException($"'{program}' with {objects} objects, in the order {string.Concat(Enumerable.Range(0, owner + other).Select(step => "OR"[(int)(order >> step & 1)]))}: {error}");
+            {
+                IEnumerable<char> steps = Enumerable.Range(0, owner + other).Select(step => "OR"[(int)(order >> step & 1)]);
+                throw new InvalidOperationException($"'{program}' with {objects} objects, in the order {string.Concat(steps)}: {error}");
+            }
         }
     }
 
