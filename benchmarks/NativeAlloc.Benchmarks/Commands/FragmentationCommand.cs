@@ -98,9 +98,9 @@ internal static class FragmentationCommand
         console.WriteLine(Invariant($"After {plan.Steps} steps, load swinging by {plan.SwingPercent} %, by use:"));
         foreach (PageUse use in PageUse.ServerMix)
         {
-            string weights = string.Join(':', use.OrderWeights);
+            string weights = "orders from 0 weighted " + string.Join(':', use.OrderWeights);
             console.WriteLine(Invariant(
-                $"  {use.Name}: {use.SharePercent} % of pages, {use.StepPercent} % of steps, orders from 0 weighted {weights}"));
+                $"  {use.Name}: {use.SharePercent} % of pages, {use.StepPercent} % of steps, {weights}"));
         }
 
         (string Label, AgeingMoment With, AgeingMoment Without)[] moments =

@@ -3,8 +3,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Architecture;
 
 /// <summary>
-/// A line has 120 columns at most, in code and in prose. Exempt is what cannot be wrapped in Markdown: tables, code, headings and lines of one word, such as a
-/// link.
+/// A line has 120 columns at most, in code and in prose. Exempt is what cannot be wrapped in Markdown: tables, code,
+/// headings and lines of one word, such as a link.
 /// </summary>
 public sealed class ColumnTests
 {
@@ -27,11 +27,15 @@ public sealed class ColumnTests
     {
         string wide = string.Concat(Enumerable.Repeat("word ", 30)).TrimEnd();
         Assert.Equal(3, FindInProse([new SourceFile("a.md", $"{wide}\n\n- {wide}\n  {wide}\n")]).Count);
-        Assert.Empty(FindInProse([new SourceFile("a.md", $"# {wide}\n\n| {wide} |\n\n```\n{wide}\n```\n\n    {wide}\n\n[{new string('x', 130)}](y)\n")]));
+        Assert.Empty(
+            FindInProse(
+                [new SourceFile("a.md",
+                    $"# {wide}\n\n| {wide} |\n\n```\n{wide}\n```\n\n    {wide}\n\n[{new string('x', 130)}](y)\n")]));
     }
 
     internal static List<string> FindInCode(IReadOnlyList<SourceFile> files) =>
-        [.. files.SelectMany(file => file.Lines.Index().Where(line => line.Item.Length > Widest).Select(line => Tell(file, line)))];
+        [.. files.SelectMany(file =>
+            file.Lines.Index().Where(line => line.Item.Length > Widest).Select(line => Tell(file, line)))];
 
     internal static List<string> FindInProse(IReadOnlyList<SourceFile> files)
     {
@@ -51,5 +55,6 @@ public sealed class ColumnTests
         return found;
     }
 
-    private static string Tell(SourceFile file, (int Index, string Item) line) => $"{file.Path}({line.Index + 1}): {line.Item.Length} columns";
+    private static string Tell(SourceFile file, (int Index, string Item) line) =>
+        $"{file.Path}({line.Index + 1}): {line.Item.Length} columns";
 }

@@ -5,8 +5,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Architecture;
 
 /// <summary>
-/// The files of a folder can be read in some order in which each names only those before it. A file names another if its code has the name of a
-/// type that the other declares. Partial files of one type count as one.
+/// The files of a folder can be read in some order in which each names only those before it. A file names another if
+/// its code has the name of a type that the other declares. Partial files of one type count as one.
 /// </summary>
 public sealed class FileCircleTests
 {
@@ -18,7 +18,8 @@ public sealed class FileCircleTests
     [InlineData("class A { B b; }", "class B { }", 0)]
     [InlineData("class A { B b; }", "class B { A a; }", 1)]
     [InlineData("class A { B b; }", "class B { object o = nameof(A); }", 1)]
-    [InlineData("class A { B b; }", "class B { int A; int M() => this.A + A; }", 0)] // a field that has the name of the type
+    // a field that has the name of the type
+    [InlineData("class A { B b; }", "class B { int A; int M() => this.A + A; }", 0)]
     [InlineData("class A { B b; }", "class B { /* A */ string a = \"A\"; }", 0)]
     [InlineData("partial class A { B b; } class B { }", "partial class A { }", 0)]
     [InlineData("partial class A { B b; }", "class B { static void M() => A.N(); }", 1)]
@@ -44,7 +45,8 @@ public sealed class FileCircleTests
     [Fact]
     public void Files_of_different_folders_are_no_circle()
     {
-        SourceFile[] files = [Offences.Of("class A { B b; }", "Slabs/A.cs"), Offences.Of("class B { A a; }", "Pages/B.cs")];
+        SourceFile[] files =
+            [Offences.Of("class A { B b; }", "Slabs/A.cs"), Offences.Of("class B { A a; }", "Pages/B.cs")];
         Assert.Empty(Find(files, SourceTree.Compile(files)));
     }
 
@@ -58,19 +60,27 @@ public sealed class FileCircleTests
             Dictionary<string, HashSet<string>> names = [];
             foreach (SourceFile file in folder)
             {
-                if (!names.TryGetValue(unitOf[file.Path], out HashSet<string>? named)) names.Add(unitOf[file.Path], named = []);
+                if (!names.TryGetValue(unitOf[file.Path], out HashSet<string>? named))
+                    names.Add(unitOf[file.Path], named = []);
                 foreach (INamedTypeSymbol type in TypesNamedIn(file, compilation))
                 {
                     foreach (SyntaxReference place in type.DeclaringSyntaxReferences)
-                        if (unitOf.TryGetValue(place.SyntaxTree.FilePath, out string? unit) && unit != unitOf[file.Path]) named.Add(unit);
+                        if (unitOf.TryGetValue(place.SyntaxTree.FilePath, out string? unit)
+                            && unit != unitOf[file.Path]) named.Add(unit);
                 }
             }
-            found.AddRange(Knots(names).Select(knot => $"{folder.Key}: {knot.Count} files: {ShortestCircle(knot, names)}{Others(knot, names)}"));
+            found.AddRange(Knots(names).Select(knot =>
+                $"{folder.Key}: {knot.Count} files: {ShortestCircle(knot, names)}{Others(knot, names)}"));
         }
         return found;
 
-        string Others(List<string> knot, Dictionary<string, HashSet<string>> names) =>
-            knot.Count < 3 ? "" : $"; all: {string.Join(", ", knot.Select(unit => $"{NameOf(unit)} ({string.Join(' ', names[unit].Where(knot.Contains).Select(NameOf).Order(StringComparer.Ordinal))})"))}";
+        string Others(List<string> knot, Dictionary<string, HashSet<string>> names)
+        {
+            string All(string unit) =>
+                string.Join(' ', names[unit].Where(knot.Contains).Select(NameOf).Order(StringComparer.Ordinal));
+            if (knot.Count < 3) return "";
+            return "; all: " + string.Join(", ", knot.Select(unit => $"{NameOf(unit)} ({All(unit)})"));
+        }
     }
 
     /// <summary>The types of the compilation that a file's code names.</summary>
@@ -78,9 +88,13 @@ public sealed class FileCircleTests
     {
         SemanticModel model = compilation.GetSemanticModel(file.Tree);
         return file.Root.DescendantNodes().OfType<SimpleNameSyntax>()
-            .Where(name => compilation.ContainsSymbolsWithName(name.Identifier.Text, SymbolFilter.Type)) // asking the model takes longer
-            .Select(name => model.GetSymbolInfo(name) is var info ? info.Symbol ?? info.CandidateSymbols.FirstOrDefault() : null)
-            .Select(symbol => symbol is IMethodSymbol { MethodKind: MethodKind.Constructor } constructor ? constructor.ContainingType : symbol)
+            // asking the model takes longer
+            .Where(name => compilation.ContainsSymbolsWithName(name.Identifier.Text, SymbolFilter.Type))
+            .Select(name =>
+                model.GetSymbolInfo(name) is var info ? info.Symbol ?? info.CandidateSymbols.FirstOrDefault() : null)
+            .Select(symbol => symbol is IMethodSymbol { MethodKind: MethodKind.Constructor } constructor
+                ? constructor.ContainingType
+                : symbol)
             .OfType<INamedTypeSymbol>()
             .Select(type => type.OriginalDefinition)
             .Distinct<INamedTypeSymbol>(SymbolEqualityComparer.Default)
@@ -94,13 +108,15 @@ public sealed class FileCircleTests
         foreach (SourceFile file in folder)
         {
             SemanticModel model = compilation.GetSemanticModel(file.Tree);
-            foreach (BaseTypeDeclarationSyntax declared in file.Root.DescendantNodes().OfType<BaseTypeDeclarationSyntax>())
+            foreach (BaseTypeDeclarationSyntax declared in file.Root.DescendantNodes()
+                .OfType<BaseTypeDeclarationSyntax>())
             {
                 foreach (SyntaxReference place in model.GetDeclaredSymbol(declared)!.DeclaringSyntaxReferences)
                 {
                     string own = unitOf[file.Path], other = place.SyntaxTree.FilePath;
                     if (!unitOf.TryGetValue(other, out string? others) || others == own) continue;
-                    foreach (string path in unitOf.Keys.Where(path => unitOf[path] == others).ToList()) unitOf[path] = own;
+                    foreach (string path in unitOf.Keys.Where(path => unitOf[path] == others).ToList())
+                        unitOf[path] = own;
                 }
             }
         }
@@ -109,11 +125,13 @@ public sealed class FileCircleTests
 
     private static IEnumerable<List<string>> Knots(Dictionary<string, HashSet<string>> names)
     {
-        Dictionary<string, HashSet<string>> reached = names.Keys.ToDictionary(unit => unit, unit => ReachedFrom(unit, names));
+        Dictionary<string, HashSet<string>> reached =
+            names.Keys.ToDictionary(unit => unit, unit => ReachedFrom(unit, names));
         HashSet<string> seen = [];
         foreach (string unit in names.Keys.Order(StringComparer.Ordinal))
         {
-            List<string> knot = [.. names.Keys.Where(other => reached[unit].Contains(other) && reached[other].Contains(unit)).Order(StringComparer.Ordinal)];
+            List<string> knot = [.. names.Keys.Where(other =>
+                reached[unit].Contains(other) && reached[other].Contains(unit)).Order(StringComparer.Ordinal)];
             if (knot.Count != 0 && seen.Add(knot[0])) yield return knot;
         }
     }

@@ -13,5 +13,6 @@ internal static class Offences
     }
 
     /// <summary>A file of the library with this text.</summary>
-    internal static SourceFile Of(string text, string path = "Slabs/Some.cs") => new($"{SourceTree.Library}/{path}", text);
+    internal static SourceFile Of(string text, string path = "Slabs/Some.cs") =>
+        new($"{SourceTree.Library}/{path}", text);
 }

@@ -26,15 +26,19 @@ public sealed class SizeTests
     [InlineData("void M()\n{\n", 38, 1)]
     [InlineData("A()\n{\n", 38, 1)]
     [InlineData("int P\n{ get {\n", 38, 1)]
-    [InlineData("/// <summary>\n/// Comments and attributes are not counted.\n/// </summary>\n[Some]\nvoid M()\n{\n", 37, 0)]
+    [InlineData("/// <summary>\n/// Comments and attributes are not counted.\n/// </summary>\n[Some]\nvoid M()\n{\n",
+        37, 0)]
     public void A_method_that_is_too_long_is_found(string head, int statements, int offences)
     {
-        string text = $"class A\n{{\n{head}{string.Concat(Enumerable.Repeat(";\n", statements))}}}{(head.Contains("get", StringComparison.Ordinal) ? "}" : "")}\n}}";
+        string body = string.Concat(Enumerable.Repeat(";\n", statements));
+        string end = head.Contains("get", StringComparison.Ordinal) ? "}" : "";
+        string text = $"class A\n{{\n{head}{body}}}{end}\n}}";
         Assert.Equal(offences, FindMethods([Offences.Of(text)]).Count);
     }
 
     internal static List<string> FindFiles(IReadOnlyList<SourceFile> files) =>
-        [.. files.Select(file => (file.Path, Lines: file.Text.Count(c => c == '\n'))).Where(file => file.Lines > LongestFile).Select(file => $"{file.Path}: {file.Lines} lines")];
+        [.. files.Select(file => (file.Path, Lines: file.Text.Count(c => c == '\n')))
+            .Where(file => file.Lines > LongestFile).Select(file => $"{file.Path}: {file.Lines} lines")];
 
     internal static List<string> FindMethods(IReadOnlyList<SourceFile> files)
     {
@@ -57,7 +61,8 @@ public sealed class SizeTests
                 if (name == default) continue;
                 int lines = file.LineOf(node.Span.End) - file.LineOf(name.SpanStart) + 1;
                 // The list of values that a property is made of is a table, not a method.
-                if (lines > LongestMethod && node is not PropertyDeclarationSyntax { Initializer: not null }) found.Add(file.At(name, $"{name.Text} has {lines} lines"));
+                if (lines > LongestMethod && node is not PropertyDeclarationSyntax { Initializer: not null })
+                    found.Add(file.At(name, $"{name.Text} has {lines} lines"));
             }
         }
         return found;

@@ -3,7 +3,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Architecture;
 
-/// <summary>Shows, from the source files themselves, that each layer knows only those below it, and that no file is unfinished.</summary>
+/// <summary>
+/// Shows, from the source files themselves, that each layer knows only those below it, and that no file is unfinished.
+/// </summary>
 public sealed partial class SourceTests
 {
     /// <summary>The layers from the bottom up. Those of one line do not know each other.</summary>
@@ -33,7 +35,8 @@ public sealed partial class SourceTests
     {
         string[] folders = [.. SourceTree.LibraryFiles.Select(file => file.Layer).Distinct()];
         Assert.Empty(folders.Except(s_layers.SelectMany(layer => layer)));
-        Assert.Superset(new HashSet<string> { "Common", "Os", "Threads", "Pages", "Slabs", "Mapping", Root }, folders.ToHashSet());
+        Assert.Superset(new HashSet<string> { "Common", "Os", "Threads", "Pages", "Slabs", "Mapping", Root },
+            folders.ToHashSet());
     }
 
     [Theory]
@@ -60,8 +63,10 @@ public sealed partial class SourceTests
     {
         SourceFile file = Find(path);
         string own = file.Layer == Root ? "namespace NativeAlloc;" : $"namespace NativeAlloc.{file.Layer};";
-        string declared = Assert.Single(CodeLines(file), line => line.StartsWith("namespace ", StringComparison.Ordinal));
-        if (IsFace(file.Layer)) Assert.Contains(declared, (string[])["namespace NativeAlloc;", own]); // users need one using only
+        string declared =
+            Assert.Single(CodeLines(file), line => line.StartsWith("namespace ", StringComparison.Ordinal));
+        // users need one using only
+        if (IsFace(file.Layer)) Assert.Contains(declared, (string[])["namespace NativeAlloc;", own]);
         else Assert.Equal(own, declared);
     }
 
@@ -89,7 +94,10 @@ public sealed partial class SourceTests
         file.Lines.Select(line => LineComment().Replace(line, "")).Where(line => !string.IsNullOrWhiteSpace(line));
 
     // A using, with the library's name before it or not, and any name that begins with a folder's.
-    [GeneratedRegex(@"(?:\bNativeAlloc\.|(?<![.\w]))(?<folder>Common|Os|Threads|Pages|Slabs|Mapping|High|Release|Buffers|Interop|Diagnostics)(?:\.(?=[A-Z])|;)")]
+    [GeneratedRegex(
+        @"(?:\bNativeAlloc\.|(?<![.\w]))" +
+        "(?<folder>Common|Os|Threads|Pages|Slabs|Mapping|High|Release|Buffers|Interop|Diagnostics)" +
+        @"(?:\.(?=[A-Z])|;)")]
     private static partial Regex NamespaceName();
 
     [GeneratedRegex("//.*$")]

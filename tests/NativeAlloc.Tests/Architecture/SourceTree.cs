@@ -3,19 +3,25 @@ using Microsoft.CodeAnalysis.CSharp;
 
 namespace NativeAlloc.Tests.Architecture;
 
-/// <summary>The files of the repository that the rules are about, and what the names in the library's files stand for.</summary>
+/// <summary>
+/// The files of the repository that the rules are about, and what the names in the library's files stand for.
+/// </summary>
 internal static class SourceTree
 {
     internal const string Library = "src/NativeAlloc";
 
     private static readonly Lazy<IReadOnlyList<SourceFile>> s_library = new(() => Read("src", "*.cs"));
-    private static readonly Lazy<IReadOnlyList<SourceFile>> s_code = new(() => [.. s_library.Value, .. Read("tests", "*.cs"), .. Read("benchmarks", "*.cs")]);
-    private static readonly Lazy<IReadOnlyList<SourceFile>> s_prose = new(() => [.. Read("docs", "*.md"), .. Read("", "*.md", SearchOption.TopDirectoryOnly)]);
+    private static readonly Lazy<IReadOnlyList<SourceFile>> s_code =
+        new(() => [.. s_library.Value, .. Read("tests", "*.cs"), .. Read("benchmarks", "*.cs")]);
+    private static readonly Lazy<IReadOnlyList<SourceFile>> s_prose =
+        new(() => [.. Read("docs", "*.md"), .. Read("", "*.md", SearchOption.TopDirectoryOnly)]);
     private static readonly SyntaxTree s_usings = new SourceFile(
         "usings",
-        "global using System; global using System.Collections.Generic; global using System.IO; global using System.Linq; global using System.Threading;").Tree;
+        "global using System; global using System.Collections.Generic; global using System.IO; global using " +
+        "System.Linq; global using System.Threading;").Tree;
 
-    private static readonly string[] s_assemblies = ["System.Private.CoreLib", "System.Runtime", "System.Collections", "System.Linq"];
+    private static readonly string[] s_assemblies =
+        ["System.Private.CoreLib", "System.Runtime", "System.Collections", "System.Linq"];
     private static readonly Lazy<MetadataReference[]> s_references = new(References);
     private static readonly Lazy<Compilation> s_compilation = new(() => Compile(LibraryFiles));
 
@@ -34,8 +40,8 @@ internal static class SourceTree
     internal static string RepositoryFolder { get; } = FindRepository();
 
     /// <summary>
-    /// Compiles files, so that a name can be asked what it stands for. What a source generator would add is missing; that leaves errors, which
-    /// do not matter here.
+    /// Compiles files, so that a name can be asked what it stands for. What a source generator would add is missing;
+    /// that leaves errors, which do not matter here.
     /// </summary>
     internal static Compilation Compile(IReadOnlyList<SourceFile> files) => CSharpCompilation.Create(
         "rules",
@@ -54,7 +60,8 @@ internal static class SourceTree
         ];
     }
 
-    private static List<SourceFile> Read(string folder, string pattern, SearchOption depth = SearchOption.AllDirectories) =>
+    private static List<SourceFile> Read(string folder, string pattern,
+        SearchOption depth = SearchOption.AllDirectories) =>
     [
         .. Directory.EnumerateFiles(Path.Combine(RepositoryFolder, folder), pattern, depth)
             .Select(file => (File: file, Path: Path.GetRelativePath(RepositoryFolder, file).Replace('\\', '/')))

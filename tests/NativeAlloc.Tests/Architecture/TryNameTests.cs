@@ -5,8 +5,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Architecture;
 
 /// <summary>
-/// A method whose name begins with Try says by a bool whether it did what the rest of its name says. The names of tests are sentences and not
-/// meant.
+/// A method whose name begins with Try says by a bool whether it did what the rest of its name says. The names of tests
+/// are sentences and not meant.
 /// </summary>
 public sealed class TryNameTests
 {
@@ -22,7 +22,8 @@ public sealed class TryNameTests
     [InlineData("class A { void TryAlloc_says_no() { } }", 0)]
     [InlineData("interface I { int TryTake(); }", 1)]
     [InlineData("delegate int TryTake();", 1)]
-    public void A_method_that_returns_something_else_is_found(string text, int offences) => Assert.Equal(offences, Find([Offences.Of(text)]).Count);
+    public void A_method_that_returns_something_else_is_found(string text, int offences) =>
+        Assert.Equal(offences, Find([Offences.Of(text)]).Count);
 
     internal static List<string> Find(IReadOnlyList<SourceFile> files)
     {
@@ -38,7 +39,8 @@ public sealed class TryNameTests
                     DelegateDeclarationSyntax declared => (declared.Identifier.Text, declared.ReturnType),
                     _ => ("", null),
                 };
-                if (type != null && name.Length > 3 && name.StartsWith("Try", StringComparison.Ordinal) && char.IsUpper(name[3]) && !name.Contains('_', StringComparison.Ordinal) && type.ToString() != "bool")
+                if (type != null && name.Length > 3 && name.StartsWith("Try", StringComparison.Ordinal) && char.IsUpper(
+                    name[3]) && !name.Contains('_', StringComparison.Ordinal) && type.ToString() != "bool")
                     found.Add(file.At(node, $"{name} returns {type}"));
             }
         }

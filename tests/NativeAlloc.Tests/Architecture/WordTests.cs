@@ -6,7 +6,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Architecture;
 
 /// <summary>
-/// The library's comments and documents can be read once: no riddles. One verb stands for one thing, in the names of methods and in comments: the glossary has the table.
+/// The library's comments and documents can be read once: no riddles. One verb stands for one thing, in the names of
+/// methods and in comments: the glossary has the table.
 /// </summary>
 public sealed partial class WordTests
 {
@@ -22,7 +23,8 @@ public sealed partial class WordTests
         (["Discard", "Decommit", "Drop"], ["Pages", "Slab", "Slabs", "Holes"], "purge"),
         (["Reserve", "Consume", "Spend"], ["Budget"], "charge"),
         (["Discharge", "Refund", "Unreserve"], ["Budget", "Bytes", "Pages"], "uncharge"),
-        (["Take", "Swap", "Exchange", "Fetch", "Clear", "Consume"], ["Hits", "Unneeded", "Peak", "Count", "Counts", "LowWater"], "ReadAndReset"),
+        (["Take", "Swap", "Exchange", "Fetch", "Clear", "Consume"],
+            ["Hits", "Unneeded", "Peak", "Count", "Counts", "LowWater"], "ReadAndReset"),
     ];
 
     // In a sentence these have other senses: a method returns a number, a slot gets a page.
@@ -72,10 +74,12 @@ public sealed partial class WordTests
         Assert.Equal(offences, FindVerbsInComments([Offences.Of(comment)]).Count);
 
     internal static List<string> FindRiddles(IReadOnlyList<SourceFile> files) =>
-        [.. files.SelectMany(file => file.Comments().SelectMany(comment => Told(file, comment.Line, comment.Text, Riddle())))];
+        [.. files.SelectMany(file =>
+            file.Comments().SelectMany(comment => Told(file, comment.Line, comment.Text, Riddle())))];
 
     internal static List<string> FindRiddlesInProse(IReadOnlyList<SourceFile> files) =>
-        [.. files.SelectMany(file => file.Lines.Index().SelectMany(line => Told(file, line.Index + 1, line.Item, Riddle())))];
+        [.. files.SelectMany(file =>
+            file.Lines.Index().SelectMany(line => Told(file, line.Index + 1, line.Item, Riddle())))];
 
     internal static List<string> FindVerbs(IReadOnlyList<SourceFile> files)
     {
@@ -87,7 +91,8 @@ public sealed partial class WordTests
                 List<string> words = [.. Word().Matches(method.Identifier.Text).Select(word => word.Value)];
                 if (words is ["Try", ..]) words.RemoveAt(0);
                 foreach ((string[] verbs, string[] nouns, string instead) in s_verbs)
-                    if (words.Count > 1 && verbs.Contains(words[0]) && words.Skip(1).Any(nouns.Contains)) found.Add(file.At(method.Identifier, $"{method.Identifier.Text}: say {instead}"));
+                    if (words.Count > 1 && verbs.Contains(words[0]) && words.Skip(1).Any(nouns.Contains))
+                        found.Add(file.At(method.Identifier, $"{method.Identifier.Text}: say {instead}"));
             }
         }
         return found;
@@ -99,7 +104,9 @@ public sealed partial class WordTests
         foreach ((string[] verbs, string[] nouns, string instead) in s_verbs)
         {
             string verb = string.Join('|', verbs.Except(s_ambiguous)), noun = string.Join('|', nouns);
-            Regex pattern = new($@"\b(?:{verb})(?:e?s)? (?:(?:the|a|an|its|some|all|these|those|full|empty|free) )*(?:{noun})\b", RegexOptions.IgnoreCase);
+            Regex pattern = new(
+                $@"\b(?:{verb})(?:e?s)? (?:(?:the|a|an|its|some|all|these|those|full|empty|free) )*(?:{noun})\b",
+                RegexOptions.IgnoreCase);
             foreach (SourceFile file in files.Where(file => !SourceTests.IsFace(file.Layer)))
                 foreach ((int line, string text) in file.Comments())
                     found.AddRange(Told(file, line, text, pattern).Select(offence => $"{offence}: say {instead}"));
@@ -108,7 +115,8 @@ public sealed partial class WordTests
     }
 
     private static IEnumerable<string> Told(SourceFile file, int firstLine, string text, Regex pattern) =>
-        pattern.Matches(text).Select(match => $"{file.Path}({firstLine + text[..match.Index].Count(c => c == '\n')}): {match.Value}");
+        pattern.Matches(text)
+            .Select(match => $"{file.Path}({firstLine + text[..match.Index].Count(c => c == '\n')}): {match.Value}");
 
     [GeneratedRegex(@"\bnobody['’]s\b|\bwhoever\b", RegexOptions.IgnoreCase)]
     private static partial Regex Riddle();

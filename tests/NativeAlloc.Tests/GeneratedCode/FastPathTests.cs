@@ -74,7 +74,8 @@ public sealed class FastPathTests
     private static string[] Compile(TemporaryDirectory directory)
     {
         string host = typeof(CodeProbes).Assembly.Location, listing = directory.Combine("listing.txt");
-        if (typeof(NativeAllocator).Assembly.GetCustomAttribute<DebuggableAttribute>() is { IsJITOptimizerDisabled: true })
+        DebuggableAttribute? made = typeof(NativeAllocator).Assembly.GetCustomAttribute<DebuggableAttribute>();
+        if (made is { IsJITOptimizerDisabled: true })
         {
             string output = directory.MakeDirectory("host");
             ChildProcess.RunDotnet(RepositoryTree.Root, [], "build", RepositoryTree.PathOf("tests", "NativeAlloc.TestHost", "NativeAlloc.TestHost.csproj"),
