@@ -23,7 +23,7 @@ public sealed class PublicApiTests
               {string.Join("\n  ", added.DefaultIfEmpty("nothing"))}
             Removed:
               {string.Join("\n  ", removed.DefaultIfEmpty("nothing"))}
-            If that is meant, run the tests once with {AcceptVariable}=1, which writes the file anew, and commit it with the change.
+            If that is meant, run the tests once with {AcceptVariable}=1, which writes the file anew, and commit it.
             """);
     }
 }

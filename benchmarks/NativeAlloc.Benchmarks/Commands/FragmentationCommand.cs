@@ -98,13 +98,13 @@ internal static class FragmentationCommand
     {
         IAnsiConsole console = Terminal.Output();
         console.WriteLine(Invariant(
-            $"Pool of {with.PoolPages} pages ({plan.PoolMiB} MiB), {with.LivePages} of them allocated; seed {plan.Seed}"));
+            $"Pool of {with.PoolPages} pages ({plan.PoolMiB} MiB), {with.LivePages} allocated; seed {plan.Seed}"));
         console.WriteLine(Invariant($"After {plan.Steps} steps, load swinging by {plan.SwingPercent} %, by use:"));
         foreach (PageUse use in PageUse.ServerMix)
         {
-            string weights = string.Join(':', use.OrderWeights);
+            string weights = "orders from 0 weighted " + string.Join(':', use.OrderWeights);
             console.WriteLine(Invariant(
-                $"  {use.Name}: {use.SharePercent} % of the pages, {use.StepPercent} % of the steps, orders from 0 weighted {weights}"));
+                $"  {use.Name}: {use.SharePercent} % of pages, {use.StepPercent} % of steps, {weights}"));
         }
 
         (string Label, AgeingMoment With, AgeingMoment Without)[] moments =

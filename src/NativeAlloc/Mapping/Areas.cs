@@ -26,12 +26,6 @@ internal static unsafe class Areas
     /// <summary>Bytes and number of the areas that users hold. By Interlocked.</summary>
     private static long s_liveBytes, s_liveCount;
 
-    /// <summary>
-    /// 1 once an area was wanted: before, there is nothing to give back, and no reason to set up the tables of this
-    /// layer. By Volatile.
-    /// </summary>
-    private static int s_isUsed;
-
     // Its memory, and the hole behind it: see VmallocArea.OwnMappings.
     private const int MappingsPerArea = 2;
 
@@ -148,7 +142,7 @@ internal static unsafe class Areas
     internal static nuint Release(long keptBefore)
     {
         Teardown.RetryRefused();
-        return Volatile.Read(ref s_isUsed) == 0 ? 0 : KeptAreas.Release(keptBefore);
+        return KeptAreas.Release(keptBefore);
     }
 
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.
@@ -208,7 +202,6 @@ internal static unsafe class Areas
 
     private static VmallocArea* Add(uint pages, nuint alignment, uint roomPages, out Refusal refusal)
     {
-        if (Volatile.Read(ref s_isUsed) == 0) Volatile.Write(ref s_isUsed, 1);
         refusal = new Refusal(RefusalReason.OutOfAddresses);
         if (alignment > VmallocSpace.Bytes) return null;
         uint alignmentPages = (uint)Math.Max(1, alignment >> PageGeometry.PageShift);

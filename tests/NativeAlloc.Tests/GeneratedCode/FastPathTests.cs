@@ -35,7 +35,8 @@ public sealed class FastPathTests
         foreach (string method in CodeProbes.Methods)
         {
             Listing? listing = Listing.Find(lines, typeof(CodeProbes).FullName!, method);
-            Assert.True(listing != null, $"{method} was not compiled for good; the listing has:\n{string.Join('\n', lines.Where(line => line.StartsWith("; Assembly", StringComparison.Ordinal)))}");
+            IEnumerable<string> compiled = lines.Where(line => line.StartsWith("; Assembly", StringComparison.Ordinal));
+            Assert.True(listing != null, $"{method} was not compiled for good; the listing has:\n{string.Join('\n', compiled)}");
             List<string> path = listing.FastPath();
             string text = $"{method}:\n  {string.Join("\n  ", path)}";
             Assert.True(path.Count > 5, $"no fast path was found in {method}:\n{string.Join('\n', listing.Instructions)}");

@@ -92,11 +92,14 @@ internal static class PublicSurface
     private static string NameOf(Type type)
     {
         if (s_keywords.TryGetValue(type, out string? keyword)) return keyword;
-        if (type.IsFunctionPointer) return $"delegate*<{string.Join(", ", type.GetFunctionPointerParameterTypes().Append(type.GetFunctionPointerReturnType()).Select(NameOf))}>";
+        if (type.IsFunctionPointer)
+            return $"delegate*<{List([.. type.GetFunctionPointerParameterTypes(), type.GetFunctionPointerReturnType()])}>";
         if (type.IsPointer) return NameOf(type.GetElementType()!) + "*";
         if (type.IsArray) return NameOf(type.GetElementType()!) + "[]";
         if (type.IsGenericParameter) return type.Name;
-        if (type.IsGenericType) return $"{type.FullName![..type.FullName!.IndexOf('`', StringComparison.Ordinal)]}<{string.Join(", ", type.GetGenericArguments().Select(NameOf))}>";
+        if (type.IsGenericType) return $"{type.FullName!.Split('`')[0]}<{List(type.GetGenericArguments())}>";
         return type.FullName!;
     }
+
+    private static string List(Type[] types) => string.Join(", ", types.Select(NameOf));
 }

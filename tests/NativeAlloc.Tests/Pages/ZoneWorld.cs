@@ -16,7 +16,7 @@ internal readonly record struct ZoneStep(char Kind, int Number, MemoryChoice Cho
     internal static ZoneStep Purge(int order) => new('p', order);
 
     public override string ToString() =>
-        $"{Kind}{Number}{(Choice == MemoryChoice.UsedFirst ? "" : $" {Choice}")}{(Type == MigrateType.Unmovable ? "" : $" {Type}")}";
+        $"{Kind}{Number}" + (Choice == MemoryChoice.UsedFirst ? "" : $" {Choice}") + (Type == MigrateType.Unmovable ? "" : $" {Type}");
 }
 
 /// <summary>
