@@ -191,8 +191,7 @@ internal static unsafe class AreaMemory
     {
         refusal = default;
         if (at == to) return true;
-        refusal = Refusal.OutOfMemory; // also of memory for the record of its runs
-        if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == area->SizeBytes)) return false;
+        if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == area->SizeBytes, out refusal)) return false;
         nuint address = VmallocSpace.AddressOf(area);
         if (!ResidentBudget.TryCharge(to - at))
         {
@@ -205,6 +204,7 @@ internal static unsafe class AreaMemory
             Teardown.TryDecommit(area, at, to); // the system may have done a part of it
             ResidentBudget.Release(to - at);
             AreaRuns.CutBack(area, at);
+            refusal = Refusal.OutOfMemory;
             return false;
         }
         refusal = default;

@@ -79,7 +79,7 @@ internal static unsafe class Areas
         if (area == null) return null;
         // The move comes last: after it nothing can fail.
         nuint bytes = area->SizeBytes;
-        if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes)
+        if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes, out refusal)
             && (sourceBytes == bytes
                 || AreaMemory.TryFill(area, sourceBytes, bytes, MemoryChoice.FreshFirst, zeroed: false, out refusal))
             && VirtualMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
@@ -148,10 +148,9 @@ internal static unsafe class Areas
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.
     private static VmallocArea* Grow(VmallocArea* area, uint pages, nuint alignment, out Refusal refusal)
     {
-        refusal = default;
         nuint oldBytes = area->SizeBytes, newBytes = (nuint)pages << PageGeometry.PageShift;
         uint oldPages = area->Pages;
-        if (!AreaRuns.TryBegin(area, oldBytes)) return null;
+        if (!AreaRuns.TryBegin(area, oldBytes, out refusal)) return null;
         if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
         {
             if (AreaMemory.TryFill(area, oldBytes, newBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal))
@@ -166,7 +165,8 @@ internal static unsafe class Areas
         VmallocArea* larger = Add(pages, alignment, RoomOf(pages), out refusal);
         if (larger == null) return null;
         bool moved = true;
-        for (uint run = 0; run < area->RunCount && moved; run++) moved = AreaRuns.TryAdd(larger, AreaRuns.BytesOf(area, run));
+        for (uint run = 0; run < area->RunCount && moved; run++)
+            moved = AreaRuns.TryAdd(larger, AreaRuns.BytesOf(area, run), isWhole: false, out refusal);
         moved = moved
             && AreaMemory.TryFill(larger, oldBytes, newBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)
             && AreaMemory.TryMoveRuns(area, larger);
