@@ -23,7 +23,9 @@ namespace NativeAlloc;
 ///                   ├ up to 1 MiB:   LargeBlocks.Alloc
 ///                   └ beyond:        Areas.Alloc
 /// Free  ─ the page has a size class and the loaded magazine has room: push
-///       └ FreeSlow ─ MagazineExchange.FreeMiss, LargeBlocks.TryFree, PageBlocks.TryFree, Areas.TryFree, or an exception that says what is wrong
+///       └ FreeSlow ─ an object of a slab: MagazineExchange.FreeMiss
+///                  ├ else the first that knows the block: LargeBlocks, PageBlocks, Areas .TryFree
+///                  └ else an exception that says what is wrong
 /// </code>
 /// </remarks>
 public static unsafe partial class NativeAllocator

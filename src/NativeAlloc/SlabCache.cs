@@ -138,7 +138,7 @@ public sealed unsafe class SlabCache : IDisposable
         if (live == 0) return;
         Volatile.Write(ref _pageClass, pageClass);
         Volatile.Write(ref _disposed, 0);
-        throw new InvalidOperationException($"The slab cache '{Name}' cannot be disposed of: {live} of its objects are still in use. Free them first.");
+        ThrowHelper.ThrowCacheInUse(Name, live);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

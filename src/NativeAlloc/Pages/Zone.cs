@@ -14,7 +14,7 @@ namespace NativeAlloc.Pages;
 /// <remarks>
 /// <code>
 /// TryTake ─ RemoveSmallest ─ Expand              (__rmqueue_smallest, expand, rmv_page_order)
-///         ├ RemoveFallback ─ TryClaim, Expand    (__rmqueue_fallback: the largest block of another migrate type)
+///         ├ RemoveFallback ─ ClaimIfHalfFree, Expand    (__rmqueue_fallback: the largest block of another migrate type)
 ///         └ after the caller added a section: again
 /// Give ─ FreeOneBlock                            (__free_one_page: merges up to the top order)
 /// </code>
@@ -300,7 +300,7 @@ internal unsafe partial struct Zone
             {
                 page = Area(other, current)->First;
                 if (page == PageFrame.None || (usedOnly && !Frames[page].Dirty)) continue;
-                TryClaim(page, current, type);
+                ClaimIfHalfFree(page, current, type);
                 page = Split(page, order, current);
                 Volatile.Write(ref _steals, _steals + 1);
                 return true;
@@ -310,9 +310,10 @@ internal unsafe partial struct Zone
         return false;
     }
 
-    // Gives the pageblocks of a free block another type: all of a large block; of a smaller one the pageblock it lies in, if half of that is free at
-    // least, with all its free blocks. Otherwise the pageblock and its other free blocks stay what they are.
-    private void TryClaim(uint page, int order, MigrateType type)
+    // Gives the pageblocks of a free block another type. A large block brings all of its pageblocks. A smaller one brings
+    // the pageblock that it lies in, with all free blocks there, if at least half of that is free; otherwise the
+    // pageblock and its other free blocks stay what they are.
+    private void ClaimIfHalfFree(uint page, int order, MigrateType type)
     {
         uint first = page & ~(Pageblock.Pages - 1), count = Math.Max(1u << order, Pageblock.Pages);
         if (order < Pageblock.Order)
@@ -368,7 +369,8 @@ internal unsafe partial struct Zone
             RemoveFree(buddy, order);
             page &= ~(1u << order);
             order++;
-            // Two pageblocks that were of different types are one free block now, and the type of what is wholly free is nobody's concern.
+            // Two pageblocks of different types are one free block now. It gets one type: of wholly free pageblocks any
+            // type is right.
             if (order > Pageblock.Order) UniteTypes(page, order);
         }
         AddFree(page, order);

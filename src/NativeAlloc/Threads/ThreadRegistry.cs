@@ -63,7 +63,8 @@ internal static unsafe class ThreadRegistry
         nuint offset = unchecked((nuint)part - s_region.Address);
         if (offset >= (nuint)Count * ThreadBlock.Bytes) return;
         byte* block = At((int)(offset / ThreadBlock.Bytes));
-        Debug.Assert(block == (byte*)CurrentThread.t_block || block == t_held, "the block is the calling thread's: no pointer into it is kept over user code");
+        Debug.Assert(block == (byte*)CurrentThread.t_block || block == t_held, "the block is the calling thread's: " +
+            "no pointer into it is kept over user code");
 #endif
     }
 
