@@ -48,7 +48,7 @@ internal static unsafe class ThreadRegistry
 #if DEBUG
     /// <summary>A block that this thread uses beside its own: one that it sets up, or that it empties to release it. Owner thread only.</summary>
     [ThreadStatic]
-    private static byte* t_held;
+    internal static byte* t_held;
 #endif
 
     /// <summary>
