@@ -8,7 +8,7 @@ namespace NativeAlloc.Mapping;
 /// <summary>
 /// The memory behind areas: gathered in pieces from where there is some and mapped side by side (<c>__vmalloc_area_node</c>, <c>map_vm_area</c>).
 /// </summary>
-/// <remarks>Only for whoever has made the area busy.</remarks>
+/// <remarks>Only for the thread that has made the area busy.</remarks>
 internal static unsafe class AreaMemory
 {
     /// <summary>

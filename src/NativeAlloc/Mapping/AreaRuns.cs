@@ -9,7 +9,7 @@ namespace NativeAlloc.Mapping;
 /// system moves one at a time. An area of a single run needs no array; others have theirs from the slabs, or, where there
 /// are more runs than any slab has room for, as a large block.
 /// </summary>
-/// <remarks>Only for whoever has made the area busy.</remarks>
+/// <remarks>Only for the thread that has made the area busy.</remarks>
 internal static unsafe class AreaRuns
 {
     /// <summary>Bytes and number of all arrays: objects and large blocks that are live and no user's. By Interlocked.</summary>

@@ -19,7 +19,8 @@ namespace NativeAlloc.Mapping;
 ///         └ Destroy: unmap ─ VmallocSpace.Remove ─ the array of runs
 /// Realloc ─ longer where it stands ─ TryFill; or its pages to a larger hole, run by run; or shorter: the tail unmapped
 /// </code>
-/// <para>Any thread. Whoever changes the state of an area from live or kept to busy has it for himself, so of two threads that free the same area one is told that it is none.</para>
+/// <para>Any thread. A thread that changes the state of an area from live or kept to busy has the area to itself. So of
+/// two threads that free the same area, one is told that there is no such area.</para>
 /// </remarks>
 internal static unsafe class Areas
 {
@@ -95,7 +96,7 @@ internal static unsafe class Areas
     /// <summary>Frees an area; false, and nothing done, if no user's begins at this address.</summary>
     internal static bool TryFree(void* pointer)
     {
-        VmallocArea* area = TryTakeLive(pointer);
+        VmallocArea* area = TakeLiveOrNull(pointer);
         if (area == null) return false;
         Interlocked.Add(ref s_liveBytes, -(long)area->SizeBytes);
         Interlocked.Decrement(ref s_liveCount);
@@ -109,7 +110,7 @@ internal static unsafe class Areas
     internal static void* Realloc(void* pointer, nuint byteCount, out Refusal refusal, nuint alignment = 1)
     {
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
-        VmallocArea* area = TryTakeLive(pointer);
+        VmallocArea* area = TakeLiveOrNull(pointer);
         if (area == null) return null;
         nuint oldBytes = area->SizeBytes;
         VmallocArea* resized = area;
@@ -191,7 +192,7 @@ internal static unsafe class Areas
     }
 
     // An area of a user that begins at an address, busy now.
-    private static VmallocArea* TryTakeLive(void* pointer)
+    private static VmallocArea* TakeLiveOrNull(void* pointer)
     {
         VmallocArea* area = VmallocSpace.Starting(pointer);
         if (area == null || area->Kind != AreaKind.Vmalloc || !area->TryChange(AreaState.Live, AreaState.Busy)) return null;

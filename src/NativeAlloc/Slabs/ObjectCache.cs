@@ -278,7 +278,7 @@ internal unsafe partial struct ObjectCache
     }
 
     /// <summary>Takes objects from whichever node has some: the last resort of a node that has none and cannot grow.</summary>
-    internal readonly int TryTakeAnywhere(nint* slots, int wanted)
+    internal readonly int TakeAnywhere(nint* slots, int wanted)
     {
         int taken = 0;
         for (int index = 0; index < NodeCount && taken == 0; index++)
