@@ -117,7 +117,9 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
     private void AllocateFromCache()
     {
         const nuint Bytes = 3000;
-        using SlabCache cache = new("faults", Bytes, constructor: &MarkAsMade);
+        SlabCache? made = null;
+        if (!Try(() => made = new SlabCache("faults", Bytes, constructor: &MarkAsMade))) return;
+        using SlabCache cache = made!;
         List<Block> objects = [];
         for (int i = 0; i < 2000; i++)
         {
