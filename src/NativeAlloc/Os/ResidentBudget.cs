@@ -17,6 +17,9 @@ internal static class ResidentBudget
 
     private static long s_charged;
 
+    /// <summary>How much of what is charged lies in memory files. By Interlocked.</summary>
+    private static long s_chargedInFiles;
+
     /// <summary>Charges that lead beyond this are refused: the limit, or more where the system has said that less is really resident.</summary>
     private static long s_refuseAt;
 
@@ -91,6 +94,16 @@ internal static class ResidentBudget
     /// <summary>Takes a charge back.</summary>
     internal static void Release(nuint bytes) => Interlocked.Add(ref s_charged, -(long)bytes);
 
+    /// <summary>Notes that charged memory lies in a memory file, or, with a negative number, that it does no more.</summary>
+    internal static void CountInFiles(long bytes) => Interlocked.Add(ref s_chargedInFiles, bytes);
+
+    /// <summary>
+    /// Bytes of the process that are in memory: what the system says, and what is charged in memory files. Of these the
+    /// system counts only what is mapped. Makes system calls.
+    /// </summary>
+    internal static nuint ReadResidentBytes() =>
+        Machine.AnonymousResidentBytes() + (nuint)Volatile.Read(ref s_chargedInFiles);
+
     /// <summary>After reclaim: from where on it is due again.</summary>
     internal static void Rearm()
     {
@@ -106,7 +119,7 @@ internal static class ResidentBudget
     internal static bool TryRaise(nuint bytes)
     {
         if (!IsDerived) return false;
-        long limit = Volatile.Read(ref s_limit), room = limit - (long)Machine.AnonymousResidentBytes();
+        long limit = Volatile.Read(ref s_limit), room = limit - (long)ReadResidentBytes();
         if (room < Bounded(bytes)) return false;
         long step = Math.Max(Bounded(bytes), Math.Min(room, limit >> NearShift));
         Volatile.Write(ref s_refuseAt, Math.Max(limit, Volatile.Read(ref s_charged) + step));

@@ -95,6 +95,22 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         ResidentBudget.Release(untouched + MiB);
     }
 
+    [Fact]
+    public void High_pages_count_towards_a_derived_limit_mapped_or_not()
+    {
+        ResidentBudget.SetLimit(0);
+        nuint limit = ResidentBudget.LimitBytes, charged = ResidentBudget.ChargedBytes;
+        List<Page> pages = [];
+        while (ResidentBudget.ChargedBytes - charged < 512 * MiB) pages.Add(PageAllocator.AllocPages(8, PageFlags.High));
+        Assert.InRange(ResidentBudget.ReadResidentBytes(), 512 * MiB, limit); // though none has been touched
+        nuint mostForOthers = limit - 512 * MiB;
+        Assert.False(ResidentBudget.TryRaise(mostForOthers));
+        foreach (Page page in pages) PageAllocator.FreePages(page, 8);
+        NativeAllocator.Trim();
+        nuint anonymous = Machine.AnonymousResidentBytes();
+        Assert.InRange(ResidentBudget.ReadResidentBytes(), 0u, anonymous + 64 * MiB);
+    }
+
     private static bool TakeNear() => MemorySignals.ReadAndReset(MemorySignals.LimitNear) != 0;
 
     [Fact]
