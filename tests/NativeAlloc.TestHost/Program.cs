@@ -27,6 +27,7 @@ internal static class Program
             case ResidentEstimate.Name: return ResidentEstimate.Run();
             case ReturnSides.Name: return ReturnSides.Run();
             case ShowOptions.Name: return ShowOptions.Run(rest);
+            case SparseBlocks.Name: return SparseBlocks.Run();
             case StartupFaults.Name: return StartupFaults.Run(rest);
             case UnsupportedCalls.Name: return UnsupportedCalls.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);

@@ -14,7 +14,6 @@ internal enum OsCall
     GrowFile,
     Lock,
     Bind,
-    Collapse,
     Decommit,
     AdviseHuge,
     ReadNodes,

@@ -75,10 +75,6 @@ internal abstract class SystemContract
     /// <param name="systemNode">A number of <see cref="TryReadNodes"/>.</param>
     internal abstract bool TryBind(nuint address, nuint bytes, int systemNode);
 
-    /// <summary>Puts huge pages behind committed addresses of which a part has been touched. The contents stay.</summary>
-    /// <remarks>False where the system has none, and then only what was touched has memory.</remarks>
-    internal abstract bool TryCollapse(nuint address, nuint bytes);
-
     /// <summary>Gives back addresses and the memory behind them, whether reserved, committed or mapped.</summary>
     /// <remarks>It cannot fail for a range that is ours.</remarks>
     internal abstract void Release(nuint address, nuint bytes);

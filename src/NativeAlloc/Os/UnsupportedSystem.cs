@@ -30,8 +30,6 @@ internal sealed class UnsupportedSystem : SystemContract
 
     internal override bool TryBind(nuint address, nuint bytes, int systemNode) => false;
 
-    internal override bool TryCollapse(nuint address, nuint bytes) => false;
-
     internal override void Release(nuint address, nuint bytes)
     {
     }

@@ -98,13 +98,6 @@ internal static class VirtualMemory
         return Platform.Enter(OsCall.Bind) && Platform.Current.TryBind(address, bytes, systemNode);
     }
 
-    /// <inheritdoc cref="SystemContract.TryCollapse"/>
-    internal static bool TryCollapse(nuint address, nuint bytes)
-    {
-        AssertRange(address, bytes);
-        return Platform.Enter(OsCall.Collapse) && Platform.Current.TryCollapse(address, bytes);
-    }
-
     /// <inheritdoc cref="SystemContract.Release"/>
     internal static void Release(nuint address, nuint bytes)
     {

@@ -84,7 +84,7 @@ internal static unsafe partial class PageLayer
     internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page, out Refusal refusal)
     {
         Debug.Assert(count is > 0 and <= PageGeometry.SectionPages, "a block of the top order is the most there is");
-        PageRequest request = new(PageGeometry.OrderOf(count), count) { Choice = choice, Dense = choice == MemoryChoice.UsedFirst };
+        PageRequest request = new(PageGeometry.OrderOf(count), count) { Choice = choice };
         if (count != 1 && choice != MemoryChoice.FreshFirst && own != null && own->Count != 0)
         {
             // Single pages that are used may merge to what is asked for: better than fresh ones.
@@ -169,7 +169,7 @@ internal static unsafe partial class PageLayer
         SectionBits bits;
         ulong* dirty = (ulong*)&bits;
         zone->Lock.Acquire();
-        while (!zone->TryTake(request, out page, out nuint refusedBytes, request.Zeroed || request.Dense ? dirty : null))
+        while (!zone->TryTake(request, out page, out nuint refusedBytes, request.Zeroed ? dirty : null))
         {
             zone->Lock.Release();
             if (refusedBytes != 0) return Refusal.ResidentLimit(refusedBytes);
@@ -177,9 +177,7 @@ internal static unsafe partial class PageLayer
             zone->Lock.Acquire(); // another thread may be faster and use the new section up: then once more
         }
         zone->CountHit(wanted);
-        uint rest = request.Dense && zone->Kind == ZoneKind.Normal && dirty[0] == 0 ? HugePageGrowth.TakeRest(zone, page, request.Count) : 0;
         zone->Lock.Release();
-        if (rest != 0) HugePageGrowth.CollapseAndGiveRest(zone, page, rest);
         MemorySignals.Raise(MemorySignals.Used);
         if (zone->Kind == ZoneKind.Dma && !TryLock(page, request.Count))
         {

@@ -30,7 +30,7 @@ public sealed unsafe class OsFaultsTests
     {
         using Fixture fixture = new();
         // A container may forbid the first and a kernel be built without the others: nothing depends on them.
-        foreach (OsCall call in Enum.GetValues<OsCall>().Except([OsCall.Bind, OsCall.Collapse, OsCall.AdviseHuge])) Assert.True(fixture.Do(call), call.ToString());
+        foreach (OsCall call in Enum.GetValues<OsCall>().Except([OsCall.Bind, OsCall.AdviseHuge])) Assert.True(fixture.Do(call), call.ToString());
     }
 
     [Fact]
@@ -128,7 +128,6 @@ public sealed unsafe class OsFaultsTests
                     VirtualMemory.Unlock(_mapped, Page);
                     return true;
                 case OsCall.Bind: return VirtualMemory.TryBind(_mapped, Page, NodeTopology.Current.SystemNodeOf(0));
-                case OsCall.Collapse: return VirtualMemory.TryCollapse(_mapped, Page);
                 case OsCall.ReadNodes: return NodeTopology.Read(_linux, 0).Count == 2;
                 case OsCall.CurrentProcessor: return _nodes.NodeOfCurrentThread() == 1;
                 case OsCall.ReadFigure: return Machine.Read(SystemFigure.MappingLimit) != null;

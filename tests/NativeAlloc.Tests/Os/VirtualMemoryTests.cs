@@ -267,11 +267,11 @@ public sealed unsafe class VirtualMemoryTests
         // Each is a wish: what the answer is depends on the system, and what was there stays whatever it is.
         Fill(address, Page, 0x71);
         VirtualMemory.TryBind(address, bytes, NodeTopology.Current.SystemNodeOf(0));
-        VirtualMemory.TryCollapse(address, bytes);
-        using (new InjectedFaults(OsCall.Bind, OsCall.Collapse))
+        VirtualMemory.TryAdviseHuge(address, bytes);
+        using (new InjectedFaults(OsCall.Bind, OsCall.AdviseHuge))
         {
             Assert.False(VirtualMemory.TryBind(address, bytes, NodeTopology.Current.SystemNodeOf(0)));
-            Assert.False(VirtualMemory.TryCollapse(address, bytes));
+            Assert.False(VirtualMemory.TryAdviseHuge(address, bytes));
         }
         AssertFilled(address, Page, 0x71);
         AssertZero(address + Page, bytes - Page);
@@ -345,7 +345,6 @@ public sealed unsafe class VirtualMemoryTests
         Assert.False(VirtualMemory.TryMove(nowhere, Page, nowhere + Page));
         Assert.False(VirtualMemory.TryLock(nowhere, Page));
         Assert.False(VirtualMemory.TryBind(nowhere, Page, NodeTopology.Current.SystemNodeOf(0)));
-        Assert.False(VirtualMemory.TryCollapse(nowhere, Page));
         const nint NoSection = -1;
         Assert.False(VirtualMemory.TryGrowFile(NoSection, Page));
         Assert.False(VirtualMemory.TryPurgeFile(NoSection, 0, Page));
