@@ -54,6 +54,12 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     /// <summary>Bytes that realloc copied from block to block. Written by the owner, read by any thread.</summary>
     private ulong _reallocCopiedBytes;
 
+    /// <summary>
+    /// 1 once the thread had a previous magazine. Until then their page is not even read: some systems count a page
+    /// that was only read as memory of the process. Written by the owner while inside, read by any thread.
+    /// </summary>
+    private int _hasPrevious;
+
     static OwnerClaim* IClaimedPart.ClaimOf(byte* block) => &Of(block)->Claim;
 
     internal static ThreadMagazines* Of(void* block)
@@ -73,14 +79,15 @@ internal unsafe struct ThreadMagazines : IClaimedPart
 
     internal nint Loaded(int cache) => (nint)Volatile.Read(ref _loaded[cache]);
 
-    internal nint Previous(int cache) => TopOf(Volatile.Read(ref PreviousAt(cache)));
+    internal nint Previous(int cache) => HasPrevious ? TopOf(Volatile.Read(ref PreviousAt(cache))) : CacheTable.NoMagazine;
 
     internal void SetLoaded(int cache, nint top) => Volatile.Write(ref _loaded[cache], top);
 
     internal void SetPrevious(int cache, nint top)
     {
-        nint stored = top == CacheTable.NoMagazine ? 0 : top;
-        if (PreviousAt(cache) != stored) Volatile.Write(ref PreviousAt(cache), stored); // no memory for a zero
+        if (top == CacheTable.NoMagazine && !HasPrevious) return;
+        Volatile.Write(ref _hasPrevious, 1);
+        Volatile.Write(ref PreviousAt(cache), top == CacheTable.NoMagazine ? 0 : top);
     }
 
     /// <summary>Takes a loaded magazine away: of two who try, the owner and one that destroys the cache, one gets it.</summary>
@@ -88,7 +95,9 @@ internal unsafe struct ThreadMagazines : IClaimedPart
 
     /// <summary>Takes a previous magazine away.</summary>
     internal nint TakePrevious(int cache) =>
-        Volatile.Read(ref PreviousAt(cache)) == 0 ? CacheTable.NoMagazine : TopOf(Interlocked.Exchange(ref PreviousAt(cache), 0));
+        HasPrevious ? TopOf(Interlocked.Exchange(ref PreviousAt(cache), 0)) : CacheTable.NoMagazine;
+
+    private bool HasPrevious => Volatile.Read(ref _hasPrevious) != 0;
 
     // Zero where there is none, as memory is that was never written.
     private static nint TopOf(nint stored) => stored == 0 ? CacheTable.NoMagazine : stored;

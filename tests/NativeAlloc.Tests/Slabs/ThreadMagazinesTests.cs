@@ -42,8 +42,12 @@ public sealed unsafe class ThreadMagazinesTests : IDisposable
         // Where system pages are larger, both parts are in one.
         uint expected = page <= ThreadBlock.PreviousOffset ? 0u : 1u;
         nuint rest = ThreadBlock.PreviousOffset / page * page;
+        for (int cache = 0; cache < CacheTable.Sides; cache++)
+        {
+            magazines->SetPrevious(cache, magazines->TakePrevious(cache));
+            Assert.Equal(CacheTable.NoMagazine, magazines->Previous(cache));
+        }
         Assert.Equal(expected, ResidentMemory.PagesAt(block + rest, ThreadBlock.Bytes - rest));
-        Assert.Equal(CacheTable.NoMagazine, magazines->TakePrevious(1));
         magazines->SetPrevious(1, 0x1000);
         Assert.Equal(0x1000, magazines->TakePrevious(1));
         Assert.Equal(CacheTable.NoMagazine, magazines->Previous(1));
