@@ -9,9 +9,11 @@ internal static class Program
         string[] rest = args[1..];
         switch (args[0])
         {
+            case AddressLimit.Name: return AddressLimit.Run(rest);
             case BadFrees.Name: return BadFrees.Run(rest);
             case DataLimit.Name: return DataLimit.Run();
             case DecaySurvives.Name: return DecaySurvives.Run(rest);
+            case FirstBlockLimit.Name: return FirstBlockLimit.Run();
             case FileLimit.Name: return FileLimit.Run();
             case LoadHandler.Name: return LoadHandler.Run();
             case WrongOption.Name: return WrongOption.Run();

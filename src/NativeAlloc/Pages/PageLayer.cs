@@ -209,13 +209,13 @@ internal static unsafe partial class PageLayer
     {
         NodeTopology nodes = NodeTopology.Current;
         int systemNode = nodes.Count == 1 || nodes.IsFake ? -1 : nodes.SystemNodeOf(zone->Node);
-        uint first;
+        uint first, pages = PageGeometry.SectionPages;
         bool grown = zone->Kind == ZoneKind.High
             ? HighRegion.TryBringSectionOnline(zone->Index, systemNode, out first)
-            : LinearRegion.TryBringSectionOnline(zone->Index, systemNode, out first);
+            : LinearRegion.TryBringSectionOnline(zone->Index, systemNode, out first, out pages);
         if (!grown) return false;
         zone->Lock.Acquire();
-        zone->AddSection(first, type);
+        zone->AddSection(first, type, pages);
         zone->Lock.Release();
         return true;
     }
