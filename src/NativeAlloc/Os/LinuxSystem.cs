@@ -92,7 +92,7 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
         return false;
     }
 
-    internal override void Unlock(nuint address, nuint bytes) => MUnlock(address, bytes);
+    internal override bool TryUnlock(nuint address, nuint bytes) => MUnlock(address, bytes) == 0;
 
     internal override bool TryBind(nuint address, nuint bytes, int systemNode)
     {

@@ -13,6 +13,7 @@ internal enum OsCall
     PurgeFile,
     GrowFile,
     Lock,
+    Unlock,
     Bind,
     Decommit,
     AdviseHuge,

@@ -58,13 +58,16 @@ internal abstract class SystemContract
     /// <summary>Asks that huge pages come with the first touch of committed addresses, where whole ones fit.</summary>
     internal abstract bool TryAdviseHuge(nuint address, nuint bytes);
 
-    /// <summary>Keeps committed addresses in memory until <see cref="Unlock"/>.</summary>
+    /// <summary>Keeps committed addresses in memory until <see cref="TryUnlock"/>.</summary>
     /// <remarks>All of the range has memory afterwards and is never paged out. False where the process may not lock so much
     /// (<see cref="SystemFigure.LockLimitBytes"/>).</remarks>
     internal abstract bool TryLock(nuint address, nuint bytes);
 
-    /// <summary>Takes a <see cref="TryLock"/> back. The contents stay. It cannot fail for a range that is ours.</summary>
-    internal abstract void Unlock(nuint address, nuint bytes);
+    /// <summary>
+    /// Takes a <see cref="TryLock"/> back, of a part too. The contents stay. False, and all is locked as it was, where
+    /// the system has no room for one mapping more.
+    /// </summary>
+    internal abstract bool TryUnlock(nuint address, nuint bytes);
 
     /// <summary>
     /// Asks that memory for committed or mapped addresses come from a node while that has some, and from another

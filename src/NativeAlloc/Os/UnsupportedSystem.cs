@@ -24,9 +24,7 @@ internal sealed class UnsupportedSystem : SystemContract
 
     internal override bool TryLock(nuint address, nuint bytes) => false;
 
-    internal override void Unlock(nuint address, nuint bytes)
-    {
-    }
+    internal override bool TryUnlock(nuint address, nuint bytes) => false;
 
     internal override bool TryBind(nuint address, nuint bytes, int systemNode) => false;
 

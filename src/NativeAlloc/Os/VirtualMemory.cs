@@ -83,12 +83,11 @@ internal static class VirtualMemory
         return Platform.Enter(OsCall.Lock) && Platform.Current.TryLock(address, bytes);
     }
 
-    /// <inheritdoc cref="SystemContract.Unlock"/>
-    internal static void Unlock(nuint address, nuint bytes)
+    /// <inheritdoc cref="SystemContract.TryUnlock"/>
+    internal static bool TryUnlock(nuint address, nuint bytes)
     {
         AssertRange(address, bytes);
-        Platform.CountCall();
-        Platform.Current.Unlock(address, bytes);
+        return Platform.Enter(OsCall.Unlock) && Platform.Current.TryUnlock(address, bytes);
     }
 
     /// <inheritdoc cref="SystemContract.TryBind"/>

@@ -179,11 +179,11 @@ internal static unsafe partial class PageLayer
         zone->CountHit(wanted);
         zone->Lock.Release();
         MemorySignals.Raise(MemorySignals.Used);
-        if (zone->Kind == ZoneKind.Dma && !TryLock(page, request.Count))
+        if (zone->Kind == ZoneKind.Dma && !TryLock(page, request.Count, out Refusal refusal))
         {
             GiveUnlocked(zone, page, request.Count, clean: false);
             page = PageFrame.None;
-            return Refusal.LockLimit;
+            return refusal;
         }
         if (!request.Zeroed || TryClear(page, request.Count, dirty)) return Refusal.None;
         GivePages(page, request.Count);
@@ -200,10 +200,11 @@ internal static unsafe partial class PageLayer
 
     // System calls that are inlined would cost every caller a frame for them.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool TryLock(uint page, uint count) => VirtualMemory.TryLock(LinearRegion.AddressOf(page), (nuint)count << PageGeometry.PageShift);
+    private static bool TryLock(uint page, uint count, out Refusal refusal) =>
+        LockedPages.TryLock(page, count, out refusal);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Unlock(uint page, uint count) => VirtualMemory.Unlock(LinearRegion.AddressOf(page), (nuint)count << PageGeometry.PageShift);
+    private static bool TryUnlock(uint page, uint count) => LockedPages.TryUnlock(page, count);
 
     private static bool TryGrow(Zone* zone, MigrateType type)
     {
@@ -272,8 +273,24 @@ internal static unsafe partial class PageLayer
     internal static void GivePages(uint page, uint count, bool clean = false)
     {
         Zone* zone = ZoneOf(page);
-        if (zone->Kind == ZoneKind.Dma) Unlock(page, count);
+        if (zone->Kind == ZoneKind.Dma && !TryUnlock(page, count)) return;
         GiveUnlocked(zone, page, count, clean);
+    }
+
+    /// <summary>Gives the last pages of a run back, of which the caller keeps the others.</summary>
+    internal static void GiveTail(uint page, uint count)
+    {
+        Zone* zone = ZoneOf(page);
+        if (zone->Kind == ZoneKind.Dma && !LockedPages.TryUnlockTail(page, count)) return;
+        GiveUnlocked(zone, page, count, clean: false);
+    }
+
+    // Pages that the system did not unlock when they were given back. A run that it refuses again is kept again, and
+    // ends the round.
+    private static void GiveKept()
+    {
+        while (LockedPages.TryTakeKept(out uint page, out uint count) && LockedPages.TryUnlock(page, count))
+            GiveUnlocked(ZoneOf(page), page, count, clean: false);
     }
 
     private static void GiveUnlocked(Zone* zone, uint page, uint count, bool clean)

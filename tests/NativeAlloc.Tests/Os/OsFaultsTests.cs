@@ -125,8 +125,9 @@ public sealed unsafe class OsFaultsTests
                     return true;
                 case OsCall.Lock:
                     if (!VirtualMemory.TryLock(_mapped, Page)) return false;
-                    VirtualMemory.Unlock(_mapped, Page);
+                    VirtualMemory.TryUnlock(_mapped, Page);
                     return true;
+                case OsCall.Unlock: return VirtualMemory.TryUnlock(_mapped, Page); // also of what is not locked
                 case OsCall.Bind: return VirtualMemory.TryBind(_mapped, Page, NodeTopology.Current.SystemNodeOf(0));
                 case OsCall.ReadNodes: return NodeTopology.Read(_linux, 0).Count == 2;
                 case OsCall.CurrentProcessor: return _nodes.NodeOfCurrentThread() == 1;

@@ -237,9 +237,9 @@ public sealed unsafe class VirtualMemoryTests
         if (ResidentMemory.ComesInSystemPages) Assert.Equal(4u, ResidentMemory.PagesAt(address, 8 * Page));
         AssertZero(address + 2 * Page, 4 * Page);
         Fill(address + 2 * Page, 4 * Page, 0x31);
-        VirtualMemory.Unlock(address + 2 * Page, Page);
+        Assert.True(VirtualMemory.TryUnlock(address + 2 * Page, Page));
         Assert.Equal(before + 3 * Page, ResidentMemory.LockedBytes());
-        VirtualMemory.Unlock(address, 8 * Page); // also of what is not locked
+        Assert.True(VirtualMemory.TryUnlock(address, 8 * Page)); // also of what is not locked
         Assert.Equal(before, ResidentMemory.LockedBytes());
         AssertFilled(address + 2 * Page, 4 * Page, 0x31);
         VirtualMemory.Release(address, 8 * Page);
@@ -257,6 +257,17 @@ public sealed unsafe class VirtualMemoryTests
         Assert.True(VirtualMemory.TryReserve(Page, Page, out nuint reserved)); // what is inaccessible cannot be brought into memory
         Assert.False(VirtualMemory.TryLock(reserved, Page));
         VirtualMemory.Release(reserved, Page);
+    }
+
+    [Fact]
+    public void A_lock_that_the_system_refuses_half_way_leaves_nothing_locked()
+    {
+        Assert.True(VirtualMemory.TryReserve(4 * Page, Page, out nuint address));
+        Assert.True(VirtualMemory.TryCommit(address, 2 * Page));
+        ulong before = ResidentMemory.LockedBytes();
+        Assert.False(VirtualMemory.TryLock(address, 4 * Page)); // the other half is inaccessible
+        Assert.Equal(before, ResidentMemory.LockedBytes());
+        VirtualMemory.Release(address, 4 * Page);
     }
 
     [Fact]
@@ -358,7 +369,7 @@ public sealed unsafe class VirtualMemoryTests
         Assert.True(VirtualMemory.TryCommit(address, Page));
         Assert.True(VirtualMemory.TryPurge(address, Page));
         Assert.True(VirtualMemory.TryLock(address, Page));
-        VirtualMemory.Unlock(address, Page);
+        Assert.True(VirtualMemory.TryUnlock(address, Page));
         VirtualMemory.Release(address, Page);
         Assert.Equal(before + 6, Platform.Calls);
     }
