@@ -29,8 +29,6 @@ internal sealed class FaultPlan(OsCall? kind, int first, bool andAllLater)
 
     private bool Fails(OsCall call)
     {
-        // What needs new sections takes all free pages first. Huge pages would make all of them resident.
-        if (kind == OsCall.Commit && call == OsCall.Collapse) return true;
         if (kind != null && call != kind) return false;
         int number = Interlocked.Increment(ref _seen) - 1;
         bool fails = andAllLater ? number >= first : number == first;

@@ -12,6 +12,12 @@ internal static unsafe partial class ProcessMemory
     /// <summary>The same from the walk over all mappings, to the page, with what the system has put aside because memory was short (smaps_rollup).</summary>
     internal static long MappedBytes() => Read("/proc/self/smaps_rollup", "Rss:") + Read("/proc/self/smaps_rollup", "Swap:");
 
+    /// <summary>Bytes of addresses that the process has (VmSize).</summary>
+    internal static long AddressBytes() => Read(StatusFile, "VmSize:");
+
+    /// <summary>Bytes of private writable memory that the process has, touched or not (VmData).</summary>
+    internal static long DataBytes() => Read(StatusFile, "VmData:");
+
     /// <summary>Bytes that the process has locked into memory (VmLck).</summary>
     internal static long LockedBytes() => Read(StatusFile, "VmLck:");
 

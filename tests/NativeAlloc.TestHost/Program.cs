@@ -9,9 +9,11 @@ internal static class Program
         string[] rest = args[1..];
         switch (args[0])
         {
+            case AddressLimit.Name: return AddressLimit.Run(rest);
             case BadFrees.Name: return BadFrees.Run(rest);
             case DataLimit.Name: return DataLimit.Run();
             case DecaySurvives.Name: return DecaySurvives.Run(rest);
+            case FirstBlockLimit.Name: return FirstBlockLimit.Run();
             case FileLimit.Name: return FileLimit.Run();
             case LoadHandler.Name: return LoadHandler.Run();
             case WrongOption.Name: return WrongOption.Run();
@@ -27,6 +29,7 @@ internal static class Program
             case ResidentEstimate.Name: return ResidentEstimate.Run();
             case ReturnSides.Name: return ReturnSides.Run();
             case ShowOptions.Name: return ShowOptions.Run(rest);
+            case SparseBlocks.Name: return SparseBlocks.Run();
             case StartupFaults.Name: return StartupFaults.Run(rest);
             case UnsupportedCalls.Name: return UnsupportedCalls.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);

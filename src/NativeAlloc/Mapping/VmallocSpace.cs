@@ -21,6 +21,9 @@ internal static unsafe class VmallocSpace
     // The system allows 65,530 mappings to a process unless told otherwise, and an area is two of them: the area and the hole behind it.
     private const int MaxAreas = 1 << 17;
 
+    // Where addresses are few: the least that is worth it, and the parts of them that areas and their records may be.
+    private const uint LeastBytes = 4 << 20, AddressPart = 4, TableAddressPart = 64;
+
     private static readonly nuint s_base;
     private static readonly uint s_pageCount;
     private static readonly nuint s_areas;
@@ -42,11 +45,13 @@ internal static unsafe class VmallocSpace
     static VmallocSpace()
     {
         ulong wanted = Options.VmallocReserveBytes != 0 ? Options.VmallocReserveBytes : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestBytes, LargestBytes);
-        // Where address space is limited (ulimit -v) take what there is.
-        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= PageGeometry.SectionBytes; bytes /= 2)
+        // Where addresses are few (ulimit -v), a share of them.
+        nuint most = AddressShare.Of((nuint)BitOperations.RoundUpToPowerOf2(wanted), AddressPart);
+        for (nuint bytes = most; bytes >= LeastBytes; bytes /= 2)
         {
             if (!VirtualMemory.TryReserve(bytes, VirtualMemory.HugePageBytes, out nuint address)) continue;
-            MetadataRegion areas = MetadataRegion.Reserve(MaxAreas * (nuint)VmallocArea.Bytes);
+            MetadataRegion areas =
+                MetadataRegion.Reserve(AddressShare.Of(MaxAreas * (nuint)VmallocArea.Bytes, TableAddressPart));
             if (areas.Address == 0)
             {
                 VirtualMemory.Release(address, bytes);

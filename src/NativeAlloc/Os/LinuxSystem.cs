@@ -10,7 +10,7 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     private const int ProtNone = 0, ProtReadWrite = 1 | 2;
     private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, Map32Bit = 0x40, MapNoReserve = 0x4000;
     private const int MapFixedNoReplace = 0x100000; // since Linux 4.17
-    private const int MadviseDontNeed = 4, MadviseHugePage = 14, MadviseCollapse = 25; // the last since Linux 6.1
+    private const int MadviseDontNeed = 4, MadviseHugePage = 14;
     private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
     private const int PolicyPreferred = 1; // linux/mempolicy.h
     private const int RemapMayMove = 1, RemapFixed = 2, RemapDontUnmap = 4; // the last since Linux 5.7
@@ -92,9 +92,7 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
         return false;
     }
 
-    internal override void Unlock(nuint address, nuint bytes) => MUnlock(address, bytes);
-
-    internal override bool TryCollapse(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseCollapse) == 0;
+    internal override bool TryUnlock(nuint address, nuint bytes) => MUnlock(address, bytes) == 0;
 
     internal override bool TryBind(nuint address, nuint bytes, int systemNode)
     {

@@ -33,6 +33,8 @@ internal readonly record struct Refusal(RefusalReason Reason, nuint Bytes = 0)
 
     internal static Refusal OutOfMemory => new(RefusalReason.OutOfMemory);
 
+    internal static Refusal OutOfMappings => new(RefusalReason.OutOfMappings);
+
     internal static Refusal LockLimit => new(RefusalReason.LockLimit);
 
     internal static Refusal ResidentLimit(nuint bytes) => new(RefusalReason.ResidentLimit, bytes);

@@ -58,13 +58,16 @@ internal abstract class SystemContract
     /// <summary>Asks that huge pages come with the first touch of committed addresses, where whole ones fit.</summary>
     internal abstract bool TryAdviseHuge(nuint address, nuint bytes);
 
-    /// <summary>Keeps committed addresses in memory until <see cref="Unlock"/>.</summary>
+    /// <summary>Keeps committed addresses in memory until <see cref="TryUnlock"/>.</summary>
     /// <remarks>All of the range has memory afterwards and is never paged out. False where the process may not lock so much
     /// (<see cref="SystemFigure.LockLimitBytes"/>).</remarks>
     internal abstract bool TryLock(nuint address, nuint bytes);
 
-    /// <summary>Takes a <see cref="TryLock"/> back. The contents stay. It cannot fail for a range that is ours.</summary>
-    internal abstract void Unlock(nuint address, nuint bytes);
+    /// <summary>
+    /// Takes a <see cref="TryLock"/> back, of a part too. The contents stay. False, and all is locked as it was, where
+    /// the system has no room for one mapping more.
+    /// </summary>
+    internal abstract bool TryUnlock(nuint address, nuint bytes);
 
     /// <summary>
     /// Asks that memory for committed or mapped addresses come from a node while that has some, and from another
@@ -74,10 +77,6 @@ internal abstract class SystemContract
     /// <param name="bytes">Bytes of the range.</param>
     /// <param name="systemNode">A number of <see cref="TryReadNodes"/>.</param>
     internal abstract bool TryBind(nuint address, nuint bytes, int systemNode);
-
-    /// <summary>Puts huge pages behind committed addresses of which a part has been touched. The contents stay.</summary>
-    /// <remarks>False where the system has none, and then only what was touched has memory.</remarks>
-    internal abstract bool TryCollapse(nuint address, nuint bytes);
 
     /// <summary>Gives back addresses and the memory behind them, whether reserved, committed or mapped.</summary>
     /// <remarks>It cannot fail for a range that is ours.</remarks>

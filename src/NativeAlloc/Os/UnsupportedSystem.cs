@@ -24,13 +24,9 @@ internal sealed class UnsupportedSystem : SystemContract
 
     internal override bool TryLock(nuint address, nuint bytes) => false;
 
-    internal override void Unlock(nuint address, nuint bytes)
-    {
-    }
+    internal override bool TryUnlock(nuint address, nuint bytes) => false;
 
     internal override bool TryBind(nuint address, nuint bytes, int systemNode) => false;
-
-    internal override bool TryCollapse(nuint address, nuint bytes) => false;
 
     internal override void Release(nuint address, nuint bytes)
     {

@@ -83,12 +83,11 @@ internal static class VirtualMemory
         return Platform.Enter(OsCall.Lock) && Platform.Current.TryLock(address, bytes);
     }
 
-    /// <inheritdoc cref="SystemContract.Unlock"/>
-    internal static void Unlock(nuint address, nuint bytes)
+    /// <inheritdoc cref="SystemContract.TryUnlock"/>
+    internal static bool TryUnlock(nuint address, nuint bytes)
     {
         AssertRange(address, bytes);
-        Platform.CountCall();
-        Platform.Current.Unlock(address, bytes);
+        return Platform.Enter(OsCall.Unlock) && Platform.Current.TryUnlock(address, bytes);
     }
 
     /// <inheritdoc cref="SystemContract.TryBind"/>
@@ -96,13 +95,6 @@ internal static class VirtualMemory
     {
         AssertRange(address, bytes);
         return Platform.Enter(OsCall.Bind) && Platform.Current.TryBind(address, bytes, systemNode);
-    }
-
-    /// <inheritdoc cref="SystemContract.TryCollapse"/>
-    internal static bool TryCollapse(nuint address, nuint bytes)
-    {
-        AssertRange(address, bytes);
-        return Platform.Enter(OsCall.Collapse) && Platform.Current.TryCollapse(address, bytes);
     }
 
     /// <inheritdoc cref="SystemContract.Release"/>

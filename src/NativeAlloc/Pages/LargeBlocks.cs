@@ -63,7 +63,7 @@ internal static unsafe class LargeBlocks
         if (newCount > oldCount && !PageLayer.TryExtend(page, oldCount, newCount)) return false;
         Volatile.Write(ref frame.PageCount, newCount);
         Interlocked.Add(ref s_pages, (long)newCount - oldCount);
-        if (newCount < oldCount) PageLayer.GivePages(page + newCount, oldCount - newCount);
+        if (newCount < oldCount) PageLayer.GiveTail(page + newCount, oldCount - newCount);
         return true;
     }
 

@@ -27,6 +27,9 @@ internal static unsafe class LinearRegion
     private const int ReservePerMemory = 4;
     private const ulong SmallestReserveBytes = 16UL << 30;
 
+    // Where addresses are few: the least that is worth it, and the part of them that the region may be.
+    private const uint SmallestBytes = 4 << 20, AddressPart = 4;
+
     /// <summary>First address of the region, a multiple of a section. A constant to the JIT.</summary>
     internal static readonly nuint Base;
 
@@ -55,10 +58,12 @@ internal static unsafe class LinearRegion
         ulong wanted = Options.ReserveBytes != 0
             ? Math.Max(Options.ReserveBytes, PageGeometry.SectionBytes)
             : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestReserveBytes, OptionTable.LargestReserveBytes);
-        // Where address space is limited (ulimit -v) take what there is, down to one section.
-        for (nuint bytes = (nuint)BitOperations.RoundUpToPowerOf2(wanted); bytes >= PageGeometry.SectionBytes; bytes /= 2)
+        // Where addresses are few (ulimit -v), a share of them, down to a part of a section.
+        nuint most = AddressShare.Of((nuint)BitOperations.RoundUpToPowerOf2(wanted), AddressPart);
+        for (nuint bytes = most; bytes >= SmallestBytes; bytes /= 2)
         {
-            if (!VirtualMemory.TryReserve(bytes, PageGeometry.SectionBytes, out nuint address)) continue;
+            nuint alignment = Math.Min(bytes, PageGeometry.SectionBytes);
+            if (!VirtualMemory.TryReserve(bytes, alignment, out nuint address)) continue;
             uint pages = (uint)(bytes >> PageGeometry.PageShift);
             uint high = (pages + (HighAlignment - 1)) & ~(HighAlignment - 1);
             uint end = high + Math.Max(PageGeometry.SectionPages, pages / ReservePerMemory & ~(PageGeometry.SectionPages - 1));
@@ -82,7 +87,7 @@ internal static unsafe class LinearRegion
             }
             VirtualMemory.Release(address, bytes);
         }
-        // Not even one section: no page is ever found here, and every allocation fails as out of memory.
+        // Not even that: no page is ever found here, and every allocation fails as out of memory.
     }
 
     internal static nuint Bytes => (nuint)PageCount << PageGeometry.PageShift;
@@ -141,26 +146,36 @@ internal static unsafe class LinearRegion
     /// <summary>Makes the frames of high pages before <paramref name="end"/> usable. Under the high region's lock.</summary>
     internal static bool TryCommitHighFrames(uint end) => s_highFrameRegion.TryCommitTo((nuint)(end - HighFirstPage) * PageFrame.Bytes);
 
-    /// <summary>Makes the next section usable: its memory, its frames, its bitmaps. False where the region ends or the system refuses.</summary>
+    /// <summary>
+    /// Makes the next section usable: its memory, its frames, its bitmaps. Where the system refuses so much, a part, and
+    /// the next part with the next call for the same zone. False where the region ends or the system refuses.
+    /// </summary>
     /// <param name="zone">The zone that the section is for.</param>
     /// <param name="systemNode">Where its memory should come from; -1 for anywhere.</param>
-    internal static bool TryBringSectionOnline(int zone, int systemNode, out uint firstPage)
+    /// <param name="firstPage">The first page that is usable now.</param>
+    /// <param name="pages">How many are.</param>
+    internal static bool TryBringSectionOnline(int zone, int systemNode, out uint firstPage, out uint pages)
     {
         s_lock.Acquire();
         firstPage = s_onlinePages;
-        uint end = firstPage + PageGeometry.SectionPages;
-        bool online = end <= PageCount
+        uint section = firstPage & ~(PageGeometry.SectionPages - 1);
+        // The rest of another zone's section is left alone.
+        if (firstPage != section && ZoneIndexOf(section) != zone) firstPage = section += PageGeometry.SectionPages;
+        uint end = Math.Min(section + PageGeometry.SectionPages, PageCount);
+        bool online = firstPage < end
             && s_frameRegion.TryCommitTo((nuint)end * PageFrame.Bytes)
             && s_bitmapRegion.TryCommitTo((nuint)end * BitmapBytes)
-            && VirtualMemory.TryCommit(AddressOf(firstPage), PageGeometry.SectionBytes);
+            && TryCommit(firstPage, end, out end);
+        pages = online ? end - firstPage : 0;
         if (online)
         {
-            if (systemNode >= 0) VirtualMemory.TryBind(AddressOf(firstPage), PageGeometry.SectionBytes, systemNode); // a wish: containers may forbid it
-            SetZoneIndex(firstPage, zone);
+            // A wish: containers may forbid it.
+            if (systemNode >= 0) VirtualMemory.TryBind(AddressOf(firstPage), (nuint)pages << PageGeometry.PageShift, systemNode);
+            SetZoneIndex(section, zone);
             Volatile.Write(ref s_onlinePages, end);
         }
         s_lock.Release();
-        Debug.Assert(!online || !Dirty.Any(firstPage, PageGeometry.SectionPages), "a new section has no memory behind it");
+        Debug.Assert(!online || !Dirty.Any(firstPage, pages), "a new section has no memory behind it");
         return online;
     }
 
@@ -194,5 +209,17 @@ internal static unsafe class LinearRegion
                 if (table.Address != 0) VirtualMemory.Release(table.Address, table.Bytes);
             return false;
         }
+    }
+
+    // Near a limit (ulimit -d) the system refuses a whole section and still gives less. Then little is taken at a time,
+    // so that something is left for others.
+    private static bool TryCommit(uint firstPage, uint wantedEnd, out uint end)
+    {
+        const uint FewPages = 2 * Pageblock.Pages;
+        end = wantedEnd;
+        if (VirtualMemory.TryCommit(AddressOf(firstPage), (nuint)(end - firstPage) << PageGeometry.PageShift)) return true;
+        if (end - firstPage <= FewPages) return false;
+        end = firstPage + FewPages;
+        return VirtualMemory.TryCommit(AddressOf(firstPage), (nuint)FewPages << PageGeometry.PageShift);
     }
 }

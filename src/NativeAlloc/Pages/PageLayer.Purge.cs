@@ -90,7 +90,11 @@ internal static unsafe partial class PageLayer
     }
 
     /// <summary>Says that the calling thread is giving memory back, for <see cref="AwaitPurge"/>.</summary>
-    internal static void BeginPurge() => Interlocked.Increment(ref s_purging);
+    internal static void BeginPurge()
+    {
+        Interlocked.Increment(ref s_purging);
+        GiveKept();
+    }
 
     /// <summary>Counts what it gave back, and returns it.</summary>
     internal static nuint EndPurge(nuint bytes)

@@ -85,7 +85,7 @@ internal static unsafe partial class PageLayer
     internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page, out Refusal refusal)
     {
         Debug.Assert(count is > 0 and <= PageGeometry.SectionPages, "a block of the top order is the most there is");
-        PageRequest request = new(PageGeometry.OrderOf(count), count) { Choice = choice, Dense = choice == MemoryChoice.UsedFirst };
+        PageRequest request = new(PageGeometry.OrderOf(count), count) { Choice = choice };
         if (count != 1 && choice != MemoryChoice.FreshFirst && own != null && own->Count != 0)
         {
             // Single pages that are used may merge to what is asked for: better than fresh ones.
@@ -170,7 +170,7 @@ internal static unsafe partial class PageLayer
         SectionBits bits;
         ulong* dirty = (ulong*)&bits;
         zone->Lock.Acquire();
-        while (!zone->TryTake(request, out page, out nuint refusedBytes, request.Zeroed || request.Dense ? dirty : null))
+        while (!zone->TryTake(request, out page, out nuint refusedBytes, request.Zeroed ? dirty : null))
         {
             zone->Lock.Release();
             if (refusedBytes != 0) return Refusal.ResidentLimit(refusedBytes);
@@ -178,15 +178,13 @@ internal static unsafe partial class PageLayer
             zone->Lock.Acquire(); // another thread may be faster and use the new section up: then once more
         }
         zone->CountHit(wanted);
-        uint rest = request.Dense && zone->Kind == ZoneKind.Normal && dirty[0] == 0 ? HugePageGrowth.TakeRest(zone, page, request.Count) : 0;
         zone->Lock.Release();
-        if (rest != 0) HugePageGrowth.CollapseAndGiveRest(zone, page, rest);
         MemorySignals.Raise(MemorySignals.Used);
-        if (zone->Kind == ZoneKind.Dma && !TryLock(page, request.Count))
+        if (zone->Kind == ZoneKind.Dma && !TryLock(page, request.Count, out Refusal refusal))
         {
             GiveUnlocked(zone, page, request.Count, clean: false);
             page = PageFrame.None;
-            return Refusal.LockLimit;
+            return refusal;
         }
         if (!request.Zeroed || TryClear(page, request.Count, dirty)) return Refusal.None;
         GivePages(page, request.Count);
@@ -203,22 +201,23 @@ internal static unsafe partial class PageLayer
 
     // System calls that are inlined would cost every caller a frame for them.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool TryLock(uint page, uint count) => VirtualMemory.TryLock(LinearRegion.AddressOf(page), (nuint)count << PageGeometry.PageShift);
+    private static bool TryLock(uint page, uint count, out Refusal refusal) =>
+        LockedPages.TryLock(page, count, out refusal);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Unlock(uint page, uint count) => VirtualMemory.Unlock(LinearRegion.AddressOf(page), (nuint)count << PageGeometry.PageShift);
+    private static bool TryUnlock(uint page, uint count) => LockedPages.TryUnlock(page, count);
 
     private static bool TryGrow(Zone* zone, MigrateType type)
     {
         NodeTopology nodes = NodeTopology.Current;
         int systemNode = nodes.Count == 1 || nodes.IsFake ? -1 : nodes.SystemNodeOf(zone->Node);
-        uint first;
+        uint first, pages = PageGeometry.SectionPages;
         bool grown = zone->Kind == ZoneKind.High
             ? HighRegion.TryBringSectionOnline(zone->Index, systemNode, out first)
-            : LinearRegion.TryBringSectionOnline(zone->Index, systemNode, out first);
+            : LinearRegion.TryBringSectionOnline(zone->Index, systemNode, out first, out pages);
         if (!grown) return false;
         zone->Lock.Acquire();
-        zone->AddSection(first, type);
+        zone->AddSection(first, type, pages);
         zone->Lock.Release();
         return true;
     }
@@ -275,8 +274,24 @@ internal static unsafe partial class PageLayer
     internal static void GivePages(uint page, uint count, bool clean = false)
     {
         Zone* zone = ZoneOf(page);
-        if (zone->Kind == ZoneKind.Dma) Unlock(page, count);
+        if (zone->Kind == ZoneKind.Dma && !TryUnlock(page, count)) return;
         GiveUnlocked(zone, page, count, clean);
+    }
+
+    /// <summary>Gives the last pages of a run back, of which the caller keeps the others.</summary>
+    internal static void GiveTail(uint page, uint count)
+    {
+        Zone* zone = ZoneOf(page);
+        if (zone->Kind == ZoneKind.Dma && !LockedPages.TryUnlockTail(page, count)) return;
+        GiveUnlocked(zone, page, count, clean: false);
+    }
+
+    // Pages that the system did not unlock when they were given back. A run that it refuses again is kept again, and
+    // ends the round.
+    private static void GiveKept()
+    {
+        while (LockedPages.TryTakeKept(out uint page, out uint count) && LockedPages.TryUnlock(page, count))
+            GiveUnlocked(ZoneOf(page), page, count, clean: false);
     }
 
     private static void GiveUnlocked(Zone* zone, uint page, uint count, bool clean)

@@ -40,9 +40,6 @@ internal readonly record struct PageRequest(int Order, uint Count)
     /// <summary>From the cold end of the hot list (<c>__GFP_COLD</c>): the caller will not touch it soon.</summary>
     internal bool Cold { get; init; }
 
-    /// <summary>All of it will be touched soon, so that a huge page may be fetched for it: slabs.</summary>
-    internal bool Dense { get; init; }
-
     /// <summary>The pages read as zero.</summary>
     internal bool Zeroed { get; init; }
 

@@ -151,12 +151,13 @@ internal unsafe partial struct Zone
         Lock.Release();
     }
 
-    /// <summary>Adds a section that has just been brought online.</summary>
-    internal void AddSection(uint firstPage, MigrateType type = MigrateType.Unmovable)
+    /// <summary>Adds a section that has just been brought online, or a part of one.</summary>
+    internal void AddSection(
+        uint firstPage, MigrateType type = MigrateType.Unmovable, uint pages = PageGeometry.SectionPages)
     {
-        Volatile.Write(ref _onlinePages, _onlinePages + PageGeometry.SectionPages);
-        LinearRegion.SetType(firstPage, PageGeometry.SectionPages, type);
-        FreeOneBlock(firstPage, PageGeometry.MaxOrder);
+        Volatile.Write(ref _onlinePages, _onlinePages + pages);
+        LinearRegion.SetType(firstPage, pages, type);
+        FreeRange(firstPage, pages);
     }
 
     /// <summary>Takes pages; false when no free block is large enough, or the budget has no room for what is clean of it.</summary>

@@ -23,14 +23,15 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     /// <summary>Tops of the loaded magazines, by cache. First, so that the block's address and the cache's index find it.</summary>
     private fixed long _loaded[CacheTable.Sides];
 
-    /// <summary>Tops of the previous magazines.</summary>
-    private fixed long _previous[CacheTable.Sides];
-
     /// <summary>Objects that the next refill from slabs takes: grows from few to a whole magazine, so that a thread that needs ten takes no 255.</summary>
     private fixed byte _refill[CacheTable.Sides];
 
-    /// <summary>Low bits of each loaded magazine's top when objects were last recalled: a class is idle where they are still the same. That one only.</summary>
-    private fixed ushort _seen[CacheTable.Sides];
+    /// <summary>
+    /// A byte of each loaded magazine's top when objects were last recalled: a class is idle where it is still the
+    /// same. Where it is so by chance, objects are recalled that are in use, which does no harm. Only the thread that
+    /// recalls uses it.
+    /// </summary>
+    private fixed byte _seen[CacheTable.Sides];
 
     /// <summary>Who uses the magazines beside the fast paths.</summary>
     public OwnerClaim Claim;
@@ -55,6 +56,12 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     /// <summary>Bytes that realloc copied from block to block. Written by the owner, read by any thread.</summary>
     private ulong _reallocCopiedBytes;
 
+    /// <summary>
+    /// 1 once the thread had a previous magazine. Until then their page is not even read: some systems count a page
+    /// that was only read as memory of the process. Written by the owner while inside, read by any thread.
+    /// </summary>
+    private int _hasPrevious;
+
     static OwnerClaim* IClaimedPart.ClaimOf(byte* block) => &Of(block)->Claim;
 
     internal static ThreadMagazines* Of(void* block)
@@ -68,29 +75,43 @@ internal unsafe struct ThreadMagazines : IClaimedPart
         for (int cache = 0; cache < CacheTable.Sides; cache++)
         {
             _loaded[cache] = CacheTable.NoMagazine;
-            _previous[cache] = CacheTable.NoMagazine;
             _refill[cache] = FirstRefill;
         }
     }
 
     internal nint Loaded(int cache) => (nint)Volatile.Read(ref _loaded[cache]);
 
-    internal nint Previous(int cache) => (nint)Volatile.Read(ref _previous[cache]);
+    internal nint Previous(int cache) => HasPrevious ? TopOf(Volatile.Read(ref PreviousAt(cache))) : CacheTable.NoMagazine;
 
     internal void SetLoaded(int cache, nint top) => Volatile.Write(ref _loaded[cache], top);
 
-    internal void SetPrevious(int cache, nint top) => Volatile.Write(ref _previous[cache], top);
+    internal void SetPrevious(int cache, nint top)
+    {
+        if (top == CacheTable.NoMagazine && !HasPrevious) return;
+        Volatile.Write(ref _hasPrevious, 1);
+        Volatile.Write(ref PreviousAt(cache), top == CacheTable.NoMagazine ? 0 : top);
+    }
 
     /// <summary>Takes a loaded magazine away: of two who try, the owner and one that destroys the cache, one gets it.</summary>
     internal nint TakeLoaded(int cache) => (nint)Interlocked.Exchange(ref _loaded[cache], CacheTable.NoMagazine);
 
     /// <summary>Takes a previous magazine away.</summary>
-    internal nint TakePrevious(int cache) => (nint)Interlocked.Exchange(ref _previous[cache], CacheTable.NoMagazine);
+    internal nint TakePrevious(int cache) =>
+        HasPrevious ? TopOf(Interlocked.Exchange(ref PreviousAt(cache), 0)) : CacheTable.NoMagazine;
+
+    private bool HasPrevious => Volatile.Read(ref _hasPrevious) != 0;
+
+    // Zero where there is none, as memory is that was never written.
+    private static nint TopOf(nint stored) => stored == 0 ? CacheTable.NoMagazine : stored;
+
+    // Tops of the previous magazines, in the block's other system page.
+    private ref nint PreviousAt(int cache) =>
+        ref ((nint*)((byte*)Unsafe.AsPointer(ref this) + (ThreadBlock.PreviousOffset - ThreadBlock.SlabsOffset)))[cache];
 
     /// <summary>Notes a loaded magazine's top; true if it is where it was the last time.</summary>
     internal bool NoteTop(int side, nint top)
     {
-        ushort seen = unchecked((ushort)(top / sizeof(nint)));
+        byte seen = unchecked((byte)(top / sizeof(nint) ^ top / Magazine.LargestBlockBytes));
         bool same = _seen[side] == seen;
         _seen[side] = seen;
         return same;

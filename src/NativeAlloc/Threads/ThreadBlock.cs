@@ -8,17 +8,26 @@ namespace NativeAlloc.Threads;
 /// </summary>
 internal static unsafe class ThreadBlock
 {
-    /// <summary>Bytes of a block: two system pages of 4 KiB.</summary>
+    /// <summary>
+    /// Bytes of a block: two system pages of 4 KiB. All parts but one are in the first, so that the second has memory
+    /// only with threads that fill magazines.
+    /// </summary>
     internal const int Bytes = 8192;
 
-    /// <summary>The slab layer's part: loaded magazines first (2 KiB), then previous ones (2 KiB), then what only slow paths touch.</summary>
-    internal const int SlabsOffset = 0, SlabsBytes = 6144;
+    /// <summary>The slab layer's part: loaded magazines first (2 KiB), then what only slow paths touch.</summary>
+    internal const int SlabsOffset = 0, SlabsBytes = 2752;
 
     /// <summary>The page layer's part.</summary>
     internal const int PagesOffset = SlabsOffset + SlabsBytes, PagesBytes = 1280;
 
     /// <summary>This layer's own part, a <see cref="ThreadHeader"/>.</summary>
     internal const int HeaderOffset = PagesOffset + PagesBytes;
+
+    /// <summary>
+    /// The slab layer's other part, the previous magazines. As long as it was not written it reads as zero and has no
+    /// memory.
+    /// </summary>
+    internal const int PreviousOffset = 4096;
 
     internal static ThreadHeader* HeaderOf(byte* block) => (ThreadHeader*)(block + HeaderOffset);
 }

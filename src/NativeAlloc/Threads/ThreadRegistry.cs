@@ -25,7 +25,11 @@ internal static unsafe class ThreadRegistry
     internal const int MaxBlocks = 65_536;
 
     private static NativeLock s_lock;
-    private static MetadataRegion s_region = MetadataRegion.Reserve((nuint)MaxBlocks * ThreadBlock.Bytes);
+    private static MetadataRegion s_region =
+        MetadataRegion.Reserve(AddressShare.Of((nuint)MaxBlocks * ThreadBlock.Bytes, AddressPart));
+
+    // Where addresses are few: a thread has a stack of 128 times its block or more.
+    private const uint AddressPart = 64;
 
     /// <summary>Blocks ever made. Grown under the lock, read by any thread.</summary>
     private static int s_count;
@@ -158,7 +162,7 @@ internal static unsafe class ThreadRegistry
     private static byte* Make()
     {
         int count = s_count;
-        if (count == MaxBlocks || !s_region.TryCommitTo((nuint)(count + 1) * ThreadBlock.Bytes)) return null;
+        if (!s_region.TryCommitTo((nuint)(count + 1) * ThreadBlock.Bytes)) return null;
         Volatile.Write(ref s_count, count + 1);
         return At(count);
     }

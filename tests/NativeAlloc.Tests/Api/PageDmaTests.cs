@@ -42,6 +42,53 @@ public sealed unsafe class PageDmaTests : LeakCheckedTests
         }
     }
 
+    [Fact]
+    public void Locked_pages_count_as_mappings_and_are_refused_where_these_are_used_up()
+    {
+        int before = MappingBudget.InUse, limit = MappingBudget.Limit;
+        void* block = PageAllocator.AllocExact(16 * PageBytes, PageFlags.Dma);
+        Assert.Equal(before + 2, MappingBudget.InUse);
+        block = NativeAllocator.Realloc(block, 8 * PageBytes);
+        Assert.Equal(before + 2, MappingBudget.InUse);
+        ulong locked = ResidentMemory.LockedBytes();
+        MappingBudget.Limit = MappingBudget.InUse + 1;
+        try
+        {
+            Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPage(PageFlags.Dma));
+        }
+        finally
+        {
+            MappingBudget.Limit = limit;
+        }
+        Assert.Equal(locked, ResidentMemory.LockedBytes());
+        NativeAllocator.Free(block);
+        Assert.Equal(before, MappingBudget.InUse);
+    }
+
+    [Fact]
+    public void Pages_that_the_system_does_not_unlock_are_given_to_nobody_until_it_does()
+    {
+        int mappings = MappingBudget.InUse;
+        long before = ProcessMemory.LockedBytes();
+        void* first = PageAllocator.AllocExact(16 * PageBytes, PageFlags.Dma);
+        void* second = PageAllocator.AllocPage(PageFlags.Dma).Address, third;
+        using (new InjectedFaults(OsCall.Unlock))
+        {
+            first = NativeAllocator.Realloc(first, 8 * PageBytes);
+            NativeAllocator.Free(second);
+            NativeAllocator.Trim();
+            third = PageAllocator.AllocPage(PageFlags.Dma).Address;
+            Assert.False(third == second, "the page is still locked");
+        }
+        Assert.Equal(before + 18 * (long)PageBytes, ProcessMemory.LockedBytes());
+        NativeAllocator.Free(first);
+        NativeAllocator.Free(third);
+        Assert.Equal(before + 9 * (long)PageBytes, ProcessMemory.LockedBytes());
+        NativeAllocator.Trim();
+        Assert.Equal(before, ProcessMemory.LockedBytes());
+        Assert.Equal(mappings, MappingBudget.InUse);
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(3)]

@@ -237,9 +237,9 @@ public sealed unsafe class VirtualMemoryTests
         if (ResidentMemory.ComesInSystemPages) Assert.Equal(4u, ResidentMemory.PagesAt(address, 8 * Page));
         AssertZero(address + 2 * Page, 4 * Page);
         Fill(address + 2 * Page, 4 * Page, 0x31);
-        VirtualMemory.Unlock(address + 2 * Page, Page);
+        Assert.True(VirtualMemory.TryUnlock(address + 2 * Page, Page));
         Assert.Equal(before + 3 * Page, ResidentMemory.LockedBytes());
-        VirtualMemory.Unlock(address, 8 * Page); // also of what is not locked
+        Assert.True(VirtualMemory.TryUnlock(address, 8 * Page)); // also of what is not locked
         Assert.Equal(before, ResidentMemory.LockedBytes());
         AssertFilled(address + 2 * Page, 4 * Page, 0x31);
         VirtualMemory.Release(address, 8 * Page);
@@ -260,6 +260,17 @@ public sealed unsafe class VirtualMemoryTests
     }
 
     [Fact]
+    public void A_lock_that_the_system_refuses_half_way_leaves_nothing_locked()
+    {
+        Assert.True(VirtualMemory.TryReserve(4 * Page, Page, out nuint address));
+        Assert.True(VirtualMemory.TryCommit(address, 2 * Page));
+        ulong before = ResidentMemory.LockedBytes();
+        Assert.False(VirtualMemory.TryLock(address, 4 * Page)); // the other half is inaccessible
+        Assert.Equal(before, ResidentMemory.LockedBytes());
+        VirtualMemory.Release(address, 4 * Page);
+    }
+
+    [Fact]
     public void Memory_that_was_bound_to_a_node_or_made_huge_is_memory_as_any_other()
     {
         nuint bytes = 4 << 20;
@@ -267,11 +278,11 @@ public sealed unsafe class VirtualMemoryTests
         // Each is a wish: what the answer is depends on the system, and what was there stays whatever it is.
         Fill(address, Page, 0x71);
         VirtualMemory.TryBind(address, bytes, NodeTopology.Current.SystemNodeOf(0));
-        VirtualMemory.TryCollapse(address, bytes);
-        using (new InjectedFaults(OsCall.Bind, OsCall.Collapse))
+        VirtualMemory.TryAdviseHuge(address, bytes);
+        using (new InjectedFaults(OsCall.Bind, OsCall.AdviseHuge))
         {
             Assert.False(VirtualMemory.TryBind(address, bytes, NodeTopology.Current.SystemNodeOf(0)));
-            Assert.False(VirtualMemory.TryCollapse(address, bytes));
+            Assert.False(VirtualMemory.TryAdviseHuge(address, bytes));
         }
         AssertFilled(address, Page, 0x71);
         AssertZero(address + Page, bytes - Page);
@@ -345,7 +356,6 @@ public sealed unsafe class VirtualMemoryTests
         Assert.False(VirtualMemory.TryMove(nowhere, Page, nowhere + Page));
         Assert.False(VirtualMemory.TryLock(nowhere, Page));
         Assert.False(VirtualMemory.TryBind(nowhere, Page, NodeTopology.Current.SystemNodeOf(0)));
-        Assert.False(VirtualMemory.TryCollapse(nowhere, Page));
         const nint NoSection = -1;
         Assert.False(VirtualMemory.TryGrowFile(NoSection, Page));
         Assert.False(VirtualMemory.TryPurgeFile(NoSection, 0, Page));
@@ -359,7 +369,7 @@ public sealed unsafe class VirtualMemoryTests
         Assert.True(VirtualMemory.TryCommit(address, Page));
         Assert.True(VirtualMemory.TryPurge(address, Page));
         Assert.True(VirtualMemory.TryLock(address, Page));
-        VirtualMemory.Unlock(address, Page);
+        Assert.True(VirtualMemory.TryUnlock(address, Page));
         VirtualMemory.Release(address, Page);
         Assert.Equal(before + 6, Platform.Calls);
     }

@@ -160,12 +160,12 @@ public sealed unsafe class LinearRegionTests
     public void A_wish_for_a_node_may_be_refused_and_the_section_comes_all_the_same()
     {
         int node = NodeTopology.Current.SystemNodeOf(0);
-        Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), node, out uint first));
+        Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), node, out uint first, out _));
         GiveToAllocator(first);
         bool asked = false;
         using (new InjectedFaults(call => asked |= call == OsCall.Bind)) // from then on everything
         {
-            Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), node, out first));
+            Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), node, out first, out _));
         }
         Assert.True(asked);
         GiveToAllocator(first);
@@ -211,7 +211,7 @@ public sealed unsafe class LinearRegionTests
     public void Sections_come_one_after_the_other_and_are_zero()
     {
         uint before = LinearRegion.OnlinePages;
-        Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first));
+        Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first, out _));
         Assert.Equal(before, first);
         Assert.Equal(before + PageGeometry.SectionPages, LinearRegion.OnlinePages);
         Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(LinearRegion.AddressOf(first)));
@@ -228,9 +228,9 @@ public sealed unsafe class LinearRegionTests
     public void A_refused_section_leaves_the_region_as_it_was()
     {
         uint before = LinearRegion.OnlinePages;
-        using (new InjectedFaults(OsCall.Commit)) Assert.False(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out _));
+        using (new InjectedFaults(OsCall.Commit)) Assert.False(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out _, out _));
         Assert.Equal(before, LinearRegion.OnlinePages);
-        Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first));
+        Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first, out _));
         Assert.Equal(before, first);
         GiveToAllocator(first);
     }

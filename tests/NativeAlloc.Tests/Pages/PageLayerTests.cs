@@ -404,7 +404,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     // There is a free section that is not used at all.
     private static void MakeFreshBlock()
     {
-        if (!LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first)) throw new InvalidOperationException("no section for the test");
+        if (!LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first, out _)) throw new InvalidOperationException("no section for the test");
         TestZone.Normal->Lock.Acquire();
         TestZone.Normal->AddSection(first);
         TestZone.Normal->Lock.Release();

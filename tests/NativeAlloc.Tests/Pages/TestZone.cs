@@ -162,5 +162,5 @@ internal sealed unsafe class TestZone : IDisposable
     }
 
     private static uint BringSectionOnline() =>
-        LinearRegion.TryBringSectionOnline(s_index, -1, out uint first) ? first : throw new InvalidOperationException("no section for the tests");
+        LinearRegion.TryBringSectionOnline(s_index, -1, out uint first, out _) ? first : throw new InvalidOperationException("no section for the tests");
 }

@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
+using NativeAlloc.Os;
 using NativeAlloc.Slabs;
+using NativeAlloc.Tests.Os;
 using NativeAlloc.Threads;
 using Xunit;
 
@@ -27,6 +29,29 @@ public sealed unsafe class ThreadMagazinesTests : IDisposable
             Assert.Equal(CacheTable.NoMagazine, _magazines->Loaded(cache));
             Assert.Equal(CacheTable.NoMagazine, _magazines->Previous(cache));
         }
+    }
+
+    [Fact]
+    public void A_thread_without_previous_magazines_does_not_touch_the_memory_for_them()
+    {
+        nuint page = VirtualMemory.PageBytes;
+        Assert.True(VirtualMemory.TryReserve(ThreadBlock.Bytes, page, out nuint block));
+        Assert.True(VirtualMemory.TryCommit(block, ThreadBlock.Bytes));
+        ThreadMagazines* magazines = ThreadMagazines.Of((void*)block);
+        magazines->Initialize();
+        // Where system pages are larger, both parts are in one.
+        uint expected = page <= ThreadBlock.PreviousOffset ? 0u : 1u;
+        nuint rest = ThreadBlock.PreviousOffset / page * page;
+        for (int cache = 0; cache < CacheTable.Sides; cache++)
+        {
+            magazines->SetPrevious(cache, magazines->TakePrevious(cache));
+            Assert.Equal(CacheTable.NoMagazine, magazines->Previous(cache));
+        }
+        Assert.Equal(expected, ResidentMemory.PagesAt(block + rest, ThreadBlock.Bytes - rest));
+        magazines->SetPrevious(1, 0x1000);
+        Assert.Equal(0x1000, magazines->TakePrevious(1));
+        Assert.Equal(CacheTable.NoMagazine, magazines->Previous(1));
+        VirtualMemory.Release(block, ThreadBlock.Bytes);
     }
 
     [Fact]

@@ -64,7 +64,9 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(ThreadBlock.SlabsOffset + ThreadBlock.SlabsBytes, ThreadBlock.PagesOffset);
         Assert.InRange(sizeof(ThreadPages), 1, ThreadBlock.PagesBytes);
         Assert.Equal(ThreadBlock.PagesOffset + ThreadBlock.PagesBytes, ThreadBlock.HeaderOffset);
-        Assert.InRange(sizeof(ThreadHeader), 1, ThreadBlock.Bytes - ThreadBlock.HeaderOffset);
+        Assert.InRange(sizeof(ThreadHeader), 1, ThreadBlock.PreviousOffset - ThreadBlock.HeaderOffset);
+        Assert.Equal(0, ThreadBlock.PreviousOffset % 4096); // a system page of its own
+        Assert.Equal(ThreadBlock.Bytes, ThreadBlock.PreviousOffset + CacheTable.Sides * sizeof(nint) + 2048);
     }
 
     [Fact]
