@@ -132,7 +132,7 @@ public readonly unsafe record struct AllocatorStatistics
         blocks -= AreaRuns.Arrays;
         CacheFigures.CountExchanges(out long depotExchanges, out long slabExchanges);
         nuint dirtyBytes = PageLayer.DirtyPages() * PageGeometry.PageBytes;
-        nuint hot = PageLayer.CountHotPages() * PageGeometry.PageBytes, kept = KeptAreas.Bytes;
+        nuint hot = PageLayer.CountHotPages() * PageGeometry.PageBytes, kept = KeptAreas.Bytes + Areas.TailBytes;
         return new AllocatorStatistics
         {
             ReservedBytes = LinearRegion.Bytes + VmallocSpace.Bytes,

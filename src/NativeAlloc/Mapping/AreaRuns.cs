@@ -29,11 +29,17 @@ internal static unsafe class AreaRuns
     /// Adds a run at the end; false, and nothing changed, where there is no memory for the array, or the process has as many mappings as are ours: a run is one, beyond the two that each area has.
     /// </summary>
     /// <param name="isWhole">It is the area's only run, which needs no array.</param>
-    internal static bool TryAdd(VmallocArea* area, nuint bytes, bool isWhole = false)
+    internal static bool TryAdd(VmallocArea* area, nuint bytes, bool isWhole = false) =>
+        TryAdd(area, bytes, isWhole, out _);
+
+    /// <inheritdoc cref="TryAdd(VmallocArea*, nuint, bool)"/>
+    /// <param name="refusal">Why there is no memory; none where there are too many mappings.</param>
+    internal static bool TryAdd(VmallocArea* area, nuint bytes, bool isWhole, out Refusal refusal)
     {
+        refusal = default;
         if (isWhole && area->Runs == 0) return true;
         if (!MappingBudget.TryTake(1)) return false;
-        if (TryReserve(area))
+        if (TryReserve(area, out refusal))
         {
             ((uint*)area->Runs)[area->RunCount++] = (uint)(bytes / VirtualMemory.PageBytes);
             return true;
@@ -86,11 +92,12 @@ internal static unsafe class AreaRuns
     }
 
     // Room for one more. False where there is no memory, and then all stands as it was.
-    private static bool TryReserve(VmallocArea* area)
+    private static bool TryReserve(VmallocArea* area, out Refusal refusal)
     {
+        refusal = default;
         nuint needed = (area->RunCount + 1) * (nuint)sizeof(uint);
         if (area->Runs != 0 && needed <= CapacityOf(area)) return true;
-        nint grown = AllocArray(needed);
+        nint grown = AllocArray(needed, out refusal);
         if (grown == 0) return false;
         new ReadOnlySpan<uint>((uint*)area->Runs, (int)area->RunCount).CopyTo(new Span<uint>((uint*)grown, (int)area->RunCount));
         FreeArray(area);
@@ -106,12 +113,12 @@ internal static unsafe class AreaRuns
         return cache != null ? cache->ObjectBytes : (nuint)LinearRegion.Frames[PageOf(area)].PageCount << PageGeometry.PageShift;
     }
 
-    private static nint AllocArray(nuint bytes)
+    private static nint AllocArray(nuint bytes, out Refusal refusal)
     {
         nuint roomy = bytes * 2; // a copy each time that it doubles
         return roomy <= SizeClasses.LargestBytes
-            ? (nint)CacheTable.CacheAt(SizeClasses.Of(roomy))->AllocDirect(null, out _)
-            : (nint)LargeBlocks.Alloc(roomy, 1, zeroed: false, out _);
+            ? (nint)CacheTable.CacheAt(SizeClasses.Of(roomy))->AllocDirect(null, out refusal)
+            : (nint)LargeBlocks.Alloc(roomy, 1, zeroed: false, out refusal);
     }
 
     private static void FreeArray(VmallocArea* area)
