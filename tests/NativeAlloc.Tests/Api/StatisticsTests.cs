@@ -220,9 +220,10 @@ public sealed unsafe class StatisticsTests : LeakCheckedTests
         Assert.Equal(before.MovedBytes + 4 * Sizes.MiB, moved.MovedBytes);
         Assert.Equal(before.ReallocCopiedBytes, moved.ReallocCopiedBytes);
 
+        void* pages = PageAllocator.AllocExact(4 * Sizes.MiB);
         NativeAllocator.ReleaseThreadCache(); // a thread that has no block to count in
         using (new InjectedFaults(OsCall.Move))
-            NativeAllocator.Free(NativeAllocator.Realloc(PageAllocator.AllocExact(4 * Sizes.MiB), 70 * Sizes.MiB));
+            NativeAllocator.Free(NativeAllocator.Realloc(pages, 70 * Sizes.MiB));
         Assert.True(CurrentThread.t_block == null);
         AllocatorStatistics copied = NativeAllocator.GetStatistics();
         Assert.Equal(moved.MovedBytes, copied.MovedBytes);
