@@ -182,7 +182,8 @@ public static unsafe partial class NativeAllocator
         refusal = default;
         void* block = buddyFirst ? LargeBlocks.Alloc(byteCount, alignment, zeroed, out refusal) : null;
         if (block == null && !refusal.IsResidentLimit)
-            block = Areas.Alloc(Math.Max(byteCount, 1), alignment, out refusal, MemoryChoice.UsedFirst, zeroed);
+            block = Areas.Alloc(
+                Math.Max(byteCount, 1), alignment, out refusal, MemoryChoice.UsedFirst, zeroed, AreaEnd.Open);
         // No address space or too many mappings: the buddy may still have a run.
         if (block == null && !refusal.IsResidentLimit && fitsBuddy && !buddyFirst) block = LargeBlocks.Alloc(byteCount, alignment, zeroed, out refusal);
         return block;
@@ -260,14 +261,24 @@ public static unsafe partial class NativeAllocator
     private static bool StaysInPlace(nuint oldBytes, nuint byteCount) =>
         byteCount <= oldBytes && (byteCount > oldBytes / 2 || oldBytes <= SmallestWorthMoving);
 
+    // A large block that becomes smaller gives whole pages back, unless they are few.
+    private static bool HasTailToGive(nuint oldBytes, nuint byteCount) =>
+        byteCount < oldBytes
+        && byteCount >= SmallestWithRoom
+        && oldBytes - byteCount > byteCount / LargestTailShare + PageGeometry.PageBytes;
+
+    // Of what it holds, a block that became smaller keeps one part in so many behind its end, and a page.
+    private const nuint LargestTailShare = 8;
+
     private static void* ReallocCore(void* ptr, nuint byteCount, nuint alignment)
     {
         if (ptr == null) return AlignedAlloc(byteCount, alignment);
         nuint oldBytes = UsableSize(ptr);
         bool aligned = ((nuint)ptr & (alignment - 1)) == 0;
-        if (aligned && StaysInPlace(oldBytes, byteCount)) return ptr;
+        if (aligned && StaysInPlace(oldBytes, byteCount) && !HasTailToGive(oldBytes, byteCount)) return ptr;
         void* resized = aligned ? ResizeOrNull(ptr, oldBytes, byteCount, alignment) : null;
         if (resized != null) return resized;
+        if (aligned && StaysInPlace(oldBytes, byteCount)) return ptr;
         void* pointer = AlignedAlloc(byteCount, alignment);
         MoveContents(ptr, pointer, Math.Min(oldBytes, byteCount));
         return pointer;
@@ -276,7 +287,7 @@ public static unsafe partial class NativeAllocator
     // Without copying; null where the pages cannot be moved, or are too few to be worth it.
     private static void* ResizeOrNull(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment)
     {
-        if (Math.Max(oldBytes, byteCount) < SmallestPageMove) return null;
+        if (Math.Max(oldBytes, byteCount) < SmallestWithRoom) return null;
         AllocationAttempt attempt = new(byteCount);
         void* resized;
         do resized = ResizePagesOnce(ptr, oldBytes, byteCount, alignment, out attempt.Refusal);
@@ -311,8 +322,12 @@ public static unsafe partial class NativeAllocator
     // Copying this much costs more than the memory is worth for as long as a block usually lives.
     private const nuint SmallestWorthMoving = 64;
 
-    // From here on a block that grows gets its pages moved: two system calls against copying 128 KiB and more, touching as much again.
-    private const nuint SmallestPageMove = 256 * 1024;
+    // From here on a block that grows becomes an area with room behind it: the last copy, as growing costs nothing then.
+    private const nuint SmallestWithRoom = 256 * 1024;
+
+    // What is larger than this has its pages moved instead of its bytes copied. On a virtual machine a move costs as much
+    // as copying a megabyte, as it stops every processor that runs the process, and its new pages are touched anew.
+    private const nuint LargestCopy = LargestFromBuddy;
 
     // Without copying a byte: more or fewer pages where the block stands, or its pages at another address. Null where that cannot be done.
     // The refusal says why there is no memory; it is none where the system cannot move the pages.
@@ -321,21 +336,27 @@ public static unsafe partial class NativeAllocator
         refusal = default;
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page >= LinearRegion.OnlinePages)
-            return byteCount >= SmallestPageMove ? Areas.Realloc(ptr, byteCount, out refusal, alignment) : null;
+            return byteCount >= SmallestWithRoom ? Areas.Realloc(ptr, byteCount, out refusal, alignment, AreaEnd.Room) : null;
         bool isLarge = LinearRegion.Frames[page].GetState() == PageState.Large;
         if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
+        if (byteCount < oldBytes) return null;
+        if (oldBytes <= LargestCopy) return CopyToArea(ptr, oldBytes, byteCount, alignment, out refusal);
         bool wholePages = ((nuint)ptr | oldBytes) % VirtualMemory.PageBytes == 0;
         // What is locked into memory stays where it is: what grew out of it need not be, and Linux (6.18) counts a lock that moves twice.
         bool isLocked = LinearRegion.ZoneIndexOf((uint)page) % Zone.KindCount == (int)ZoneKind.Dma;
-        // An object of a cache with a constructor takes its memory back with it: the cache hands it out as constructed.
-        ObjectCache* cache = isLarge ? null : CacheTable.CacheOfPage(page);
-        bool isConstructed = cache != null && cache->KeepsContents;
-        if (byteCount < oldBytes || !wholePages || isLocked || isConstructed || alignment > PageGeometry.PageBytes) return null;
+        if (!wholePages || isLocked || alignment > PageGeometry.PageBytes) return null;
         void* moved = Areas.AllocFrom(ptr, oldBytes, byteCount, out refusal);
         if (moved == null) return null;
         if (!isLarge) Free(ptr);
         else if (!LargeBlocks.TryFree((uint)page, clean: true)) ThrowFreedMeanwhile(ptr, moved);
         return moved;
+    }
+
+    private static void* CopyToArea(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment, out Refusal refusal)
+    {
+        void* copy = Areas.Alloc(byteCount, alignment, out refusal, MemoryChoice.UsedFirst, zeroed: false, AreaEnd.Room);
+        if (copy != null) MoveContents(ptr, copy, oldBytes);
+        return copy;
     }
 
     // Another thread freed a block while this one was moving it.

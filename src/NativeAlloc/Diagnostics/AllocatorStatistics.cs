@@ -100,7 +100,7 @@ public readonly unsafe record struct AllocatorStatistics
     {
         Startup.Begin();
         StatisticsTotals totals = StatisticsTotals.Read();
-        nuint hot = PageLayer.CountHotPages() * PageGeometry.PageBytes, kept = KeptAreas.Bytes;
+        nuint hot = PageLayer.CountHotPages() * PageGeometry.PageBytes, kept = KeptAreas.Bytes + Areas.TailBytes;
         return new AllocatorStatistics
         {
             ReservedBytes = LinearRegion.Bytes + VmallocSpace.Bytes,

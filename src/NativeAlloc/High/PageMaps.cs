@@ -12,7 +12,7 @@ internal static unsafe class PageMaps
     internal static bool TryUnmap(void* address)
     {
         VmallocArea* area = VmallocSpace.Starting(address);
-        if (area == null || area->Kind != AreaKind.Map || !area->TryChange(AreaState.Live, AreaState.Busy)) return false;
+        if (area == null || area->Kind != AreaKind.Map || !area->TryTakeLive()) return false;
         if (area->Kind != AreaKind.Map || VmallocSpace.AddressOf(area) != (nuint)address)
         {
             // Another thread has taken the map down meanwhile, and the record is another area's.

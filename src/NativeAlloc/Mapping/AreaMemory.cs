@@ -29,20 +29,33 @@ internal static unsafe class AreaMemory
     }
 
     /// <summary>
-    /// Puts memory behind a part of an area that has none. False where there is not enough, and then it has none still.
+    /// Puts memory behind a part of an area that has none, up to its end. What is behind <paramref name="to"/> is room:
+    /// it can be touched, and is not charged. False where there is not enough memory, and then the part has none still.
     /// </summary>
+    /// <param name="from">All before it is charged.</param>
+    /// <param name="to">So far the memory must come. Where there is none for the room, the area ends here.</param>
     /// <param name="zeroed">The part is to read as zero.</param>
     /// <param name="refusal">Why there is not enough.</param>
+    /// <remarks>
+    /// Fresh memory comes first: what kept areas and free pages have would have to be moved, and a move stops every
+    /// processor that runs the process.
+    /// </remarks>
     internal static bool TryFill(
         VmallocArea* area, nuint from, nuint to, MemoryChoice choice, bool zeroed, out Refusal refusal)
     {
         refusal = Refusal.ResidentLimit(to - from);
         if (to - from > ResidentBudget.LimitBytes) return false; // nothing is gathered in vain: it would be lost
-        if (choice == MemoryChoice.FreshOnly) return TryAddFresh(area, from, to, out refusal);
-        nuint at = choice == MemoryChoice.UsedFirst ? Gather(area, from, to, VirtualMemory.HugePageBytes) : from;
+        if (TryAddFresh(area, from, to, out refusal)) return true;
+        // No room, then: the system may have just enough without it.
+        if (to != area->SizeBytes)
+        {
+            VmallocSpace.Shorten(area, (uint)(to >> PageGeometry.PageShift));
+            if (TryAddFresh(area, from, to, out refusal)) return true;
+        }
+        if (choice == MemoryChoice.FreshOnly) return false;
+        nuint at = Gather(area, from, to, VirtualMemory.HugePageBytes);
         if (!TryAddFresh(area, at, to, out refusal))
         {
-            // Nothing from the system: then in pieces of any size.
             at = Gather(area, at, to, PageGeometry.PageBytes);
             if (!TryAddFresh(area, at, to, out refusal))
             {
@@ -55,6 +68,61 @@ internal static unsafe class AreaMemory
         return true;
     }
 
+    /// <summary>
+    /// Makes an area's used part longer where it stands. False where that fails, and then it is as long as before; no
+    /// refusal says that there is no hole behind it, or no record of its runs.
+    /// </summary>
+    /// <param name="area">The area.</param>
+    /// <param name="pages">How long.</param>
+    /// <param name="wantedPages">If the area itself has to become longer: so long, if the hole allows.</param>
+    /// <param name="refusal">Why there is not enough memory.</param>
+    internal static bool TryUse(VmallocArea* area, uint pages, uint wantedPages, out Refusal refusal)
+    {
+        nuint bytes = (nuint)pages << PageGeometry.PageShift;
+        nuint within = Math.Min(bytes, area->SizeBytes);
+        nuint more = within > area->ChargedBytes ? within - area->ChargedBytes : 0;
+        refusal = Refusal.ResidentLimit(more);
+        if (!TryCharge(area, more)) return false;
+        if (bytes <= area->SizeBytes || TryLengthen(area, pages, wantedPages, out refusal))
+        {
+            area->UsedPages = pages;
+            AdviseHuge(area, 0);
+            return true;
+        }
+        Uncharge(area, more);
+        return false;
+    }
+
+    private static bool TryLengthen(VmallocArea* area, uint pages, uint wantedPages, out Refusal refusal)
+    {
+        refusal = default;
+        uint oldPages = area->Pages;
+        nuint oldBytes = area->SizeBytes;
+        if (!AreaRuns.TryBegin(area, oldBytes, out refusal) || !VmallocSpace.TryExtend(area, pages, wantedPages)) return false;
+        nuint bytes = (nuint)pages << PageGeometry.PageShift;
+        if (TryFill(area, oldBytes, bytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)) return true;
+        // What the system refused to unmap stays accessible, without memory, until the next area there is unmapped: a
+        // record to try again by would need memory, of which there is none just now.
+        VmallocSpace.Shorten(area, oldPages);
+        return false;
+    }
+
+    /// <summary>Charges an area with more, behind what it is charged with already.</summary>
+    internal static bool TryCharge(VmallocArea* area, nuint bytes)
+    {
+        if (bytes == 0) return true;
+        if (!ResidentBudget.TryCharge(bytes)) return false;
+        area->ChargedBytes += bytes;
+        return true;
+    }
+
+    private static void Uncharge(VmallocArea* area, nuint bytes)
+    {
+        if (bytes == 0) return;
+        area->ChargedBytes -= bytes;
+        ResidentBudget.Release(bytes);
+    }
+
     private static void TakeAway(VmallocArea* area, nuint from, nuint to)
     {
         // Where the system refuses, the part reads as zero at least when it is an area's again.
@@ -62,8 +130,12 @@ internal static unsafe class AreaMemory
         AreaRuns.CutBack(area, from);
     }
 
-    /// <summary>Makes all of an area read as zero.</summary>
-    internal static void Clear(VmallocArea* area) => Clear(area, 0, area->SizeBytes);
+    /// <summary>Makes the first bytes of an area read as zero: clears what may have been touched of them.</summary>
+    internal static void Clear(VmallocArea* area, nuint bytes)
+    {
+        nuint touched = Math.Min(area->ChargedBytes, bytes);
+        if (touched != 0) Clear(area, 0, touched);
+    }
 
     /// <summary>Moves the memory of an area, run by run, to the beginning of another that has nothing there. False where that fails, and then the area has all of its memory.</summary>
     internal static bool TryMoveRuns(VmallocArea* area, VmallocArea* target)
@@ -96,17 +168,22 @@ internal static unsafe class AreaMemory
         }
     }
 
-    /// <summary>Gives back what an area has behind so many pages. Where the system refuses, the area keeps its size.</summary>
-    internal static void Shorten(VmallocArea* area, uint pages)
+    /// <summary>
+    /// Makes an area end behind so many pages, used or not. Where the system refuses, it keeps its length, but not the
+    /// memory.
+    /// </summary>
+    internal static bool TryShorten(VmallocArea* area, uint pages)
     {
+        if (pages == area->Pages) return true;
         nuint bytes = (nuint)pages << PageGeometry.PageShift;
-        if (!Teardown.TryUnmap(area, bytes, area->SizeBytes)) return;
+        if (!Teardown.TryUnmap(area, bytes, area->SizeBytes)) return false;
         AreaRuns.CutBack(area, bytes);
         VmallocSpace.Shorten(area, pages);
+        return true;
     }
 
-    /// <summary>Charges an area with memory that there is anyway.</summary>
-    internal static void Charge(VmallocArea* area, nuint bytes)
+    // Charges an area with memory that was moved there.
+    private static void Charge(VmallocArea* area, nuint bytes)
     {
         area->ChargedBytes += bytes;
         ResidentBudget.Charge(bytes);
@@ -128,7 +205,8 @@ internal static unsafe class AreaMemory
             VmallocArea* kept = KeptAreas.TakeFor((uint)((to - at) >> PageGeometry.PageShift));
             if (kept == null) break;
             // Pieces are whole huge pages where that is asked for, so that those stay whole.
-            nuint bytes = Math.Min(to - at, kept->SizeBytes) & ~(smallest - 1), moved = 0;
+            // What is not charged has no memory, and is not moved.
+            nuint bytes = Math.Min(to - at, kept->ChargedBytes) & ~(smallest - 1), moved = 0;
             for (uint run = 0; run < AreaRuns.Count(kept) && moved != bytes; run++)
             {
                 nuint piece = Math.Min(AreaRuns.BytesOf(kept, run), bytes - moved);
@@ -147,13 +225,13 @@ internal static unsafe class AreaMemory
     // What is left of a kept area is kept again, if it is one by itself.
     private static void LeaveRest(VmallocArea* kept, nuint moved)
     {
-        bool rest = moved != kept->SizeBytes && moved % PageGeometry.PageBytes == 0;
+        bool rest = kept->ChargedBytes != 0 && moved % PageGeometry.PageBytes == 0;
         if (rest && moved != 0)
         {
             rest = Teardown.TryDecommit(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> PageGeometry.PageShift));
             if (rest) AreaRuns.CutFront(kept, moved);
         }
-        if (!rest || !VmallocSpace.IsAligned(kept) || !KeptAreas.TryPut(kept)) Teardown.Destroy(kept);
+        if (!rest || !KeptAreas.TryPut(kept)) Teardown.Destroy(kept);
     }
 
     // Free pages of the buddy, the largest runs first. Their frames go back at once, as clean ones.
@@ -191,7 +269,9 @@ internal static unsafe class AreaMemory
     {
         refusal = default;
         if (at == to) return true;
-        if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == area->SizeBytes, out refusal)) return false;
+        nuint end = area->SizeBytes; // with the room
+        if (!AreaRuns.TryAdd(area, end - at, isWhole: at == 0, out refusal)) return false;
+        refusal = Refusal.OutOfMemory;
         nuint address = VmallocSpace.AddressOf(area);
         if (!ResidentBudget.TryCharge(to - at))
         {
@@ -199,9 +279,9 @@ internal static unsafe class AreaMemory
             refusal = Refusal.ResidentLimit(to - at);
             return false;
         }
-        if (!VirtualMemory.TryCommit(address + at, to - at))
+        if (!VirtualMemory.TryCommit(address + at, end - at))
         {
-            Teardown.TryDecommit(area, at, to); // the system may have done a part of it
+            Teardown.TryDecommit(area, at, end); // the system may have done a part of it
             ResidentBudget.Release(to - at);
             AreaRuns.CutBack(area, at);
             refusal = Refusal.OutOfMemory;
@@ -209,8 +289,17 @@ internal static unsafe class AreaMemory
         }
         refusal = default;
         area->ChargedBytes += to - at;
-        if (Options.HugePages && to >= SmallestHugeBytes && to - at >= VirtualMemory.HugePageBytes) area->Huge |= VirtualMemory.TryAdviseHuge(address + at, to - at);
+        AdviseHuge(area, area->Huge ? at : 0);
         return true;
+    }
+
+    // Asks for huge pages from a byte on where the area is large enough for them.
+    private static void AdviseHuge(VmallocArea* area, nuint from)
+    {
+        if (!Options.HugePages || area->UsedBytes < SmallestHugeBytes || (area->Huge && from == 0)) return;
+        nuint bytes = area->SizeBytes - from;
+        if (bytes >= VirtualMemory.HugePageBytes)
+            area->Huge |= VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + from, bytes);
     }
 
     private static void Clear(VmallocArea* area, nuint from, nuint to) => Clearing.Clear((void*)(VmallocSpace.AddressOf(area) + from), to - from);

@@ -10,14 +10,17 @@ namespace NativeAlloc.Mapping;
 /// </summary>
 /// <remarks>
 /// <code>
-/// Alloc   ─ KeptAreas.TakeLike: an area of like size, mapped as it is     (no lock, no system call)
-///         └ VmallocSpace.Add (get_vm_area) ─ AreaMemory.TryFill:          (gather pages, map them side by side)
-///             kept areas of other sizes, their pages moved
+/// Alloc   ─ KeptAreas: an area that was freed, mapped as it is        (no lock, no system call)
+///         └ VmallocSpace.Add (get_vm_area) ─ AreaMemory.TryFill:      (map pages side by side)
+///             the system; where that gives nothing:
+///             kept areas, their pages moved
 ///             free pages that have memory behind them, their backing moved
-///             the system, by huge pages where the area is large
-/// TryFree ─ KeptAreas.TryPut                                              (lazy unmapping)
+/// TryFree ─ KeptAreas.TryPut                                          (lazy unmapping)
 ///         └ Destroy: unmap ─ VmallocSpace.Remove ─ the array of runs
-/// Realloc ─ longer where it stands ─ TryFill; or its pages to a larger hole, run by run; or shorter: the tail unmapped
+/// Realloc ─ longer within its room: only counted                      (no lock, no system call)
+///         ├ longer where it stands ─ TryFill
+///         ├ its pages to a larger hole, run by run
+///         └ shorter: the tail's memory goes back, its addresses stay as room
 /// </code>
 /// <para>Any thread. A thread that changes the state of an area from live or kept to busy has the area to itself. So of
 /// two threads that free the same area, one is told that there is no such area.</para>
@@ -27,47 +30,74 @@ internal static unsafe class Areas
     /// <summary>Bytes and number of the areas that users hold. By Interlocked.</summary>
     private static long s_liveBytes, s_liveCount;
 
+    /// <summary>Charged bytes behind what users have of their areas. By Interlocked.</summary>
+    private static long s_tailBytes;
+
+    /// <summary>
+    /// Addresses that are accessible and not used cost nothing, unless the process has a limit of what it may have
+    /// accessible (<c>ulimit -d</c>).
+    /// </summary>
+    private static readonly bool s_canHaveRoom = Machine.Read(SystemFigure.DataLimitBytes) == null;
+
     // Its memory, and the hole behind it: see VmallocArea.OwnMappings.
     private const int MappingsPerArea = 2;
 
     // Addresses to grow into, in multiples of what an area has when it moves: doubling goes on where it stands two times more.
     private const uint RoomForGrowth = 3;
 
+    // An area that may grow gets four times as many pages as are asked for: at least 4 MiB, at most 64 MiB more.
+    private const uint TimesWithRoom = 4, LeastWithRoomPages = 64, MostRoomPages = 1024;
+
+    // An area that ends at a page which cannot be touched may be longer by one part in so many than what was asked for.
+    private const uint LikeShare = 8;
+
+    // Of what it holds, an area that became shorter keeps one part in so many behind its end.
+    private const uint LargestTailShare = 8;
+
     internal static nuint LiveBytes => (nuint)Volatile.Read(ref s_liveBytes);
 
     internal static long LiveCount => Volatile.Read(ref s_liveCount);
 
+    /// <summary>Bytes that live areas have behind what is used of them: kept, and given back when nobody needs them.</summary>
+    internal static nuint TailBytes => (nuint)Math.Max(0, Volatile.Read(ref s_tailBytes));
+
     /// <summary>Makes an area; null where there is no memory, no address space, or the size is beyond both.</summary>
     /// <param name="alignment">A power of two.</param>
     /// <param name="refusal">Why not, where the answer is null.</param>
+    /// <param name="choice">Whether a kept area will do.</param>
     /// <param name="zeroed">It is to read as zero.</param>
+    /// <param name="end">What is behind it.</param>
     internal static void* Alloc(
-        nuint byteCount, nuint alignment, out Refusal refusal, MemoryChoice choice = MemoryChoice.UsedFirst, bool zeroed = false)
+        nuint byteCount,
+        nuint alignment,
+        out Refusal refusal,
+        MemoryChoice choice = MemoryChoice.UsedFirst,
+        bool zeroed = false,
+        AreaEnd end = AreaEnd.Guarded)
     {
         Debug.Assert(choice != MemoryChoice.UsedOnly, "an area can always be completed from the system");
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
-        bool mayBeKept = choice == MemoryChoice.UsedFirst && alignment <= VmallocSpace.AlignmentOf(pages);
-        VmallocArea* area = mayBeKept ? KeptAreas.TakeLike(pages, byteCount) : null;
-        if (area != null)
+        nuint multiple = Math.Max(alignment, VmallocSpace.AlignmentOf(pages));
+        VmallocArea* area = choice == MemoryChoice.UsedFirst ? TakeKept(pages, byteCount, multiple, zeroed, end) : null;
+        if (area == null)
         {
-            if (zeroed) AreaMemory.Clear(area);
-            MemorySignals.Raise(MemorySignals.Used);
-            return MakeLive(area);
+            uint length = end == AreaEnd.Room ? WithRoom(pages) : pages;
+            area = Add(pages, length, multiple, end == AreaEnd.Guarded ? 0 : RoomOf(pages), out refusal);
+            if (area == null) return null;
+            if (!AreaMemory.TryFill(area, 0, area->UsedBytes, choice, zeroed, out refusal))
+            {
+                Teardown.Destroy(area);
+                return null;
+            }
         }
-        area = Add(pages, Math.Max(alignment, VmallocSpace.AlignmentOf(pages)), 0, out refusal);
-        if (area == null) return null;
-        if (AreaMemory.TryFill(area, 0, area->SizeBytes, choice, zeroed, out refusal))
-        {
-            MemorySignals.Raise(MemorySignals.Used);
-            return MakeLive(area);
-        }
-        Teardown.Destroy(area);
-        return null;
+        MemorySignals.Raise(MemorySignals.Used);
+        return MakeLive(area);
     }
 
     /// <summary>
-    /// Makes an area whose first <paramref name="sourceBytes"/> are the memory that is behind <paramref name="source"/> now; no byte is copied, and what was not touched there is not touched here. The source reads
-    /// as zero afterwards. Null, and nothing changed, where that fails.
+    /// Makes an area whose first <paramref name="sourceBytes"/> are the memory that is behind <paramref name="source"/>
+    /// now; no byte is copied, and what was not touched there is not touched here. The source reads as zero afterwards.
+    /// Null, and nothing changed, where that fails.
     /// </summary>
     /// <param name="source">Committed pages of the linear region.</param>
     /// <param name="sourceBytes">Whole system pages.</param>
@@ -76,19 +106,20 @@ internal static unsafe class Areas
     {
         Debug.Assert(byteCount > sourceBytes, "the area holds all that is moved");
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
-        VmallocArea* area = Add(pages, VmallocSpace.AlignmentOf(pages), RoomOf(pages), out refusal);
+        uint length = WithRoom(pages);
+        VmallocArea* area = Add(pages, length, VmallocSpace.AlignmentOf(length), RoomOf(pages), out refusal);
         if (area == null) return null;
+        area->ChargedBytes = sourceBytes; // by its taker: the budget learns of it when nothing can fail any more
         // The move comes last: after it nothing can fail.
-        nuint bytes = area->SizeBytes;
-        if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes, out refusal)
-            && (sourceBytes == bytes
-                || AreaMemory.TryFill(area, sourceBytes, bytes, MemoryChoice.FreshFirst, zeroed: false, out refusal))
+        if (AreaRuns.TryAdd(area, sourceBytes, isWhole: false, out refusal)
+            && AreaMemory.TryFill(area, sourceBytes, area->UsedBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)
             && VirtualMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
         {
-            AreaMemory.Charge(area, sourceBytes);
+            ResidentBudget.Charge(sourceBytes);
             MemorySignals.Raise(MemorySignals.Used);
             return MakeLive(area);
         }
+        area->ChargedBytes -= sourceBytes;
         Teardown.Destroy(area);
         return null;
     }
@@ -98,8 +129,6 @@ internal static unsafe class Areas
     {
         VmallocArea* area = TakeLiveOrNull(pointer);
         if (area == null) return false;
-        Interlocked.Add(ref s_liveBytes, -(long)area->SizeBytes);
-        Interlocked.Decrement(ref s_liveCount);
         if (!KeptAreas.TryPut(area)) Teardown.Destroy(area);
         else MemorySignals.Raise(MemorySignals.Used);
         return true;
@@ -107,21 +136,19 @@ internal static unsafe class Areas
 
     /// <summary>Changes an area's size by moving its pages, not its bytes; what is new is undefined. Null where that fails: the area stands as it was.</summary>
     /// <param name="refusal">Why there is no memory; none where the answer is null because the system cannot move the pages.</param>
-    internal static void* Realloc(void* pointer, nuint byteCount, out Refusal refusal, nuint alignment = 1)
+    /// <param name="alignment">A power of two.</param>
+    /// <param name="end">What is to be behind it.</param>
+    internal static void* Realloc(
+        void* pointer, nuint byteCount, out Refusal refusal, nuint alignment = 1, AreaEnd end = AreaEnd.Guarded)
     {
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
         VmallocArea* area = TakeLiveOrNull(pointer);
         if (area == null) return null;
-        nuint oldBytes = area->SizeBytes;
         VmallocArea* resized = area;
-        if (pages < area->Pages) AreaMemory.Shorten(area, pages);
-        else if (pages > area->Pages)
-            resized = Grow(area, pages, Math.Max(alignment, VmallocSpace.AlignmentOf(pages)), out refusal);
-        VmallocArea* held = resized == null ? area : resized;
-        Interlocked.Add(ref s_liveBytes, (long)held->SizeBytes - (long)oldBytes);
-        nuint address = VmallocSpace.AddressOf(held);
-        held->SetState(AreaState.Live);
-        return resized == null ? null : (void*)address;
+        if (pages < area->UsedPages) Shrink(area, pages, end);
+        else if (pages > area->UsedPages) resized = Grow(area, pages, alignment, end, out refusal);
+        void* block = MakeLive(resized == null ? area : resized);
+        return resized == null ? null : block;
     }
 
     /// <summary>Bytes of the area that begins at an address; 0 if no user's does.</summary>
@@ -130,78 +157,161 @@ internal static unsafe class Areas
     /// <summary>Finds the area of a user that an address lies in, anywhere.</summary>
     internal static bool TryFind(void* pointer, out void* block, out nuint bytes)
     {
-        bool found = VmallocSpace.TryFind(pointer, out VmallocArea area) && area.Kind == AreaKind.Vmalloc && area.GetState() is AreaState.Live or AreaState.Busy;
+        bool found = VmallocSpace.TryFind(pointer, out VmallocArea area)
+            && area.Kind == AreaKind.Vmalloc
+            && area.GetState() is AreaState.Live or AreaState.Busy or AreaState.Trimmed
+            && (nuint)pointer - VmallocSpace.AddressOf(&area) < area.UsedBytes;
         block = found ? (void*)VmallocSpace.AddressOf(&area) : null;
-        bytes = found ? area.SizeBytes : 0;
+        bytes = found ? area.UsedBytes : 0;
         return found;
     }
 
     /// <summary>
-    /// Gives back the areas that were kept since before a point in time, and tries again what the system refused to
-    /// unmap. Returns the bytes given back.
+    /// Gives back the areas that were kept since before a point in time, and what live areas have behind their used part,
+    /// and tries again what the system refused to unmap. Returns the bytes given back.
     /// </summary>
     internal static nuint Release(long keptBefore)
     {
         Teardown.RetryRefused();
-        return KeptAreas.Release(keptBefore);
+        return KeptAreas.Release(keptBefore) + TrimTails(onlyIdle: keptBefore != long.MaxValue);
+    }
+
+    // A kept area, made to serve a request. Null where there is none that does.
+    private static VmallocArea* TakeKept(uint pages, nuint byteCount, nuint alignment, bool zeroed, AreaEnd end)
+    {
+        uint most = Math.Max(pages, (uint)((byteCount + byteCount / LikeShare) >> PageGeometry.PageShift));
+        VmallocArea* area = end == AreaEnd.Guarded ? KeptAreas.TakeLike(pages, most, alignment) : null;
+        if (area == null) area = KeptAreas.TakeToUse(pages, alignment);
+        else pages = area->Pages; // all of it: no page has to be made inaccessible
+        if (area == null) return null;
+        if (zeroed) AreaMemory.Clear(area, (nuint)pages << PageGeometry.PageShift);
+        bool isGuarded = end == AreaEnd.Guarded, isShort = !isGuarded || area->Pages <= pages || AreaMemory.TryShorten(area, pages);
+        if (isShort && AreaMemory.TryUse(area, pages, isGuarded ? pages : WithRoom(pages), out _)) return area;
+        if (!KeptAreas.TryPut(area)) Teardown.Destroy(area);
+        return null;
+    }
+
+    // Its memory goes back at once where it is much; the addresses stay for growing again.
+    private static void Shrink(VmallocArea* area, uint pages, AreaEnd end)
+    {
+        nuint bytes = (nuint)pages << PageGeometry.PageShift;
+        if (end == AreaEnd.Guarded)
+        {
+            // Where the system refuses, the area keeps its length.
+            area->UsedPages = AreaMemory.TryShorten(area, pages) ? pages : area->UsedPages;
+            return;
+        }
+        area->UsedPages = pages;
+        if (area->TailBytes > bytes / LargestTailShare) Teardown.TryPurge(area, bytes);
     }
 
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.
-    private static VmallocArea* Grow(VmallocArea* area, uint pages, nuint alignment, out Refusal refusal)
+    private static VmallocArea* Grow(VmallocArea* area, uint pages, nuint alignment, AreaEnd end, out Refusal refusal)
     {
-        nuint oldBytes = area->SizeBytes, newBytes = (nuint)pages << PageGeometry.PageShift;
-        uint oldPages = area->Pages;
-        if (!AreaRuns.TryBegin(area, oldBytes, out refusal)) return null;
-        if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
+        refusal = default;
+        uint length = end == AreaEnd.Guarded ? pages : WithRoom(pages);
+        nuint multiple = Math.Max(alignment, VmallocSpace.AlignmentOf(length));
+        // Room that a block was given by another member of the library goes: nothing that is not used can be touched
+        // then.
+        if (end == AreaEnd.Guarded && !AreaMemory.TryShorten(area, area->UsedPages)) return null;
+        bool stands = VmallocSpace.AddressOf(area) % (end == AreaEnd.Guarded ? multiple : alignment) == 0;
+        if (stands && AreaMemory.TryUse(area, pages, length, out refusal))
         {
-            if (AreaMemory.TryFill(area, oldBytes, newBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal))
-            {
-                MemorySignals.Raise(MemorySignals.Used);
-                return area;
-            }
-            // What the system refused to unmap stays accessible, without memory, until the next area there is unmapped: a record to try again by would need memory, of which there is none just now.
-            VmallocSpace.Shorten(area, oldPages);
-            return null;
+            MemorySignals.Raise(MemorySignals.Used);
+            return area;
         }
-        VmallocArea* larger = Add(pages, alignment, RoomOf(pages), out refusal);
+        if (refusal != Refusal.None || area->Pages >= pages) return null;
+        return Move(area, pages, length, multiple, out refusal);
+    }
+
+    // The pages of an area in a larger hole. All that can fail is done before the first page moves.
+    private static VmallocArea* Move(VmallocArea* area, uint pages, uint length, nuint alignment, out Refusal refusal)
+    {
+        nuint bytes = area->SizeBytes;
+        refusal = Refusal.ResidentLimit(bytes - area->ChargedBytes);
+        if (!AreaMemory.TryCharge(area, bytes - area->ChargedBytes)) return null;
+        refusal = default;
+        if (!AreaRuns.TryBegin(area, bytes, out refusal)) return null;
+        VmallocArea* larger = Add(pages, length, alignment, RoomOf(pages), out refusal);
         if (larger == null) return null;
+        larger->ChargedBytes = bytes; // takes the charge over
         bool moved = true;
         for (uint run = 0; run < area->RunCount && moved; run++)
             moved = AreaRuns.TryAdd(larger, AreaRuns.BytesOf(area, run), isWhole: false, out refusal);
         moved = moved
-            && AreaMemory.TryFill(larger, oldBytes, newBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)
+            && AreaMemory.TryFill(larger, bytes, larger->UsedBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)
             && AreaMemory.TryMoveRuns(area, larger);
-        if (moved)
-        {
-            AreaMemory.Charge(larger, area->ChargedBytes);
-            MemorySignals.Raise(MemorySignals.Used);
-        }
+        if (moved) area->ChargedBytes = 0;
+        else larger->ChargedBytes -= bytes;
+        if (moved) MemorySignals.Raise(MemorySignals.Used);
         Teardown.Destroy(moved ? area : larger);
         return moved ? larger : null;
+    }
+
+    // Pages of an area that is to have so many for its user: with room to grow into.
+    private static uint WithRoom(uint pages)
+    {
+        if (!s_canHaveRoom) return pages;
+        ulong length = Math.Min((ulong)pages * TimesWithRoom, (ulong)pages + MostRoomPages);
+        return (uint)Math.Max(length, LeastWithRoomPages);
     }
 
     private static uint RoomOf(uint pages) => (uint)Math.Min((ulong)pages * RoomForGrowth, uint.MaxValue / 4);
 
     private static void* MakeLive(VmallocArea* area)
     {
-        Interlocked.Add(ref s_liveBytes, (long)area->SizeBytes);
+        Interlocked.Add(ref s_liveBytes, (long)area->UsedBytes);
         Interlocked.Increment(ref s_liveCount);
+        if (area->TailBytes != 0) Interlocked.Add(ref s_tailBytes, (long)area->TailBytes);
+        area->IsTailIdle = false;
         nuint address = VmallocSpace.AddressOf(area);
         area->SetState(AreaState.Live);
         return (void*)address;
     }
 
-    // An area of a user that begins at an address, busy now.
+    // An area of a user that begins at an address, busy now and not counted.
     private static VmallocArea* TakeLiveOrNull(void* pointer)
     {
         VmallocArea* area = VmallocSpace.Starting(pointer);
-        if (area == null || area->Kind != AreaKind.Vmalloc || !area->TryChange(AreaState.Live, AreaState.Busy)) return null;
-        if (VmallocSpace.AddressOf(area) == (nuint)pointer) return area;
-        area->SetState(AreaState.Live); // the record was another area's by then
-        return null;
+        if (area == null || area->Kind != AreaKind.Vmalloc || !area->TryTakeLive()) return null;
+        if (area->Kind != AreaKind.Vmalloc || VmallocSpace.AddressOf(area) != (nuint)pointer)
+        {
+            area->SetState(AreaState.Live); // the record was another area's by then
+            return null;
+        }
+        Interlocked.Add(ref s_liveBytes, -(long)area->UsedBytes);
+        Interlocked.Decrement(ref s_liveCount);
+        if (area->TailBytes != 0) Interlocked.Add(ref s_tailBytes, -(long)area->TailBytes);
+        return area;
     }
 
-    private static VmallocArea* Add(uint pages, nuint alignment, uint roomPages, out Refusal refusal)
+    // Gives back what live areas have behind what is used: of those alone, if asked, where it was so the last time.
+    private static nuint TrimTails(bool onlyIdle)
+    {
+        if (TailBytes == 0) return 0;
+        nuint bytes = 0;
+        uint end = VmallocSpace.EndOfRecords();
+        for (uint number = VmallocSpace.FirstRecord; number < end; number++)
+        {
+            VmallocArea* area = VmallocSpace.At(number);
+            if (area->GetState() != AreaState.Live || area->Kind != AreaKind.Vmalloc || area->TailBytes == 0) continue;
+            if (!area->TryChange(AreaState.Live, AreaState.Trimmed)) continue;
+            if (area->Kind == AreaKind.Vmalloc && area->TailBytes != 0) bytes += TrimTail(area, onlyIdle);
+            area->SetState(AreaState.Live);
+        }
+        return bytes;
+    }
+
+    private static nuint TrimTail(VmallocArea* area, bool onlyIdle)
+    {
+        bool wasIdle = area->IsTailIdle;
+        area->IsTailIdle = true;
+        nuint purged = wasIdle || !onlyIdle ? Teardown.TryPurge(area, area->UsedBytes) : 0;
+        Interlocked.Add(ref s_tailBytes, -(long)purged);
+        return purged;
+    }
+
+    private static VmallocArea* Add(uint pages, uint length, nuint alignment, uint roomPages, out Refusal refusal)
     {
         refusal = new Refusal(RefusalReason.OutOfAddresses);
         if (alignment > VmallocSpace.Bytes) return null;
@@ -210,9 +320,15 @@ internal static unsafe class Areas
         {
             if (MappingBudget.TryTake(MappingsPerArea))
             {
-                VmallocArea* area = VmallocSpace.Add(AreaKind.Vmalloc, pages, alignmentPages, roomPages);
+                VmallocArea* area = VmallocSpace.Add(AreaKind.Vmalloc, length, alignmentPages, roomPages);
+                if (area == null && length != pages) area = VmallocSpace.Add(AreaKind.Vmalloc, pages, alignmentPages);
                 refusal = default;
-                if (area != null) return area;
+                if (area != null)
+                {
+                    area->UsedPages = pages;
+                    return area;
+                }
+
                 MappingBudget.Give(MappingsPerArea);
                 refusal = VmallocSpace.HasHole(pages, alignmentPages) ? Refusal.OutOfMemory : new Refusal(RefusalReason.OutOfAddresses);
             }
@@ -232,4 +348,17 @@ internal static unsafe class Areas
         refusal = count <= uint.MaxValue / 2 ? Refusal.None : new Refusal(RefusalReason.OutOfAddresses);
         return refusal == Refusal.None;
     }
+}
+
+/// <summary>What is behind the last page of an area.</summary>
+internal enum AreaEnd
+{
+    /// <summary>A page that cannot be touched.</summary>
+    Guarded,
+
+    /// <summary>What is there: room may be left over, which can be touched by mistake.</summary>
+    Open,
+
+    /// <summary>Room to grow into.</summary>
+    Room,
 }

@@ -6,13 +6,13 @@ namespace NativeAlloc.Mapping;
 
 /// <summary>
 /// Freed areas that stay mapped, with their memory, for the next request (the kernel's lazy <c>vunmap</c>): touching
-/// memory for the first time costs a hundred times what touching it again does. They are bounded in bytes
-/// (<see cref="LimitBytes"/>) and in number; the decay bounds them in time (<see cref="Release(long)"/>).
+/// memory for the first time costs a hundred times what touching it again does. Bounded in bytes
+/// (<see cref="LimitBytes"/>), in number, and in time by <see cref="Release(long)"/>.
 /// </summary>
 /// <remarks>
-/// A small table without a lock. A slot holds an area's number and its pages in one word; the thread that exchanges the
-/// word for 0 has the area. A word may leave a slot and come back while another thread looks at it. It then stands for
-/// the same area with as many pages, so that does no harm.
+/// A small table without a lock: a slot holds an area's number and the pages it is charged with in one word, and goes to
+/// the thread that exchanges it for 0. A word that comes back to a slot while another thread looks at it stands for the
+/// same area with as much memory. Its length may be another one then, so the taker looks at it again.
 /// </remarks>
 internal static unsafe class KeptAreas
 {
@@ -21,13 +21,13 @@ internal static unsafe class KeptAreas
     /// <summary>An area of more runs is not kept: it would come back in more and more pieces.</summary>
     internal const uint MostRuns = 64;
 
-    /// <summary>The area's number in the upper half, its pages in the lower; 0 for none. By Interlocked.</summary>
+    /// <summary>The area's number in the upper half, its charged pages in the lower; 0 for none. By Interlocked.</summary>
     private static readonly ulong[] s_slots = GC.AllocateArray<ulong>(Slots, pinned: true);
 
     /// <summary>When the slot was filled, by <see cref="Environment.TickCount64"/>. Any thread, by Volatile.</summary>
     private static readonly long[] s_times = new long[Slots];
 
-    /// <summary>Pages in the table, or a few more while threads are at it. By Interlocked.</summary>
+    /// <summary>Charged pages in the table, or a few more while threads are at it. By Interlocked.</summary>
     private static long s_pages;
 
     /// <summary>Areas in the table, likewise.</summary>
@@ -40,28 +40,44 @@ internal static unsafe class KeptAreas
     /// <summary>The most that is kept.</summary>
     internal static nuint LimitBytes => Options.DirtyCapBytes;
 
-    /// <summary>Takes a kept area that has so many pages, and no more than an eighth more bytes than were asked for. It is busy then; null where there is none.</summary>
-    internal static VmallocArea* TakeLike(uint pages, nuint byteCount) =>
-        Take(pages, Math.Max(pages, (uint)((byteCount + byteCount / 8) >> PageGeometry.PageShift)), orLargest: false);
+    /// <summary>
+    /// Takes a kept area that is as long as it should be, or longer up to a bound: the shortest. It is busy then; null
+    /// where there is none.
+    /// </summary>
+    /// <param name="least">Pages that it has at least.</param>
+    /// <param name="most">Pages that it has at most.</param>
+    /// <param name="alignment">It begins at a multiple of this.</param>
+    internal static VmallocArea* TakeLike(uint least, uint most, nuint alignment = 1) =>
+        Take(new Search(Purpose.SameLength, least, most, alignment));
 
-    /// <summary>Takes the kept area that serves a part of a larger request best: the smallest that is large enough, else the largest.</summary>
-    internal static VmallocArea* TakeFor(uint pages) => Take(pages, uint.MaxValue, orLargest: true);
+    /// <summary>
+    /// Takes the kept area that serves a request with the least that is new, and leaves the larger ones for larger
+    /// requests: it may be shorter or longer than what was asked for. It is busy then; null where there is none.
+    /// </summary>
+    /// <param name="pages">How many are wanted.</param>
+    /// <param name="alignment">It begins at a multiple of this.</param>
+    internal static VmallocArea* TakeToUse(uint pages, nuint alignment) =>
+        Take(new Search(Purpose.Use, pages, MostChargedFor(pages), alignment));
 
-    private static VmallocArea* Take(uint least, uint most, bool orLargest)
+    /// <summary>Takes the kept area whose memory serves a part of a larger request best: the smallest that is large enough, else the largest.</summary>
+    internal static VmallocArea* TakeFor(uint pages) => Take(new Search(Purpose.Memory, pages, uint.MaxValue, 1));
+
+    private static VmallocArea* Take(in Search search)
     {
         while (Volatile.Read(ref s_count) > 0)
         {
             int best = -1;
             ulong bestWord = 0;
+            long bestScore = Search.Unfit;
             for (int slot = 0; slot < Slots; slot++)
             {
                 ulong word = Volatile.Read(ref s_slots[slot]);
-                uint pages = PagesOf(word), bestPages = PagesOf(bestWord);
-                if (word == 0 || pages > most || (pages < least && !orLargest)) continue;
-                bool better = best < 0 || (pages >= least ? bestPages < least || pages < bestPages : bestPages < pages);
-                if (!better) continue;
+                if (word == 0) continue;
+                long score = search.ScoreOf(AreaOf(word), PagesOf(word));
+                if (score <= bestScore) continue;
                 best = slot;
                 bestWord = word;
+                bestScore = score;
             }
             if (best < 0) return null;
             if (TryTakeSlot(best, bestWord)) return AreaOf(bestWord);
@@ -69,10 +85,58 @@ internal static unsafe class KeptAreas
         return null;
     }
 
-    /// <summary>Keeps a busy area; false, and nothing done, where it is too large or has too many runs. Others that were kept longer may have to go for it.</summary>
+    // A small request gets no very large area: a larger one that comes next would have to be touched for the first time.
+    private static uint MostChargedFor(uint pages) => (uint)Math.Min(Math.Max((ulong)pages * MostTimes, SmallPages), uint.MaxValue);
+
+    private const uint MostTimes = 4, SmallPages = 64;
+
+    /// <summary>What a kept area is wanted for.</summary>
+    private enum Purpose
+    {
+        /// <summary>Its addresses, as many as asked for, and the memory that it has.</summary>
+        SameLength,
+
+        /// <summary>Its memory where it stands, and room for the rest.</summary>
+        Use,
+
+        /// <summary>Its memory, which is moved elsewhere.</summary>
+        Memory,
+    }
+
+    /// <summary>What is looked for. The area may be taken and changed meanwhile: the answers are hints.</summary>
+    private readonly record struct Search(Purpose Purpose, uint Least, uint Most, nuint Alignment)
+    {
+        internal const long Unfit = long.MinValue;
+
+        // An area that has more memory than it needs comes before one that has less, and that before one that is too short.
+        private const long Enough = 1L << 40, LongEnough = 1L << 36;
+
+        internal long ScoreOf(VmallocArea* area, uint charged)
+        {
+            uint length = Volatile.Read(ref area->Pages);
+            if (VmallocSpace.AddressOf(area) % Alignment != 0) return Unfit;
+            switch (Purpose)
+            {
+                case Purpose.SameLength:
+                    return length >= Least && length <= Most ? -(long)length : Unfit;
+                case Purpose.Memory:
+                    return charged >= Least ? Enough - charged : charged;
+                default:
+                    if (charged >= Least) return charged <= Most ? Enough - charged : Unfit;
+                    if (length >= Least) return LongEnough + charged;
+                    return (ulong)length + Volatile.Read(ref area->HolePages) >= Least ? charged : Unfit;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Keeps a busy area; false, and nothing done, where it has too much memory or too many runs. Others that were kept
+    /// longer may have to go for it.
+    /// </summary>
     internal static bool TryPut(VmallocArea* area)
     {
-        nuint bytes = (nuint)area->Pages << PageGeometry.PageShift, limit = LimitBytes;
+        uint pages = (uint)((area->ChargedBytes + (PageGeometry.PageBytes - 1)) >> PageGeometry.PageShift);
+        nuint bytes = (nuint)pages << PageGeometry.PageShift, limit = LimitBytes;
         if (bytes > limit || area->RunCount > MostRuns) return false;
         while (Bytes + bytes > limit && TryReleaseOldest()) { }
         while (true)
@@ -84,11 +148,11 @@ internal static unsafe class KeptAreas
                 continue;
             }
             area->SetState(AreaState.Kept);
-            Interlocked.Add(ref s_pages, area->Pages);
+            Interlocked.Add(ref s_pages, pages);
             Interlocked.Increment(ref s_count);
             Volatile.Write(ref s_times[slot], Environment.TickCount64);
-            if (Interlocked.CompareExchange(ref s_slots[slot], (ulong)VmallocSpace.NumberOf(area) << 32 | area->Pages, 0) == 0) return true;
-            Interlocked.Add(ref s_pages, -(long)area->Pages);
+            if (Interlocked.CompareExchange(ref s_slots[slot], (ulong)VmallocSpace.NumberOf(area) << 32 | pages, 0) == 0) return true;
+            Interlocked.Add(ref s_pages, -(long)pages);
             Interlocked.Decrement(ref s_count);
             area->SetState(AreaState.Busy);
         }

@@ -60,11 +60,27 @@ internal static unsafe class Teardown
     internal static bool TryUnmap(VmallocArea* area, nuint from, nuint to)
     {
         bool unmapped = TryDecommit(area, from, to);
-        nuint charged = Math.Min(area->ChargedBytes, to - from); // of an area that came into being in part, the rest is charged
+        Uncharge(area, from, to);
+        return unmapped;
+    }
+
+    /// <summary>Gives the memory back that an area has from some byte on. The area stays as long as it is.</summary>
+    /// <returns>The bytes; 0 where the system refuses.</returns>
+    internal static nuint TryPurge(VmallocArea* area, nuint from)
+    {
+        nuint bytes = area->ChargedBytes > from ? area->ChargedBytes - from : 0;
+        if (bytes == 0 || !VirtualMemory.TryPurge(VmallocSpace.AddressOf(area) + from, bytes)) return 0;
+        Uncharge(area, from, area->ChargedBytes);
+        return bytes;
+    }
+
+    private static void Uncharge(VmallocArea* area, nuint from, nuint to)
+    {
+        nuint end = Math.Min(area->ChargedBytes, to);
+        nuint charged = end > from ? end - from : 0;
         area->ChargedBytes -= charged;
         ResidentBudget.Release(charged);
         SystemCounters.CountPurged(charged);
-        return unmapped;
     }
 
     /// <summary>The same without the charge.</summary>

@@ -21,7 +21,10 @@ internal struct VmallocArea
     /// <summary>The first page, from the beginning of the space.</summary>
     public uint FirstPage;
 
-    /// <summary>Pages of the area, without the guard.</summary>
+    /// <summary>
+    /// Pages of the area that can be touched, without the guard. Its user has the first <see cref="UsedPages"/> of them;
+    /// the others are room to grow into.
+    /// </summary>
     public uint Pages;
 
     /// <summary>Pages of the hole behind the guard.</summary>
@@ -50,13 +53,29 @@ internal struct VmallocArea
     /// <summary>The system may use huge pages for it.</summary>
     public bool Huge;
 
-    /// <summary>Bytes of system memory behind the area that the resident budget was charged with.</summary>
+    /// <summary>
+    /// The tail of a live area was there when the decay's thread looked last. For the thread that holds the area.
+    /// </summary>
+    public bool IsTailIdle;
+
+    /// <summary>
+    /// Bytes that the resident budget was charged with: a part of the area from its beginning on. What is behind it was
+    /// never touched since it came from the system, and reads as zero.
+    /// </summary>
     public nuint ChargedBytes;
 
     /// <summary>Of a stale area, the record of the next one; 0 for none. Under the lock of <see cref="Teardown"/>.</summary>
     public uint NextStale;
 
+    /// <summary>Pages that the area's user has; of a kept area, those that its last user had.</summary>
+    public uint UsedPages;
+
     internal readonly nuint SizeBytes => (nuint)Pages << PageGeometry.PageShift;
+
+    internal readonly nuint UsedBytes => (nuint)UsedPages << PageGeometry.PageShift;
+
+    /// <summary>Charged bytes behind what the user has.</summary>
+    internal readonly nuint TailBytes => ChargedBytes > UsedBytes ? ChargedBytes - UsedBytes : 0;
 
     /// <summary>
     /// Mappings that the area is counted as, beside one for each run: the addresses behind it, and the memory of an area
@@ -70,6 +89,19 @@ internal struct VmallocArea
 
     /// <summary>Goes from one state to another; false where another thread was faster or the area is in another state.</summary>
     internal bool TryChange(AreaState from, AreaState to) => Interlocked.CompareExchange(ref State, (int)to, (int)from) == (int)from;
+
+    /// <summary>
+    /// Makes a live area busy; waits while the decay's thread is at its tail. False where no user holds it.
+    /// </summary>
+    internal bool TryTakeLive()
+    {
+        while (!TryChange(AreaState.Live, AreaState.Busy))
+        {
+            if (GetState() is not (AreaState.Live or AreaState.Trimmed)) return false;
+            Thread.Yield();
+        }
+        return true;
+    }
 }
 
 /// <summary>What becomes of an area.</summary>
@@ -83,6 +115,9 @@ internal enum AreaState
 
     /// <summary>A user holds it.</summary>
     Live,
+
+    /// <summary>A user holds it, and the decay's thread gives back its tail at the moment.</summary>
+    Trimmed,
 
     /// <summary>Nobody holds it: mapped, with its memory, for the next request.</summary>
     Kept,

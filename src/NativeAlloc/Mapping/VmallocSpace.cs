@@ -14,6 +14,9 @@ internal static unsafe class VmallocSpace
     /// <summary>The record that stands for the beginning of the space: a guard page and no area.</summary>
     private const uint Head = 1;
 
+    /// <summary>The first record that may be an area's.</summary>
+    internal const uint FirstRecord = Head + 1;
+
     // Addresses cost nothing, and moving to larger holes is how areas grow: eight times what the linear region takes, in any case room for some of the largest areas that a machine can fill.
     private const ulong SmallestBytes = 256UL << 30, LargestBytes = 1UL << 44;
     private const int ReservePerMemory = 32;
@@ -115,7 +118,7 @@ internal static unsafe class VmallocSpace
         uint number = TakeRecord();
         if (number == AreaTree.None) return null;
         VmallocArea* area = Records + number;
-        *area = new VmallocArea { FirstPage = first, Pages = pages, HolePages = end - first - pages - VmallocArea.GuardPages, Kind = kind };
+        *area = new VmallocArea { FirstPage = first, Pages = pages, HolePages = end - first - pages - VmallocArea.GuardPages, Kind = kind, UsedPages = pages };
         area->SetState(AreaState.Busy);
         s_tree.SetHole(before, first - hole);
         s_tree.Insert(number);
@@ -151,16 +154,20 @@ internal static unsafe class VmallocSpace
         s_lock.Release();
     }
 
-    /// <summary>Makes a busy area longer, where the hole behind it is large enough. What is new has nothing mapped in it.</summary>
-    internal static bool TryExtend(VmallocArea* area, uint pages)
+    /// <summary>
+    /// Makes a busy area longer, where the hole behind it is large enough. What is new has nothing mapped in it.
+    /// </summary>
+    /// <param name="pages">So long at least.</param>
+    /// <param name="wantedPages">So long if the hole allows.</param>
+    internal static bool TryExtend(VmallocArea* area, uint pages, uint wantedPages = 0)
     {
         Debug.Assert(pages >= area->Pages, "this grows");
         s_lock.Acquire();
-        uint more = pages - area->Pages;
-        bool extended = more <= area->HolePages;
+        bool extended = pages - area->Pages <= area->HolePages;
         if (extended)
         {
-            area->Pages = pages;
+            uint more = Math.Min(Math.Max(pages, wantedPages) - area->Pages, area->HolePages);
+            Volatile.Write(ref area->Pages, area->Pages + more);
             s_tree.SetHole(NumberOf(area), area->HolePages - more);
         }
         s_lock.Release();
@@ -173,7 +180,7 @@ internal static unsafe class VmallocSpace
         Debug.Assert(pages != 0 && pages <= area->Pages, "something is left");
         s_lock.Acquire();
         uint less = area->Pages - pages;
-        area->Pages = pages;
+        Volatile.Write(ref area->Pages, pages);
         s_tree.SetHole(NumberOf(area), area->HolePages + less);
         s_lock.Release();
     }
@@ -207,6 +214,15 @@ internal static unsafe class VmallocSpace
         if ((page + 1) * sizeof(uint) > s_startRegion.CommittedBytes) return null;
         uint number = Volatile.Read(ref Start((uint)page));
         return number == AreaTree.None ? null : Records + number;
+    }
+
+    /// <summary>Records that were ever used: an area has a smaller number, and at least <see cref="FirstRecord"/>.</summary>
+    internal static uint EndOfRecords()
+    {
+        s_lock.Acquire();
+        uint end = s_records;
+        s_lock.Release();
+        return end;
     }
 
     /// <summary>Finds the area that an address lies in, anywhere, and copies what is known of it.</summary>
@@ -243,9 +259,6 @@ internal static unsafe class VmallocSpace
 
     /// <summary>What areas of so many pages begin at multiples of: huge pages stand at multiples of their size.</summary>
     internal static nuint AlignmentOf(uint pages) => pages >= Pageblock.Pages ? VirtualMemory.HugePageBytes : PageGeometry.PageBytes;
-
-    /// <summary>Whether an area stands where its size demands. Only such areas are kept: the next user relies on it.</summary>
-    internal static bool IsAligned(VmallocArea* area) => AddressOf(area) % AlignmentOf(area->Pages) == 0;
 
     private static bool TryMakeHead()
     {

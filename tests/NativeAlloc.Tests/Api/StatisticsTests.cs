@@ -215,18 +215,19 @@ public sealed unsafe class StatisticsTests : LeakCheckedTests
     public void Memory_that_realloc_moves_is_counted_as_moved_and_where_the_system_moves_none_as_copied()
     {
         AllocatorStatistics before = NativeAllocator.GetStatistics();
-        NativeAllocator.Free(NativeAllocator.Realloc(NativeAllocator.Alloc(Sizes.MiB), 70 * Sizes.MiB));
+        NativeAllocator.Free(NativeAllocator.Realloc(PageAllocator.AllocExact(4 * Sizes.MiB), 70 * Sizes.MiB));
         AllocatorStatistics moved = NativeAllocator.GetStatistics();
-        Assert.Equal(before.MovedBytes + Sizes.MiB, moved.MovedBytes);
+        Assert.Equal(before.MovedBytes + 4 * Sizes.MiB, moved.MovedBytes);
         Assert.Equal(before.ReallocCopiedBytes, moved.ReallocCopiedBytes);
 
+        void* pages = PageAllocator.AllocExact(4 * Sizes.MiB);
         NativeAllocator.ReleaseThreadCache(); // a thread that has no block to count in
         using (new InjectedFaults(OsCall.Move))
-            NativeAllocator.Free(NativeAllocator.Realloc(NativeAllocator.Alloc(Sizes.MiB), 70 * Sizes.MiB));
+            NativeAllocator.Free(NativeAllocator.Realloc(pages, 70 * Sizes.MiB));
         Assert.True(CurrentThread.t_block == null);
         AllocatorStatistics copied = NativeAllocator.GetStatistics();
         Assert.Equal(moved.MovedBytes, copied.MovedBytes);
-        Assert.Equal(moved.ReallocCopiedBytes + Sizes.MiB, copied.ReallocCopiedBytes);
+        Assert.Equal(moved.ReallocCopiedBytes + 4 * Sizes.MiB, copied.ReallocCopiedBytes);
     }
 
     [Fact]

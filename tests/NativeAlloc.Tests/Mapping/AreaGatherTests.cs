@@ -18,7 +18,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
     {
         using Donor donor = new(16 * Sizes.MiB);
         long moved = SystemCounters.MovedBytes;
-        byte* block = (byte*)Alloc(20 * Sizes.MiB);
+        byte* block = AllocGathered(20 * Sizes.MiB);
         Assert.True(SystemCounters.MovedBytes - moved >= (long)(16 * Sizes.MiB));
         Assert.Equal(16 * Sizes.MiB, ResidentMemory.PagesAt((nuint)block, 20 * Sizes.MiB) * VirtualMemory.PageBytes); // it came along
         Assert.Equal(0u, donor.DirtyPages);
@@ -33,7 +33,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
     public void Moved_memory_reads_as_zero_where_that_is_asked_for()
     {
         using Donor donor = new(16 * Sizes.MiB);
-        byte* block = (byte*)Alloc(40 * Sizes.MiB, zeroed: true);
+        byte* block = AllocGathered(40 * Sizes.MiB, zeroed: true);
         Assert.Equal(0u, donor.DirtyPages);
         Pattern.CheckZero(block, 40 * Sizes.MiB);
         Assert.True(Areas.TryFree(block));
@@ -44,8 +44,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
     {
         using Donor donor = new(16 * Sizes.MiB);
         nuint free = NativeAllocator.GetStatistics().FreePageBytes;
-        byte* block;
-        using (new InjectedFaults(OsCall.Move)) block = (byte*)Alloc(20 * Sizes.MiB);
+        byte* block = AllocGathered(20 * Sizes.MiB, failing: OsCall.Move);
         Assert.Equal(donor.Pages, donor.DirtyPages);
         Assert.Equal(free, NativeAllocator.GetStatistics().FreePageBytes);
         Assert.Equal(0u, AreaOf(block)->RunCount); // all of it from the system
@@ -61,7 +60,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         Pattern.Fill(other, 4 * Sizes.MiB, 2);
         Assert.True(Areas.TryFree(one) && Areas.TryFree(other));
         int areas = VmallocSpace.Count;
-        byte* block = (byte*)Alloc(16 * Sizes.MiB);
+        byte* block = AllocGathered(16 * Sizes.MiB);
         Assert.Equal((0, areas - 1), (KeptAreas.Count, VmallocSpace.Count));
         Assert.Equal(3u, AreaOf(block)->RunCount);
         Pattern.Check(block, 6 * Sizes.MiB, 1); // the largest first
@@ -76,7 +75,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         byte* large = (byte*)Alloc(10 * Sizes.MiB);
         Pattern.Fill(large, 10 * Sizes.MiB, 1);
         Assert.True(Areas.TryFree(large));
-        byte* block = (byte*)Alloc(4 * Sizes.MiB);
+        byte* block = AllocGathered(4 * Sizes.MiB);
         Assert.Equal((1, 6 * Sizes.MiB), (KeptAreas.Count, KeptAreas.Bytes));
         Pattern.Check(block, 4 * Sizes.MiB, 1);
         Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)large));
@@ -93,8 +92,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         byte* large = (byte*)Alloc(10 * Sizes.MiB);
         Pattern.Fill(large, 10 * Sizes.MiB, 1);
         Assert.True(Areas.TryFree(large));
-        byte* block;
-        using (new InjectedFaults(Enum.Parse<OsCall>(failing))) block = (byte*)Alloc(4 * Sizes.MiB, zeroed: true);
+        byte* block = AllocGathered(4 * Sizes.MiB, zeroed: true, failing: Enum.Parse<OsCall>(failing));
         Pattern.CheckZero(block, 4 * Sizes.MiB);
         Assert.True(Areas.TryFree(block));
     }
@@ -111,8 +109,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         Pattern.Fill(kept, 3 * Sizes.MiB, 2);
         Assert.True(Areas.TryFree(kept));
         NativeAllocator.Verify();
-        byte* block = null;
-        new FaultPlan(OsCall.Move, 1, andAllLater: true).Run(() => block = (byte*)Alloc(2 * Sizes.MiB, zeroed: true));
+        byte* block = AllocGathered(2 * Sizes.MiB, zeroed: true, failing: OsCall.Move, succeeding: 1);
         Assert.Equal(0, KeptAreas.Count);
         Assert.Equal(2u, AreaOf(block)->RunCount);
         Pattern.CheckZero(block, 2 * Sizes.MiB);
@@ -126,7 +123,7 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         {
             using ScatteredBlocks scattered = new(8);
             byte* block;
-            using (new MappingLimit(more)) block = (byte*)Alloc(32 * Sizes.MiB, zeroed: true);
+            using (new MappingLimit(more)) block = AllocGathered(32 * Sizes.MiB, zeroed: true);
             Assert.InRange(AreaRuns.Count(AreaOf(block)), 1u, (uint)more - 1);
             Pattern.CheckZero(block, 32 * Sizes.MiB);
             Assert.True(Areas.TryFree(block));
@@ -201,6 +198,38 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
             PageAllocator.FreePage((void*)page);
         }
         foreach (nint block in ballast) NativeAllocator.Free((void*)block);
+    }
+
+    [Fact]
+    public void An_area_that_was_shortened_in_vain_gives_no_more_than_it_is_charged_with()
+    {
+        byte* large = (byte*)Alloc(10 * Sizes.MiB);
+        Pattern.Fill(large, 10 * Sizes.MiB, 1);
+        nuint charged = ResidentBudget.ChargedBytes;
+        using (new InjectedFaults(OsCall.Decommit)) Assert.True(Areas.Realloc(large, 2 * Sizes.MiB, out _) == large);
+        Assert.Equal(charged - 8 * Sizes.MiB, ResidentBudget.ChargedBytes); // its memory is gone, its length is not
+        Assert.True(Areas.TryFree(large));
+        Assert.Equal(2 * Sizes.MiB, KeptAreas.Bytes);
+        byte* block = AllocGathered(6 * Sizes.MiB);
+        Assert.Equal(6 * Sizes.MiB, AreaOf(block)->ChargedBytes);
+        Assert.True(Areas.TryFree(block));
+        NativeAllocator.Trim(); // also the array of its runs
+        Assert.Equal(charged - 10 * Sizes.MiB, ResidentBudget.ChargedBytes);
+    }
+
+    // An area that is not a kept one, when the system has first said that it has no memory.
+    private static byte* AllocGathered(
+        nuint bytes, bool zeroed = false, OsCall failing = OsCall.Commit, int succeeding = int.MaxValue)
+    {
+        bool isRefused = false;
+        if (failing != OsCall.Commit && succeeding == int.MaxValue) succeeding = 0;
+        using InjectedFaults faults = new(call =>
+        {
+            bool isFirstCommit = call == OsCall.Commit && !isRefused;
+            isRefused |= isFirstCommit;
+            return isFirstCommit || (call == failing && failing != OsCall.Commit && succeeding-- <= 0);
+        });
+        return (byte*)Alloc(bytes, choice: MemoryChoice.FreshFirst, zeroed: zeroed);
     }
 
     /// <summary>Pageblocks that are free and hold memory, none beside another.</summary>

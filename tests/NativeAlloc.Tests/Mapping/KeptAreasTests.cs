@@ -13,7 +13,7 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
     [Fact]
     public void An_area_is_taken_again_for_its_size_and_for_up_to_an_eighth_less()
     {
-        VmallocArea* area = AddBusy(90);
+        VmallocArea* area = AddCharged(90);
         foreach (uint pages in (uint[])[90, 85, 80])
         {
             Assert.True(KeptAreas.TryPut(area));
@@ -85,11 +85,11 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
     public void What_is_too_large_or_in_too_many_runs_is_not_kept()
     {
         Keep(7);
-        VmallocArea* large = AddBusy(LimitPages + 1);
+        VmallocArea* large = AddCharged(LimitPages + 1);
         Assert.False(KeptAreas.TryPut(large));
         Assert.Equal((AreaState.Busy, 1), (large->GetState(), KeptAreas.Count)); // nothing had to go for it
         Teardown.Destroy(large);
-        VmallocArea* scattered = AddBusy(KeptAreas.MostRuns + 1);
+        VmallocArea* scattered = AddCharged(KeptAreas.MostRuns + 1);
         for (uint run = 0; run < KeptAreas.MostRuns; run++) Assert.True(AreaRuns.TryAdd(scattered, Page));
         Assert.True(KeptAreas.TryPut(scattered));
         ShouldTake(TakeLike(scattered->Pages), KeptAreas.MostRuns + 1, destroy: false);
@@ -128,12 +128,12 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
                 VmallocArea* area = round % 3 == 0 ? KeptAreas.TakeFor(9) : TakeLike(8);
                 if (area == null) continue;
                 Interlocked.Increment(ref taken);
-                // Whoever else had it would write another number.
-                nuint mark = (nuint)(round * Threads + number);
-                area->ChargedBytes = mark;
+                // A thread that had it as well would write another number.
+                uint mark = (uint)(round * Threads + number);
+                area->NextStale = mark;
                 Thread.SpinWait(20);
-                if (area->GetState() != AreaState.Busy || area->ChargedBytes != mark) throw new InvalidOperationException("two threads have taken the same area");
-                area->ChargedBytes = 0;
+                bool isAlone = area->GetState() == AreaState.Busy && area->NextStale == mark;
+                if (!isAlone) throw new InvalidOperationException("two threads have taken the same area");
                 if (!KeptAreas.TryPut(area)) throw new InvalidOperationException("the area was kept before");
             }
         });
@@ -141,9 +141,17 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
         Assert.Equal((8, 68 * Page), (KeptAreas.Count, KeptAreas.Bytes));
     }
 
-    private static void Keep(uint pages) => Assert.True(KeptAreas.TryPut(AddBusy(pages)));
+    private static void Keep(uint pages) => Assert.True(KeptAreas.TryPut(AddCharged(pages)));
 
-    private static VmallocArea* TakeLike(uint pages) => KeptAreas.TakeLike(pages, pages * Page);
+    // An area that is charged with all of its pages, as if they had been touched.
+    private static VmallocArea* AddCharged(uint pages)
+    {
+        VmallocArea* area = AddBusy(pages);
+        Assert.True(AreaMemory.TryCharge(area, pages * Page));
+        return area;
+    }
+
+    private static VmallocArea* TakeLike(uint pages) => KeptAreas.TakeLike(pages, pages + pages / 8);
 
     private static void ShouldTakeLike(uint wanted, uint pages) => ShouldTake(TakeLike(wanted), pages);
 
