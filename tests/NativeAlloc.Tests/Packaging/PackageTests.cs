@@ -91,7 +91,7 @@ public sealed class PackageTests
             HGlobal.FreeHGlobal(buffer);
 
             IntPtr text = HGlobal.StringToHGlobalUTF8("grüße");
-            string? name = typeof(HGlobal).Assembly.GetName().Name;
+            string name = typeof(HGlobal).Assembly.GetName().Name;
             Console.WriteLine($"{string.Join(' ', copy)} {Marshal.PtrToStringUTF8(text)} {name}");
             HGlobal.FreeHGlobal(text);
             Console.WriteLine(NativeAllocator.GetStatistics().LiveBlocks);
