@@ -153,7 +153,7 @@ public static unsafe partial class NativeAllocator
         // Other threads go on meanwhile; what is purged out of slabs is free, but no memory.
         nuint live = Math.Min(figures.LiveBytes, charged), slabFree = figures.SlabFreeBytes - Math.Min(figures.SlabFreeBytes, figures.SlabPurgedBytes);
         nuint cached = Math.Min(figures.CachedBytes + slabFree + ((nuint)PageLayer.DirtyFreePages() << PageGeometry.PageShift), charged - live);
-        nuint? resident = ResidentBudget.IsDerived ? Machine.AnonymousResidentBytes() : null;
+        nuint? resident = ResidentBudget.IsDerived ? ResidentBudget.ReadResidentBytes() : null;
         ThrowHelper.ThrowResidentLimit(byteCount, ResidentBudget.LimitBytes, resident, charged, live, cached, attempt.WasReclaimed, attempt.ShrinkerError);
     }
 

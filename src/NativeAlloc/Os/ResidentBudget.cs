@@ -28,6 +28,9 @@ internal static class ResidentBudget
 
     private static long s_hits;
 
+    /// <summary>The part of the charged bytes that is in memory files. By Interlocked.</summary>
+    private static long s_fileBytes;
+
     private static long s_limit;
 
     /// <summary>1 if the limit is derived from the machine.</summary>
@@ -106,13 +109,25 @@ internal static class ResidentBudget
     internal static bool TryRaise(nuint bytes)
     {
         if (!IsDerived) return false;
-        long limit = Volatile.Read(ref s_limit), room = limit - (long)Machine.AnonymousResidentBytes();
+        long limit = Volatile.Read(ref s_limit), room = limit - (long)ReadResidentBytes();
         if (room < Bounded(bytes)) return false;
         long step = Math.Max(Bounded(bytes), Math.Min(room, limit >> NearShift));
         Volatile.Write(ref s_refuseAt, Math.Max(limit, Volatile.Read(ref s_charged) + step));
         Rearm();
         return true;
     }
+
+    /// <summary>
+    /// Asks the system how much the process has in memory, without files of others, and adds what is in memory files of
+    /// this library: the system counts that with the files, and only as far as it is mapped.
+    /// </summary>
+    internal static nuint ReadResidentBytes() => Machine.AnonymousResidentBytes() + FileBytes;
+
+    /// <summary>Charged bytes that are in memory files.</summary>
+    internal static nuint FileBytes => (nuint)Volatile.Read(ref s_fileBytes);
+
+    /// <summary>Counts charged bytes that are in memory files; less than 0 for bytes that are no more.</summary>
+    internal static void CountFileBytes(long bytes) => Interlocked.Add(ref s_fileBytes, bytes);
 
     /// <summary>Counts an allocation that the limit stopped.</summary>
     internal static void CountHit() => Interlocked.Increment(ref s_hits);

@@ -22,6 +22,7 @@ internal unsafe partial struct Zone
                 refusedBytes = fresh;
                 return false;
             }
+            if (_isCharged && Kind == ZoneKind.High) ResidentBudget.CountFileBytes((long)fresh);
             LinearRegion.Dirty.Set(page, count);
             Volatile.Write(ref _dirtyPages, _dirtyPages + (count - dirty));
         }
@@ -55,6 +56,9 @@ internal unsafe partial struct Zone
         uint dirty = LinearRegion.Dirty.Count(page, count);
         Volatile.Write(ref _dirtyPages, _dirtyPages - dirty);
         LinearRegion.Dirty.Clear(page, count);
-        if (_isCharged) ResidentBudget.Release((nuint)dirty << PageGeometry.PageShift);
+        if (!_isCharged) return;
+        long bytes = (long)dirty << PageGeometry.PageShift;
+        ResidentBudget.Release((nuint)bytes);
+        if (Kind == ZoneKind.High) ResidentBudget.CountFileBytes(-bytes);
     }
 }

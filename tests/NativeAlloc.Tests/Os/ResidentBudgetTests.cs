@@ -95,6 +95,25 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         ResidentBudget.Release(untouched + MiB);
     }
 
+    [Fact]
+    public void What_is_in_memory_files_counts_where_the_system_is_asked_what_the_process_has()
+    {
+        NativeAllocator.Trim(); // used pages would cost nothing again
+        nuint fileBytes = ResidentBudget.FileBytes;
+        Page page = PageAllocator.AllocPages(5, PageFlags.High);
+        Assert.Equal(fileBytes + 2 * MiB, ResidentBudget.FileBytes); // mapped or not
+        PageAllocator.FreePages(page, 5);
+        NativeAllocator.Trim();
+        Assert.InRange(ResidentBudget.FileBytes, 0u, fileBytes);
+
+        ResidentBudget.SetLimit(0);
+        nuint limit = ResidentBudget.LimitBytes;
+        Assert.True(ResidentBudget.TryRaise(MiB));
+        ResidentBudget.CountFileBytes((long)limit);
+        Assert.False(ResidentBudget.TryRaise(MiB));
+        ResidentBudget.CountFileBytes(-(long)limit);
+    }
+
     private static bool TakeNear() => MemorySignals.ReadAndReset(MemorySignals.LimitNear) != 0;
 
     [Fact]
