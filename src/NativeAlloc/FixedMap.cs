@@ -9,8 +9,8 @@ namespace NativeAlloc;
 /// <remarks>
 /// <para>All members may be called from any thread. Who uses which slot is for the program to say, once and for all: a slot is not taken and given back, only set. Touching a slot with no page
 /// behind it is an access violation.</para>
-/// <para>A page may be behind several slots, and mapped elsewhere too. It must not be freed while it is: that is not noticed, and the slot goes on showing its memory, whoever gets the page
-/// next.</para>
+/// <para>A page may be behind several slots, and mapped elsewhere too. It must not be freed while it is. The free does not
+/// notice it, and the slot goes on showing the memory, which may belong to another user by then.</para>
 /// </remarks>
 public static unsafe class FixedMap
 {
@@ -31,7 +31,9 @@ public static unsafe class FixedMap
     }
 
     /// <summary>Puts a page behind a slot, in place of the one that is there (<c>set_fixmap</c>).</summary>
-    /// <remarks>In one step: whoever reads or writes there meanwhile reaches the one page or the other, and never nothing.</remarks>
+    /// <remarks>
+    /// In one step: a thread that reads or writes there meanwhile reaches the one page or the other, and never nothing.
+    /// </remarks>
     /// <param name="slot">0 to <see cref="SlotCount"/> - 1.</param>
     /// <param name="page">A high page in use; of a block of several, the first.</param>
     /// <returns>The slot's address, where the page is from now on.</returns>

@@ -113,7 +113,7 @@ public static unsafe partial class NativeAllocator
     private static void* AllocOrThrow(nuint askedBytes, nuint byteCount, nuint alignment, bool zeroed)
     {
         AllocationAttempt attempt = new(byteCount);
-        void* pointer = TryAllocSlow(ref attempt, alignment, zeroed);
+        void* pointer = AllocOrRefuse(ref attempt, alignment, zeroed);
         if (pointer == null) ThrowNoMemory(askedBytes, attempt);
         return pointer;
     }
@@ -157,10 +157,10 @@ public static unsafe partial class NativeAllocator
         ThrowHelper.ThrowResidentLimit(byteCount, ResidentBudget.LimitBytes, resident, charged, live, cached, attempt.WasReclaimed, attempt.ShrinkerError);
     }
 
-    private static void* TryAllocSlow(ref AllocationAttempt attempt, nuint alignment, bool zeroed)
+    private static void* AllocOrRefuse(ref AllocationAttempt attempt, nuint alignment, bool zeroed)
     {
         void* pointer;
-        do pointer = TryAllocOnce(attempt.Bytes, alignment, zeroed, out attempt.Refusal);
+        do pointer = AllocOnce(attempt.Bytes, alignment, zeroed, out attempt.Refusal);
         while (pointer == null && attempt.TryMakeRoom());
         AllocationAttempt.End();
         return pointer;
@@ -170,7 +170,7 @@ public static unsafe partial class NativeAllocator
     /// <param name="alignment">A power of two.</param>
     /// <param name="zeroed">The block is to read as zero.</param>
     /// <param name="refusal">Why not, where the answer is null.</param>
-    private static void* TryAllocOnce(nuint byteCount, nuint alignment, bool zeroed, out Refusal refusal)
+    private static void* AllocOnce(nuint byteCount, nuint alignment, bool zeroed, out Refusal refusal)
     {
         if (byteCount <= SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes)
         {
@@ -279,7 +279,7 @@ public static unsafe partial class NativeAllocator
         if (Math.Max(oldBytes, byteCount) < SmallestPageMove) return null;
         AllocationAttempt attempt = new(byteCount);
         void* resized;
-        do resized = TryResizePages(ptr, oldBytes, byteCount, alignment, out attempt.Refusal);
+        do resized = ResizePagesOnce(ptr, oldBytes, byteCount, alignment, out attempt.Refusal);
         while (resized == null && attempt.TryMakeRoomToMove());
         AllocationAttempt.End();
         return resized;
@@ -316,7 +316,7 @@ public static unsafe partial class NativeAllocator
 
     // Without copying a byte: more or fewer pages where the block stands, or its pages at another address. Null where that cannot be done.
     // The refusal says why there is no memory; it is none where the system cannot move the pages.
-    private static void* TryResizePages(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment, out Refusal refusal)
+    private static void* ResizePagesOnce(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment, out Refusal refusal)
     {
         refusal = default;
         nuint page = LinearRegion.PageIndexOf(ptr);

@@ -121,6 +121,6 @@ public static unsafe partial class NativeAllocator
         }
         if (Options.IsWrong) return null;
         AllocationAttempt attempt = new(byteCount);
-        return TryAllocSlow(ref attempt, alignment, zeroed);
+        return AllocOrRefuse(ref attempt, alignment, zeroed);
     }
 }

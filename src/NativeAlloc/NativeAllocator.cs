@@ -13,17 +13,21 @@ namespace NativeAlloc;
 /// <see cref="Free"/> for every pointer, aligned or not.
 /// </summary>
 /// <remarks>
-/// <para>All members may be called from any thread, and a block may be freed on another thread than the one that allocated it. No member but <see cref="GetStatistics"/>
-/// allocates on the managed heap once a thread has made its first call.</para>
-/// <para>Where a request goes, by size: up to 32 KiB to the calling thread's magazine of the size class (a few instructions, no lock); up to 512 KiB
-/// to the slabs of its class; up to 1 MiB to the page allocator; beyond, and where that has no run long enough, to memory that is contiguous in addresses only (<see cref="Vmalloc"/>).</para>
+/// <para>All members may be called from any thread, and a block may be freed on another thread than the one that
+/// allocated it. After a thread's first call only <see cref="GetStatistics"/> allocates on the managed heap.</para>
+/// <para>Where a request goes depends on its size. Up to 32 KiB it goes to the calling thread's magazine of the size class
+/// (a few instructions, no lock), up to 512 KiB to the slabs of its class, up to 1 MiB to the page allocator. What is
+/// larger, and what the page allocator has no run for, goes to memory that is contiguous in addresses only
+/// (<see cref="Vmalloc"/>).</para>
 /// <code>
 /// Alloc ─ the loaded magazine has an object: pop it     (from 1 KiB on in AllocMedium, which is not inlined)
 ///       └ AllocSlow ─ up to 512 KiB: MagazineExchange.AllocMiss
 ///                   ├ up to 1 MiB:   LargeBlocks.Alloc
 ///                   └ beyond:        Areas.Alloc
 /// Free  ─ the page has a size class and the loaded magazine has room: push
-///       └ FreeSlow ─ MagazineExchange.FreeMiss, LargeBlocks.TryFree, PageBlocks.TryFree, Areas.TryFree, or an exception that says what is wrong
+///       └ FreeSlow ─ an object of a slab: MagazineExchange.FreeMiss
+///                  ├ else the first that knows the block: LargeBlocks, PageBlocks, Areas .TryFree
+///                  └ else an exception that says what is wrong
 /// </code>
 /// </remarks>
 public static unsafe partial class NativeAllocator
@@ -106,7 +110,10 @@ public static unsafe partial class NativeAllocator
         return unchecked(rounded - 1) < SizeClasses.MagazineBytes ? Alloc(rounded) : AlignedAllocSlow(byteCount, alignment);
     }
 
-    /// <summary>Changes the size of a block, in place where that is possible. What it held is kept, up to the smaller of the two sizes.</summary>
+    /// <summary>
+    /// Changes the size of a block, in place where that is possible. Its contents are kept, up to the smaller of the two
+    /// sizes.
+    /// </summary>
     /// <param name="ptr">The block; null allocates a new one.</param>
     /// <param name="byteCount">Bytes; 0 is treated as 1.</param>
     /// <returns>The block, which may have moved; the old pointer must not be used any more.</returns>
@@ -122,7 +129,10 @@ public static unsafe partial class NativeAllocator
             : ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule);
     }
 
-    /// <summary>The same as <see cref="Realloc"/>, for a block that is to be at a multiple of <paramref name="alignment"/> afterwards.</summary>
+    /// <summary>
+    /// Changes the size of a block as <see cref="Realloc"/> does. Afterwards the block is at a multiple of
+    /// <paramref name="alignment"/>.
+    /// </summary>
     /// <param name="ptr">The block; null allocates a new one.</param>
     /// <param name="byteCount">Bytes; 0 is treated as 1.</param>
     /// <param name="alignment">Any power of two.</param>
@@ -138,8 +148,8 @@ public static unsafe partial class NativeAllocator
     /// <summary>Frees a block, whichever member of this library made it, on any thread.</summary>
     /// <param name="ptr">The block; null does nothing.</param>
     /// <exception cref="ArgumentException">
-    /// The pointer was never allocated here, or lies inside a block, where that can be seen at the call. What shows only later (a double free of
-    /// a small block) ends the process with a message that names the pointer and its size class.
+    /// The pointer was never allocated here, or lies inside a block, and the call can see it. A double free of a small block
+    /// shows only later; it ends the process with a message that names the pointer and its size class.
     /// </exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Free(void* ptr)
@@ -147,13 +157,14 @@ public static unsafe partial class NativeAllocator
         nint* loaded = CurrentThread.t_block; // first, so that nothing has to be kept across the lookup
         if (loaded != null)
         {
-            // Null and foreign pointers are outside the region; and bits below 16 come out on top, so that a pointer between two multiples of 16 is outside, too.
+            // Null and foreign pointers are outside the region. The rotation brings the bits below 16 to the top, so a
+            // pointer between two multiples of 16 is outside, too.
             nuint page = BitOperations.RotateRight(unchecked((nuint)ptr - LinearRegion.Base), SizeClasses.GranuleShift) >> (PageGeometry.PageShift - SizeClasses.GranuleShift);
             if (page < LinearRegion.PageCount)
             {
                 nuint sizeClass = LinearRegion.ClassOf(page);
                 nint top = loaded[sizeClass];
-                if (!Magazine.MayBeFull(top)) // that of class 0, no slab, is always full
+                if (!Magazine.MayBeFull(top)) // the magazine of class 0, which is no slab, is always full
                 {
                     *(void**)top = ptr;
                     loaded[sizeClass] = top + sizeof(nint);
@@ -164,7 +175,7 @@ public static unsafe partial class NativeAllocator
         FreeSlow(ptr);
     }
 
-    /// <summary>The same as <see cref="Free"/>.</summary>
+    /// <summary>Frees a block: it does what <see cref="Free"/> does.</summary>
     /// <param name="ptr">The block; null does nothing.</param>
     /// <exception cref="ArgumentException">As <see cref="Free"/>.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

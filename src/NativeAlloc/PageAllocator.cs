@@ -151,7 +151,7 @@ public static unsafe class PageAllocator
     {
         CheckOrder(order);
         if (page.IsNone) ThrowHelper.ThrowNoPage(nameof(page));
-        PageFault fault = PageBlocks.TryGive(Own(), page.Index, order);
+        PageFault fault = PageBlocks.Give(Own(), page.Index, order);
         DecayThread.Attend();
         if (fault != PageFault.None) ThrowFault(page.Index, order, fault);
     }

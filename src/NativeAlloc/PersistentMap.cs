@@ -12,8 +12,9 @@ namespace NativeAlloc;
 /// <para>All members may be called from any thread, and a page may be unmapped on another thread than the one that mapped it. Where all windows are in use, <see cref="Map"/> waits, without
 /// using the processor, until another thread unmaps a page: a thread that holds windows and maps more may wait for itself, and several for each other. For many pages, or for long, use
 /// <see cref="Vmalloc.Map"/> or <see cref="FixedMap"/>.</para>
-/// <para>A page must not be freed while it is mapped. That is not noticed when it is freed, only when it is mapped again: the window goes on showing the memory, whoever gets the page next.
-/// <see cref="Unmap"/> then still gives the window back.</para>
+/// <para>A page must not be freed while it is mapped. The free does not notice it, only the next map of the page does.
+/// Until then the window goes on showing the memory, which may belong to another user by then. <see cref="Unmap"/> still
+/// gives the window back.</para>
 /// </remarks>
 public static unsafe class PersistentMap
 {

@@ -10,12 +10,14 @@ using NativeAlloc.Threads;
 namespace NativeAlloc;
 
 /// <summary>
-/// Objects of one size and kind (the kernel's <c>kmem_cache</c>, after Bonwick's slab allocator): cut from slabs of their own, kept in magazines by each thread, with a name in the reports and,
-/// if wanted, constructed once when their slab is made and not each time they are allocated.
+/// Objects of one size and kind (the kernel's <c>kmem_cache</c>, after Bonwick's slab allocator). They are cut from slabs of
+/// their own and kept in magazines by each thread, and the reports show them by name. If wanted, an object is constructed
+/// once, when its slab is made, and not each time it is allocated.
 /// </summary>
 /// <remarks>
-/// <para>Objects may be allocated and freed on any thread, by the fast path that <see cref="NativeAllocator"/> has for its size classes; <see cref="NativeAllocator.Free"/> takes them, too. Nothing is
-/// ever written into a free object, so one that was constructed and is freed in the same state is still constructed when it is allocated again.</para>
+/// <para>Objects may be allocated and freed on any thread, by the fast path that <see cref="NativeAllocator"/> has for its
+/// size classes. <see cref="NativeAllocator.Free"/> takes them, too. Nothing is ever written into a free object. So an
+/// object that was constructed, and is freed in the same state, is still constructed when it is allocated again.</para>
 /// <para>There can be 65,424 caches at one time. The first 144 of them have magazines in each thread, for objects of up to
 /// 32 KiB. Those beyond have none: each of their allocations and frees takes the lock of the cache. After one of the first
 /// 144 is disposed of, the next that is made has its place.</para>
@@ -25,8 +27,8 @@ namespace NativeAlloc;
 /// </remarks>
 public sealed unsafe class SlabCache : IDisposable
 {
-    // Which of a thread's magazines the fast paths use. A cache without magazines has one that is always empty and full, and
-    // so has one that is disposed of: the fast paths leave the object, or the error, to the slow ones then.
+    // Which of a thread's magazines the fast paths use. A cache without magazines, and one that is disposed of, has a magazine
+    // that is always empty and full. So the fast paths leave the object, or the error, to the slow ones.
     private int _pageClass;
     private readonly int _index;
     private int _disposed;
@@ -36,8 +38,9 @@ public sealed unsafe class SlabCache : IDisposable
     /// <param name="objectSize">Bytes of an object, 1 to 512 KiB.</param>
     /// <param name="alignment">A power of two up to 64 KiB that objects begin at a multiple of; 0 for 16.</param>
     /// <param name="constructor">
-    /// Runs once for each object when its slab is made, with the object's address, on whichever thread needs the slab; null for none. It may allocate from other caches. If it throws, the slab is not made and
-    /// the exception comes out of <see cref="Alloc"/>.
+    /// Runs once for each object when its slab is made, with the object's address, on the thread that needs the slab; null
+    /// for none. It may allocate from other caches. If it throws, the slab is not made and the exception comes out of
+    /// <see cref="Alloc"/>.
     /// </param>
     /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of two.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The size or the alignment is out of range.</exception>
@@ -69,7 +72,9 @@ public sealed unsafe class SlabCache : IDisposable
     public nuint ObjectSize { get; }
 
     /// <summary>Allocates an object (<c>kmem_cache_alloc</c>).</summary>
-    /// <returns>The object: as the constructor or its last user left it; without a constructor what it holds is undefined.</returns>
+    /// <returns>
+    /// The object, as the constructor or its last user left it. Without a constructor its contents are undefined.
+    /// </returns>
     /// <exception cref="OutOfMemoryException">There is no memory for another slab.</exception>
     /// <exception cref="ObjectDisposedException">The cache is disposed of.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -91,7 +96,10 @@ public sealed unsafe class SlabCache : IDisposable
 
     /// <summary>Frees an object (<c>kmem_cache_free</c>), on any thread.</summary>
     /// <param name="ptr">An object of this cache; null does nothing.</param>
-    /// <exception cref="ArgumentException">The pointer is not an object of this cache. What shows only later (a double free) ends the process with a message that names the pointer.</exception>
+    /// <exception cref="ArgumentException">
+    /// The pointer is not an object of this cache. A double free shows only later; it ends the process with a message that
+    /// names the pointer.
+    /// </exception>
     /// <exception cref="ObjectDisposedException">The cache is disposed of.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Free(void* ptr)
@@ -112,7 +120,10 @@ public sealed unsafe class SlabCache : IDisposable
         FreeSlow(ptr);
     }
 
-    /// <summary>Gives slabs of which no object is in use back (<c>kmem_cache_shrink</c>): the calling thread's magazines and those in the depot are emptied first.</summary>
+    /// <summary>
+    /// Gives back the slabs of which no object is in use (<c>kmem_cache_shrink</c>). The calling thread's magazines and those
+    /// of the depot are drained first.
+    /// </summary>
     /// <returns>Pages of 64 KiB that were given back.</returns>
     /// <exception cref="ObjectDisposedException">The cache is disposed of.</exception>
     public int Shrink()
@@ -126,7 +137,10 @@ public sealed unsafe class SlabCache : IDisposable
         return (int)pages;
     }
 
-    /// <summary>Takes the cache down and gives all of its memory back (<c>kmem_cache_destroy</c>). No other thread may be using it any more.</summary>
+    /// <summary>
+    /// Takes the cache down and gives all of its memory back (<c>kmem_cache_destroy</c>). No other thread may be using it any
+    /// more.
+    /// </summary>
     /// <exception cref="InvalidOperationException">Objects are still in use; the message says how many, and the cache stays as it is.</exception>
     public void Dispose()
     {
@@ -138,7 +152,7 @@ public sealed unsafe class SlabCache : IDisposable
         if (live == 0) return;
         Volatile.Write(ref _pageClass, pageClass);
         Volatile.Write(ref _disposed, 0);
-        throw new InvalidOperationException($"The slab cache '{Name}' cannot be disposed of: {live} of its objects are still in use. Free them first.");
+        ThrowHelper.ThrowCacheInUse(Name, live);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -12,9 +12,11 @@ namespace NativeAlloc;
 public static unsafe partial class Vmalloc
 {
     /// <summary>Maps high pages side by side (<c>vmap</c>), in any order; a page may be there several times, and is then the same memory at each place.</summary>
-    /// <remarks>The pages stay the caller's, who must not free them while they are mapped: that is not noticed, and the map goes on showing their memory, whoever gets them next. Behind a map there is a
-    /// page that cannot be touched. Pages that are neighbours, as those taken one after the other often are, cost one mapping of the system together; all others cost one each, and the library uses half
-    /// of those that the system allows (<c>vm.max_map_count</c>).</remarks>
+    /// <remarks>The pages stay the caller's, who must not free them while they are mapped. The free does not notice it,
+    /// and the map goes on showing their memory, which may belong to another user by then. Behind a map there is a page
+    /// that cannot be touched. Pages that are neighbours, as those taken one after the other often are, cost one mapping
+    /// of the system together. All others cost one each, and the library uses half of the mappings that the system
+    /// allows (<c>vm.max_map_count</c>).</remarks>
     /// <param name="pages">High pages in use, at least one; of a block of several, the first.</param>
     /// <returns>Where the first page begins, each of 64 KiB. It goes back by <see cref="Unmap"/>.</returns>
     /// <exception cref="ArgumentException">There are no pages, or one is none, free, or not a high page; the message says which.</exception>

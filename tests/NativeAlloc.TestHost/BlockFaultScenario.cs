@@ -100,7 +100,7 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
         // Each failure comes after a look at all memory there is: some tell as much as thousands.
         for ((nuint i, int failures) = (0u, 0); i < _bulkCount && failures < MostBulkFailures; i++)
         {
-            if (!Try(() => _bulk.Add(TryAlloc(BulkObjectBytes)))) failures++;
+            if (!Try(() => _bulk.Add(AllocOrThrow(BulkObjectBytes)))) failures++;
         }
     }
 
@@ -108,16 +108,18 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
     {
         Allocate(100 * MiB, () => (nint)NativeAllocator.Alloc(100 * MiB));
         Allocate(SectionBytes + 1, () => (nint)NativeAllocator.AllocZeroed(SectionBytes + 1), zeroed: true);
-        Allocate(80 * MiB, () => TryAlloc(80 * MiB));
+        Allocate(80 * MiB, () => AllocOrThrow(80 * MiB));
     }
 
-    private static nint TryAlloc(nuint bytes) => NativeAllocator.TryAlloc(bytes, out void* block) ? (nint)block : throw new OutOfMemoryException();
+    private static nint AllocOrThrow(nuint bytes) => NativeAllocator.TryAlloc(bytes, out void* block) ? (nint)block : throw new OutOfMemoryException();
 
     // As many as need new slabs, and magazines on a thread that has none for this cache.
     private void AllocateFromCache()
     {
         const nuint Bytes = 3000;
-        using SlabCache cache = new("faults", Bytes, constructor: &MarkAsMade);
+        SlabCache? made = null;
+        if (!Try(() => made = new SlabCache("faults", Bytes, constructor: &MarkAsMade))) return;
+        using SlabCache cache = made!;
         List<Block> objects = [];
         for (int i = 0; i < 2000; i++)
         {

@@ -13,7 +13,7 @@ internal static unsafe class CodeProbes
     /// <summary>The methods, as the listing names them.</summary>
     internal static readonly string[] Methods =
     [
-        nameof(AllocVariable), nameof(AllocConstant), nameof(TryAllocVariable), nameof(Free), nameof(CacheAlloc),
+        nameof(AllocVariable), nameof(AllocConstant), nameof(AllocOrNullVariable), nameof(Free), nameof(CacheAlloc),
         nameof(CacheFree), nameof(PageAlloc), nameof(PageFree),
     ];
 
@@ -37,7 +37,7 @@ internal static unsafe class CodeProbes
             {
                 Free(AllocVariable(bytes));
                 Free(AllocConstant());
-                Free(TryAllocVariable(bytes));
+                Free(AllocOrNullVariable(bytes));
                 CacheFree(cache, CacheAlloc(cache));
                 PageFree(PageAlloc());
                 FreeTwoAndAllocTwo(ref one, ref two);
@@ -54,7 +54,7 @@ internal static unsafe class CodeProbes
     private static void* AllocConstant() => NativeAllocator.Alloc(64);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void* TryAllocVariable(nuint bytes) => NativeAllocator.TryAlloc(bytes, out void* pointer) ? pointer : null;
+    private static void* AllocOrNullVariable(nuint bytes) => NativeAllocator.TryAlloc(bytes, out void* pointer) ? pointer : null;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Free(void* ptr) => NativeAllocator.Free(ptr);

@@ -22,10 +22,10 @@ internal static unsafe partial class DataLimit
         ulong* limits = stackalloc ulong[2]; // the soft one and the hard one
         if (GetResourceLimit(ResourceData, limits) != 0) return Complain("the limit cannot be read");
         // Once where it works, so that all is compiled.
-        if (TryMove(source, bytes, target, limits, limits) != true || TryMove(target, bytes, source, limits, limits) != true) return Complain("memory cannot be moved");
+        if (MoveUnder(source, bytes, target, limits, limits) != true || MoveUnder(target, bytes, source, limits, limits) != true) return Complain("memory cannot be moved");
         if (!VirtualMemory.TryDecommit(target, bytes)) return Complain("no mappings");
         ulong* least = stackalloc ulong[] { VirtualMemory.PageBytes, limits[1] }; // 0 would be no limit
-        if (TryMove(source, bytes, target, least, limits) != false) return Complain("the limit does not hold");
+        if (MoveUnder(source, bytes, target, least, limits) != false) return Complain("the limit does not hold");
         Pattern.Check((void*)source, bytes, 1);
         if (!VirtualMemory.TryCommit(target, bytes)) return Complain("the target is not reserved any more");
         Pattern.CheckZero((void*)target, bytes);
@@ -33,7 +33,7 @@ internal static unsafe partial class DataLimit
     }
 
     // Null where the limit cannot be set.
-    private static bool? TryMove(nuint source, nuint bytes, nuint target, ulong* during, ulong* after)
+    private static bool? MoveUnder(nuint source, nuint bytes, nuint target, ulong* during, ulong* after)
     {
         if (SetResourceLimit(ResourceData, during) != 0) return null;
         bool moved = VirtualMemory.TryMove(source, bytes, target);

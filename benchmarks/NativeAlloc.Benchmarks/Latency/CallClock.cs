@@ -34,10 +34,10 @@ internal static unsafe partial class CallClock
         [.. Enum.GetValues<CallKind>().Select(_ => new LatencyHistogram())];
 
     [ThreadStatic]
-    private static long t_lookedAt;
+    internal static long t_lookedAt;
 
     [ThreadStatic]
-    private static long t_cpuThen;
+    internal static long t_cpuThen;
 
     /// <summary>What an empty call takes: two readings of the clock.</summary>
     private static long s_emptyNs;

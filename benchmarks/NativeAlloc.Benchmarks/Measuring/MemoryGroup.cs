@@ -18,7 +18,7 @@ internal sealed class MemoryGroup : IDisposable
     private MemoryGroup(string folder) => _folder = folder;
 
     /// <summary>Makes a group, or says why that cannot be.</summary>
-    public static MemoryGroup? TryCreate(long bytes, out string problem)
+    public static MemoryGroup? CreateOrNull(long bytes, out string problem)
     {
         problem = $"{Root} is no cgroup of version 2 with a memory controller";
         if (!ListHas(Path.Combine(Root, "cgroup.controllers"), "memory"))

@@ -19,7 +19,7 @@ internal static class MemoryLimit
     /// <returns>What must live as long as the child; null if nothing.</returns>
     public static MemoryGroup? Set(ref ProcessStartInfo start, long bytes)
     {
-        if (MemoryGroup.TryCreate(bytes, out _) is { } group)
+        if (MemoryGroup.CreateOrNull(bytes, out _) is { } group)
         {
             start = group.Enclose(start);
             return group;
@@ -34,7 +34,7 @@ internal static class MemoryLimit
     {
         if (!s_problems.TryGetValue(bytes, out string? problem))
         {
-            using MemoryGroup? group = MemoryGroup.TryCreate(bytes, out string reason);
+            using MemoryGroup? group = MemoryGroup.CreateOrNull(bytes, out string reason);
             s_problems[bytes] = problem = group is null ? reason : null;
         }
 

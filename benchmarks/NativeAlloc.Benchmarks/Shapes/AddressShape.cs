@@ -38,12 +38,12 @@ internal sealed unsafe class AddressShape : ShapeWorkload
         run.BeginHere();
         using AddressLimit? limit = _limitMiB == 0 ? null : new AddressLimit((long)_limitMiB << 20);
         int made = 0;
-        while (made < blocks.Length && Blocks<TAllocator>.TryAlloc((nuint)_sizeMiB << 20) is var block && block != null)
+        while (made < blocks.Length && Blocks<TAllocator>.AllocOrNull((nuint)_sizeMiB << 20) is var block && block != null)
             blocks[made++] = (nint)block;
 
         run.Note("blocks", made);
         run.NoteResident("held", 0);
-        byte* small = Blocks<TAllocator>.TryAlloc(1000);
+        byte* small = Blocks<TAllocator>.AllocOrNull(1000);
         run.Note("smallBlockServed", small == null ? 0 : 1);
         if (small != null)
             TAllocator.Free(small);

@@ -9,7 +9,7 @@ internal static unsafe class Blocks<TAllocator>
     private const nuint SystemPageBytes = 4096;
 
     /// <summary>A block; null where the allocator refuses, each in its own way.</summary>
-    public static byte* TryAlloc(nuint size)
+    public static byte* AllocOrNull(nuint size)
     {
         try
         {

@@ -38,7 +38,7 @@ internal sealed unsafe class ImpossibleShape : ShapeWorkload
         run.NoteResident("before", 0);
 
         long began = Stopwatch.GetTimestamp();
-        byte* block = Blocks<TAllocator>.TryAlloc((nuint)_gib << 30);
+        byte* block = Blocks<TAllocator>.AllocOrNull((nuint)_gib << 30);
         run.Note("requestMs", Stopwatch.GetElapsedTime(began).TotalMilliseconds);
         run.Note("refused", block == null ? 1 : 0);
         run.NoteResident("after", 0);

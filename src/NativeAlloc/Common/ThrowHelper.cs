@@ -44,8 +44,11 @@ internal static unsafe class ThrowHelper
     internal static void ThrowResidentLimit(
         nuint byteCount, nuint limitBytes, nuint? residentBytes, nuint chargedBytes, nuint liveBytes, nuint cachedBytes, bool wasReclaimed, Exception? shrinkerError)
     {
-        string limit = $"the resident limit of {limitBytes} bytes ({(residentBytes != null ? "derived from the memory of the machine or container" : "the option ResidentLimitBytes")})";
-        string parts = $"of which {liveBytes} are live in {nameof(NativeAllocator)} and {cachedBytes} cached";
+        string source = residentBytes != null
+            ? "derived from the memory of the machine or container"
+            : "the option ResidentLimitBytes";
+        string limit = $"the resident limit of {limitBytes} bytes ({source})";
+        string parts = $"of which {liveBytes} are live in NativeAllocator and {cachedBytes} cached";
         string where = residentBytes is { } resident
             ? $"{resident} bytes are resident in the process; {chargedBytes} bytes of NativeAlloc may have memory, {parts}"
             : $"{chargedBytes} bytes are resident at most, {parts}";
@@ -123,8 +126,16 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowLockLimit(nuint byteCount, ulong? limitBytes, Exception? shrinkerError) =>
-        throw new OutOfMemoryException($"NativeAlloc could not lock {byteCount} bytes of DMA pages into memory: {(limitBytes is { } limit ? $"the process may lock {limit} bytes in all (RLIMIT_MEMLOCK)" : "the system refused, though the process has no limit (RLIMIT_MEMLOCK)")}. Raise it by 'ulimit -l', LimitMEMLOCK= in a systemd unit, or --ulimit memlock= of a container, give the process CAP_IPC_LOCK, or free other DMA pages. Nothing was changed.", shrinkerError);
+    internal static void ThrowLockLimit(nuint byteCount, ulong? limitBytes, Exception? shrinkerError)
+    {
+        string why = limitBytes is { } limit
+            ? $"the process may lock {limit} bytes in all (RLIMIT_MEMLOCK)"
+            : "the system refused, though the process has no limit (RLIMIT_MEMLOCK)";
+        throw new OutOfMemoryException(
+            $"NativeAlloc could not lock {byteCount} bytes of DMA pages into memory: {why}. " +
+            "Raise it by 'ulimit -l', LimitMEMLOCK= in a systemd unit, or --ulimit memlock= of a container, give the " +
+            "process CAP_IPC_LOCK, or free other DMA pages. Nothing was changed.", shrinkerError);
+    }
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -285,4 +296,13 @@ internal static unsafe class ThrowHelper
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowBadWindow(int length, nuint ringBytes) =>
         throw new ArgumentOutOfRangeException(nameof(length), length, $"The length is {length}; it must be 0 to {ringBytes}, the bytes of the ring.");
+
+    [DoesNotReturn]
+    internal static void ThrowCacheInUse(string cache, long live) => throw new InvalidOperationException(
+        $"The slab cache '{cache}' cannot be disposed of: {live} of its objects are still in use. Free them first.");
+
+    /// <summary>A list of numbers that the system gave is written in another way.</summary>
+    [DoesNotReturn]
+    internal static void ThrowNotAList(string text) =>
+        throw new FormatException($"'{text}' is not a list such as 0-3,8");
 }

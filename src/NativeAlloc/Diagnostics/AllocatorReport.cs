@@ -81,7 +81,7 @@ public static class AllocatorReport
         writer.WriteLine("# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> <batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail> : magstat <cached> <hits> <misses> <refills> <drains>");
         foreach ((int index, string name) in CacheChain.All())
         {
-            if (CacheReport.TryRead(index) is not { } cache) continue;
+            if (CacheReport.ReadOrNull(index) is not { } cache) continue;
             writer.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{name,-17} {cache.Active,6} {cache.Objects,6} {cache.ObjectBytes,6} {cache.ObjectsPerSlab,4} {cache.SlabPages,4} : tunables {cache.Capacity,4} {cache.Capacity,4} {cache.DepotLimit,4} : slabdata {cache.ActiveSlabs,6} {cache.Slabs,6} {cache.InDepot,6} : magstat {cache.Cached,6} {cache.Hits,6} {cache.Misses,6} {cache.Refills,6} {cache.Drains,6}"));
         }

@@ -1,4 +1,4 @@
-using NativeAlloc.High;
+using NativeAlloc.Diagnostics;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
@@ -99,65 +99,33 @@ public readonly unsafe record struct AllocatorStatistics
     internal static AllocatorStatistics Read()
     {
         Startup.Begin();
-        PageBlocks.CountLive(out long pageBlocks, out long pages);
-        nuint live = LargeBlocks.Bytes + Areas.LiveBytes + ((nuint)Math.Max(0, pages) << PageGeometry.PageShift), inMagazines = 0, slabFree = 0, slabPurged = 0;
-        long blocks = LargeBlocks.Count + Areas.LiveCount + pageBlocks;
-        long locks = LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions + ThreadRegistry.LockAcquisitions + VmallocSpace.LockAcquisitions + PersistentWindows.LockAcquisitions
-            + Pages.ArenaChunks.LockAcquisitions + CacheChain.LockAcquisitions;
-        nuint onlinePages = 0, freePages = 0, dirtyFreePages = 0;
-        for (int index = 0; index < PageLayer.ZoneCount; index++)
-        {
-            Zone* zone = PageLayer.ZoneAt(index);
-            locks += zone->Lock.Acquisitions;
-            uint online = zone->OnlinePages, free = zone->FreePages;
-            onlinePages += online;
-            freePages += free;
-            dirtyFreePages += (nuint)Math.Max(0L, (long)zone->DirtyPages - (online - free)); // those that are taken are dirty
-        }
-        for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index))
-        {
-            if (!CacheTable.CacheAt(index)->TryEnter()) continue;
-            CacheFigures figures = CacheFigures.Of(index);
-            nuint bytes = CacheTable.CacheAt(index)->ObjectBytes;
-            inMagazines += (nuint)figures.InMagazines * bytes;
-            slabFree += (nuint)figures.InSlabs * bytes;
-            slabPurged += (nuint)figures.PurgedBytes;
-            for (int node = 0; node < ObjectCache.NodeCount; node++) locks += CacheTable.CacheAt(index)->Node(node)->Lock.Acquisitions;
-            CacheTable.CacheAt(index)->Leave();
-            if (index is >= CacheTable.FirstMagazineCache and < CacheTable.FirstUserCache) continue; // the allocator's own
-            live += (nuint)figures.Live * bytes;
-            blocks += figures.Live;
-        }
-        live -= Math.Min(live, AreaRuns.ArrayBytes); // the allocator's own
-        blocks -= AreaRuns.Arrays;
-        CacheFigures.CountExchanges(out long depotExchanges, out long slabExchanges);
-        nuint dirtyBytes = PageLayer.DirtyPages() * PageGeometry.PageBytes;
+        StatisticsTotals totals = StatisticsTotals.Read();
         nuint hot = PageLayer.CountHotPages() * PageGeometry.PageBytes, kept = KeptAreas.Bytes;
         return new AllocatorStatistics
         {
             ReservedBytes = LinearRegion.Bytes + VmallocSpace.Bytes,
-            CommittedBytes = (onlinePages << PageGeometry.PageShift) + Areas.LiveBytes + kept,
-            ResidentEstimateBytes = dirtyBytes - Math.Min(dirtyBytes, slabPurged) + Areas.LiveBytes + kept,
-            LiveBytes = live,
-            LiveBlocks = blocks,
+            CommittedBytes = totals.OnlineBytes + Areas.LiveBytes + kept,
+            ResidentEstimateBytes = totals.ResidentBytes + Areas.LiveBytes + kept,
+            LiveBytes = totals.LiveBytes,
+            LiveBlocks = totals.LiveBlocks,
             ArenaBytes = Pages.ArenaChunks.Bytes,
             ArenaChunks = Pages.ArenaChunks.Count,
-            CachedBytes = inMagazines + hot + kept,
-            MagazineBytes = inMagazines,
+            CachedBytes = totals.MagazineBytes + hot + kept,
+            MagazineBytes = totals.MagazineBytes,
             HotPageBytes = hot,
             KeptAreaBytes = kept,
-            SlabFreeBytes = slabFree,
-            SlabPurgedBytes = slabPurged,
-            FreePageBytes = freePages << PageGeometry.PageShift,
-            DirtyFreeBytes = dirtyFreePages << PageGeometry.PageShift,
+            SlabFreeBytes = totals.SlabFreeBytes,
+            SlabPurgedBytes = totals.SlabPurgedBytes,
+            FreePageBytes = totals.FreePageBytes,
+            DirtyFreeBytes = totals.DirtyFreeBytes,
             PurgedBytes = (nuint)SystemCounters.PurgedBytes,
             MovedBytes = (nuint)SystemCounters.MovedBytes,
-            ReallocCopiedBytes = (nuint)(SystemCounters.ReallocCopiedBytes + ThreadMagazines.CountReallocCopied()),
+            ReallocCopiedBytes = totals.ReallocCopiedBytes,
             OsCalls = Platform.Calls,
             Mappings = MappingBudget.InUse,
-            LockAcquisitions = locks,
-            DepotExchanges = depotExchanges,
-            SlabExchanges = slabExchanges,
+            LockAcquisitions = totals.LockAcquisitions,
+            DepotExchanges = totals.DepotExchanges,
+            SlabExchanges = totals.SlabExchanges,
             Adoptions = ThreadRegistry.Adoptions,
             Reclaims = Reclaimer.Runs,
             ShrinkerFailures = Shrinkers.Failures,

@@ -30,7 +30,7 @@ internal static class JsonReport
         json.WriteStartArray("caches");
         foreach ((int index, string name) in CacheChain.All())
         {
-            if (CacheReport.TryRead(index) is not { } cache) continue; // gone meanwhile
+            if (CacheReport.ReadOrNull(index) is not { } cache) continue; // gone meanwhile
             json.WriteStartObject();
             json.WriteString("name", name);
             WriteFigures(json, StatisticsTable.Caches, cache);

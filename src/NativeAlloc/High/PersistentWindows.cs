@@ -15,12 +15,12 @@ namespace NativeAlloc.High;
 /// A window is free, idle, counted, or <b>in between</b>: being mapped or unmapped by the one thread that has taken it out of all of these, outside of the lock. Where all are counted or in between,
 /// and where the page's own window is in between, a thread waits until a window changes.
 /// <code>
-/// TryMap ─ TryBegin (lock) ─ the page has a window: count it                 (no system call)
+/// TryMap ─ Begin (lock) ─ the page has a window: count it                 (no system call)
 ///                          ├ a free window: map, Finish (lock)               (one call)
 ///                          ├ no free window: Flush: unmap the idle ones,
 ///                          │                 free them (lock), begin again   (a call per run)
 ///                          └ none idle either: wait, begin again
-/// TryUnmap (lock) ─ count it down; at 0 it is idle, and whoever waits goes on
+/// TryUnmap (lock) ─ count it down; at 0 it is idle, and a thread that waits goes on
 /// </code>
 /// </remarks>
 internal static unsafe class PersistentWindows
@@ -79,7 +79,7 @@ internal static unsafe class PersistentWindows
         ulong* flushed = stackalloc ulong[Words];
         while (true)
         {
-            switch (TryBegin(page, flushed, out int window))
+            switch (Begin(page, flushed, out int window))
             {
                 case Begun.Counted:
                     address += AddressOffset(window);
@@ -127,7 +127,7 @@ internal static unsafe class PersistentWindows
         Unmap(address, flushed);
     }
 
-    private static Begun TryBegin(uint page, ulong* flushed, out int window)
+    private static Begun Begin(uint page, ulong* flushed, out int window)
     {
         s_lock.Acquire();
         Begun begun = BeginLocked(page, flushed, out window);

@@ -8,7 +8,7 @@ namespace NativeAlloc.Mapping;
 /// <summary>
 /// The memory behind areas: gathered in pieces from where there is some and mapped side by side (<c>__vmalloc_area_node</c>, <c>map_vm_area</c>).
 /// </summary>
-/// <remarks>Only for whoever has made the area busy.</remarks>
+/// <remarks>Only for the thread that has made the area busy.</remarks>
 internal static unsafe class AreaMemory
 {
     /// <summary>
@@ -191,8 +191,7 @@ internal static unsafe class AreaMemory
     {
         refusal = default;
         if (at == to) return true;
-        refusal = Refusal.OutOfMemory; // also of memory for the record of its runs
-        if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == area->SizeBytes)) return false;
+        if (!AreaRuns.TryAdd(area, to - at, isWhole: at == 0 && to == area->SizeBytes, out refusal)) return false;
         nuint address = VmallocSpace.AddressOf(area);
         if (!ResidentBudget.TryCharge(to - at))
         {
@@ -205,6 +204,7 @@ internal static unsafe class AreaMemory
             Teardown.TryDecommit(area, at, to); // the system may have done a part of it
             ResidentBudget.Release(to - at);
             AreaRuns.CutBack(area, at);
+            refusal = Refusal.OutOfMemory;
             return false;
         }
         refusal = default;

@@ -9,7 +9,7 @@ namespace NativeAlloc.Mapping;
 /// system moves one at a time. An area of a single run needs no array; others have theirs from the slabs, or, where there
 /// are more runs than any slab has room for, as a large block.
 /// </summary>
-/// <remarks>Only for whoever has made the area busy.</remarks>
+/// <remarks>Only for the thread that has made the area busy.</remarks>
 internal static unsafe class AreaRuns
 {
     /// <summary>Bytes and number of all arrays: objects and large blocks that are live and no user's. By Interlocked.</summary>
@@ -29,11 +29,17 @@ internal static unsafe class AreaRuns
     /// Adds a run at the end; false, and nothing changed, where there is no memory for the array, or the process has as many mappings as are ours: a run is one, beyond the two that each area has.
     /// </summary>
     /// <param name="isWhole">It is the area's only run, which needs no array.</param>
-    internal static bool TryAdd(VmallocArea* area, nuint bytes, bool isWhole = false)
+    internal static bool TryAdd(VmallocArea* area, nuint bytes, bool isWhole = false) =>
+        TryAdd(area, bytes, isWhole, out _);
+
+    /// <summary>The same, which says why not: the array is charged, too, so the limit may be in its way.</summary>
+    internal static bool TryAdd(VmallocArea* area, nuint bytes, bool isWhole, out Refusal refusal)
     {
+        refusal = default;
         if (isWhole && area->Runs == 0) return true;
+        refusal = new Refusal(RefusalReason.OutOfMappings);
         if (!MappingBudget.TryTake(1)) return false;
-        if (TryReserve(area))
+        if (TryReserve(area, out refusal))
         {
             ((uint*)area->Runs)[area->RunCount++] = (uint)(bytes / VirtualMemory.PageBytes);
             return true;
@@ -43,7 +49,11 @@ internal static unsafe class AreaRuns
     }
 
     /// <summary>Notes what an area has as its first run, before another is added: until then it needs no array.</summary>
-    internal static bool TryBegin(VmallocArea* area, nuint bytes) => area->Runs != 0 || TryAdd(area, bytes);
+    internal static bool TryBegin(VmallocArea* area, nuint bytes, out Refusal refusal)
+    {
+        refusal = default;
+        return area->Runs != 0 || TryAdd(area, bytes, isWhole: false, out refusal);
+    }
 
     /// <summary>Leaves out what lies behind so many bytes.</summary>
     internal static void CutBack(VmallocArea* area, nuint bytes)
@@ -86,11 +96,12 @@ internal static unsafe class AreaRuns
     }
 
     // Room for one more. False where there is no memory, and then all stands as it was.
-    private static bool TryReserve(VmallocArea* area)
+    private static bool TryReserve(VmallocArea* area, out Refusal refusal)
     {
+        refusal = default;
         nuint needed = (area->RunCount + 1) * (nuint)sizeof(uint);
         if (area->Runs != 0 && needed <= CapacityOf(area)) return true;
-        nint grown = AllocArray(needed);
+        nint grown = AllocArray(needed, out refusal);
         if (grown == 0) return false;
         new ReadOnlySpan<uint>((uint*)area->Runs, (int)area->RunCount).CopyTo(new Span<uint>((uint*)grown, (int)area->RunCount));
         FreeArray(area);
@@ -106,12 +117,12 @@ internal static unsafe class AreaRuns
         return cache != null ? cache->ObjectBytes : (nuint)LinearRegion.Frames[PageOf(area)].PageCount << PageGeometry.PageShift;
     }
 
-    private static nint AllocArray(nuint bytes)
+    private static nint AllocArray(nuint bytes, out Refusal refusal)
     {
         nuint roomy = bytes * 2; // a copy each time that it doubles
         return roomy <= SizeClasses.LargestBytes
-            ? (nint)CacheTable.CacheAt(SizeClasses.Of(roomy))->AllocDirect(null, out _)
-            : (nint)LargeBlocks.Alloc(roomy, 1, zeroed: false, out _);
+            ? (nint)CacheTable.CacheAt(SizeClasses.Of(roomy))->AllocDirect(null, out refusal)
+            : (nint)LargeBlocks.Alloc(roomy, 1, zeroed: false, out refusal);
     }
 
     private static void FreeArray(VmallocArea* area)

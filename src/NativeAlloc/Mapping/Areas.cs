@@ -19,7 +19,8 @@ namespace NativeAlloc.Mapping;
 ///         └ Destroy: unmap ─ VmallocSpace.Remove ─ the array of runs
 /// Realloc ─ longer where it stands ─ TryFill; or its pages to a larger hole, run by run; or shorter: the tail unmapped
 /// </code>
-/// <para>Any thread. Whoever changes the state of an area from live or kept to busy has it for himself, so of two threads that free the same area one is told that it is none.</para>
+/// <para>Any thread. A thread that changes the state of an area from live or kept to busy has the area to itself. So of
+/// two threads that free the same area, one is told that there is no such area.</para>
 /// </remarks>
 internal static unsafe class Areas
 {
@@ -79,7 +80,7 @@ internal static unsafe class Areas
         if (area == null) return null;
         // The move comes last: after it nothing can fail.
         nuint bytes = area->SizeBytes;
-        if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes)
+        if (AreaRuns.TryAdd(area, sourceBytes, isWhole: sourceBytes == bytes, out refusal)
             && (sourceBytes == bytes
                 || AreaMemory.TryFill(area, sourceBytes, bytes, MemoryChoice.FreshFirst, zeroed: false, out refusal))
             && VirtualMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
@@ -95,7 +96,7 @@ internal static unsafe class Areas
     /// <summary>Frees an area; false, and nothing done, if no user's begins at this address.</summary>
     internal static bool TryFree(void* pointer)
     {
-        VmallocArea* area = TryTakeLive(pointer);
+        VmallocArea* area = TakeLiveOrNull(pointer);
         if (area == null) return false;
         Interlocked.Add(ref s_liveBytes, -(long)area->SizeBytes);
         Interlocked.Decrement(ref s_liveCount);
@@ -109,7 +110,7 @@ internal static unsafe class Areas
     internal static void* Realloc(void* pointer, nuint byteCount, out Refusal refusal, nuint alignment = 1)
     {
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
-        VmallocArea* area = TryTakeLive(pointer);
+        VmallocArea* area = TakeLiveOrNull(pointer);
         if (area == null) return null;
         nuint oldBytes = area->SizeBytes;
         VmallocArea* resized = area;
@@ -148,10 +149,9 @@ internal static unsafe class Areas
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.
     private static VmallocArea* Grow(VmallocArea* area, uint pages, nuint alignment, out Refusal refusal)
     {
-        refusal = default;
         nuint oldBytes = area->SizeBytes, newBytes = (nuint)pages << PageGeometry.PageShift;
         uint oldPages = area->Pages;
-        if (!AreaRuns.TryBegin(area, oldBytes)) return null;
+        if (!AreaRuns.TryBegin(area, oldBytes, out refusal)) return null;
         if (VmallocSpace.AddressOf(area) % alignment == 0 && VmallocSpace.TryExtend(area, pages))
         {
             if (AreaMemory.TryFill(area, oldBytes, newBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal))
@@ -166,7 +166,8 @@ internal static unsafe class Areas
         VmallocArea* larger = Add(pages, alignment, RoomOf(pages), out refusal);
         if (larger == null) return null;
         bool moved = true;
-        for (uint run = 0; run < area->RunCount && moved; run++) moved = AreaRuns.TryAdd(larger, AreaRuns.BytesOf(area, run));
+        for (uint run = 0; run < area->RunCount && moved; run++)
+            moved = AreaRuns.TryAdd(larger, AreaRuns.BytesOf(area, run), isWhole: false, out refusal);
         moved = moved
             && AreaMemory.TryFill(larger, oldBytes, newBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)
             && AreaMemory.TryMoveRuns(area, larger);
@@ -191,7 +192,7 @@ internal static unsafe class Areas
     }
 
     // An area of a user that begins at an address, busy now.
-    private static VmallocArea* TryTakeLive(void* pointer)
+    private static VmallocArea* TakeLiveOrNull(void* pointer)
     {
         VmallocArea* area = VmallocSpace.Starting(pointer);
         if (area == null || area->Kind != AreaKind.Vmalloc || !area->TryChange(AreaState.Live, AreaState.Busy)) return null;

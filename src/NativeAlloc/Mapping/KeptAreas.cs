@@ -5,12 +5,14 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// Freed areas that stay mapped, with their memory, for the next request (the kernel's lazy <c>vunmap</c>): touching memory for the first time costs a hundred times what touching it again does. Bounded in bytes
-/// (<see cref="LimitBytes"/>), in number, and in time by whoever calls <see cref="Release(long)"/>.
+/// Freed areas that stay mapped, with their memory, for the next request (the kernel's lazy <c>vunmap</c>): touching
+/// memory for the first time costs a hundred times what touching it again does. They are bounded in bytes
+/// (<see cref="LimitBytes"/>) and in number; the decay bounds them in time (<see cref="Release(long)"/>).
 /// </summary>
 /// <remarks>
-/// A small table without a lock: a slot holds an area's number and its pages in one word, and goes to whoever exchanges it for 0. A word that comes back to a slot while another thread looks at it stands for the same area with as
-/// many pages, which is as good.
+/// A small table without a lock. A slot holds an area's number and its pages in one word; the thread that exchanges the
+/// word for 0 has the area. A word may leave a slot and come back while another thread looks at it. It then stands for
+/// the same area with as many pages, so that does no harm.
 /// </remarks>
 internal static unsafe class KeptAreas
 {
@@ -125,7 +127,7 @@ internal static unsafe class KeptAreas
         Interlocked.Add(ref s_pages, -(long)PagesOf(word));
         Interlocked.Decrement(ref s_count);
         bool taken = AreaOf(word)->TryChange(AreaState.Kept, AreaState.Busy);
-        Debug.Assert(taken, "whoever takes the word has the area");
+        Debug.Assert(taken, "the thread that takes the word has the area");
         return true;
     }
 

@@ -7,7 +7,7 @@ namespace NativeAlloc.Mapping;
 /// not unmap, as it may where the process has as many mappings as it can have, becomes <see cref="AreaState.Stale"/>. It
 /// stays counted, and is tried again at the next opportunity.
 /// </summary>
-/// <remarks>Only for whoever has made the area busy.</remarks>
+/// <remarks>Only for the thread that has made the area busy.</remarks>
 internal static unsafe class Teardown
 {
     private static NativeLock s_lock;

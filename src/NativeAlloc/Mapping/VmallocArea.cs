@@ -6,8 +6,9 @@ namespace NativeAlloc.Mapping;
 
 /// <summary>An area of the vmalloc space (<c>struct vm_struct</c> and <c>vmap_area</c> in one): pages side by side, behind them a guard page, behind that a hole up to the next area.</summary>
 /// <remarks>
-/// Where it stands and the tree belong to <see cref="VmallocSpace"/>, under its lock; the address of an area changes only while its state is <see cref="AreaState.Busy"/>, so whoever made it busy
-/// may read it. What is mapped belongs to whoever made the area busy.
+/// The fields of the tree, and the area's address, belong to <see cref="VmallocSpace"/>, under its lock. The address
+/// changes only while the state is <see cref="AreaState.Busy"/>, so the thread that made the area busy may read it without
+/// the lock. What is mapped belongs to that thread, too.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential, Size = Bytes)]
 internal struct VmallocArea

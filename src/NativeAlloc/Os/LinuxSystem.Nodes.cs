@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using NativeAlloc.Common;
 
 namespace NativeAlloc.Os;
 
@@ -76,14 +77,10 @@ internal sealed unsafe partial class LinuxSystem
         foreach (string part in text.Trim().Split(',', StringSplitOptions.RemoveEmptyEntries))
         {
             string[] ends = part.Split('-');
-            if (ends.Length > 2
-                || !int.TryParse(ends[0], NumberStyles.None, CultureInfo.InvariantCulture, out int first)
-                || !int.TryParse(ends[^1], NumberStyles.None, CultureInfo.InvariantCulture, out int last)
-                || last < first
-                || last >= LargestNumber)
-            {
-                throw new FormatException($"'{text}' is not a list such as 0-3,8");
-            }
+            int last = 0;
+            bool isRange = int.TryParse(ends[0], NumberStyles.None, CultureInfo.InvariantCulture, out int first)
+                && int.TryParse(ends[^1], NumberStyles.None, CultureInfo.InvariantCulture, out last);
+            if (!isRange || ends.Length > 2 || last < first || last >= LargestNumber) ThrowHelper.ThrowNotAList(text);
             numbers.AddRange(Enumerable.Range(first, last - first + 1));
         }
         Debug.Assert(numbers.TrueForAll(number => number >= 0), "the system counts from 0");

@@ -74,8 +74,8 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     internal override bool TryMove(nuint source, nuint bytes, nuint target)
     {
         if (MRemap(source, bytes, bytes, RemapMayMove | RemapFixed | RemapDontUnmap, target) == target) return true;
-        // The system unmaps the target before it finds some reasons to refuse, such as a limit (ulimit -d). Whoever maps
-        // something next would get the hole: fill it. Where there is no hole, this does nothing.
+        // The system unmaps the target before it finds some reasons to refuse, such as a limit (ulimit -d). The next
+        // mapping of the process would get the hole, so fill it. Where there is no hole, this does nothing.
         nuint filled = MMap(target, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | MapFixedNoReplace, -1, 0);
         if (filled != s_failed && filled != target) MUnmap(filled, bytes); // a system that does not know the flag puts it elsewhere
         return false;

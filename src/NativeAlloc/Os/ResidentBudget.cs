@@ -17,6 +17,9 @@ internal static class ResidentBudget
 
     private static long s_charged;
 
+    /// <summary>How much of what is charged lies in memory files. By Interlocked.</summary>
+    private static long s_chargedInFiles;
+
     /// <summary>Charges that lead beyond this are refused: the limit, or more where the system has said that less is really resident.</summary>
     private static long s_refuseAt;
 
@@ -27,9 +30,6 @@ internal static class ResidentBudget
     private static long s_peak;
 
     private static long s_hits;
-
-    /// <summary>The part of the charged bytes that is in memory files. By Interlocked.</summary>
-    private static long s_fileBytes;
 
     private static long s_limit;
 
@@ -94,6 +94,16 @@ internal static class ResidentBudget
     /// <summary>Takes a charge back.</summary>
     internal static void Release(nuint bytes) => Interlocked.Add(ref s_charged, -(long)bytes);
 
+    /// <summary>Notes that charged memory lies in a memory file, or, with a negative number, that it does no more.</summary>
+    internal static void CountInFiles(long bytes) => Interlocked.Add(ref s_chargedInFiles, bytes);
+
+    /// <summary>
+    /// Bytes of the process that are in memory: what the system says, and what is charged in memory files. Of these the
+    /// system counts only what is mapped. Makes system calls.
+    /// </summary>
+    internal static nuint ReadResidentBytes() =>
+        Machine.AnonymousResidentBytes() + (nuint)Volatile.Read(ref s_chargedInFiles);
+
     /// <summary>After reclaim: from where on it is due again.</summary>
     internal static void Rearm()
     {
@@ -116,18 +126,6 @@ internal static class ResidentBudget
         Rearm();
         return true;
     }
-
-    /// <summary>
-    /// Asks the system how much the process has in memory, without files of others, and adds what is in memory files of
-    /// this library: the system counts that with the files, and only as far as it is mapped.
-    /// </summary>
-    internal static nuint ReadResidentBytes() => Machine.AnonymousResidentBytes() + FileBytes;
-
-    /// <summary>Charged bytes that are in memory files.</summary>
-    internal static nuint FileBytes => (nuint)Volatile.Read(ref s_fileBytes);
-
-    /// <summary>Counts charged bytes that are in memory files; less than 0 for bytes that are no more.</summary>
-    internal static void CountFileBytes(long bytes) => Interlocked.Add(ref s_fileBytes, bytes);
 
     /// <summary>Counts an allocation that the limit stopped.</summary>
     internal static void CountHit() => Interlocked.Increment(ref s_hits);

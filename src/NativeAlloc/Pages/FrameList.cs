@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// A list of blocks, through the frames of their heads. The lock of whoever owns the list guards it.
+/// A list of blocks, through the frames of their heads. The lock of the list's owner, a zone or a cache, guards it.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct FrameList

@@ -5,9 +5,10 @@ using System.Runtime.InteropServices;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// Single pages of one migrate type that a thread keeps (the kernel's hot and cold list). Pages come and go at the hot end, last in first out, so
-/// that a page that is likely in the cache is used again; what is known to be out of it comes and goes at the cold end, and the coldest go back to
-/// the zone first. Owner thread only, or whoever has taken the block (see <see cref="ThreadPages"/>).
+/// Single pages of one migrate type that a thread keeps (the kernel's hot and cold list). Pages come and go at the hot
+/// end, last in first out: a page that is likely in the processor's cache is used again. Pages that are known to be out
+/// of it come and go at the cold end, and the coldest go back to the zone first. Only the owner uses the list, or a thread
+/// that has claimed or adopted the block (see <see cref="ThreadPages"/>).
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct HotPages

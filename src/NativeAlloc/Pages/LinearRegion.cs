@@ -67,34 +67,25 @@ internal static unsafe class LinearRegion
             uint pages = (uint)(bytes >> PageGeometry.PageShift);
             uint high = (pages + (HighAlignment - 1)) & ~(HighAlignment - 1);
             uint end = high + Math.Max(PageGeometry.SectionPages, pages / ReservePerMemory & ~(PageGeometry.SectionPages - 1));
-            MetadataRegion classes = MetadataRegion.ReserveLow(pages); // read by every free
-            MetadataRegion dirty = MetadataRegion.Reserve(end / 8);
-            MetadataRegion frames = MetadataRegion.Reserve((nuint)end * PageFrame.Bytes);
-            MetadataRegion bitmaps = MetadataRegion.Reserve((nuint)pages * BitmapBytes);
-            MetadataRegion types = MetadataRegion.Reserve(end / Pageblock.Pages);
-            MetadataRegion zones = MetadataRegion.Reserve(end / PageGeometry.SectionPages);
-            // Small, and some of them asked about any pointer at all: these are usable from the start to the end.
-            bool usable = classes.TryCommitTo(pages) && dirty.TryCommitTo(end / 8) && types.TryCommitTo(end / Pageblock.Pages) && zones.TryCommitTo(end / PageGeometry.SectionPages);
-            if (usable && frames.Address != 0 && bitmaps.Address != 0)
+            if (Tables.TryReserve(pages, end, out Tables tables))
             {
                 Base = address;
                 PageCount = pages;
                 HighFirstPage = high;
                 EndPage = end;
-                s_classes = classes.Address;
-                s_dirty = dirty.Address;
-                s_frames = frames.Address;
-                s_bitmaps = bitmaps.Address;
-                s_types = types.Address;
-                s_zones = zones.Address;
-                s_frameRegion = frames;
-                s_highFrameRegion = MetadataRegion.Within(frames.Address + (nuint)high * PageFrame.Bytes, (nuint)(end - high) * PageFrame.Bytes);
-                s_bitmapRegion = bitmaps;
+                s_classes = tables.Classes.Address;
+                s_dirty = tables.Dirty.Address;
+                s_frames = tables.Frames.Address;
+                s_bitmaps = tables.Bitmaps.Address;
+                s_types = tables.Types.Address;
+                s_zones = tables.Zones.Address;
+                s_frameRegion = tables.Frames;
+                nuint beforeHigh = (nuint)high * PageFrame.Bytes, highBytes = (nuint)(end - high) * PageFrame.Bytes;
+                s_highFrameRegion = MetadataRegion.Within(s_frames + beforeHigh, highBytes);
+                s_bitmapRegion = tables.Bitmaps;
                 return;
             }
             VirtualMemory.Release(address, bytes);
-            foreach (MetadataRegion table in (ReadOnlySpan<MetadataRegion>)[classes, dirty, frames, bitmaps, types, zones])
-                if (table.Address != 0) VirtualMemory.Release(table.Address, table.Bytes);
         }
         // Not even that: no page is ever found here, and every allocation fails as out of memory.
     }
@@ -186,6 +177,38 @@ internal static unsafe class LinearRegion
         s_lock.Release();
         Debug.Assert(!online || !Dirty.Any(firstPage, pages), "a new section has no memory behind it");
         return online;
+    }
+
+    /// <summary>The tables that go with the pages, while they are being reserved.</summary>
+    private struct Tables
+    {
+        internal MetadataRegion Classes, Dirty, Frames, Bitmaps, Types, Zones;
+
+        /// <summary>Reserves all tables; where one cannot be had, none stays reserved.</summary>
+        /// <param name="pages">Pages of the linear region.</param>
+        /// <param name="end">One more than the largest index of any page.</param>
+        internal static bool TryReserve(uint pages, uint end, out Tables tables)
+        {
+            tables = new Tables
+            {
+                Classes = MetadataRegion.ReserveLow(pages), // read by every free
+                Dirty = MetadataRegion.Reserve(end / 8),
+                Frames = MetadataRegion.Reserve((nuint)end * PageFrame.Bytes),
+                Bitmaps = MetadataRegion.Reserve((nuint)pages * BitmapBytes),
+                Types = MetadataRegion.Reserve(end / Pageblock.Pages),
+                Zones = MetadataRegion.Reserve(end / PageGeometry.SectionPages),
+            };
+            // These four are small, and some are asked about any pointer at all: they are usable from start to end.
+            bool usable = tables.Classes.TryCommitTo(pages) && tables.Dirty.TryCommitTo(end / 8)
+                && tables.Types.TryCommitTo(end / Pageblock.Pages)
+                && tables.Zones.TryCommitTo(end / PageGeometry.SectionPages);
+            if (usable && tables.Frames.Address != 0 && tables.Bitmaps.Address != 0) return true;
+            ReadOnlySpan<MetadataRegion> all =
+                [tables.Classes, tables.Dirty, tables.Frames, tables.Bitmaps, tables.Types, tables.Zones];
+            foreach (MetadataRegion table in all)
+                if (table.Address != 0) VirtualMemory.Release(table.Address, table.Bytes);
+            return false;
+        }
     }
 
     // Near a limit (ulimit -d) the system refuses a whole section and still gives less. Then little is taken at a time,

@@ -31,9 +31,9 @@ internal static class Pageblock
     internal const int TypeCount = 3;
 
     /// <summary>Where to look when a type has no free block (<c>fallbacks</c> of Linux): the kind that does the least lasting harm first.</summary>
-    internal static ReadOnlySpan<MigrateType> FallbacksOf(MigrateType type) => s_fallbacks.Slice((int)type * (TypeCount - 1), TypeCount - 1);
+    internal static ReadOnlySpan<MigrateType> FallbacksOf(MigrateType type) => Fallbacks.Slice((int)type * (TypeCount - 1), TypeCount - 1);
 
-    private static ReadOnlySpan<MigrateType> s_fallbacks =>
+    private static ReadOnlySpan<MigrateType> Fallbacks =>
     [
         MigrateType.Reclaimable, MigrateType.Movable,
         MigrateType.Unmovable, MigrateType.Movable,

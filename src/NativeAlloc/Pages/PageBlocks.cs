@@ -80,7 +80,7 @@ internal static unsafe class PageBlocks
     }
 
     /// <summary>Gives a block back; says what is wrong where it cannot, and then nothing has changed.</summary>
-    internal static PageFault TryGive(ThreadPages* own, uint page, int order)
+    internal static PageFault Give(ThreadPages* own, uint page, int order)
     {
         PageFrame* frame = LinearRegion.Frames + page;
         if (frame->GetState() != PageState.Block || frame->Order != order) return FindFault(page, order);
@@ -104,7 +104,7 @@ internal static unsafe class PageBlocks
     internal static bool TryFree(ThreadPages* own, uint page)
     {
         PageFrame* frame = LinearRegion.Frames + page;
-        return frame->GetState() == PageState.Block && TryGive(own, page, frame->Order) == PageFault.None;
+        return frame->GetState() == PageState.Block && Give(own, page, frame->Order) == PageFault.None;
     }
 
     /// <summary>Finds the block that a page lies in, if it is one of these.</summary>

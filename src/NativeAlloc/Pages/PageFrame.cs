@@ -9,9 +9,9 @@ namespace NativeAlloc.Pages;
 /// <see cref="PageState.Inner"/>.
 /// </summary>
 /// <remarks>
-/// A frame belongs to whoever holds its page: while the page is free or in a hot list, to the page layer (under the zone's lock, or
-/// the thread that owns the list); while it is a slab, to the slab's cache, under that cache's lock; while it is a large block or one of the page
-/// allocator, to nobody, as nothing changes then but by the block's owner.
+/// The holder of a page owns its frame. While the page is free, that is its zone, under the zone's lock; in a hot list, the
+/// thread that owns the list; in a slab, the slab's cache, under the lock of the slab's node. While the page is in a large
+/// block, or in a block of the page allocator, only the block's user changes the frame, by freeing the block.
 /// </remarks>
 [StructLayout(LayoutKind.Explicit, Size = Bytes)]
 internal struct PageFrame
@@ -76,7 +76,7 @@ internal struct PageFrame
     internal const byte NoZone = byte.MaxValue;
 
     /// <summary>Says that a page is in one of a thread's hot lists.</summary>
-    internal unsafe void SetHot(ThreadPages* owner)
+    internal unsafe void SetHot(void* owner)
     {
         Volatile.Write(ref _hotOwner, LowHalfOf(owner));
         SetState(PageState.Hot);
@@ -85,10 +85,10 @@ internal struct PageFrame
     /// <summary>
     /// Whether a page is in one of a thread's hot lists, and, as far as the frame says, in no other's.
     /// </summary>
-    internal unsafe bool IsHotOf(ThreadPages* owner) =>
+    internal unsafe bool IsHotOf(void* owner) =>
         GetState() == PageState.Hot && Volatile.Read(in _hotOwner) == LowHalfOf(owner);
 
-    private static unsafe uint LowHalfOf(ThreadPages* owner) => unchecked((uint)(nuint)owner);
+    private static unsafe uint LowHalfOf(void* owner) => unchecked((uint)(nuint)owner);
 
     /// <summary>Reads the state of a page that may be somebody else's.</summary>
     internal PageState GetState() => (PageState)Volatile.Read(ref Unsafe.As<PageState, byte>(ref State));

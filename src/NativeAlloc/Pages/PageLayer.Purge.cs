@@ -79,7 +79,10 @@ internal static unsafe partial class PageLayer
         return EndPurge(bytes);
     }
 
-    /// <summary>Waits until no thread purges, or for a bounded time: what is being purged is neither free nor given back, and whoever needs just that should not give up now.</summary>
+    /// <summary>
+    /// Waits until no thread purges, or for a bounded time. What is being purged is neither free nor given back yet, and a
+    /// thread that needs just that memory should not give up now.
+    /// </summary>
     internal static void AwaitPurge()
     {
         const int MostYields = 20_000; // some 10 to 100 ms
@@ -143,7 +146,8 @@ internal static unsafe partial class PageLayer
         return purged == count;
     }
 
-    // Purges the dirty runs of a block that is in nobody's hands, up to one that the system refuses: how many pages are clean now from its first on.
+    // Purges the dirty runs of a block that is on no list and has no user, up to a run that the system refuses. Returns
+    // how many pages are clean now, from the first on.
     private static uint PurgeRuns(ZoneKind kind, uint page, uint count, ref nuint bytes)
     {
         uint end = page + count;

@@ -14,7 +14,8 @@ namespace NativeAlloc.Pages;
 /// <remarks>
 /// <code>
 /// TryTake ─ one page of the thread's node: HotPages.TryTake ─ empty: a batch under one lock
-///         └ else, node by node and zone by zone (the zonelist): Zone.TryTake ─ nothing large enough: a new section, again
+///         └ else, node by node and zone by zone (the zonelist): Zone.TryTake
+///                                                               └ nothing large enough: a new section, again
 /// Give    ─ one page of the thread's node: HotPages.Add ─ full: the coldest batch under one lock
 ///         └ else: Zone.GiveRange, which merges
 /// </code>

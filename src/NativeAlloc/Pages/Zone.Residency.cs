@@ -22,7 +22,7 @@ internal unsafe partial struct Zone
                 refusedBytes = fresh;
                 return false;
             }
-            if (_isCharged && Kind == ZoneKind.High) ResidentBudget.CountFileBytes((long)fresh);
+            if (_isCharged && Kind == ZoneKind.High) ResidentBudget.CountInFiles((long)fresh);
             LinearRegion.Dirty.Set(page, count);
             Volatile.Write(ref _dirtyPages, _dirtyPages + (count - dirty));
         }
@@ -57,8 +57,8 @@ internal unsafe partial struct Zone
         Volatile.Write(ref _dirtyPages, _dirtyPages - dirty);
         LinearRegion.Dirty.Clear(page, count);
         if (!_isCharged) return;
-        long bytes = (long)dirty << PageGeometry.PageShift;
-        ResidentBudget.Release((nuint)bytes);
-        if (Kind == ZoneKind.High) ResidentBudget.CountFileBytes(-bytes);
+        nuint bytes = (nuint)dirty << PageGeometry.PageShift;
+        ResidentBudget.Release(bytes);
+        if (Kind == ZoneKind.High) ResidentBudget.CountInFiles(-(long)bytes);
     }
 }

@@ -8,18 +8,20 @@ using NativeAlloc.Os;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// A set of pages that one buddy allocator manages (<c>struct zone</c>): free blocks of 2^order pages, split to serve a smaller request and
-/// merged with their buddy when freed. It works on frames alone and never touches the pages themselves.
+/// A set of pages that one buddy allocator manages (<c>struct zone</c>): free blocks of 2^order pages, which are split to
+/// serve a smaller request and merged with their buddy when they are freed. A zone works on frames alone and never touches
+/// the pages themselves.
 /// </summary>
 /// <remarks>
 /// <code>
-/// TryTake ─ RemoveSmallest ─ Expand              (__rmqueue_smallest, expand, rmv_page_order)
-///         ├ RemoveFallback ─ TryClaim, Expand    (__rmqueue_fallback: the largest block of another migrate type)
+/// TryTake ─ RemoveSmallest ─ Expand                  (__rmqueue_smallest, expand, rmv_page_order)
+///         ├ RemoveFallback ─ ClaimIfHalfFree, Expand (__rmqueue_fallback: the largest block of another migrate type)
 ///         └ after the caller added a section: again
-/// Give ─ FreeOneBlock                            (__free_one_page: merges up to the top order)
+/// Give ─ FreeOneBlock                                (__free_one_page: merges up to the top order)
 /// </code>
-/// <para>A free block stands on the list of its pageblock's migrate type. One that is larger than a pageblock gives all of its pageblocks the same.</para>
-/// <para>All members but the counters ask for the lock to be held, so that callers can do several steps under one acquisition.</para>
+/// <para>A free block stands on the list of its pageblock's migrate type. All pageblocks of a larger block have the same
+/// type.</para>
+/// <para>The caller holds the lock for all members but the counters, so that it can do several steps under it.</para>
 /// </remarks>
 [StructLayout(LayoutKind.Sequential, Size = Bytes)]
 internal unsafe partial struct Zone
@@ -48,22 +50,24 @@ internal unsafe partial struct Zone
     /// <summary>Pages with the dirty bit.</summary>
     private uint _dirtyPages;
 
-    /// <summary>Those of them that are in the free lists.</summary>
+    /// <summary>Pages with the dirty bit that are in the free lists.</summary>
     private uint _dirtyFreePages;
 
-    /// <summary>The fewest of these since <see cref="ReadAndResetUnneeded"/>.</summary>
+    /// <summary>The fewest dirty free pages since <see cref="ReadAndResetUnneeded"/>.</summary>
     private LowWater _dirtyFreeLowWater;
 
-    /// <summary>Something was taken since then.</summary>
+    /// <summary>Pages were taken since <see cref="ReadAndResetUnneeded"/>.</summary>
     private bool _wasTakenFrom;
 
-    /// <summary>Pages that become dirty are charged to the process' budget. Not so in a zone of a test's own.</summary>
+    /// <summary>Pages that become dirty are charged to the process' budget. False in the zones that tests make.</summary>
     private bool _isCharged;
 
     /// <summary>The marks that reports show.</summary>
     public Watermarks Marks;
 
-    /// <summary>Bit 16·type + order: that free list is not empty. A word for each type would cost another load.</summary>
+    /// <summary>
+    /// Bit 16·type + order says that this free list is not empty. A word for each type would cost another load.
+    /// </summary>
     private ulong _nonEmpty;
 
     /// <summary>Requests served here that were meant for this node (<c>numa_hit</c>).</summary>
@@ -78,7 +82,7 @@ internal unsafe partial struct Zone
     /// <summary>Requests served from another migrate type's block.</summary>
     private long _steals;
 
-    /// <summary>Pageblocks that changed their migrate type for that.</summary>
+    /// <summary>Pageblocks that changed their migrate type for such requests.</summary>
     private long _claims;
 
     /// <summary>Free blocks by type and order.</summary>
@@ -201,7 +205,8 @@ internal unsafe partial struct Zone
         FreeRange(page, count);
     }
 
-    // The lists only: pages that somebody holds are not counted as free and dirty, nor are those that he was never given.
+    // Puts pages on the lists only. What is left over of a block that was cut was never counted as taken, so the count of
+    // dirty free pages is right as it is.
     private void FreeRange(uint page, uint count)
     {
         while (count != 0)
@@ -213,10 +218,13 @@ internal unsafe partial struct Zone
         }
     }
 
-    /// <summary>The same for a caller that goes on without the pages.</summary>
+    /// <summary>Takes pages, for a caller that does not need the reason where there are none.</summary>
     internal bool TryTake(in PageRequest request, out uint page) => TryTake(request, out page, out _);
 
-    /// <summary>Takes exactly the pages from <paramref name="page"/> on, if every one of them is free and the budget has room: how a block grows in place. A taken block ends before them.</summary>
+    /// <summary>
+    /// Takes exactly the pages from <paramref name="page"/> on, if every one of them is free and the budget has room. So a
+    /// block grows in place: a taken block ends before them.
+    /// </summary>
     internal bool TryTakeAt(uint page, uint count)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
@@ -224,7 +232,7 @@ internal unsafe partial struct Zone
         if (end > LinearRegion.OnlinePages) return false; // no frames beyond
         for (uint at = page; at < end;)
         {
-            // The next section may be another zone's, whose blocks are not ours to look at.
+            // The next section may belong to another zone, whose frames are under another lock.
             if (LinearRegion.ZoneIndexOf(at) != Index || !TryFindFree(at, out uint head, out int order)) return false;
             at = head + (1u << order);
         }
@@ -243,7 +251,9 @@ internal unsafe partial struct Zone
     /// <summary>Takes a free block that may have memory behind it, to be purged; false when there is none of this order.</summary>
     internal bool TryTakeDirty(int order, out uint page) => TryTakeDirty(order, order, out page);
 
-    /// <summary>The same, cut down to a part of the block that has memory behind it.</summary>
+    /// <summary>
+    /// Takes a part, with memory behind it, of a free block of this order; false when there is no such block.
+    /// </summary>
     internal bool TryTakeDirty(int order, int partOrder, out uint page)
     {
         for (int type = 0; type < Pageblock.TypeCount; type++)
@@ -260,8 +270,9 @@ internal unsafe partial struct Zone
         return false;
     }
 
-    // The order in which memory is looked for. Used memory comes before fresh; whole pageblocks that are free harm no type when they change theirs;
-    // and single pages out of another type's pageblocks are what is left before the caller asks for a new section.
+    // The order in which memory is looked for. Used memory comes before fresh memory. A whole free pageblock may change its
+    // type, which harms no other. Single pages of another type's pageblocks come last, before the caller asks for a new
+    // section.
     private bool Remove(in PageRequest request, out uint page)
     {
         (int order, MigrateType type) = (request.Order, request.Type);
@@ -272,8 +283,13 @@ internal unsafe partial struct Zone
         return RemoveSmallest(order, type, !usedFirst, out page) || RemoveFallback(order, type, order, usedOnly: false, out page);
     }
 
-    /// <summary>The smallest free block of at least 2^order pages and of the kind asked for, cut down to size (<c>__rmqueue_smallest</c>).</summary>
-    /// <remarks>Used blocks stand first in each list and fresh ones last, so one look at an end tells whether there is one.</remarks>
+    /// <summary>
+    /// Takes the smallest free block of at least 2^order pages that is used, or fresh, as asked for, and cuts it down to size
+    /// (<c>__rmqueue_smallest</c>).
+    /// </summary>
+    /// <remarks>
+    /// Used blocks stand first in each list and fresh ones last. So one look at an end tells whether there is such a block.
+    /// </remarks>
     private bool RemoveSmallest(int order, MigrateType type, bool used, out uint page)
     {
         for (ulong orders = OrdersFrom(order, type); orders != 0; orders &= orders - 1)
@@ -290,8 +306,8 @@ internal unsafe partial struct Zone
     }
 
     /// <summary>
-    /// The largest free block of another type (<c>__rmqueue_fallback</c>): the more comes over at once, the less often this happens, and the fewer
-    /// pageblocks end up mixed.
+    /// Takes pages of the largest free block of another type (<c>__rmqueue_fallback</c>). The more comes over at once, the less
+    /// often this happens, and the fewer pageblocks end up mixed.
     /// </summary>
     private bool RemoveFallback(int order, MigrateType type, int smallest, bool usedOnly, out uint page)
     {
@@ -301,7 +317,7 @@ internal unsafe partial struct Zone
             {
                 page = Area(other, current)->First;
                 if (page == PageFrame.None || (usedOnly && !Frames[page].Dirty)) continue;
-                TryClaim(page, current, type);
+                ClaimIfHalfFree(page, current, type);
                 page = Split(page, order, current);
                 Volatile.Write(ref _steals, _steals + 1);
                 return true;
@@ -311,9 +327,10 @@ internal unsafe partial struct Zone
         return false;
     }
 
-    // Gives the pageblocks of a free block another type: all of a large block; of a smaller one the pageblock it lies in, if half of that is free at
-    // least, with all its free blocks. Otherwise the pageblock and its other free blocks stay what they are.
-    private void TryClaim(uint page, int order, MigrateType type)
+    // Gives the pageblocks of a free block another type. A large block brings all of its pageblocks. A smaller one brings
+    // the pageblock that it lies in, with all free blocks there, if at least half of that is free; otherwise the
+    // pageblock and its other free blocks stay what they are.
+    private void ClaimIfHalfFree(uint page, int order, MigrateType type)
     {
         uint first = page & ~(Pageblock.Pages - 1), count = Math.Max(1u << order, Pageblock.Pages);
         if (order < Pageblock.Order)
@@ -323,7 +340,7 @@ internal unsafe partial struct Zone
                 if (Frames[at].State == PageState.Free) free += 1u << Frames[at].Order;
             if (free < Pageblock.Pages / 2) return;
         }
-        // Off their old lists, and with the new type onto the new ones.
+        // All free blocks leave the lists of the old type and go onto those of the new one.
         for (uint at = first; at < first + count; at++)
         {
             if (Frames[at].State != PageState.Free) continue;
@@ -343,7 +360,10 @@ internal unsafe partial struct Zone
         return order == current ? page : Expand(page, order, current);
     }
 
-    /// <summary>Halves a block until it has the order asked for, keeps a half that has memory behind it, and puts the others on the lists (<c>expand</c>).</summary>
+    /// <summary>
+    /// Halves a block until it has the order asked for, and puts the other halves on the lists (<c>expand</c>). Of two halves
+    /// it keeps one that has memory behind it.
+    /// </summary>
     private uint Expand(uint page, int low, int high)
     {
         while (high > low)
@@ -356,7 +376,10 @@ internal unsafe partial struct Zone
         return page;
     }
 
-    /// <summary>Merges a block with its buddy as long as that is free too, and puts the result on its list (<c>__free_one_page</c>).</summary>
+    /// <summary>
+    /// Merges a block with its buddy as long as the buddy is free too, and puts the result on its list
+    /// (<c>__free_one_page</c>).
+    /// </summary>
     private void FreeOneBlock(uint page, int order)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
@@ -369,13 +392,14 @@ internal unsafe partial struct Zone
             RemoveFree(buddy, order);
             page &= ~(1u << order);
             order++;
-            // Two pageblocks that were of different types are one free block now, and the type of what is wholly free is nobody's concern.
+            // Two pageblocks of different types are one free block now. It gets one type: of wholly free pageblocks any
+            // type is right.
             if (order > Pageblock.Order) UniteTypes(page, order);
         }
         AddFree(page, order);
     }
 
-    // Halves larger than a pageblock have one type each.
+    // Gives both halves of a block the type of the first. Each half has one type: it is a pageblock or larger.
     private static void UniteTypes(uint page, int order)
     {
         uint half = 1u << (order - 1);
@@ -414,12 +438,13 @@ internal unsafe partial struct Zone
         if (Area(type, order)->First == PageFrame.None) _nonEmpty &= ~(1UL << (16 * (int)type + order));
     }
 
-    // Orders from this one on that the type has free blocks of, as bits.
+    // A bit for each order, from this one on, of which the type has free blocks.
     private readonly ulong OrdersFrom(int order, MigrateType type) => (_nonEmpty >> (16 * (int)type) & ushort.MaxValue) >> order << order;
 
     private static int AreaIndex(MigrateType type, int order) => (int)type * PageGeometry.OrderCount + order;
 
-    // A zone is in native memory or pinned: its address stays. Not by index: that makes spans, which wait for the JIT.
+    // A zone is in native memory or pinned, so its address stays. An index into the lists would make a span, whose code the
+    // JIT has to compile first.
     private FrameList* Area(MigrateType type, int order) => (FrameList*)Unsafe.AsPointer(ref _areas) + AreaIndex(type, order);
 
     private readonly bool TryFindFree(uint page, out uint head, out int order)
@@ -436,7 +461,7 @@ internal unsafe partial struct Zone
 
 /// <summary>
 /// The free blocks of a zone by migrate type and order (<c>struct free_area</c>). In each list, blocks that may have memory
-/// behind them stand before those that have none: the first are taken first, which keeps resident memory low.
+/// behind them stand before those that have none. The first in a list is taken first, which keeps resident memory low.
 /// </summary>
 [InlineArray(Pageblock.TypeCount * PageGeometry.OrderCount)]
 internal struct FreeLists

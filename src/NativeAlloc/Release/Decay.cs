@@ -42,8 +42,10 @@ internal static class Decay
 
     private static long s_ticks, s_fullRounds;
 
-    /// <summary>Periods until a machine whose memory is scarce matters again. The decay's thread only.</summary>
-    private static int s_scarceWait;
+    /// <summary>
+    /// The number of the first period at which a machine whose memory is scarce matters again. The decay's thread only.
+    /// </summary>
+    private static long s_scarceDue;
 
     private static int s_periodMilliseconds = Options.DecayMilliseconds;
 
@@ -141,10 +143,9 @@ internal static class Decay
     // When the machine's memory becomes scarce, and at times while it stays so.
     private static bool IsScarceRoundDue(bool isScarce)
     {
-        int wait = Volatile.Read(ref s_scarceWait);
-        bool isDue = isScarce && wait == 0;
-        Volatile.Write(ref s_scarceWait, isDue ? TicksBetweenScarceRounds - 1 : Math.Max(0, wait - 1));
-        return isDue;
+        if (!isScarce || Ticks < Volatile.Read(ref s_scarceDue)) return false;
+        Volatile.Write(ref s_scarceDue, Ticks + TicksBetweenScarceRounds);
+        return true;
     }
 
     private static void RunFullRound()
@@ -158,7 +159,7 @@ internal static class Decay
     {
         Volatile.Write(ref s_periodMilliseconds, periodMilliseconds);
         PageLayer.CapPages = capPages;
-        Volatile.Write(ref s_scarceWait, 0);
+        Volatile.Write(ref s_scarceDue, 0);
         Disarm();
     }
 }

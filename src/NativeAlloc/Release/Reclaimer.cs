@@ -44,6 +44,7 @@ internal static class Reclaimer
         bool inside = MemorySignals.t_isReclaiming;
         MemorySignals.t_isReclaiming = true;
         nuint bytes = ReleaseCaches() + ReleaseAreas() + PageLayer.Purge();
+        PageLayer.AwaitPurge(); // blocks that another thread is purging are in no list
         MemorySignals.t_isReclaiming = inside;
         return bytes;
     }

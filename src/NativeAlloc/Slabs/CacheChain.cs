@@ -44,14 +44,14 @@ internal static unsafe class CacheChain
         while (true)
         {
             string?[] names = Volatile.Read(ref s_names);
-            int index = TryCreate(name, objectBytes, constructor, weak);
+            int index = CreateLocked(name, objectBytes, constructor, weak);
             if (index >= 0) return index;
             Grow(names.Length * 2); // allocates managed memory, so not under the lock
         }
     }
 
     // The index, 0 where there is none, or -1 where the arrays have to grow first.
-    private static int TryCreate(string name, nuint objectBytes, delegate*<void*, void> constructor, WeakReference owner)
+    private static int CreateLocked(string name, nuint objectBytes, delegate*<void*, void> constructor, WeakReference owner)
     {
         s_lock.Acquire();
         int made = 0;
@@ -141,7 +141,7 @@ internal static unsafe class CacheChain
     private static long DestroyLocked(int index)
     {
         ObjectCache* cache = CacheTable.CacheAt(index);
-        cache->Close(); // visitors that put objects back have put them back then
+        cache->Close(); // from here on no visitor drains objects
         bool hasMagazines = cache->Magazine.Capacity != 0;
         for (int i = 0; hasMagazines && i < ThreadRegistry.Count; i++)
             RaisedFloors.Lower(cache, ThreadMagazines.Of(ThreadRegistry.At(i)), index);

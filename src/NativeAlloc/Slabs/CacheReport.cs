@@ -42,7 +42,7 @@ internal readonly unsafe record struct CacheReport
     internal ulong Drains { get; private init; }
 
     /// <summary>Reads them; null where the cache has gone meanwhile.</summary>
-    internal static CacheReport? TryRead(int index)
+    internal static CacheReport? ReadOrNull(int index)
     {
         ObjectCache* cache = CacheTable.CacheAt(index);
         if (!cache->TryEnter()) return null;

@@ -38,7 +38,7 @@ internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacit
     /// <summary>Sets an unused block up as an empty magazine and returns its top.</summary>
     internal nint MakeEmpty(nint block) => MakeEmpty(block, Capacity);
 
-    /// <summary>The same with another capacity.</summary>
+    /// <summary>Sets an unused block up as an empty magazine of a capacity that its block has room for.</summary>
     internal nint MakeEmpty(nint block, int capacity)
     {
         Debug.Assert(block % BlockBytes == 0, "a magazine is aligned to its size");
@@ -54,7 +54,10 @@ internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacit
     /// <summary>The top of a magazine that holds all it can.</summary>
     internal nint FullTop(nint block) => block + BlockBytes;
 
-    /// <summary>The slot just above a magazine's floor. Where capacities differ it is looked for, down from the top: in the few slots of a class of large objects.</summary>
+    /// <summary>
+    /// The slot just above a magazine's floor. Where capacities differ it is looked for, down from the top; magazines of large
+    /// objects, which these are, have few slots.
+    /// </summary>
     internal nint BottomOf(nint top) => IsFixed ? EmptyTop(BlockOf(top)) : LowestOf(top);
 
     /// <summary>
@@ -92,6 +95,9 @@ internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacit
     /// <summary>Objects in the magazine.</summary>
     internal int CountOf(nint top) => (int)((top - BottomOf(top)) / sizeof(long));
 
-    /// <summary>The first slot of a block links it into a depot's list. It may be the floor: it is 0 again when the magazine comes out.</summary>
+    /// <summary>
+    /// The first slot of a block links it into a depot's list. It may be the floor; when the magazine comes out, it is 0
+    /// again.
+    /// </summary>
     internal static ref nint Link(nint block) => ref *(nint*)block;
 }

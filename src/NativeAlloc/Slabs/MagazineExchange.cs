@@ -102,7 +102,6 @@ internal static unsafe class MagazineExchange
             {
                 magazines->SetLoaded(side, loaded);
                 magazines->SetLoaded(index, returned);
-                Volatile.Write(ref magazines->PreviousHits, magazines->PreviousHits + 1);
                 return true;
             }
         }
@@ -110,7 +109,6 @@ internal static unsafe class MagazineExchange
         if (Magazine.IsEmpty(previous)) return false;
         magazines->SetPrevious(index, loaded);
         magazines->SetLoaded(index, previous);
-        Volatile.Write(ref magazines->PreviousHits, magazines->PreviousHits + 1);
         return true;
     }
 
@@ -255,14 +253,12 @@ internal static unsafe class MagazineExchange
             if (popped != CacheTable.NoMagazine && Magazine.IsEmpty(popped))
             {
                 magazines->SetLoaded(index, loaded);
-                Volatile.Write(ref magazines->PreviousHits, magazines->PreviousHits + 1);
                 return popped;
             }
         }
         nint previous = magazines->Previous(index);
         if (previous == CacheTable.NoMagazine || !Magazine.IsEmpty(previous)) return 0;
         magazines->SetPrevious(index, loaded);
-        Volatile.Write(ref magazines->PreviousHits, magazines->PreviousHits + 1);
         return previous;
     }
 
@@ -287,7 +283,7 @@ internal static unsafe class MagazineExchange
         return full;
     }
 
-    // Puts a full magazine's objects back into slabs, and those of some more that the depot has, under the same lock.
+    // Drains a full magazine into slabs, and some more that the depot has, under the same lock.
     private static void Drain(ObjectCache* cache, CacheNode* node, ThreadPages* own, nint full)
     {
         Blocks blocks = default;
@@ -298,8 +294,8 @@ internal static unsafe class MagazineExchange
             if (blocks[count] == 0) break;
         }
         SlabReturn batch = new(cache, PageFrame.None);
-        batch.PutMagazine(cache->Magazine.FullTop(full));
-        for (int i = 0; i < count; i++) batch.PutMagazine(cache->Magazine.FullTop(blocks[i]));
+        batch.DrainMagazine(cache->Magazine.FullTop(full));
+        for (int i = 0; i < count; i++) batch.DrainMagazine(cache->Magazine.FullTop(blocks[i]));
         uint freed = batch.End();
         for (int i = 0; i < count; i++) node->Depot.PushEmpty(blocks[i]);
         cache->GiveSlabs(own, freed);

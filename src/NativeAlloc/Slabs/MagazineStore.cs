@@ -15,11 +15,11 @@ internal static unsafe class MagazineStore
         return block != 0 ? block : (nint)BlockCacheOf(cache)->AllocDirect(own, out _);
     }
 
-    /// <summary>Puts an empty magazine's block back into its slab.</summary>
+    /// <summary>Frees the block of an empty magazine: it is an object of a slab, too.</summary>
     internal static void GiveBlock(ObjectCache* cache, ThreadPages* own, nint block) =>
         SlabReturn.FreeDirect(BlockCacheOf(cache), own, (void*)block);
 
-    /// <summary>Adds a full magazine to a depot.</summary>
+    /// <summary>Pushes a full magazine onto a depot.</summary>
     internal static void PushFull(ObjectCache* cache, CacheNode* node, nint block)
     {
         if (!cache->Magazine.IsFixed) node->Depot.CountObjects(cache->Magazine.CountOf(cache->Magazine.FullTop(block)));
@@ -43,14 +43,14 @@ internal static unsafe class MagazineStore
     }
 
     /// <summary>
-    /// Puts a magazine's objects into their slabs, then its block into its own. Returns the pages given back.
+    /// Drains a magazine into slabs, then frees its block. Returns the pages that were given to the page layer.
     /// </summary>
     internal static uint Empty(ObjectCache* cache, ThreadPages* own, nint top)
     {
         if (top == CacheTable.NoMagazine || top == 0) return 0; // 0: a block that is being set up
         nint block = cache->Magazine.BlockOf(top);
         SlabReturn batch = new(cache, PageFrame.None);
-        batch.PutMagazine(top);
+        batch.DrainMagazine(top);
         uint pages = cache->GiveSlabs(own, batch.End());
         GiveBlock(cache, own, block);
         return pages;

@@ -6,9 +6,9 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// The slabs of one cache on one node (<c>kmem_list3</c>), in lists through the frames of their first pages: the full ones, the partial ones by how
-/// full they are, and the free ones. Objects are taken from the fullest partial slab, so that those that are nearly empty become free.
-/// Under the cache's lock.
+/// The slabs of one cache on one node (<c>kmem_list3</c>), in lists through the frames of their first pages: full slabs,
+/// partial slabs by how full they are, and free slabs. Objects are taken from the fullest partial slab, so that nearly
+/// empty slabs become free. The lock of the node guards all of it.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct NodeSlabs
@@ -22,7 +22,10 @@ internal unsafe struct NodeSlabs
     /// <summary>List of slabs of which every object is free.</summary>
     internal const int Free = LastPartial + 1;
 
-    /// <summary>List of <b>hollow</b> slabs: partial ones of which system pages that only free objects lie in have been given back. Nothing is taken from them until they are filled again.</summary>
+    /// <summary>
+    /// List of <b>hollow</b> slabs: partial ones of which holes have been given back to the system. Nothing is taken from a
+    /// hollow slab until it is filled again.
+    /// </summary>
     internal const int Hollow = Free + 1;
 
     /// <summary>List of slabs that a thread is just making hollow. Nothing is taken from them, and they are not given back.</summary>
@@ -99,7 +102,7 @@ internal unsafe struct NodeSlabs
     /// <summary>Free objects that there were all the time since the last call, beside those in hollow slabs.</summary>
     internal ulong ReadAndResetUnneededObjects() => _freeObjectsLowWater.ReadAndReset(FreeObjects);
 
-    /// <summary>Objects have been taken, or their slab has.</summary>
+    /// <summary>Notes that free objects have been taken, or a slab with all of its objects.</summary>
     internal void RemoveFreeObjects(ulong count)
     {
         Volatile.Write(ref FreeObjects, FreeObjects - count);
@@ -108,7 +111,10 @@ internal unsafe struct NodeSlabs
 
     internal void AddFreeObjects(ulong count) => Volatile.Write(ref FreeObjects, FreeObjects + count);
 
-    /// <summary>Moves a slab to the hollow ones, to those that become hollow, or back from them; its free objects are counted there.</summary>
+    /// <summary>
+    /// Moves a slab to the hollow ones, to those that become hollow, or back. Its free objects are counted with the slabs that
+    /// it stands with.
+    /// </summary>
     internal void MoveTo(PageFrame* frames, uint slab, int list)
     {
         PageFrame* frame = frames + slab;
@@ -150,7 +156,9 @@ internal unsafe struct NodeSlabs
         Volatile.Write(ref _slabCount, _slabCount - 1);
     }
 
-    /// <summary>Puts a slab whose free objects have changed on the list that they call for; a hollow one stays so.</summary>
+    /// <summary>
+    /// Puts a slab on the list that goes with its number of free objects, which has changed. A hollow slab stays hollow.
+    /// </summary>
     internal void Place(PageFrame* frames, uint slab, uint objectsPerSlab)
     {
         int list = ListOf(frames[slab].FreeObjects, objectsPerSlab);

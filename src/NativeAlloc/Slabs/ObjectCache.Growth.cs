@@ -133,7 +133,7 @@ internal unsafe partial struct ObjectCache
     internal readonly void* AllocAnywhere()
     {
         nint pointer;
-        return TryTakeAnywhere(&pointer, 1) == 1 ? (void*)pointer : null;
+        return TakeAnywhere(&pointer, 1) == 1 ? (void*)pointer : null;
     }
 
     private readonly bool TryTakeOne(in NewSlabs grown, nint* pointer)

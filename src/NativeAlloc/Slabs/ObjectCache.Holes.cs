@@ -45,7 +45,7 @@ internal unsafe partial struct ObjectCache
             left = Math.Min(left, node->Slabs.Count(list));
             for (int looks = PurgedAtOnce; looks != 0 && left != 0 && mostObjects != 0; looks--, left--)
             {
-                // From the end to the front, so that none is met twice, whoever else moves them.
+                // From the end to the front, so that none is met twice while other threads move slabs.
                 uint slab = node->Slabs.Last(list);
                 mostObjects -= Math.Min(mostObjects, frames[slab].FreeObjects);
                 bool hasHoles = CountHoles(slab) > frames[slab].PurgedPages;

@@ -278,7 +278,7 @@ internal unsafe partial struct ObjectCache
     }
 
     /// <summary>Takes objects from whichever node has some: the last resort of a node that has none and cannot grow.</summary>
-    internal readonly int TryTakeAnywhere(nint* slots, int wanted)
+    internal readonly int TakeAnywhere(nint* slots, int wanted)
     {
         int taken = 0;
         for (int index = 0; index < NodeCount && taken == 0; index++)
@@ -322,14 +322,7 @@ internal unsafe partial struct ObjectCache
                 if (frame.State != PageState.Slab || frame.Cache != Index) return $"page {slab} is {frame.State} of cache {frame.Cache}";
                 if (NodeOfSlab(slab) != node) return $"slab {slab} is another node's";
                 if (frame.List != list) return $"slab {slab} of list {frame.List} is on list {list}";
-                uint bits = 0;
-                for (int word = 0; word < LinearRegion.BitmapWords && word * 64 < ObjectsPerSlab; word++)
-                {
-                    ulong free = LinearRegion.BitmapOf(slab)[word];
-                    if (free != 0 && word < frame.FirstWord) return $"slab {slab} has free objects before word {frame.FirstWord}";
-                    if (ObjectsPerSlab - word * 64 < 64 && free >> (int)(ObjectsPerSlab - word * 64) != 0) return $"slab {slab} has bits beyond its last object";
-                    bits += (uint)BitOperations.PopCount(free);
-                }
+                if (FindBitmapError(slab, frame, out uint bits) is { } bitmapError) return bitmapError;
                 if (bits != frame.FreeObjects) return $"slab {slab} has {bits} free objects and says {frame.FreeObjects}";
                 if (NodeSlabs.ListOf(bits, ObjectsPerSlab) != list && !NodeSlabs.IsHollow(list)) return $"slab {slab} with {bits} free objects is on list {list}";
                 if (FindHoleError(slab, frame) is { } error) return error;
@@ -343,6 +336,21 @@ internal unsafe partial struct ObjectCache
         if (hollowObjects != node->Slabs.HollowObjects) return $"the hollow slabs have {hollowObjects} free objects and the cache says {node->Slabs.HollowObjects}";
         if (purgedPages != node->Slabs.PurgedPages) return $"{purgedPages} system pages of slabs are given back and the cache says {node->Slabs.PurgedPages}";
         return freeObjects == node->Slabs.FreeObjects ? null : $"the slabs have {freeObjects} free objects and the cache says {node->Slabs.FreeObjects}";
+    }
+
+    private readonly string? FindBitmapError(uint slab, in PageFrame frame, out uint bits)
+    {
+        bits = 0;
+        for (int word = 0; word < LinearRegion.BitmapWords && word * 64 < ObjectsPerSlab; word++)
+        {
+            ulong free = LinearRegion.BitmapOf(slab)[word];
+            if (free != 0 && word < frame.FirstWord)
+                return $"slab {slab} has free objects before word {frame.FirstWord}";
+            if (ObjectsPerSlab - word * 64 < 64 && free >> (int)(ObjectsPerSlab - word * 64) != 0)
+                return $"slab {slab} has bits beyond its last object";
+            bits += (uint)BitOperations.PopCount(free);
+        }
+        return null;
     }
 
     private readonly string? FindPageError(uint slab)

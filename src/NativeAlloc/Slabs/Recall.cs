@@ -10,7 +10,7 @@ namespace NativeAlloc.Slabs;
 /// <remarks>
 /// <para><b>The problem.</b> On its fast paths the owner pops (reads the top, reads the slot below, writes the top) and
 /// pushes (reads the top, writes the slot there, writes the top). It looks at nothing else, and may be held up between
-/// any two of these steps, for any time. So no other thread can take a magazine away, or move its top.</para>
+/// any two of these steps, for any time. So no other thread can pop a magazine off its owner, or move its top.</para>
 /// <para><b>Claim.</b> The recalling thread claims the owner's magazines (<see cref="OwnerClaim"/>). From then on, and
 /// until the claim ends, the owner moves its loaded tops one by one on the fast paths and does nothing else with its
 /// magazines. The recalling thread takes its previous magazines.</para>
@@ -24,7 +24,7 @@ namespace NativeAlloc.Slabs;
 /// T-1, and to come to T from there the owner passes T-2 and fills the slot. A second barrier makes what the owner
 /// stored before that top visible, as not all processors show stores in their order. If the slot is still 0 after that,
 /// s was not popped: after a pop only a push into the slot leads back up. And s will not be popped: a pop reads the 0.
-/// So s and all that lies further down belong to the recalling thread, which puts them into their slabs. The 0 stays as
+/// So s and all that lies further down belong to the recalling thread, which drains them into their slabs. The 0 stays as
 /// the magazine's <b>raised floor</b>, until the owner comes by a slow path (<see cref="RaisedFloors"/>). If the slot
 /// is not 0, the owner has filled it again; there is nothing to take.</para>
 /// <para><b>Put back, if t is below T.</b> The owner uses the magazine, and the recalling thread cannot tell whether it
@@ -173,8 +173,8 @@ internal static unsafe class Recall
         magazines->Raised.Add(side);
         nint lowest = cache->Magazine.LowestOf(asked.Slot);
         SlabReturn batch = new(cache, PageFrame.None);
-        batch.Put(&asked.Object, 1);
-        batch.Put((nint*)lowest, (int)((asked.Slot - lowest) / sizeof(nint)));
+        batch.Drain(&asked.Object, 1);
+        batch.Drain((nint*)lowest, (int)((asked.Slot - lowest) / sizeof(nint)));
         cache->GiveSlabs(null, batch.End());
         return true;
     }

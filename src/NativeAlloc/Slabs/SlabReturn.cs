@@ -4,13 +4,13 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// Puts objects of a cache back into their slabs, any number of magazines under one lock: the lock of the node whose
-/// slabs they come from. On a machine with more nodes these locks are taken one after the other.
+/// Drains objects of a cache into their slabs, any number of magazines under one lock: the lock of the node whose
+/// slabs they come from. On a machine with several nodes these locks are taken one after the other.
 /// </summary>
 /// <remarks>
-/// What a magazine holds was said to be an object by whoever freed it, and may have been freed twice. So every object
-/// is checked before anything is written: that its page is a slab of this cache still, that an object begins there, and
-/// that it is not in the slab already.
+/// A magazine holds what callers freed, and a caller may have freed something twice. So every object is checked before
+/// anything is written: its page is still a slab of this cache, an object begins there, and it is not in the slab
+/// already.
 /// </remarks>
 internal unsafe ref struct SlabReturn(ObjectCache* cache, uint freed)
 {
@@ -19,24 +19,24 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint freed)
     private uint _freed = freed; // a list through the frames
     private ulong* _freeObjects; // of the node: in slabs like _slab
 
-    /// <summary>Puts one object straight back to its slab.</summary>
+    /// <summary>Drains one object, which is in no magazine, into its slab.</summary>
     internal static void FreeDirect(ObjectCache* cache, ThreadPages* own, void* pointer)
     {
         nint slot = (nint)pointer;
         SlabReturn batch = new(cache, PageFrame.None);
-        batch.Put(&slot, 1);
+        batch.Drain(&slot, 1);
         cache->GiveSlabs(own, batch.End());
     }
 
-    /// <summary>Puts all objects of a magazine back.</summary>
-    internal void PutMagazine(nint top)
+    /// <summary>Drains all objects of a magazine.</summary>
+    internal void DrainMagazine(nint top)
     {
         nint bottom = cache->Magazine.BottomOf(top);
-        Put((nint*)bottom, (int)((top - bottom) / sizeof(nint)));
+        Drain((nint*)bottom, (int)((top - bottom) / sizeof(nint)));
     }
 
-    /// <summary>Puts objects back.</summary>
-    internal void Put(nint* slots, int count)
+    /// <summary>Drains objects that stand side by side.</summary>
+    internal void Drain(nint* slots, int count)
     {
         PageFrame* frames = LinearRegion.Frames;
         for (int i = 0; i < count; i++)
@@ -58,7 +58,8 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint freed)
     }
 
     /// <summary>
-    /// Ends it and returns the slabs that are free now, together with those there were: a list through their frames.
+    /// Ends the draining. Returns the list of free slabs, through their frames: those of the constructor, and those that
+    /// became free.
     /// </summary>
     internal uint End()
     {
@@ -85,9 +86,9 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint freed)
         _freeObjects = NodeSlabs.IsHollow(frames[slab].List) ? &node->Slabs.HollowObjects : &node->Slabs.FreeObjects;
     }
 
-    // A slab has got objects back: it moves to the list that it belongs on now. A slab that is free goes out. Other
-    // sizes may need its pages, and the page layer hands them out nearly as fast as a list of free slabs would; that
-    // list holds only slabs that were never used.
+    // A slab that has got objects back moves to the list that it belongs on now. A slab that is free leaves the cache:
+    // other sizes may need its pages, and the page layer hands pages out nearly as fast as a list of free slabs would.
+    // So that list holds only slabs that were never used.
     private void Settle(PageFrame* frames)
     {
         if (_slab == PageFrame.None) return;

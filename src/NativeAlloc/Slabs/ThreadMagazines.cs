@@ -48,8 +48,10 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     /// <summary>The object that was asked for. Only for the thread that has the claim.</summary>
     public AskedObject Asked;
 
-    /// <summary>Misses of the fast paths, by what helped: the previous magazine, the depot, the slabs. Written by the owner, read by any thread.</summary>
-    public ulong PreviousHits, DepotExchanges, SlabExchanges;
+    /// <summary>
+    /// Misses that the depot helped, and misses that the slabs helped. Written by the owner, read by any thread.
+    /// </summary>
+    public ulong DepotExchanges, SlabExchanges;
 
     /// <summary>Bytes that realloc copied from block to block. Written by the owner, read by any thread.</summary>
     private ulong _reallocCopiedBytes;

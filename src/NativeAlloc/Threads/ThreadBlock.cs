@@ -51,10 +51,12 @@ internal struct ThreadHeader
 
 internal enum ThreadBlockState
 {
-    /// <summary>Nobody's, and its caches are empty.</summary>
+    /// <summary>No thread has it, and its caches are empty.</summary>
     Unused = 0,
 
-    /// <summary>A thread's own. Where that thread is dead, whoever needs a block adopts it with its contents.</summary>
+    /// <summary>
+    /// A thread's own. When that thread is dead, another thread that needs a block adopts this one with its contents.
+    /// </summary>
     Owned = 1,
 
     /// <summary>Taken from a dead thread by one that empties it.</summary>

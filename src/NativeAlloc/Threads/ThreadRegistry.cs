@@ -52,7 +52,7 @@ internal static unsafe class ThreadRegistry
 #if DEBUG
     /// <summary>A block that this thread uses beside its own: one that it sets up, or that it empties to release it. Owner thread only.</summary>
     [ThreadStatic]
-    private static byte* t_held;
+    internal static byte* t_held;
 #endif
 
     /// <summary>
@@ -67,7 +67,8 @@ internal static unsafe class ThreadRegistry
         nuint offset = unchecked((nuint)part - s_region.Address);
         if (offset >= (nuint)Count * ThreadBlock.Bytes) return;
         byte* block = At((int)(offset / ThreadBlock.Bytes));
-        Debug.Assert(block == (byte*)CurrentThread.t_block || block == t_held, "the block is the calling thread's: no pointer into it is kept over user code");
+        Debug.Assert(block == (byte*)CurrentThread.t_block || block == t_held, "the block is the calling thread's: " +
+            "no pointer into it is kept over user code");
 #endif
     }
 

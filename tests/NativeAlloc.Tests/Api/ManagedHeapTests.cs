@@ -32,7 +32,7 @@ public sealed unsafe class ManagedHeapTests : LeakCheckedTests
     public void Giving_memory_back_and_growing_anew_costs_no_managed_memory() => ShouldAllocateNothing(&TrimAndGrow);
 
     [Fact]
-    public void Being_out_of_memory_costs_TryAlloc_no_managed_memory() => ShouldAllocateNothing(&TryTheImpossible);
+    public void Being_out_of_memory_costs_TryAlloc_no_managed_memory() => ShouldAllocateNothing(&AskForTheImpossible);
 
     [Fact]
     public void The_measurement_sees_a_single_object()
@@ -103,7 +103,7 @@ public sealed unsafe class ManagedHeapTests : LeakCheckedTests
         }
     }
 
-    private static void TryTheImpossible()
+    private static void AskForTheImpossible()
     {
         foreach (nuint bytes in Sizes.Impossible) NativeAllocator.TryAlloc(bytes, out _);
     }

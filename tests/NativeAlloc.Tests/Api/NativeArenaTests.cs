@@ -123,6 +123,7 @@ public sealed unsafe class NativeArenaTests : LeakCheckedTests
     [Fact]
     public void No_more_than_half_of_its_pages_and_4_MiB_are_ever_unused()
     {
+        NativeAllocator.Trim(); // a kept area of like size may be larger
         nuint live = NativeAllocator.GetStatistics().LiveBytes, used = 0;
         using NativeArena arena = new();
         for (int i = 0; i < 30_000; i++)

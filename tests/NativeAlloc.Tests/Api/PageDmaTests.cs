@@ -175,24 +175,6 @@ public sealed unsafe class PageDmaTests : LeakCheckedTests
     }
 
     [Fact]
-    public void Where_the_system_locks_no_more_shrinkers_are_asked_for_what_they_hold()
-    {
-        Page held = PageAllocator.AllocPage(PageFlags.Dma);
-        bool refuse = true;
-        using IDisposable registration = PageAllocator.RegisterShrinker(wanted =>
-        {
-            Assert.Equal(PageBytes, wanted);
-            PageAllocator.FreePage(held);
-            refuse = false;
-            return PageBytes;
-        });
-        Page page;
-        using (new InjectedFaults(call => call == OsCall.Lock && refuse)) page = PageAllocator.AllocPage(PageFlags.Dma);
-        Assert.False(refuse);
-        PageAllocator.FreePage(page);
-    }
-
-    [Fact]
     public void A_process_that_may_lock_little_is_told_so_when_it_has_locked_that()
     {
         const long Limit = 1 << 20;

@@ -6,8 +6,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Architecture;
 
 /// <summary>
-/// A private static field begins with s_, and with t_ where each thread has one of its own. Other names are held by
-/// .editorconfig.
+/// A private static field begins with s_. A static field that each thread has of its own begins with t_, and is internal,
+/// as .editorconfig has one rule for all private static fields. It holds the other names.
 /// </summary>
 public sealed class NamingTests
 {
@@ -17,7 +17,7 @@ public sealed class NamingTests
     [Theory]
     [InlineData("class A { private static int s_a; }", 0)]
     [InlineData("class A { static int a; }", 1)]
-    [InlineData("class A { [ThreadStatic] private static int t_a; }", 0)]
+    [InlineData("class A { [ThreadStatic] private static int t_a; }", 1)]
     [InlineData("class A { [ThreadStatic] internal static int t_a; }", 0)]
     [InlineData("class A { [ThreadStatic] private static int s_a; }", 1)]
     [InlineData("class A { private static int t_a; }", 1)]
@@ -41,6 +41,8 @@ public sealed class NamingTests
                 foreach (VariableDeclaratorSyntax variable in field.Declaration.Variables)
                     if (!variable.Identifier.Text.StartsWith(prefix, StringComparison.Ordinal))
                         found.Add(file.At(variable, $"{variable.Identifier.Text} begins with {prefix}"));
+                    else if (ofThread && !visible)
+                        found.Add(file.At(variable, $"{variable.Identifier.Text} is each thread's, and internal"));
             }
         }
         return found;

@@ -93,7 +93,8 @@ internal static class PublicSurface
     {
         if (s_keywords.TryGetValue(type, out string? keyword)) return keyword;
         if (type.IsFunctionPointer)
-            return $"delegate*<{List([.. type.GetFunctionPointerParameterTypes(), type.GetFunctionPointerReturnType()])}>";
+            return "delegate*<"
+            + List([.. type.GetFunctionPointerParameterTypes(), type.GetFunctionPointerReturnType()]) + ">";
         if (type.IsPointer) return NameOf(type.GetElementType()!) + "*";
         if (type.IsArray) return NameOf(type.GetElementType()!) + "[]";
         if (type.IsGenericParameter) return type.Name;

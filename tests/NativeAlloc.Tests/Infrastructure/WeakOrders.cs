@@ -17,7 +17,7 @@ namespace NativeAlloc.Tests.Infrastructure;
 internal sealed unsafe class WeakOrders
 {
     [ThreadStatic]
-    private static WeakOrders? t_current;
+    internal static WeakOrders? t_current;
 
     private readonly List<(int Chosen, int Options)> _choices = [];
     private readonly List<(nint Address, long Value, int Bytes)> _waiting = []; // the stores, the oldest first

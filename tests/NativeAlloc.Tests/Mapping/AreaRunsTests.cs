@@ -23,9 +23,9 @@ public sealed unsafe class AreaRunsTests : AreaCheckedTests
         AreaRuns.CutBack(area, 2 * Page);
         AreaRuns.CutFront(area, Page);
         Assert.Equal(0, area->Runs);
-        Assert.True(AreaRuns.TryBegin(area, 5 * Page)); // another is to follow
+        Assert.True(AreaRuns.TryBegin(area, 5 * Page, out _)); // another is to follow
         Assert.Equal((1u, 5 * Page, mappings + 1), (area->RunCount, AreaRuns.BytesOf(area, 0), MappingBudget.InUse));
-        Assert.True(AreaRuns.TryBegin(area, 5 * Page));
+        Assert.True(AreaRuns.TryBegin(area, 5 * Page, out _));
         Assert.Equal(1u, area->RunCount);
         Teardown.Destroy(area);
     }

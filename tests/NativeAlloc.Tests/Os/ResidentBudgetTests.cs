@@ -96,22 +96,19 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     }
 
     [Fact]
-    public void What_is_in_memory_files_counts_where_the_system_is_asked_what_the_process_has()
+    public void High_pages_count_towards_a_derived_limit_mapped_or_not()
     {
-        NativeAllocator.Trim(); // used pages would cost nothing again
-        nuint fileBytes = ResidentBudget.FileBytes;
-        Page page = PageAllocator.AllocPages(5, PageFlags.High);
-        Assert.Equal(fileBytes + 2 * MiB, ResidentBudget.FileBytes); // mapped or not
-        PageAllocator.FreePages(page, 5);
-        NativeAllocator.Trim();
-        Assert.InRange(ResidentBudget.FileBytes, 0u, fileBytes);
-
         ResidentBudget.SetLimit(0);
-        nuint limit = ResidentBudget.LimitBytes;
-        Assert.True(ResidentBudget.TryRaise(MiB));
-        ResidentBudget.CountFileBytes((long)limit);
-        Assert.False(ResidentBudget.TryRaise(MiB));
-        ResidentBudget.CountFileBytes(-(long)limit);
+        nuint limit = ResidentBudget.LimitBytes, charged = ResidentBudget.ChargedBytes;
+        List<Page> pages = [];
+        while (ResidentBudget.ChargedBytes - charged < 512 * MiB) pages.Add(PageAllocator.AllocPages(8, PageFlags.High));
+        Assert.InRange(ResidentBudget.ReadResidentBytes(), 512 * MiB, limit); // though none has been touched
+        nuint mostForOthers = limit - 512 * MiB;
+        Assert.False(ResidentBudget.TryRaise(mostForOthers));
+        foreach (Page page in pages) PageAllocator.FreePages(page, 8);
+        NativeAllocator.Trim();
+        nuint anonymous = Machine.AnonymousResidentBytes();
+        Assert.InRange(ResidentBudget.ReadResidentBytes(), 0u, anonymous + 64 * MiB);
     }
 
     private static bool TakeNear() => MemorySignals.ReadAndReset(MemorySignals.LimitNear) != 0;

@@ -23,10 +23,10 @@ public sealed unsafe class DoubleFreeTests
         TestZone.Normal->Lock.Acquire();
         try
         {
-            thread.Begin(() => first = PageBlocks.TryGive(null, page, 0));
+            thread.Begin(() => first = PageBlocks.Give(null, page, 0));
             SpinWait.SpinUntil(() => LinearRegion.Frames[page].GetState() != PageState.Block, TimeSpan.FromSeconds(30));
             Assert.NotEqual(PageState.Block, LinearRegion.Frames[page].GetState());
-            second = PageBlocks.TryGive(null, page, 0); // would wait for the lock if it freed the page, too
+            second = PageBlocks.Give(null, page, 0); // would wait for the lock if it freed the page, too
         }
         finally
         {
@@ -34,7 +34,7 @@ public sealed unsafe class DoubleFreeTests
         }
         thread.Finish();
         Assert.Equal((PageFault.None, PageFault.NotAPageBlock), (first, second));
-        Assert.Equal(PageFault.AlreadyFree, PageBlocks.TryGive(null, page, 0));
+        Assert.Equal(PageFault.AlreadyFree, PageBlocks.Give(null, page, 0));
         TestZone.Normal->Verify();
     }
 

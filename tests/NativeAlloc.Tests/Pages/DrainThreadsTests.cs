@@ -243,7 +243,7 @@ public sealed unsafe class DrainThreadsTests
     {
         if (!cold && PageBlocks.TryGiveHot(own, page)) return;
         LinearRegion.Frames[page].Cold = cold;
-        if (PageBlocks.TryGive(own, page, 0) != PageFault.None) throw new InvalidOperationException($"page {page} is no block any more");
+        if (PageBlocks.Give(own, page, 0) != PageFault.None) throw new InvalidOperationException($"page {page} is no block any more");
     }
 
     private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;

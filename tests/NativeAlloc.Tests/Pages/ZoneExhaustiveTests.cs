@@ -88,7 +88,7 @@ public sealed class ZoneExhaustiveTests
             world.Restore(state);
             seenShapes.Add(world.Shape());
             From(world, state, "free all", world.FreeAll);
-            TryRuns(world, state, order, leastOrder, types.Length == 0 ? [MigrateType.Unmovable] : types);
+            CheckRuns(world, state, order, leastOrder, types.Length == 0 ? [MigrateType.Unmovable] : types);
             foreach (ZoneStep step in world.Steps(withPurges: clean, withChoices: true).ToList())
             {
                 From(world, state, step.ToString(), () =>
@@ -105,12 +105,12 @@ public sealed class ZoneExhaustiveTests
 
     // Every run of the smallest blocks where it stands, and of a block of every order that fits it every number of these, and of pages one more than half and one
     // less than all, which are those that leave most pieces.
-    private static void TryRuns(ZoneWorld world, ZoneWorld.State state, int order, int leastOrder, MigrateType[] types)
+    private static void CheckRuns(ZoneWorld world, ZoneWorld.State state, int order, int leastOrder, MigrateType[] types)
     {
         int pages = 1 << order, least = 1 << leastOrder;
         for (int page = 0; page < pages; page += least)
             for (int count = least; page + count <= pages; count += least)
-                From(world, state, $"take {count} pages at {page}", () => world.TryAt(page, count));
+                From(world, state, $"take {count} pages at {page}", () => world.CheckAt(page, count));
         foreach (MemoryChoice choice in Enum.GetValues<MemoryChoice>())
         {
             foreach (MigrateType type in types)
@@ -120,7 +120,7 @@ public sealed class ZoneExhaustiveTests
                     int all = 1 << blockOrder, half = all / 2;
                     IEnumerable<int> parts = Enumerable.Range(half + 1, all - half).Where(used => used % least == 0 || used == half + 1 || used == all - 1);
                     foreach (int used in parts)
-                        From(world, state, $"take {used} pages of a block of order {blockOrder}, {choice}, {type}", () => world.TryPart(blockOrder, used, choice, type));
+                        From(world, state, $"take {used} pages of a block of order {blockOrder}, {choice}, {type}", () => world.CheckPart(blockOrder, used, choice, type));
                 }
             }
         }

@@ -143,7 +143,7 @@ internal sealed unsafe class ZoneWorld : IDisposable
     /// <summary>
     /// Takes exactly these pages, if they are free, and gives them back. Only where a block could end before them, as this is how one grows.
     /// </summary>
-    internal void TryAt(int page, int count)
+    internal void CheckAt(int page, int count)
     {
         if (_oracle.IsInsideFreeBlock(page)) return;
         bool taken = _zone.TryTakeAt(_zone.First + (uint)page, (uint)count);
@@ -157,7 +157,7 @@ internal sealed unsafe class ZoneWorld : IDisposable
     }
 
     /// <summary>Takes a block of which only some pages are wanted, if there is one, and gives them back.</summary>
-    internal void TryPart(int order, int usedPages, MemoryChoice choice, MigrateType type)
+    internal void CheckPart(int order, int usedPages, MemoryChoice choice, MigrateType type)
     {
         int? page = DoTake(new PageRequest(order, (uint)usedPages) { Choice = choice, Type = type });
         Check();

@@ -201,7 +201,7 @@ public sealed unsafe class DecayTests : IDisposable
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(3)]
-    public void Of_a_block_whose_purge_the_system_refuses_in_the_middle_what_was_purged_before_is_clean_and_the_rest_is_not(int failing)
+    public void Where_the_system_refuses_a_purge_in_the_middle_of_a_block_what_was_purged_before_is_clean(int failing)
     {
         const uint Runs = 3;
         Assert.True(PageLayer.TryTakePages(null, 8, MemoryChoice.UsedFirst, out uint page));
@@ -216,7 +216,7 @@ public sealed unsafe class DecayTests : IDisposable
     }
 
     [Fact]
-    public void Where_the_machines_memory_is_scarce_everything_goes_back_at_the_periods_end_and_then_once_in_ten_periods()
+    public void Where_the_machines_memory_is_scarce_everything_goes_back_once_in_ten_periods()
     {
         const int Between = 10;
         MemoryLoad scarce = s_calm with { IsScarce = true };

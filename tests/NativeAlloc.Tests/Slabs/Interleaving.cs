@@ -9,7 +9,7 @@ namespace NativeAlloc.Tests.Slabs;
 internal sealed class Interleaving : Depot.IPause, IDisposable
 {
     [ThreadStatic]
-    private static Actor? t_actor;
+    internal static Actor? t_actor;
 
     private readonly Actor[] _actors;
     private readonly SemaphoreSlim _bothDone = new(0);
@@ -97,7 +97,7 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
 
     private readonly record struct Choice(int Actor, bool MayChange);
 
-    private sealed class Actor : IDisposable
+    internal sealed class Actor : IDisposable
     {
         private readonly Interleaving _schedule;
         private readonly SemaphoreSlim _baton = new(0);

@@ -1,9 +1,9 @@
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Threads;
 using Xunit;
-using NativeAlloc.TestHost;
 
 namespace NativeAlloc.Tests.Slabs;
 

@@ -236,7 +236,7 @@ internal sealed unsafe class TestCache : IDisposable
         uint locks = Node->Lock.Acquisitions;
         SlabReturn put = new(Cache, PageFrame.None);
         foreach (nint[] batch in batches)
-            fixed (nint* first = batch) put.Put(first, batch.Length);
+            fixed (nint* first = batch) put.Drain(first, batch.Length);
         uint freed = put.End();
         Require(Node->Lock.Acquisitions == locks + (batches.ToArray().Any(batch => batch.Length != 0) ? 1 : 0), "the lock is taken once");
         int given = Give(freed);

@@ -25,7 +25,7 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(Zone.Bytes, sizeof(Zone)); // a stated size never makes a struct smaller than its fields: they fit
         Assert.Equal(1, sizeof(MigrateType));
         Assert.Equal(1, sizeof(ZoneKind));
-        Assert.Equal(8, sizeof(Watermarks));
+        Assert.Equal(4, sizeof(Watermarks));
         Assert.Equal(24, sizeof(ThreadHeader));
         Assert.Equal(sizeof(ulong), sizeof(LowWater));
         Assert.Equal(2 * sizeof(int), sizeof(OwnerClaim));

@@ -1,8 +1,8 @@
 using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Threads;
 using Xunit;
-using NativeAlloc.TestHost;
 
 namespace NativeAlloc.Tests.Threads;
 
