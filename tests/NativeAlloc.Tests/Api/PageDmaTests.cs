@@ -1,5 +1,6 @@
 using System.Globalization;
 using NativeAlloc.Os;
+using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
@@ -46,9 +47,9 @@ public sealed unsafe class PageDmaTests : LeakCheckedTests
     public void Locked_pages_count_as_mappings_and_are_refused_where_these_are_used_up()
     {
         int before = MappingBudget.InUse, limit = MappingBudget.Limit;
-        void* block = PageAllocator.AllocExact(16 * PageBytes, PageFlags.Dma);
+        void* block = PageAllocator.AllocExact(3 * PageBytes, PageFlags.Dma);
         Assert.Equal(before + 2, MappingBudget.InUse);
-        block = NativeAllocator.Realloc(block, 8 * PageBytes);
+        Assert.True(LargeBlocks.TryResize((uint)LinearRegion.PageIndexOf(block), 2 * PageBytes));
         Assert.Equal(before + 2, MappingBudget.InUse);
         ulong locked = ResidentMemory.LockedBytes();
         MappingBudget.Limit = MappingBudget.InUse + 1;
@@ -70,20 +71,20 @@ public sealed unsafe class PageDmaTests : LeakCheckedTests
     {
         int mappings = MappingBudget.InUse;
         long before = ProcessMemory.LockedBytes();
-        void* first = PageAllocator.AllocExact(16 * PageBytes, PageFlags.Dma);
+        void* first = PageAllocator.AllocExact(3 * PageBytes, PageFlags.Dma);
         void* second = PageAllocator.AllocPage(PageFlags.Dma).Address, third;
         using (new InjectedFaults(OsCall.Unlock))
         {
-            first = NativeAllocator.Realloc(first, 8 * PageBytes);
+            Assert.True(LargeBlocks.TryResize((uint)LinearRegion.PageIndexOf(first), 2 * PageBytes));
             NativeAllocator.Free(second);
             NativeAllocator.Trim();
             third = PageAllocator.AllocPage(PageFlags.Dma).Address;
             Assert.False(third == second, "the page is still locked");
         }
-        Assert.Equal(before + 18 * (long)PageBytes, ProcessMemory.LockedBytes());
+        Assert.Equal(before + 5 * (long)PageBytes, ProcessMemory.LockedBytes());
         NativeAllocator.Free(first);
         NativeAllocator.Free(third);
-        Assert.Equal(before + 9 * (long)PageBytes, ProcessMemory.LockedBytes());
+        Assert.Equal(before + 2 * (long)PageBytes, ProcessMemory.LockedBytes());
         NativeAllocator.Trim();
         Assert.Equal(before, ProcessMemory.LockedBytes());
         Assert.Equal(mappings, MappingBudget.InUse);
