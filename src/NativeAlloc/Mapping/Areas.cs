@@ -76,11 +76,13 @@ internal static unsafe class Areas
     {
         Debug.Assert(choice != MemoryChoice.UsedOnly, "an area can always be completed from the system");
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
-        nuint multiple = Math.Max(alignment, VmallocSpace.AlignmentOf(pages));
-        VmallocArea* area = choice == MemoryChoice.UsedFirst ? TakeKept(pages, byteCount, multiple, zeroed, end) : null;
+        uint length = end == AreaEnd.Room ? WithRoom(pages) : pages;
+        nuint multiple = Math.Max(alignment, VmallocSpace.AlignmentOf(length));
+        nuint promised = end == AreaEnd.Guarded ? multiple : alignment; // the others stand so for huge pages alone
+        VmallocArea* area =
+            choice == MemoryChoice.UsedFirst ? TakeKept(pages, byteCount, promised, zeroed, end) : null;
         if (area == null)
         {
-            uint length = end == AreaEnd.Room ? WithRoom(pages) : pages;
             area = Add(pages, length, multiple, end == AreaEnd.Guarded ? 0 : RoomOf(pages), out refusal);
             if (area == null) return null;
             if (!AreaMemory.TryFill(area, 0, area->UsedBytes, choice, zeroed, out refusal))
@@ -172,7 +174,18 @@ internal static unsafe class Areas
     internal static nuint Release(long keptBefore)
     {
         Teardown.RetryRefused();
-        return KeptAreas.Release(keptBefore) + TrimTails(onlyIdle: keptBefore != long.MaxValue);
+        return KeptAreas.Release(keptBefore)
+            + TrimTails(onlyIdle: keptBefore != long.MaxValue, wantedBytes: nuint.MaxValue);
+    }
+
+    /// <summary>
+    /// Gives so much of the memory back that kept areas have, and live ones behind their used part. The areas stay as
+    /// long as they are. Returns the bytes, which may be a little more, or all that there is.
+    /// </summary>
+    internal static nuint Purge(nuint wantedBytes)
+    {
+        nuint bytes = KeptAreas.Purge(wantedBytes);
+        return bytes >= wantedBytes ? bytes : bytes + TrimTails(onlyIdle: false, wantedBytes - bytes);
     }
 
     // A kept area, made to serve a request. Null where there is none that does.
@@ -284,12 +297,12 @@ internal static unsafe class Areas
     }
 
     // Gives back what live areas have behind what is used: of those alone, if asked, where it was so the last time.
-    private static nuint TrimTails(bool onlyIdle)
+    private static nuint TrimTails(bool onlyIdle, nuint wantedBytes)
     {
         if (TailBytes == 0) return 0;
         nuint bytes = 0;
         uint end = VmallocSpace.EndOfRecords();
-        for (uint number = VmallocSpace.FirstRecord; number < end; number++)
+        for (uint number = VmallocSpace.FirstRecord; number < end && bytes < wantedBytes; number++)
         {
             VmallocArea* area = VmallocSpace.At(number);
             if (area->GetState() != AreaState.Live || area->Kind != AreaKind.Vmalloc || area->TailBytes == 0) continue;

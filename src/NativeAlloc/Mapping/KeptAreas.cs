@@ -133,7 +133,9 @@ internal static unsafe class KeptAreas
     /// Keeps a busy area; false, and nothing done, where it has too much memory or too many runs. Others that were kept
     /// longer may have to go for it.
     /// </summary>
-    internal static bool TryPut(VmallocArea* area)
+    /// <param name="area">The area.</param>
+    /// <param name="keptSince">The time that counts for its age; now, if it is 0.</param>
+    internal static bool TryPut(VmallocArea* area, long keptSince = 0)
     {
         uint pages = (uint)((area->ChargedBytes + (PageGeometry.PageBytes - 1)) >> PageGeometry.PageShift);
         nuint bytes = (nuint)pages << PageGeometry.PageShift, limit = LimitBytes;
@@ -150,7 +152,7 @@ internal static unsafe class KeptAreas
             area->SetState(AreaState.Kept);
             Interlocked.Add(ref s_pages, pages);
             Interlocked.Increment(ref s_count);
-            Volatile.Write(ref s_times[slot], Environment.TickCount64);
+            Volatile.Write(ref s_times[slot], keptSince != 0 ? keptSince : Environment.TickCount64);
             if (Interlocked.CompareExchange(ref s_slots[slot], (ulong)VmallocSpace.NumberOf(area) << 32 | pages, 0) == 0) return true;
             Interlocked.Add(ref s_pages, -(long)pages);
             Interlocked.Decrement(ref s_count);
@@ -170,12 +172,53 @@ internal static unsafe class KeptAreas
         return bytes;
     }
 
+    /// <summary>
+    /// Gives so much of the areas' memory back, of the oldest first and of each from its end on, or what there is. The
+    /// areas stay. Returns the bytes.
+    /// </summary>
+    internal static nuint Purge(nuint wantedBytes)
+    {
+        nuint bytes = 0;
+        for (int areas = 0; areas < Slots && bytes < wantedBytes; areas++)
+        {
+            int oldest = Oldest(withMemory: true);
+            if (oldest < 0) break;
+            ulong word = Volatile.Read(ref s_slots[oldest]);
+            long keptSince = Volatile.Read(ref s_times[oldest]);
+            if (PagesOf(word) == 0 || !TryTakeSlot(oldest, word)) continue;
+            VmallocArea* area = AreaOf(word);
+            nuint missing = wantedBytes - bytes, charged = area->ChargedBytes;
+            nuint left = charged > missing ? (charged - missing) & ~(PurgePieceBytes - 1) : 0;
+            nuint purged = Teardown.TryPurge(area, left);
+            bytes += purged;
+            if (purged == 0 || !TryPut(area, keptSince)) bytes += Teardown.Destroy(area);
+        }
+        return bytes;
+    }
+
+    // Not each page alone: the next request for memory will be as small.
+    private const nuint PurgePieceBytes = 256 * 1024;
+
+    // The slot of the area that was kept longest; -1 where there is none.
+    private static int Oldest(bool withMemory)
+    {
+        int oldest = -1;
+        long oldestTime = long.MaxValue;
+        for (int slot = 0; slot < Slots; slot++)
+        {
+            ulong word = Volatile.Read(ref s_slots[slot]);
+            long time = Volatile.Read(ref s_times[slot]);
+            if (word == 0 || time >= oldestTime || (withMemory && PagesOf(word) == 0)) continue;
+            oldest = slot;
+            oldestTime = time;
+        }
+        return oldest;
+    }
+
     // False where there is none.
     private static bool TryReleaseOldest()
     {
-        int oldest = -1;
-        for (int slot = 0; slot < Slots; slot++)
-            if (Volatile.Read(ref s_slots[slot]) != 0 && (oldest < 0 || Volatile.Read(ref s_times[slot]) < Volatile.Read(ref s_times[oldest]))) oldest = slot;
+        int oldest = Oldest(withMemory: false);
         if (oldest < 0) return false;
         Release(oldest, Volatile.Read(ref s_slots[oldest]));
         return true;
