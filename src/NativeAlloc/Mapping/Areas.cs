@@ -22,7 +22,11 @@ namespace NativeAlloc.Mapping;
 ///         ├ its pages to a larger hole, run by run
 ///         └ shorter: the tail's memory goes back, its addresses stay as room
 /// </code>
-/// <para>Any thread. The thread that changes the state of an area from live or kept to busy has it for himself, so of two threads that free the same area one is told that it is none.</para>
+/// <para>Any thread. The thread that changes the state of an area from live or kept to busy has it for itself, so of
+/// two threads that free the same area one is told that it is none.</para>
+/// <para><b>Length, used part, charge.</b> An area can be touched over its whole length. Its user has the first part of
+/// it. Another first part is charged: never less than a user has. What is behind the charged part was never touched,
+/// and reads as zero.</para>
 /// </remarks>
 internal static unsafe class Areas
 {
@@ -57,7 +61,9 @@ internal static unsafe class Areas
 
     internal static long LiveCount => Volatile.Read(ref s_liveCount);
 
-    /// <summary>Bytes that live areas have behind what is used of them: kept, and given back when nobody needs them.</summary>
+    /// <summary>
+    /// Bytes that live areas have behind what is used of them: kept, and given back when they are not needed.
+    /// </summary>
     internal static nuint TailBytes => (nuint)Math.Max(0, Volatile.Read(ref s_tailBytes));
 
     /// <summary>Makes an area; null where there is no memory, no address space, or the size is beyond both.</summary>
@@ -113,7 +119,8 @@ internal static unsafe class Areas
         area->ChargedBytes = sourceBytes; // by its taker: the budget learns of it when nothing can fail any more
         // The move comes last: after it nothing can fail.
         if (AreaRuns.TryAdd(area, sourceBytes)
-            && AreaMemory.TryFill(area, sourceBytes, area->UsedBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)
+            && AreaMemory.TryFill(
+                area, sourceBytes, area->UsedBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)
             && VirtualMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
         {
             ResidentBudget.Charge(sourceBytes);
@@ -168,8 +175,8 @@ internal static unsafe class Areas
     }
 
     /// <summary>
-    /// Gives back the areas that were kept since before a point in time, and what live areas have behind their used part,
-    /// and tries again what the system refused to unmap. Returns the bytes given back.
+    /// Gives back the areas that were kept since before a point in time, and what live areas have behind their used
+    /// part, and tries again what the system refused to unmap. Returns the bytes given back.
     /// </summary>
     internal static nuint Release(long keptBefore)
     {
@@ -197,7 +204,8 @@ internal static unsafe class Areas
         else pages = area->Pages; // all of it: no page has to be made inaccessible
         if (area == null) return null;
         if (zeroed) AreaMemory.Clear(area, (nuint)pages << PageGeometry.PageShift);
-        bool isGuarded = end == AreaEnd.Guarded, isShort = !isGuarded || area->Pages <= pages || AreaMemory.TryShorten(area, pages);
+        bool isGuarded = end == AreaEnd.Guarded;
+        bool isShort = !isGuarded || area->Pages <= pages || AreaMemory.TryShorten(area, pages);
         if (isShort && AreaMemory.TryUse(area, pages, isGuarded ? pages : WithRoom(pages), out _)) return area;
         if (!KeptAreas.TryPut(area)) Teardown.Destroy(area);
         return null;
@@ -223,7 +231,7 @@ internal static unsafe class Areas
         refusal = default;
         uint length = end == AreaEnd.Guarded ? pages : WithRoom(pages);
         nuint multiple = Math.Max(alignment, VmallocSpace.AlignmentOf(length));
-        // Room that a block was given by another member of the library goes: nothing that is not used can be touched then.
+        // Room that another member of the library gave the block goes: what is not used cannot be touched afterwards.
         if (end == AreaEnd.Guarded && !AreaMemory.TryShorten(area, area->UsedPages)) return null;
         bool stands = VmallocSpace.AddressOf(area) % (end == AreaEnd.Guarded ? multiple : alignment) == 0;
         if (stands && AreaMemory.TryUse(area, pages, length, out refusal))

@@ -10,9 +10,9 @@ namespace NativeAlloc.Mapping;
 /// (<see cref="LimitBytes"/>), in number, and in time by <see cref="Release(long)"/>.
 /// </summary>
 /// <remarks>
-/// A small table without a lock: a slot holds an area's number and the pages it is charged with in one word, and goes to
-/// the thread that exchanges it for 0. A word that comes back to a slot while another thread looks at it stands for the
-/// same area with as much memory. Its length may be another one then, so the taker looks at it again.
+/// A small table without a lock: a slot holds an area's number and the pages it is charged with in one word, and goes
+/// to the thread that exchanges it for 0. A word that comes back to a slot while another thread looks at it stands for
+/// the same area with as much memory. Its length may be another one then, so the taker looks at it again.
 /// </remarks>
 internal static unsafe class KeptAreas
 {
@@ -21,7 +21,9 @@ internal static unsafe class KeptAreas
     /// <summary>An area of more runs is not kept: it would come back in more and more pieces.</summary>
     internal const uint MostRuns = 64;
 
-    /// <summary>The area's number in the upper half, its charged pages in the lower; 0 for none. By Interlocked.</summary>
+    /// <summary>
+    /// The area's number in the upper half, its charged pages in the lower; 0 for none. By Interlocked.
+    /// </summary>
     private static readonly ulong[] s_slots = GC.AllocateArray<ulong>(Slots, pinned: true);
 
     /// <summary>When the slot was filled, by <see cref="Environment.TickCount64"/>. Any thread, by Volatile.</summary>
@@ -59,7 +61,10 @@ internal static unsafe class KeptAreas
     internal static VmallocArea* TakeToUse(uint pages, nuint alignment) =>
         Take(new Search(Purpose.Use, pages, MostChargedFor(pages), alignment));
 
-    /// <summary>Takes the kept area whose memory serves a part of a larger request best: the smallest that is large enough, else the largest.</summary>
+    /// <summary>
+    /// Takes the kept area whose memory serves a part of a larger request best: the smallest that is large enough, else
+    /// the largest.
+    /// </summary>
     internal static VmallocArea* TakeFor(uint pages) => Take(new Search(Purpose.Memory, pages, uint.MaxValue, 1));
 
     private static VmallocArea* Take(in Search search)
@@ -85,8 +90,9 @@ internal static unsafe class KeptAreas
         return null;
     }
 
-    // A small request gets no very large area: a larger one that comes next would have to be touched for the first time.
-    private static uint MostChargedFor(uint pages) => (uint)Math.Min(Math.Max((ulong)pages * MostTimes, SmallPages), uint.MaxValue);
+    // A small request gets no very large area: a larger request that comes next would have to touch fresh memory.
+    private static uint MostChargedFor(uint pages) =>
+        (uint)Math.Min(Math.Max((ulong)pages * MostTimes, SmallPages), uint.MaxValue);
 
     private const uint MostTimes = 4, SmallPages = 64;
 
@@ -108,7 +114,7 @@ internal static unsafe class KeptAreas
     {
         internal const long Unfit = long.MinValue;
 
-        // An area that has more memory than it needs comes before one that has less, and that before one that is too short.
+        // Areas that have memory enough come before those that have less, and these before those that are too short.
         private const long Enough = 1L << 40, LongEnough = 1L << 36;
 
         internal long ScoreOf(VmallocArea* area, uint charged)
@@ -153,7 +159,8 @@ internal static unsafe class KeptAreas
             Interlocked.Add(ref s_pages, pages);
             Interlocked.Increment(ref s_count);
             Volatile.Write(ref s_times[slot], keptSince != 0 ? keptSince : Environment.TickCount64);
-            if (Interlocked.CompareExchange(ref s_slots[slot], (ulong)VmallocSpace.NumberOf(area) << 32 | pages, 0) == 0) return true;
+            ulong word = (ulong)VmallocSpace.NumberOf(area) << 32 | pages;
+            if (Interlocked.CompareExchange(ref s_slots[slot], word, 0) == 0) return true;
             Interlocked.Add(ref s_pages, -(long)pages);
             Interlocked.Decrement(ref s_count);
             area->SetState(AreaState.Busy);

@@ -9,8 +9,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Mapping;
 
 /// <summary>
-/// Shows that an area grows within its room, serves others after it was freed, and is cleared without a system call, and
-/// that what it holds beyond its used part is charged, found and given back.
+/// Shows that an area grows within its room, serves others after it was freed, and is cleared, all without a system
+/// call, and that what it holds beyond its used part is charged, found and given back.
 /// </summary>
 public sealed unsafe class AreaRoomTests : AreaCheckedTests
 {
