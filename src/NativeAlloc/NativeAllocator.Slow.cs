@@ -322,21 +322,24 @@ public static unsafe partial class NativeAllocator
     // Copying this much costs more than the memory is worth for as long as a block usually lives.
     private const nuint SmallestWorthMoving = 64;
 
-    // From here on a block that grows becomes an area with room behind it: the last copy, as growing costs nothing then.
+    // From here on a block that grows becomes an area with room behind it. That copy is the last.
     private const nuint SmallestWithRoom = 256 * 1024;
 
-    // What is larger than this has its pages moved instead of its bytes copied. On a virtual machine a move costs as much
-    // as copying a megabyte, as it stops every processor that runs the process, and its new pages are touched anew.
+    // What is larger than this has its pages moved instead of its bytes copied. On a virtual machine a move costs as
+    // much as copying a megabyte: it stops every processor that runs the process.
     private const nuint LargestCopy = LargestFromBuddy;
 
-    // Without copying a byte: more or fewer pages where the block stands, or its pages at another address. Null where that cannot be done.
+    // More or fewer pages where the block stands, or its pages at another address, or, as long as it is small, a copy
+    // with room behind it. Null where that cannot be done.
     // The refusal says why there is no memory; it is none where the system cannot move the pages.
     private static void* ResizePagesOnce(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment, out Refusal refusal)
     {
         refusal = default;
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page >= LinearRegion.OnlinePages)
-            return byteCount >= SmallestWithRoom ? Areas.Realloc(ptr, byteCount, out refusal, alignment, AreaEnd.Room) : null;
+            return byteCount >= SmallestWithRoom
+                ? Areas.Realloc(ptr, byteCount, out refusal, alignment, AreaEnd.Room)
+                : null;
         bool isLarge = LinearRegion.Frames[page].GetState() == PageState.Large;
         if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
         if (byteCount < oldBytes) return null;
@@ -354,7 +357,7 @@ public static unsafe partial class NativeAllocator
 
     private static void* CopyToArea(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment, out Refusal refusal)
     {
-        void* copy = Areas.Alloc(byteCount, alignment, out refusal, MemoryChoice.UsedFirst, zeroed: false, AreaEnd.Room);
+        void* copy = Areas.Alloc(byteCount, alignment, out refusal, end: AreaEnd.Room);
         if (copy != null) MoveContents(ptr, copy, oldBytes);
         return copy;
     }

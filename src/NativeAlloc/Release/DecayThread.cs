@@ -53,7 +53,7 @@ internal static class DecayThread
         if (MemorySignals.t_isReclaiming) return; // a shrinker's own: the operation that asked it attends
         int raised = MemorySignals.ReadAndResetUnattended();
         // What is kept for later must not make the process larger than it ever was.
-        if ((raised & MemorySignals.NewPeak) != 0) Reclaimer.ReleaseAreas();
+        if ((raised & MemorySignals.NewPeak) != 0) Reclaimer.PurgeAreas(ResidentBudget.ReadAndResetExcess());
         const int AtOnce = MemorySignals.CapExceeded | MemorySignals.LimitNear;
         if ((raised & (MemorySignals.Used | AtOnce)) == 0 || Decay.PeriodMilliseconds == Decay.Never) return;
         bool isFirst = Decay.TryArm();
