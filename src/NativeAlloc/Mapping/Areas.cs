@@ -222,7 +222,7 @@ internal static unsafe class Areas
             return;
         }
         area->UsedPages = pages;
-        if (area->TailBytes > bytes / LargestTailShare) Teardown.TryPurge(area, bytes);
+        if (area->TailBytes > bytes / LargestTailShare) Teardown.PurgeFrom(area, bytes);
     }
 
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.
@@ -325,7 +325,7 @@ internal static unsafe class Areas
     {
         bool wasIdle = area->IsTailIdle;
         area->IsTailIdle = true;
-        nuint purged = wasIdle || !onlyIdle ? Teardown.TryPurge(area, area->UsedBytes) : 0;
+        nuint purged = wasIdle || !onlyIdle ? Teardown.PurgeFrom(area, area->UsedBytes) : 0;
         Interlocked.Add(ref s_tailBytes, -(long)purged);
         return purged;
     }

@@ -196,7 +196,7 @@ internal static unsafe class KeptAreas
             VmallocArea* area = AreaOf(word);
             nuint missing = wantedBytes - bytes, charged = area->ChargedBytes;
             nuint left = charged > missing ? (charged - missing) & ~(PurgePieceBytes - 1) : 0;
-            nuint purged = Teardown.TryPurge(area, left);
+            nuint purged = Teardown.PurgeFrom(area, left);
             bytes += purged;
             if (purged == 0 || !TryPut(area, keptSince)) bytes += Teardown.Destroy(area);
         }
