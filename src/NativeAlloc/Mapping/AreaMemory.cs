@@ -86,7 +86,7 @@ internal static unsafe class AreaMemory
         if (bytes <= area->SizeBytes || TryLengthen(area, pages, wantedPages, out refusal))
         {
             area->UsedPages = pages;
-            AdviseHuge(area, 0);
+            AdviseHuge(area, within - more, within);
             return true;
         }
         Uncharge(area, more);
@@ -289,17 +289,18 @@ internal static unsafe class AreaMemory
         }
         refusal = default;
         area->ChargedBytes += to - at;
-        AdviseHuge(area, area->Huge ? at : 0);
+        AdviseHuge(area, at, to);
         return true;
     }
 
-    // Asks for huge pages from a byte on where the area is large enough for them.
-    private static void AdviseHuge(VmallocArea* area, nuint from)
+    // Asks for huge pages in a part that comes into use, where the area is large enough for them. Not in the room: a huge
+    // page that begins in use and ends in the room would be memory that is not charged.
+    private static void AdviseHuge(VmallocArea* area, nuint from, nuint to)
     {
-        if (!Options.HugePages || area->UsedBytes < SmallestHugeBytes || (area->Huge && from == 0)) return;
-        nuint bytes = area->SizeBytes - from;
-        if (bytes >= VirtualMemory.HugePageBytes)
-            area->Huge |= VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + from, bytes);
+        if (!Options.HugePages || to < SmallestHugeBytes) return;
+        nuint begin = from & ~(VirtualMemory.HugePageBytes - 1), end = to & ~(VirtualMemory.HugePageBytes - 1);
+        if (begin < end)
+            area->Huge |= VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + begin, end - begin);
     }
 
     private static void Clear(VmallocArea* area, nuint from, nuint to) => Clearing.Clear((void*)(VmallocSpace.AddressOf(area) + from), to - from);
