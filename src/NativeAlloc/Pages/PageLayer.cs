@@ -470,7 +470,10 @@ internal static unsafe partial class PageLayer
         for (uint section = 0; section < LinearRegion.EndPage; section += PageGeometry.SectionPages)
         {
             if (LinearRegion.ZoneIndexOf(section) != zone->Index) continue;
-            for (uint page = section; page < section + PageGeometry.SectionPages; page += Pageblock.Pages)
+            // The rest of a section may not be online yet.
+            uint end = section + PageGeometry.SectionPages;
+            if (section < LinearRegion.PageCount) end = Math.Min(end, LinearRegion.OnlinePages);
+            for (uint page = section; page < end; page += Pageblock.Pages)
                 if (LinearRegion.TypeOf(page) == type) blocks++;
         }
         return blocks;
