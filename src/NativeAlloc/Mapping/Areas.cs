@@ -206,7 +206,9 @@ internal static unsafe class Areas
         if (zeroed) AreaMemory.Clear(area, (nuint)pages << PageGeometry.PageShift);
         bool isGuarded = end == AreaEnd.Guarded;
         bool isShort = !isGuarded || area->Pages <= pages || AreaMemory.TryShorten(area, pages);
-        if (isShort && AreaMemory.TryUse(area, pages, isGuarded ? pages : WithRoom(pages), out _)) return area;
+        uint length = isGuarded ? pages : WithRoom(pages);
+        // Nothing is gathered for it: that is for a new area, when it is known that there can be one.
+        if (isShort && AreaMemory.TryUse(area, pages, length, MemoryChoice.FreshOnly, out _)) return area;
         if (!KeptAreas.TryPut(area)) Teardown.Destroy(area);
         return null;
     }
@@ -234,7 +236,7 @@ internal static unsafe class Areas
         // Room that another member of the library gave the block goes: what is not used cannot be touched afterwards.
         if (end == AreaEnd.Guarded && !AreaMemory.TryShorten(area, area->UsedPages)) return null;
         bool stands = VmallocSpace.AddressOf(area) % (end == AreaEnd.Guarded ? multiple : alignment) == 0;
-        if (stands && AreaMemory.TryUse(area, pages, length, out refusal))
+        if (stands && AreaMemory.TryUse(area, pages, length, MemoryChoice.FreshFirst, out refusal))
         {
             MemorySignals.Raise(MemorySignals.Used);
             return area;
