@@ -358,10 +358,6 @@ public sealed unsafe class DecayTests : IDisposable
     }
 
     [Fact]
-    public void The_thread_ends_when_nothing_is_used_for_many_periods_and_is_made_again() =>
-        ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "1")], DecayEnds.Name).ShouldSucceed();
-
-    [Fact]
     public void In_a_process_that_does_nothing_more_resident_memory_falls_by_itself_though_the_thread_pool_is_blocked()
     {
         string output = ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "100")], GoesBack.Name)
