@@ -14,6 +14,7 @@ internal static class Program
             case DataLimit.Name: return DataLimit.Run();
             case DecaySurvives.Name: return DecaySurvives.Run(rest);
             case FirstBlockLimit.Name: return FirstBlockLimit.Run();
+            case DecayEnds.Name: return DecayEnds.Run();
             case FileLimit.Name: return FileLimit.Run();
             case LoadHandler.Name: return LoadHandler.Run();
             case WrongOption.Name: return WrongOption.Run();

@@ -101,7 +101,11 @@ public static class AllocatorReport
         {
             nuint address = VmallocSpace.AddressOf(&area), bytes = (nuint)(area.Pages + VmallocArea.GuardPages) << PageGeometry.PageShift;
             string flags = (area.Kind == AreaKind.Map ? " vmap" : " vmalloc") + (area.Huge ? " huge" : "") + (area.GetState() switch { AreaState.Kept => " kept", AreaState.Busy => " busy", _ => "" });
-            writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"0x{address:x16}-0x{address + bytes:x16} {bytes,11} pages={area.UsedPages} runs={Math.Max(1, area.RunCount)}{flags}"));
+            uint runs = Math.Max(1, area.RunCount);
+            writer.Write(string.Create(
+                CultureInfo.InvariantCulture, $"0x{address:x16}-0x{address + bytes:x16} {bytes,11} "));
+            writer.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"pages={area.UsedPages} runs={runs}{flags}"));
         }
     }
 

@@ -22,7 +22,12 @@ internal static class StatisticsTable
         new(nameof(AllocatorStatistics.CachedBytes), FigureUnit.Bytes, "All that is kept ready for the next allocation: magazines, hot pages and kept areas.", static s => (long)s.CachedBytes),
         new(nameof(AllocatorStatistics.MagazineBytes), FigureUnit.Bytes, "Free objects in the magazines of threads and of depots.", static s => (long)s.MagazineBytes),
         new(nameof(AllocatorStatistics.HotPageBytes), FigureUnit.Bytes, "Free pages in the hot lists of threads.", static s => (long)s.HotPageBytes),
-        new(nameof(AllocatorStatistics.KeptAreaBytes), FigureUnit.Bytes, "Freed areas of the vmalloc space that stay mapped for the next request.", static s => (long)s.KeptAreaBytes),
+        new(
+            nameof(AllocatorStatistics.KeptAreaBytes),
+            FigureUnit.Bytes,
+            "Memory of the vmalloc space that is kept for the next request: that of freed areas, and what live ones "
+            + "hold beyond their size.",
+            static s => (long)s.KeptAreaBytes),
         new(nameof(AllocatorStatistics.SlabFreeBytes), FigureUnit.Bytes, "Free objects in slabs.", static s => (long)s.SlabFreeBytes),
         new(nameof(AllocatorStatistics.SlabPurgedBytes), FigureUnit.Bytes, "Bytes of slabs in use that have been given back to the system: between objects that are in use, and behind the last.", static s => (long)s.SlabPurgedBytes),
         new(nameof(AllocatorStatistics.FreePageBytes), FigureUnit.Bytes, "Free pages, with memory behind them or not.", static s => (long)s.FreePageBytes),

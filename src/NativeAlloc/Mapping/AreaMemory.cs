@@ -75,32 +75,35 @@ internal static unsafe class AreaMemory
     /// <param name="area">The area.</param>
     /// <param name="pages">How long.</param>
     /// <param name="wantedPages">If the area itself has to become longer: so long, if the hole allows.</param>
+    /// <param name="choice">Whether memory is gathered where the system gives none.</param>
     /// <param name="refusal">Why there is not enough memory.</param>
-    internal static bool TryUse(VmallocArea* area, uint pages, uint wantedPages, out Refusal refusal)
+    internal static bool TryUse(
+        VmallocArea* area, uint pages, uint wantedPages, MemoryChoice choice, out Refusal refusal)
     {
         nuint bytes = (nuint)pages << PageGeometry.PageShift;
         nuint within = Math.Min(bytes, area->SizeBytes);
         nuint more = within > area->ChargedBytes ? within - area->ChargedBytes : 0;
         refusal = Refusal.ResidentLimit(more);
         if (!TryCharge(area, more)) return false;
-        if (bytes <= area->SizeBytes || TryLengthen(area, pages, wantedPages, out refusal))
+        if (bytes <= area->SizeBytes || TryLengthen(area, pages, wantedPages, choice, out refusal))
         {
             area->UsedPages = pages;
-            AdviseHuge(area, 0);
+            AdviseHuge(area, within - more, within);
             return true;
         }
         Uncharge(area, more);
         return false;
     }
 
-    private static bool TryLengthen(VmallocArea* area, uint pages, uint wantedPages, out Refusal refusal)
+    private static bool TryLengthen(
+        VmallocArea* area, uint pages, uint wantedPages, MemoryChoice choice, out Refusal refusal)
     {
         refusal = default;
         uint oldPages = area->Pages;
         nuint oldBytes = area->SizeBytes;
         if (!AreaRuns.TryBegin(area, oldBytes, out refusal) || !VmallocSpace.TryExtend(area, pages, wantedPages)) return false;
         nuint bytes = (nuint)pages << PageGeometry.PageShift;
-        if (TryFill(area, oldBytes, bytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)) return true;
+        if (TryFill(area, oldBytes, bytes, choice, zeroed: false, out refusal)) return true;
         // What the system refused to unmap stays accessible, without memory, until the next area there is unmapped: a
         // record to try again by would need memory, of which there is none just now.
         VmallocSpace.Shorten(area, oldPages);
@@ -289,17 +292,18 @@ internal static unsafe class AreaMemory
         }
         refusal = default;
         area->ChargedBytes += to - at;
-        AdviseHuge(area, area->Huge ? at : 0);
+        AdviseHuge(area, at, to);
         return true;
     }
 
-    // Asks for huge pages from a byte on where the area is large enough for them.
-    private static void AdviseHuge(VmallocArea* area, nuint from)
+    // Asks for huge pages in a part that comes into use, where the area is large enough for them. Not in the room: a huge
+    // page that begins in use and ends in the room would be memory that is not charged.
+    private static void AdviseHuge(VmallocArea* area, nuint from, nuint to)
     {
-        if (!Options.HugePages || area->UsedBytes < SmallestHugeBytes || (area->Huge && from == 0)) return;
-        nuint bytes = area->SizeBytes - from;
-        if (bytes >= VirtualMemory.HugePageBytes)
-            area->Huge |= VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + from, bytes);
+        if (!Options.HugePages || to < SmallestHugeBytes) return;
+        nuint begin = from & ~(VirtualMemory.HugePageBytes - 1), end = to & ~(VirtualMemory.HugePageBytes - 1);
+        if (begin < end)
+            area->Huge |= VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + begin, end - begin);
     }
 
     private static void Clear(VmallocArea* area, nuint from, nuint to) => Clearing.Clear((void*)(VmallocSpace.AddressOf(area) + from), to - from);

@@ -24,6 +24,9 @@ namespace NativeAlloc.Mapping;
 /// </code>
 /// <para>Any thread. A thread that changes the state of an area from live or kept to busy has the area to itself. So of
 /// two threads that free the same area, one is told that there is no such area.</para>
+/// <para><b>Length, used part, charge.</b> An area can be touched over its whole length. Its user has the first part of
+/// it. Another first part is charged: never less than a user has. What is behind the charged part was never touched,
+/// and reads as zero.</para>
 /// </remarks>
 internal static unsafe class Areas
 {
@@ -58,7 +61,9 @@ internal static unsafe class Areas
 
     internal static long LiveCount => Volatile.Read(ref s_liveCount);
 
-    /// <summary>Bytes that live areas have behind what is used of them: kept, and given back when nobody needs them.</summary>
+    /// <summary>
+    /// Bytes that live areas have behind what is used of them: kept, and given back when they are not needed.
+    /// </summary>
     internal static nuint TailBytes => (nuint)Math.Max(0, Volatile.Read(ref s_tailBytes));
 
     /// <summary>Makes an area; null where there is no memory, no address space, or the size is beyond both.</summary>
@@ -77,11 +82,13 @@ internal static unsafe class Areas
     {
         Debug.Assert(choice != MemoryChoice.UsedOnly, "an area can always be completed from the system");
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
-        nuint multiple = Math.Max(alignment, VmallocSpace.AlignmentOf(pages));
-        VmallocArea* area = choice == MemoryChoice.UsedFirst ? TakeKept(pages, byteCount, multiple, zeroed, end) : null;
+        uint length = end == AreaEnd.Room ? WithRoom(pages) : pages;
+        nuint multiple = Math.Max(alignment, VmallocSpace.AlignmentOf(length));
+        nuint promised = end == AreaEnd.Guarded ? multiple : alignment; // the others stand so for huge pages alone
+        VmallocArea* area =
+            choice == MemoryChoice.UsedFirst ? TakeKept(pages, byteCount, promised, zeroed, end) : null;
         if (area == null)
         {
-            uint length = end == AreaEnd.Room ? WithRoom(pages) : pages;
             area = Add(pages, length, multiple, end == AreaEnd.Guarded ? 0 : RoomOf(pages), out refusal);
             if (area == null) return null;
             if (!AreaMemory.TryFill(area, 0, area->UsedBytes, choice, zeroed, out refusal))
@@ -112,7 +119,8 @@ internal static unsafe class Areas
         area->ChargedBytes = sourceBytes; // by its taker: the budget learns of it when nothing can fail any more
         // The move comes last: after it nothing can fail.
         if (AreaRuns.TryAdd(area, sourceBytes, isWhole: false, out refusal)
-            && AreaMemory.TryFill(area, sourceBytes, area->UsedBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)
+            && AreaMemory.TryFill(
+                area, sourceBytes, area->UsedBytes, MemoryChoice.FreshFirst, zeroed: false, out refusal)
             && VirtualMemory.TryMove((nuint)source, sourceBytes, VmallocSpace.AddressOf(area)))
         {
             ResidentBudget.Charge(sourceBytes);
@@ -167,13 +175,24 @@ internal static unsafe class Areas
     }
 
     /// <summary>
-    /// Gives back the areas that were kept since before a point in time, and what live areas have behind their used part,
-    /// and tries again what the system refused to unmap. Returns the bytes given back.
+    /// Gives back the areas that were kept since before a point in time, and what live areas have behind their used
+    /// part, and tries again what the system refused to unmap. Returns the bytes given back.
     /// </summary>
     internal static nuint Release(long keptBefore)
     {
         Teardown.RetryRefused();
-        return KeptAreas.Release(keptBefore) + TrimTails(onlyIdle: keptBefore != long.MaxValue);
+        return KeptAreas.Release(keptBefore)
+            + TrimTails(onlyIdle: keptBefore != long.MaxValue, wantedBytes: nuint.MaxValue);
+    }
+
+    /// <summary>
+    /// Gives so much of the memory back that kept areas have, and live ones behind their used part. The areas stay as
+    /// long as they are. Returns the bytes, which may be a little more, or all that there is.
+    /// </summary>
+    internal static nuint Purge(nuint wantedBytes)
+    {
+        nuint bytes = KeptAreas.Purge(wantedBytes);
+        return bytes >= wantedBytes ? bytes : bytes + TrimTails(onlyIdle: false, wantedBytes - bytes);
     }
 
     // A kept area, made to serve a request. Null where there is none that does.
@@ -185,8 +204,11 @@ internal static unsafe class Areas
         else pages = area->Pages; // all of it: no page has to be made inaccessible
         if (area == null) return null;
         if (zeroed) AreaMemory.Clear(area, (nuint)pages << PageGeometry.PageShift);
-        bool isGuarded = end == AreaEnd.Guarded, isShort = !isGuarded || area->Pages <= pages || AreaMemory.TryShorten(area, pages);
-        if (isShort && AreaMemory.TryUse(area, pages, isGuarded ? pages : WithRoom(pages), out _)) return area;
+        bool isGuarded = end == AreaEnd.Guarded;
+        bool isShort = !isGuarded || area->Pages <= pages || AreaMemory.TryShorten(area, pages);
+        uint length = isGuarded ? pages : WithRoom(pages);
+        // Nothing is gathered for it: that is for a new area, when it is known that there can be one.
+        if (isShort && AreaMemory.TryUse(area, pages, length, MemoryChoice.FreshOnly, out _)) return area;
         if (!KeptAreas.TryPut(area)) Teardown.Destroy(area);
         return null;
     }
@@ -202,7 +224,7 @@ internal static unsafe class Areas
             return;
         }
         area->UsedPages = pages;
-        if (area->TailBytes > bytes / LargestTailShare) Teardown.TryPurge(area, bytes);
+        if (area->TailBytes > bytes / LargestTailShare) Teardown.PurgeFrom(area, bytes);
     }
 
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.
@@ -211,11 +233,10 @@ internal static unsafe class Areas
         refusal = default;
         uint length = end == AreaEnd.Guarded ? pages : WithRoom(pages);
         nuint multiple = Math.Max(alignment, VmallocSpace.AlignmentOf(length));
-        // Room that a block was given by another member of the library goes: nothing that is not used can be touched
-        // then.
+        // Room that another member of the library gave the block goes: what is not used cannot be touched afterwards.
         if (end == AreaEnd.Guarded && !AreaMemory.TryShorten(area, area->UsedPages)) return null;
         bool stands = VmallocSpace.AddressOf(area) % (end == AreaEnd.Guarded ? multiple : alignment) == 0;
-        if (stands && AreaMemory.TryUse(area, pages, length, out refusal))
+        if (stands && AreaMemory.TryUse(area, pages, length, MemoryChoice.FreshFirst, out refusal))
         {
             MemorySignals.Raise(MemorySignals.Used);
             return area;
@@ -286,12 +307,12 @@ internal static unsafe class Areas
     }
 
     // Gives back what live areas have behind what is used: of those alone, if asked, where it was so the last time.
-    private static nuint TrimTails(bool onlyIdle)
+    private static nuint TrimTails(bool onlyIdle, nuint wantedBytes)
     {
         if (TailBytes == 0) return 0;
         nuint bytes = 0;
         uint end = VmallocSpace.EndOfRecords();
-        for (uint number = VmallocSpace.FirstRecord; number < end; number++)
+        for (uint number = VmallocSpace.FirstRecord; number < end && bytes < wantedBytes; number++)
         {
             VmallocArea* area = VmallocSpace.At(number);
             if (area->GetState() != AreaState.Live || area->Kind != AreaKind.Vmalloc || area->TailBytes == 0) continue;
@@ -306,7 +327,7 @@ internal static unsafe class Areas
     {
         bool wasIdle = area->IsTailIdle;
         area->IsTailIdle = true;
-        nuint purged = wasIdle || !onlyIdle ? Teardown.TryPurge(area, area->UsedBytes) : 0;
+        nuint purged = wasIdle || !onlyIdle ? Teardown.PurgeFrom(area, area->UsedBytes) : 0;
         Interlocked.Add(ref s_tailBytes, -(long)purged);
         return purged;
     }

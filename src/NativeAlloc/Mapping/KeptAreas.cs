@@ -10,9 +10,9 @@ namespace NativeAlloc.Mapping;
 /// (<see cref="LimitBytes"/>), in number, and in time by <see cref="Release(long)"/>.
 /// </summary>
 /// <remarks>
-/// A small table without a lock: a slot holds an area's number and the pages it is charged with in one word, and goes to
-/// the thread that exchanges it for 0. A word that comes back to a slot while another thread looks at it stands for the
-/// same area with as much memory. Its length may be another one then, so the taker looks at it again.
+/// A small table without a lock: a slot holds an area's number and the pages it is charged with in one word, and goes
+/// to the thread that exchanges it for 0. A word that comes back to a slot while another thread looks at it stands for
+/// the same area with as much memory. Its length may be another one then, so the taker looks at it again.
 /// </remarks>
 internal static unsafe class KeptAreas
 {
@@ -21,7 +21,9 @@ internal static unsafe class KeptAreas
     /// <summary>An area of more runs is not kept: it would come back in more and more pieces.</summary>
     internal const uint MostRuns = 64;
 
-    /// <summary>The area's number in the upper half, its charged pages in the lower; 0 for none. By Interlocked.</summary>
+    /// <summary>
+    /// The area's number in the upper half, its charged pages in the lower; 0 for none. By Interlocked.
+    /// </summary>
     private static readonly ulong[] s_slots = GC.AllocateArray<ulong>(Slots, pinned: true);
 
     /// <summary>When the slot was filled, by <see cref="Environment.TickCount64"/>. Any thread, by Volatile.</summary>
@@ -59,7 +61,10 @@ internal static unsafe class KeptAreas
     internal static VmallocArea* TakeToUse(uint pages, nuint alignment) =>
         Take(new Search(Purpose.Use, pages, MostChargedFor(pages), alignment));
 
-    /// <summary>Takes the kept area whose memory serves a part of a larger request best: the smallest that is large enough, else the largest.</summary>
+    /// <summary>
+    /// Takes the kept area whose memory serves a part of a larger request best: the smallest that is large enough, else
+    /// the largest.
+    /// </summary>
     internal static VmallocArea* TakeFor(uint pages) => Take(new Search(Purpose.Memory, pages, uint.MaxValue, 1));
 
     private static VmallocArea* Take(in Search search)
@@ -85,8 +90,9 @@ internal static unsafe class KeptAreas
         return null;
     }
 
-    // A small request gets no very large area: a larger one that comes next would have to be touched for the first time.
-    private static uint MostChargedFor(uint pages) => (uint)Math.Min(Math.Max((ulong)pages * MostTimes, SmallPages), uint.MaxValue);
+    // A small request gets no very large area: a larger request that comes next would have to touch fresh memory.
+    private static uint MostChargedFor(uint pages) =>
+        (uint)Math.Min(Math.Max((ulong)pages * MostTimes, SmallPages), uint.MaxValue);
 
     private const uint MostTimes = 4, SmallPages = 64;
 
@@ -108,7 +114,7 @@ internal static unsafe class KeptAreas
     {
         internal const long Unfit = long.MinValue;
 
-        // An area that has more memory than it needs comes before one that has less, and that before one that is too short.
+        // Areas that have memory enough come before those that have less, and these before those that are too short.
         private const long Enough = 1L << 40, LongEnough = 1L << 36;
 
         internal long ScoreOf(VmallocArea* area, uint charged)
@@ -133,7 +139,9 @@ internal static unsafe class KeptAreas
     /// Keeps a busy area; false, and nothing done, where it has too much memory or too many runs. Others that were kept
     /// longer may have to go for it.
     /// </summary>
-    internal static bool TryPut(VmallocArea* area)
+    /// <param name="area">The area.</param>
+    /// <param name="keptSince">The time that counts for its age; now, if it is 0.</param>
+    internal static bool TryPut(VmallocArea* area, long keptSince = 0)
     {
         uint pages = (uint)((area->ChargedBytes + (PageGeometry.PageBytes - 1)) >> PageGeometry.PageShift);
         nuint bytes = (nuint)pages << PageGeometry.PageShift, limit = LimitBytes;
@@ -150,8 +158,9 @@ internal static unsafe class KeptAreas
             area->SetState(AreaState.Kept);
             Interlocked.Add(ref s_pages, pages);
             Interlocked.Increment(ref s_count);
-            Volatile.Write(ref s_times[slot], Environment.TickCount64);
-            if (Interlocked.CompareExchange(ref s_slots[slot], (ulong)VmallocSpace.NumberOf(area) << 32 | pages, 0) == 0) return true;
+            Volatile.Write(ref s_times[slot], keptSince != 0 ? keptSince : Environment.TickCount64);
+            ulong word = (ulong)VmallocSpace.NumberOf(area) << 32 | pages;
+            if (Interlocked.CompareExchange(ref s_slots[slot], word, 0) == 0) return true;
             Interlocked.Add(ref s_pages, -(long)pages);
             Interlocked.Decrement(ref s_count);
             area->SetState(AreaState.Busy);
@@ -170,12 +179,53 @@ internal static unsafe class KeptAreas
         return bytes;
     }
 
+    /// <summary>
+    /// Gives so much of the areas' memory back, of the oldest first and of each from its end on, or what there is. The
+    /// areas stay. Returns the bytes.
+    /// </summary>
+    internal static nuint Purge(nuint wantedBytes)
+    {
+        nuint bytes = 0;
+        for (int areas = 0; areas < Slots && bytes < wantedBytes; areas++)
+        {
+            int oldest = Oldest(withMemory: true);
+            if (oldest < 0) break;
+            ulong word = Volatile.Read(ref s_slots[oldest]);
+            long keptSince = Volatile.Read(ref s_times[oldest]);
+            if (PagesOf(word) == 0 || !TryTakeSlot(oldest, word)) continue;
+            VmallocArea* area = AreaOf(word);
+            nuint missing = wantedBytes - bytes, charged = area->ChargedBytes;
+            nuint left = charged > missing ? (charged - missing) & ~(PurgePieceBytes - 1) : 0;
+            nuint purged = Teardown.PurgeFrom(area, left);
+            bytes += purged;
+            if (purged == 0 || !TryPut(area, keptSince)) bytes += Teardown.Destroy(area);
+        }
+        return bytes;
+    }
+
+    // Not each page alone: the next request for memory will be as small.
+    private const nuint PurgePieceBytes = 256 * 1024;
+
+    // The slot of the area that was kept longest; -1 where there is none.
+    private static int Oldest(bool withMemory)
+    {
+        int oldest = -1;
+        long oldestTime = long.MaxValue;
+        for (int slot = 0; slot < Slots; slot++)
+        {
+            ulong word = Volatile.Read(ref s_slots[slot]);
+            long time = Volatile.Read(ref s_times[slot]);
+            if (word == 0 || time >= oldestTime || (withMemory && PagesOf(word) == 0)) continue;
+            oldest = slot;
+            oldestTime = time;
+        }
+        return oldest;
+    }
+
     // False where there is none.
     private static bool TryReleaseOldest()
     {
-        int oldest = -1;
-        for (int slot = 0; slot < Slots; slot++)
-            if (Volatile.Read(ref s_slots[slot]) != 0 && (oldest < 0 || Volatile.Read(ref s_times[slot]) < Volatile.Read(ref s_times[oldest]))) oldest = slot;
+        int oldest = Oldest(withMemory: false);
         if (oldest < 0) return false;
         Release(oldest, Volatile.Read(ref s_slots[oldest]));
         return true;

@@ -66,7 +66,7 @@ internal static unsafe class Teardown
 
     /// <summary>Gives the memory back that an area has from some byte on. The area stays as long as it is.</summary>
     /// <returns>The bytes; 0 where the system refuses.</returns>
-    internal static nuint TryPurge(VmallocArea* area, nuint from)
+    internal static nuint PurgeFrom(VmallocArea* area, nuint from)
     {
         nuint bytes = area->ChargedBytes > from ? area->ChargedBytes - from : 0;
         if (bytes == 0 || !VirtualMemory.TryPurge(VmallocSpace.AddressOf(area) + from, bytes)) return 0;

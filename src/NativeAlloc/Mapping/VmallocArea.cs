@@ -22,8 +22,8 @@ internal struct VmallocArea
     public uint FirstPage;
 
     /// <summary>
-    /// Pages of the area that can be touched, without the guard. Its user has the first <see cref="UsedPages"/> of them;
-    /// the others are room to grow into.
+    /// Pages of the area that can be touched, without the guard. Its user has the first <see cref="UsedPages"/> of
+    /// them; the others are room to grow into.
     /// </summary>
     public uint Pages;
 

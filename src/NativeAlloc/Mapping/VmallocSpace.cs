@@ -118,7 +118,9 @@ internal static unsafe class VmallocSpace
         uint number = TakeRecord();
         if (number == AreaTree.None) return null;
         VmallocArea* area = Records + number;
-        *area = new VmallocArea { FirstPage = first, Pages = pages, HolePages = end - first - pages - VmallocArea.GuardPages, Kind = kind, UsedPages = pages };
+        uint holePages = end - first - pages - VmallocArea.GuardPages;
+        *area = new VmallocArea { FirstPage = first, Pages = pages, UsedPages = pages, HolePages = holePages };
+        area->Kind = kind;
         area->SetState(AreaState.Busy);
         s_tree.SetHole(before, first - hole);
         s_tree.Insert(number);
@@ -216,7 +218,9 @@ internal static unsafe class VmallocSpace
         return number == AreaTree.None ? null : Records + number;
     }
 
-    /// <summary>Records that were ever used: an area has a smaller number, and at least <see cref="FirstRecord"/>.</summary>
+    /// <summary>
+    /// The end of the records that were ever used: an area has a smaller number, from <see cref="FirstRecord"/> on.
+    /// </summary>
     internal static uint EndOfRecords()
     {
         s_lock.Acquire();

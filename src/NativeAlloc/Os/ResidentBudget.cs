@@ -29,6 +29,9 @@ internal static class ResidentBudget
     /// <summary>The most that was ever charged. A lost update makes it a little too small.</summary>
     private static long s_peak;
 
+    /// <summary>The peak that <see cref="ReadAndResetExcess"/> last saw.</summary>
+    private static long s_seenPeak;
+
     private static long s_hits;
 
     private static long s_limit;
@@ -103,6 +106,15 @@ internal static class ResidentBudget
     /// </summary>
     internal static nuint ReadResidentBytes() =>
         Machine.AnonymousResidentBytes() + (nuint)Volatile.Read(ref s_chargedInFiles);
+
+    /// <summary>
+    /// How many bytes more are charged now than were ever charged before this was asked last.
+    /// </summary>
+    internal static nuint ReadAndResetExcess()
+    {
+        long seen = Interlocked.Exchange(ref s_seenPeak, Volatile.Read(ref s_peak));
+        return (nuint)Math.Max(0, Volatile.Read(ref s_charged) - seen);
+    }
 
     /// <summary>After reclaim: from where on it is due again.</summary>
     internal static void Rearm()

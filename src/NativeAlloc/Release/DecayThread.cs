@@ -25,14 +25,20 @@ internal static class DecayThread
 
     private const int RetryMilliseconds = 1000, ShortestWaitMilliseconds = 1;
 
+    // Making a thread costs some hundred microseconds: a program that works at least once in so many periods keeps it.
+    private const int IdlePeriods = 64;
+
     // A system that does not take memory back is asked again less and less often.
     private const int LongestBackOff = 6;
 
     /// <summary>Wakes the thread. Made before it; null until then. Any thread, by Volatile.</summary>
     private static AutoResetEvent? s_sign;
 
-    /// <summary>1 once the thread is made, or a thread is making it. By Interlocked.</summary>
+    /// <summary>1 while the thread is there, or a thread is making it. By Interlocked.</summary>
     private static int s_isMade;
+
+    /// <summary>Whether the thread is there.</summary>
+    internal static bool IsThere => Volatile.Read(ref s_isMade) != 0;
 
     /// <summary>Where the system made no thread: when to ask again. Any thread.</summary>
     private static long s_retryAt;
@@ -53,7 +59,7 @@ internal static class DecayThread
         if (MemorySignals.t_isReclaiming) return; // a shrinker's own: the operation that asked it attends
         int raised = MemorySignals.ReadAndResetUnattended();
         // What is kept for later must not make the process larger than it ever was.
-        if ((raised & MemorySignals.NewPeak) != 0) Reclaimer.ReleaseAreas();
+        if ((raised & MemorySignals.NewPeak) != 0) Reclaimer.PurgeAreas(ResidentBudget.ReadAndResetExcess());
         const int AtOnce = MemorySignals.CapExceeded | MemorySignals.LimitNear;
         if ((raised & (MemorySignals.Used | AtOnce)) == 0 || Decay.PeriodMilliseconds == Decay.Never) return;
         bool isFirst = Decay.TryArm();
@@ -95,7 +101,7 @@ internal static class DecayThread
             try
             {
                 RunUntilDisarmed(sign);
-                sign.WaitOne();
+                if (!sign.WaitOne(IdleMilliseconds()) && TryEnd()) return;
             }
             catch (Exception)
             {
@@ -106,6 +112,16 @@ internal static class DecayThread
             }
         }
     }
+
+    // First says that there is no thread, then looks: a thread that uses memory now arms first, and looks for the thread
+    // after that. Where both see each other, one of them becomes or makes the thread.
+    private static bool TryEnd()
+    {
+        Interlocked.Exchange(ref s_isMade, 0);
+        return !Decay.IsArmed || Interlocked.Exchange(ref s_isMade, 1) != 0;
+    }
+
+    private static int IdleMilliseconds() => (int)Math.Min(WaitMilliseconds(0) * IdlePeriods, int.MaxValue);
 
     private static void RunUntilDisarmed(AutoResetEvent sign)
     {

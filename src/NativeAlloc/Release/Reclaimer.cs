@@ -86,6 +86,14 @@ internal static class Reclaimer
         return bytes;
     }
 
+    /// <summary>
+    /// Gives so much of the memory back that kept areas have, or what there is. The areas stay, for the next requests.
+    /// </summary>
+    internal static void PurgeAreas(nuint wantedBytes)
+    {
+        if (wantedBytes != 0) Areas.Purge(wantedBytes);
+    }
+
     /// <summary>Gives all kept areas back. Returns the bytes that the system got.</summary>
     internal static nuint ReleaseAreas() => Areas.Release(keptBefore: long.MaxValue);
 }

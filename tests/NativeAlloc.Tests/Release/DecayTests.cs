@@ -271,9 +271,10 @@ public sealed unsafe class DecayTests : IDisposable
             ResidentBudget.Charge(64 << 20);
             charged += 64 << 20;
         }
-        ResidentBudget.Release(charged);
-        Assert.NotEqual(0u, KeptAreas.Bytes); // whoever charges does nothing but say so
+        ResidentBudget.Charge(64 << 20); // as much more than ever before, at least
+        Assert.NotEqual(0u, KeptAreas.Bytes); // what charges only raises the signal
         PageAllocator.FreePages(PageAllocator.AllocPages(1), 1);
+        ResidentBudget.Release(charged + (64 << 20));
         Assert.Equal(0u, KeptAreas.Bytes);
     }
 
@@ -355,6 +356,10 @@ public sealed unsafe class DecayTests : IDisposable
         Assert.Equal(0u, PageLayer.DirtyFreePages() + (uint)PageLayer.CountHotPages());
         NativeAllocator.Verify();
     }
+
+    [Fact]
+    public void The_thread_ends_when_nothing_is_used_for_many_periods_and_is_made_again() =>
+        ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "1")], DecayEnds.Name).ShouldSucceed();
 
     [Fact]
     public void In_a_process_that_does_nothing_more_resident_memory_falls_by_itself_though_the_thread_pool_is_blocked()

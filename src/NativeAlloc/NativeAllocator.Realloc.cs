@@ -1,0 +1,146 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using NativeAlloc.Common;
+using NativeAlloc.High;
+using NativeAlloc.Mapping;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Release;
+using NativeAlloc.Slabs;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc;
+
+/// <content>How blocks change their size: where they stand, by room behind them, by moving pages, or by a copy.</content>
+public static unsafe partial class NativeAllocator
+{
+    // From one size class to another, or to the same: the common case, without looking for the block a second time.
+    private static void* ReallocSmall(void* ptr, ObjectCache* cache, nuint byteCount)
+    {
+        nuint oldBytes = cache->ObjectBytes;
+        void* beginning = cache->ObjectAt(ptr);
+        if (beginning != ptr) ThrowNotABlock(ptr, beginning, oldBytes);
+        if (StaysInPlace(oldBytes, byteCount)) return ptr;
+        void* pointer = Alloc(byteCount);
+        nuint kept = Math.Min(oldBytes, byteCount);
+        CopyGranules(pointer, ptr, kept);
+        CountReallocCopied(kept);
+        Free(ptr);
+        return pointer;
+    }
+
+    // A block that has room stays, unless that would keep more than half of it for nothing.
+    private static bool StaysInPlace(nuint oldBytes, nuint byteCount) =>
+        byteCount <= oldBytes && (byteCount > oldBytes / 2 || oldBytes <= SmallestWorthMoving);
+
+    // A large block that becomes smaller gives whole pages back, unless they are few.
+    private static bool HasTailToGive(nuint oldBytes, nuint byteCount) =>
+        byteCount < oldBytes
+        && byteCount >= SmallestWithRoom
+        && oldBytes - byteCount > byteCount / LargestTailShare + PageGeometry.PageBytes;
+
+    // Of what it holds, a block that became smaller keeps one part in so many behind its end, and a page.
+    private const nuint LargestTailShare = 8;
+
+    private static void* ReallocCore(void* ptr, nuint byteCount, nuint alignment)
+    {
+        if (ptr == null) return AlignedAlloc(byteCount, alignment);
+        nuint oldBytes = UsableSize(ptr);
+        bool aligned = ((nuint)ptr & (alignment - 1)) == 0;
+        if (aligned && StaysInPlace(oldBytes, byteCount) && !HasTailToGive(oldBytes, byteCount)) return ptr;
+        void* resized = aligned ? ResizeOrNull(ptr, oldBytes, byteCount, alignment) : null;
+        if (resized != null) return resized;
+        if (aligned && StaysInPlace(oldBytes, byteCount)) return ptr;
+        void* pointer = AlignedAlloc(byteCount, alignment);
+        MoveContents(ptr, pointer, Math.Min(oldBytes, byteCount));
+        return pointer;
+    }
+
+    // Without copying; null where the pages cannot be moved, or are too few to be worth it.
+    private static void* ResizeOrNull(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment)
+    {
+        if (Math.Max(oldBytes, byteCount) < SmallestWithRoom) return null;
+        AllocationAttempt attempt = new(byteCount);
+        void* resized;
+        do resized = ResizePagesOnce(ptr, oldBytes, byteCount, alignment, out attempt.Refusal);
+        while (resized == null && attempt.TryMakeRoomToMove());
+        AllocationAttempt.End();
+        return resized;
+    }
+
+    /// <summary>Copies from an old block to the one that takes its place, and frees the old one; the new one, where another thread has freed the old one meanwhile.</summary>
+    internal static void MoveContents(void* from, void* to, nuint byteCount)
+    {
+        Buffer.MemoryCopy(from, to, byteCount, byteCount);
+        CountReallocCopied(byteCount);
+        try
+        {
+            Free(from);
+        }
+        catch
+        {
+            Free(to); // else nobody would have it
+            throw;
+        }
+    }
+
+    internal static void CountReallocCopied(nuint bytes)
+    {
+        void* block = CurrentThread.t_block;
+        if (block != null) ThreadMagazines.Of(block)->AddReallocCopied(bytes);
+        else SystemCounters.CountReallocCopied(bytes);
+    }
+
+    // Copying this much costs more than the memory is worth for as long as a block usually lives.
+    private const nuint SmallestWorthMoving = 64;
+
+    // From here on a block that grows becomes an area with room behind it. That copy is the last.
+    private const nuint SmallestWithRoom = 256 * 1024;
+
+    // What is larger than this has its pages moved instead of its bytes copied. On a virtual machine a move costs as
+    // much as copying a megabyte: it stops every processor that runs the process.
+    private const nuint LargestCopy = LargestFromBuddy;
+
+    // More or fewer pages where the block stands, or its pages at another address, or, as long as it is small, a copy
+    // with room behind it. Null where that cannot be done.
+    // The refusal says why there is no memory; it is none where the system cannot move the pages.
+    private static void* ResizePagesOnce(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment, out Refusal refusal)
+    {
+        refusal = default;
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        if (page >= LinearRegion.OnlinePages)
+            return byteCount >= SmallestWithRoom
+                ? Areas.Realloc(ptr, byteCount, out refusal, alignment, AreaEnd.Room)
+                : null;
+        bool isLarge = LinearRegion.Frames[page].GetState() == PageState.Large;
+        if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
+        if (byteCount < oldBytes) return null;
+        if (oldBytes <= LargestCopy) return CopyToArea(ptr, oldBytes, byteCount, alignment, out refusal);
+        bool wholePages = ((nuint)ptr | oldBytes) % VirtualMemory.PageBytes == 0;
+        // What is locked into memory stays where it is: what grew out of it need not be, and Linux (6.18) counts a lock that moves twice.
+        bool isLocked = LinearRegion.ZoneIndexOf((uint)page) % Zone.KindCount == (int)ZoneKind.Dma;
+        if (!wholePages || isLocked || alignment > PageGeometry.PageBytes) return null;
+        void* moved = Areas.AllocFrom(ptr, oldBytes, byteCount, out refusal);
+        if (moved == null) return null;
+        if (!isLarge) Free(ptr);
+        else if (!LargeBlocks.TryFree((uint)page, clean: true)) ThrowFreedMeanwhile(ptr, moved);
+        return moved;
+    }
+
+    private static void* CopyToArea(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment, out Refusal refusal)
+    {
+        void* copy = Areas.Alloc(byteCount, alignment, out refusal, end: AreaEnd.Room);
+        if (copy != null) MoveContents(ptr, copy, oldBytes);
+        return copy;
+    }
+
+    // Another thread freed a block while this one was moving it.
+    [DoesNotReturn]
+    private static void ThrowFreedMeanwhile(void* ptr, void* moved)
+    {
+        Free(moved);
+        ThrowHelper.ThrowForeign(ptr);
+    }
+}
