@@ -36,12 +36,14 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         _running.Run(() => block = (nint)NativeAllocator.GetBlock());
         _block = (byte*)block;
         while (ThreadRegistry.At(_blockIndex) != _block) _blockIndex++;
+        ThreadRegistry.SetHeld(_block); // this thread takes the owner's steps
         CacheRelease.Drain(_block);
     }
 
     public void Dispose()
     {
         CacheRelease.Drain(_block);
+        ThreadRegistry.SetHeld(null);
         _running.Dispose();
         _keeper.Dispose();
         _leaks.Finish();
