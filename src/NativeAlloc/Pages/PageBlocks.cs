@@ -34,18 +34,19 @@ internal static unsafe class PageBlocks
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool TryTakeHot(ThreadPages* own, out uint page)
     {
+        OwnerClaim* claim = &own->Claim; // by its address the JIT checks it for null only once
         page = PageFrame.None;
-        if (!own->Claim.TryEnter()) return false;
+        if (!claim->TryEnter()) return false;
         if (!own->List(MigrateType.Unmovable)->TryTake(out page))
         {
-            own->Claim.Leave();
+            claim->Leave();
             return false;
         }
         PageFrame* frame = LinearRegion.Frames + page;
         PageLayer.CheckHot(own, frame, page);
         frame->SetState(PageState.Block);
         own->CountFastTaken();
-        own->Claim.Leave();
+        claim->Leave();
         return true;
     }
 
@@ -53,19 +54,20 @@ internal static unsafe class PageBlocks
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool TryGiveHot(ThreadPages* own, uint page)
     {
+        OwnerClaim* claim = &own->Claim;
         PageFrame* frame = LinearRegion.Frames + page;
         if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Cold || frame->ZoneIndex != own->Zone) return false;
-        if (!own->Claim.TryEnter()) return false;
+        if (!claim->TryEnter()) return false;
         HotPages* hot = own->List(frame->Type);
         if (hot->IsFull)
         {
-            own->Claim.Leave();
+            claim->Leave();
             return false;
         }
         frame->SetHot(own);
         hot->Add(page);
         own->CountFastGiven();
-        own->Claim.Leave();
+        claim->Leave();
         return true;
     }
 
