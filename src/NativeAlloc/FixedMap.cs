@@ -5,12 +5,15 @@ using NativeAlloc.Pages;
 
 namespace NativeAlloc;
 
-/// <summary>Slots whose addresses stay the same for the life of the process, while the pages behind them are exchanged (the kernel's <c>fixmap</c>, <c>set_fixmap</c>).</summary>
+/// <summary>
+/// Slots whose addresses stay the same for the life of the process, while the pages behind them are exchanged (the
+/// kernel's <c>fixmap</c>, <c>set_fixmap</c>).
+/// </summary>
 /// <remarks>
-/// <para>All members may be called from any thread. Who uses which slot is for the program to say, once and for all: a slot is not taken and given back, only set. Touching a slot with no page
-/// behind it is an access violation.</para>
-/// <para>A page may be behind several slots, and mapped elsewhere too. It must not be freed while it is. The free does not
-/// notice it, and the slot goes on showing the memory, which may belong to another user by then.</para>
+/// <para>All members may be called from any thread. Who uses which slot is for the program to say, once and for all: a
+/// slot is not taken and given back, only set. Touching a slot with no page behind it is an access violation.</para>
+/// <para>A page may be behind several slots, and mapped elsewhere too. It must not be freed while it is. The free does
+/// not notice it, and the slot goes on showing the memory, which may belong to another user by then.</para>
 /// </remarks>
 public static unsafe class FixedMap
 {
@@ -21,7 +24,8 @@ public static unsafe class FixedMap
     /// <param name="slot">0 to <see cref="SlotCount"/> - 1.</param>
     /// <returns>The address of its 64 KiB, the same each time.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such slot.</exception>
-    /// <exception cref="OutOfMemoryException">The system has no addresses for the slots, which are reserved when they are first asked for.</exception>
+    /// <exception cref="OutOfMemoryException">The system has no addresses for the slots, which are reserved when they
+    /// are first asked for.</exception>
     public static void* AddressOf(int slot)
     {
         Startup.Begin();
@@ -50,7 +54,10 @@ public static unsafe class FixedMap
         return (void*)address;
     }
 
-    /// <summary>Leaves nothing behind a slot (<c>clear_fixmap</c>): touching it is an access violation from now on. A slot with no page behind it stays as it is.</summary>
+    /// <summary>
+    /// Leaves nothing behind a slot (<c>clear_fixmap</c>): touching it is an access violation from now on. A slot with
+    /// no page behind it stays as it is.
+    /// </summary>
     /// <param name="slot">0 to <see cref="SlotCount"/> - 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such slot.</exception>
     /// <exception cref="OutOfMemoryException">The system refuses. The page stays behind the slot.</exception>

@@ -8,15 +8,17 @@ using NativeAlloc.Pages;
 namespace NativeAlloc;
 
 /// <summary>
-/// A ring buffer without a seam: its pages are mapped twice, side by side, so that its end is followed by its beginning, and any part of it, across the end too, is one span.
+/// A ring buffer without a seam: its pages are mapped twice, side by side, so that its end is followed by its
+/// beginning, and any part of it, across the end too, is one span.
 /// </summary>
 /// <remarks>
-/// <para>Memory and addresses are those of high pages (<see cref="PageFlags.High"/>) and of <see cref="Vmalloc.Map"/>. A ring costs its length in memory and twice that in addresses, and two of the
-/// system's mappings for each block of pages that it is made of.</para>
-/// <para>All members may be called from any thread; what is read and written where is for the users of the ring to agree on.
-/// Spans and pointers into the ring do not keep it alive, so it has no finalizer, which would take the memory away under them.
-/// A ring is given back by <see cref="Dispose"/> only, when nobody uses a part of it any more. One that is never disposed of
-/// stays, and <see cref="AllocatorReport.WriteVmallocInfo"/> shows it as a map.</para>
+/// <para>Memory and addresses are those of high pages (<see cref="PageFlags.High"/>) and of <see cref="Vmalloc.Map"/>.
+/// A ring costs its length in memory and twice that in addresses, and two of the system's mappings for each block of
+/// pages that it is made of.</para>
+/// <para>All members may be called from any thread; what is read and written where is for the users of the ring to
+/// agree on. Spans and pointers into the ring do not keep it alive, so it has no finalizer, which would take the memory
+/// away under them. A ring is given back by <see cref="Dispose"/> only, when nobody uses a part of it any more. One
+/// that is never disposed of stays, and <see cref="AllocatorReport.WriteVmallocInfo"/> shows it as a map.</para>
 /// </remarks>
 public sealed unsafe class MirroredBuffer : IDisposable
 {
@@ -28,7 +30,8 @@ public sealed unsafe class MirroredBuffer : IDisposable
 
     /// <summary>Makes a ring of at least so many bytes. What it holds at first is undefined.</summary>
     /// <param name="minimumBytes">Bytes, rounded up to whole pages of 64 KiB, at least one.</param>
-    /// <exception cref="OutOfMemoryException">There are not so many high pages, or no addresses or mappings for them. Nothing has changed.</exception>
+    /// <exception cref="OutOfMemoryException">There are not so many high pages, or no addresses or mappings for them.
+    /// Nothing has changed.</exception>
     public MirroredBuffer(nuint minimumBytes)
     {
         Startup.Begin();
@@ -65,7 +68,8 @@ public sealed unsafe class MirroredBuffer : IDisposable
     public nuint Length { get; }
 
     /// <summary>A part of the ring, in one piece also where it goes across the end.</summary>
-    /// <param name="position">Where it begins: any number of bytes, counted around the ring as often as it takes. A counter that only ever grows will do.</param>
+    /// <param name="position">Where it begins: any number of bytes, counted around the ring as often as it takes. A
+    /// counter that only ever grows will do.</param>
     /// <param name="length">Bytes, up to <see cref="Length"/>.</param>
     /// <returns>The bytes, as long as the buffer is not disposed of.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The length is negative, or larger than the ring.</exception>
@@ -113,7 +117,11 @@ public sealed unsafe class MirroredBuffer : IDisposable
         }
         else
         {
-            if (!PageBlocks.TryTake(null, PageRequest.Block(order) with { State = PageState.Block, Kind = ZoneKind.High }, out uint index, out _)) return false;
+            if (!PageBlocks.TryTake(null, PageRequest.Block(order) with
+            {
+                State = PageState.Block,
+                Kind = ZoneKind.High
+            }, out uint index, out _)) return false;
             page = new Page(index);
         }
         if (page.Zone == PageZone.High) return true;

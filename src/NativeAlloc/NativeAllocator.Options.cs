@@ -7,13 +7,14 @@ namespace NativeAlloc;
 public static unsafe partial class NativeAllocator
 {
     /// <summary>
-    /// Sets how the allocator is to work. Once, and before any other member of this library is used: the options are constants from then on. What is left null is taken from
-    /// <see cref="AppContext"/>, then from the environment.
+    /// Sets how the allocator is to work. Once, and before any other member of this library is used: the options are
+    /// constants from then on. What is left null is taken from <see cref="AppContext"/>, then from the environment.
     /// </summary>
     /// <param name="options">What to set; it is copied, so later changes of the object have no effect.</param>
     /// <exception cref="ArgumentNullException">There are no options.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A value is out of its range; nothing was set.</exception>
-    /// <exception cref="InvalidOperationException">The allocator has been used or configured already, by whichever thread.</exception>
+    /// <exception cref="InvalidOperationException">The allocator has been used or configured already, by whichever
+    /// thread.</exception>
     public static void Configure(NativeAllocatorOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);

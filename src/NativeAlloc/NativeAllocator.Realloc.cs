@@ -13,7 +13,8 @@ using NativeAlloc.Threads;
 
 namespace NativeAlloc;
 
-/// <content>How blocks change their size: where they stand, by room behind them, by moving pages, or by a copy.</content>
+/// <content>How blocks change their size: where they stand, by room behind them, by moving pages, or by a
+/// copy.</content>
 public static unsafe partial class NativeAllocator
 {
     // From one size class to another, or to the same: the common case, without looking for the block a second time.
@@ -70,7 +71,10 @@ public static unsafe partial class NativeAllocator
         return resized;
     }
 
-    /// <summary>Copies from an old block to the one that takes its place, and frees the old one; the new one, where another thread has freed the old one meanwhile.</summary>
+    /// <summary>
+    /// Copies from an old block to the one that takes its place, and frees the old one; the new one, where another
+    /// thread has freed the old one meanwhile.
+    /// </summary>
     internal static void MoveContents(void* from, void* to, nuint byteCount)
     {
         Buffer.MemoryCopy(from, to, byteCount, byteCount);
@@ -106,7 +110,8 @@ public static unsafe partial class NativeAllocator
     // More or fewer pages where the block stands, or its pages at another address, or, as long as it is small, a copy
     // with room behind it. Null where that cannot be done.
     // The refusal says why there is no memory; it is none where the system cannot move the pages.
-    private static void* ResizePagesOnce(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment, out Refusal refusal)
+    private static void* ResizePagesOnce(void* ptr, nuint oldBytes, nuint byteCount, nuint alignment,
+        out Refusal refusal)
     {
         refusal = default;
         nuint page = LinearRegion.PageIndexOf(ptr);
@@ -115,11 +120,13 @@ public static unsafe partial class NativeAllocator
                 ? Areas.Realloc(ptr, byteCount, out refusal, alignment, AreaEnd.Room)
                 : null;
         bool isLarge = LinearRegion.Frames[page].GetState() == PageState.Large;
-        if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
+        if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes
+            && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
         if (byteCount < oldBytes) return null;
         if (oldBytes <= LargestCopy) return CopyToArea(ptr, oldBytes, byteCount, alignment, out refusal);
         bool wholePages = ((nuint)ptr | oldBytes) % VirtualMemory.PageBytes == 0;
-        // What is locked into memory stays where it is: what grew out of it need not be, and Linux (6.18) counts a lock that moves twice.
+        // What is locked into memory stays where it is: what grew out of it need not be, and Linux (6.18) counts a lock
+        // that moves twice.
         bool isLocked = LinearRegion.ZoneIndexOf((uint)page) % Zone.KindCount == (int)ZoneKind.Dma;
         if (!wholePages || isLocked || alignment > PageGeometry.PageBytes) return null;
         void* moved = Areas.AllocFrom(ptr, oldBytes, byteCount, out refusal);

@@ -16,7 +16,9 @@ namespace NativeAlloc;
 /// <content>What the fast paths fall back on, and what is never fast.</content>
 public static unsafe partial class NativeAllocator
 {
-    /// <summary>Bytes that can be used at a pointer: the size asked for, rounded up to what the allocator keeps for it.</summary>
+    /// <summary>
+    /// Bytes that can be used at a pointer: the size asked for, rounded up to what the allocator keeps for it.
+    /// </summary>
     /// <param name="ptr">A block of this library; null has 0 bytes.</param>
     /// <returns>At least the size asked for; all of it may be used.</returns>
     /// <exception cref="ArgumentException">The pointer is not a block of this library.</exception>
@@ -28,11 +30,13 @@ public static unsafe partial class NativeAllocator
         return bytes;
     }
 
-    /// <summary>Whether an address lies in memory that this library keeps blocks in: for a pointer that it gave out and that is not freed yet, always true.</summary>
+    /// <summary>
+    /// Whether an address lies in memory that this library keeps blocks in: for a pointer that it gave out and that is
+    /// not freed yet, always true.
+    /// </summary>
     /// <param name="ptr">Any address at all.</param>
-    /// <returns>
-    /// False for addresses of anybody else. A small block that was freed may still answer true, as its slab holds others.
-    /// </returns>
+    /// <returns> False for addresses of anybody else. A small block that was freed may still answer true, as its slab
+    /// holds others. </returns>
     public static bool Owns(void* ptr)
     {
         Startup.Begin();
@@ -40,13 +44,15 @@ public static unsafe partial class NativeAllocator
     }
 
     /// <summary>
-    /// Gives back to the system all memory that nobody uses: the calling thread's caches, those of threads that have ended, those of other threads but for an object of each size, what is kept for all
-    /// threads, and free pages. The next allocations are slower, as they ask for it again. It may be called on any thread, whatever others are doing.
+    /// Gives back to the system all memory that nobody uses: the calling thread's caches, those of threads that have
+    /// ended, those of other threads but for an object of each size, what is kept for all threads, and free pages. The
+    /// next allocations are slower, as they ask for it again. It may be called on any thread, whatever others are
+    /// doing.
     /// </summary>
     /// <returns>Bytes returned to the operating system.</returns>
     /// <remarks>
-    /// From any thread, also from several at once, in a finalizer, in a shrinker, and while the process ends. Not needed for memory to go back: that happens by itself soon after it is no longer used
-    /// (<c>DecayMilliseconds</c>).
+    /// From any thread, also from several at once, in a finalizer, in a shrinker, and while the process ends. Not
+    /// needed for memory to go back: that happens by itself soon after it is no longer used (<c>DecayMilliseconds</c>).
     /// </remarks>
     public static nuint Trim()
     {
@@ -55,8 +61,9 @@ public static unsafe partial class NativeAllocator
     }
 
     /// <summary>
-    /// Gives the calling thread's caches back for others to use. Not needed for correctness: the caches of a thread that has ended are taken over by
-    /// the next thread that needs some. A thread that goes on allocating gets new ones.
+    /// Gives the calling thread's caches back for others to use. Not needed for correctness: the caches of a thread
+    /// that has ended are taken over by the next thread that needs some. A thread that goes on allocating gets new
+    /// ones.
     /// </summary>
     public static void ReleaseThreadCache()
     {
@@ -70,7 +77,9 @@ public static unsafe partial class NativeAllocator
         DecayThread.Attend();
     }
 
-    /// <summary>Where memory is at this moment. Threads go on meanwhile, so the figures need not fit each other to the byte.</summary>
+    /// <summary>
+    /// Where memory is at this moment. Threads go on meanwhile, so the figures need not fit each other to the byte.
+    /// </summary>
     /// <returns>The figures.</returns>
     public static AllocatorStatistics GetStatistics()
     {
@@ -79,7 +88,8 @@ public static unsafe partial class NativeAllocator
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void* AllocSlow(nuint byteCount) => AllocOrThrow(byteCount, byteCount, SizeClasses.Granule, zeroed: false);
+    private static void* AllocSlow(nuint byteCount) =>
+        AllocOrThrow(byteCount, byteCount, SizeClasses.Granule, zeroed: false);
 
     // The same as Alloc for sizes up to 32 KiB, whose class takes more instructions to find than callers should carry.
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -104,7 +114,8 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AllocZeroedMedium(nuint byteCount)
     {
-        if (byteCount > SizeClasses.MagazineBytes) return AllocOrThrow(byteCount, byteCount, SizeClasses.Granule, zeroed: true);
+        if (byteCount > SizeClasses.MagazineBytes)
+            return AllocOrThrow(byteCount, byteCount, SizeClasses.Granule, zeroed: true);
         void* pointer = AllocMedium(byteCount);
         NativeMemory.Clear(pointer, byteCount);
         return pointer;
@@ -118,7 +129,8 @@ public static unsafe partial class NativeAllocator
         return pointer;
     }
 
-    // Beyond, areas of like size are reused without a lock and without a run that has to be long enough, and their first touch can be by huge pages (docs/design/mapping.md).
+    // Beyond, areas of like size are reused without a lock and without a run that has to be long enough, and their
+    // first touch can be by huge pages (docs/design/mapping.md).
     private const nuint LargestFromBuddy = 1 << 20;
 
     /// <summary>Says why an allocation got nothing.</summary>
@@ -151,10 +163,13 @@ public static unsafe partial class NativeAllocator
         AllocatorStatistics figures = AllocatorStatistics.Read();
         nuint charged = ResidentBudget.ChargedBytes;
         // Other threads go on meanwhile; what is purged out of slabs is free, but no memory.
-        nuint live = Math.Min(figures.LiveBytes, charged), slabFree = figures.SlabFreeBytes - Math.Min(figures.SlabFreeBytes, figures.SlabPurgedBytes);
-        nuint cached = Math.Min(figures.CachedBytes + slabFree + ((nuint)PageLayer.DirtyFreePages() << PageGeometry.PageShift), charged - live);
+        nuint live = Math.Min(figures.LiveBytes, charged),
+            slabFree = figures.SlabFreeBytes - Math.Min(figures.SlabFreeBytes, figures.SlabPurgedBytes);
+        nuint cached = Math.Min(figures.CachedBytes + slabFree
+            + ((nuint)PageLayer.DirtyFreePages() << PageGeometry.PageShift), charged - live);
         nuint? resident = ResidentBudget.IsDerived ? ResidentBudget.ReadResidentBytes() : null;
-        ThrowHelper.ThrowResidentLimit(byteCount, ResidentBudget.LimitBytes, resident, charged, live, cached, attempt.WasReclaimed, attempt.ShrinkerError);
+        ThrowHelper.ThrowResidentLimit(byteCount, ResidentBudget.LimitBytes, resident, charged, live, cached,
+            attempt.WasReclaimed, attempt.ShrinkerError);
     }
 
     private static void* AllocOrRefuse(ref AllocationAttempt attempt, nuint alignment, bool zeroed)
@@ -178,14 +193,16 @@ public static unsafe partial class NativeAllocator
             if (zeroed && pointer != null) NativeMemory.Clear(pointer, byteCount);
             return pointer;
         }
-        bool fitsBuddy = byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes, buddyFirst = fitsBuddy && byteCount <= LargestFromBuddy;
+        bool fitsBuddy = byteCount <= LargeBlocks.LargestBytes && alignment <= LargeBlocks.LargestBytes,
+            buddyFirst = fitsBuddy && byteCount <= LargestFromBuddy;
         refusal = default;
         void* block = buddyFirst ? LargeBlocks.Alloc(byteCount, alignment, zeroed, out refusal) : null;
         if (block == null && !refusal.IsResidentLimit)
             block = Areas.Alloc(
                 Math.Max(byteCount, 1), alignment, out refusal, MemoryChoice.UsedFirst, zeroed, AreaEnd.Open);
         // No address space or too many mappings: the buddy may still have a run.
-        if (block == null && !refusal.IsResidentLimit && fitsBuddy && !buddyFirst) block = LargeBlocks.Alloc(byteCount, alignment, zeroed, out refusal);
+        if (block == null && !refusal.IsResidentLimit && fitsBuddy && !buddyFirst)
+            block = LargeBlocks.Alloc(byteCount, alignment, zeroed, out refusal);
         return block;
     }
 
@@ -219,7 +236,8 @@ public static unsafe partial class NativeAllocator
                 return;
             }
             bool isPage = pageClass == 0 && (nuint)ptr % PageGeometry.PageBytes == 0;
-            if (isPage && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page)))
+            if (isPage
+                && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page)))
             {
                 DecayThread.Attend();
                 return;
@@ -237,7 +255,8 @@ public static unsafe partial class NativeAllocator
     [DoesNotReturn]
     private static void ThrowNotABlock(void* ptr, void* block, nuint bytes)
     {
-        if (ArenaChunks.TryFind(ptr, out void* chunk, out nuint chunkBytes)) ThrowHelper.ThrowOfArena(ptr, chunk, chunkBytes);
+        if (ArenaChunks.TryFind(ptr, out void* chunk, out nuint chunkBytes))
+            ThrowHelper.ThrowOfArena(ptr, chunk, chunkBytes);
         if (block == null || block == ptr) ThrowHelper.ThrowForeign(ptr);
         ThrowHelper.ThrowInterior(ptr, block, bytes);
     }
@@ -270,7 +289,9 @@ public static unsafe partial class NativeAllocator
         return block != null;
     }
 
-    /// <summary>The calling thread's block, made or adopted on its first slow path; null where there can be none.</summary>
+    /// <summary>
+    /// The calling thread's block, made or adopted on its first slow path; null where there can be none.
+    /// </summary>
     internal static void* GetBlock()
     {
         void* block = ThreadRegistry.OwnBlock();
@@ -311,7 +332,10 @@ public static unsafe partial class NativeAllocator
         }
     }
 
-    /// <summary>Clears a small block in whole granules of 16 bytes, which every size class is made of: a handful of stores, no call.</summary>
+    /// <summary>
+    /// Clears a small block in whole granules of 16 bytes, which every size class is made of: a handful of stores, no
+    /// call.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void ClearGranules(void* pointer, nuint byteCount)
     {
@@ -340,7 +364,8 @@ public static unsafe partial class NativeAllocator
             Buffer.MemoryCopy(source, target, byteCount, byteCount);
             return;
         }
-        for (nuint at = 0; at < byteCount; at += SizeClasses.Granule) Vector128.Load((byte*)source + at).Store((byte*)target + at);
+        for (nuint at = 0; at < byteCount; at += SizeClasses.Granule)
+            Vector128.Load((byte*)source + at).Store((byte*)target + at);
     }
 
     private const nuint LargestInlineCopy = 512;

@@ -9,16 +9,15 @@ using NativeAlloc.Threads;
 
 namespace NativeAlloc;
 
-/// <content>
-/// The members that answer false where others throw <see cref="OutOfMemoryException"/>: for callbacks of native code, which
-/// no exception may leave, and for servers that refuse a request instead.
-/// </content>
+/// <content> The members that answer false where others throw <see cref="OutOfMemoryException"/>: for callbacks of
+/// native code, which no exception may leave, and for servers that refuse a request instead. </content>
 public static unsafe partial class NativeAllocator
 {
     /// <summary>Allocates a block, or says that it cannot. What the block holds is undefined.</summary>
     /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
     /// <param name="ptr">The block, at a multiple of 16; null where the answer is false.</param>
-    /// <returns>False where there is not that much memory, or an option of the allocator is wrong. Nothing is thrown.</returns>
+    /// <returns>False where there is not that much memory, or an option of the allocator is wrong. Nothing is
+    /// thrown.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryAlloc(nuint byteCount, out void* ptr)
     {
@@ -43,7 +42,8 @@ public static unsafe partial class NativeAllocator
     /// <summary>Allocates a block of zero bytes, or says that it cannot.</summary>
     /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
     /// <param name="ptr">The block, at a multiple of 16; null where the answer is false.</param>
-    /// <returns>False where there is not that much memory, or an option of the allocator is wrong. Nothing is thrown.</returns>
+    /// <returns>False where there is not that much memory, or an option of the allocator is wrong. Nothing is
+    /// thrown.</returns>
     public static bool TryAllocZeroed(nuint byteCount, out void* ptr)
     {
         if (byteCount > SizeClasses.MagazineBytes)
@@ -56,10 +56,14 @@ public static unsafe partial class NativeAllocator
         return true;
     }
 
-    /// <summary>Allocates a block at a multiple of <paramref name="alignment"/>, or says that it cannot. What the block holds is undefined.</summary>
+    /// <summary>
+    /// Allocates a block at a multiple of <paramref name="alignment"/>, or says that it cannot. What the block holds is
+    /// undefined.
+    /// </summary>
     /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
     /// <param name="alignment">Any power of two.</param>
-    /// <param name="ptr">The block, which <see cref="Free"/> takes like any other; null where the answer is false.</param>
+    /// <param name="ptr">The block, which <see cref="Free"/> takes like any other; null where the answer is
+    /// false.</param>
     /// <returns>False where there is not that much memory, or an option of the allocator is wrong.</returns>
     /// <exception cref="ArgumentException">The alignment is no power of two. Nothing else is thrown.</exception>
     public static bool TryAlignedAlloc(nuint byteCount, nuint alignment, out void* ptr)
@@ -77,13 +81,16 @@ public static unsafe partial class NativeAllocator
     }
 
     /// <summary>
-    /// Changes the size of a block, in place where that is possible, or says that it cannot. What the block held is kept, up to the
-    /// smaller of the two sizes.
+    /// Changes the size of a block, in place where that is possible, or says that it cannot. What the block held is
+    /// kept, up to the smaller of the two sizes.
     /// </summary>
-    /// <param name="ptr">The block; null allocates a new one. Where the answer is true, it is the block as it is then, which may have moved.</param>
+    /// <param name="ptr">The block; null allocates a new one. Where the answer is true, it is the block as it is then,
+    /// which may have moved.</param>
     /// <param name="byteCount">Bytes; 0 is treated as 1.</param>
-    /// <returns>False where there is not that much memory, or an option of the allocator is wrong; pointer and block are as they were.</returns>
-    /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library. Nothing else is thrown.</exception>
+    /// <returns>False where there is not that much memory, or an option of the allocator is wrong; pointer and block
+    /// are as they were.</returns>
+    /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library. Nothing else is
+    /// thrown.</exception>
     public static bool TryRealloc(ref void* ptr, nuint byteCount)
     {
         byteCount = Math.Max(byteCount, 1);

@@ -9,15 +9,16 @@ using NativeAlloc.Threads;
 namespace NativeAlloc;
 
 /// <summary>
-/// Unmanaged memory of any size, with the names and contracts of <see cref="System.Runtime.InteropServices.NativeMemory"/> and one
-/// <see cref="Free"/> for every pointer, aligned or not.
+/// Unmanaged memory of any size, with the names and contracts of
+/// <see cref="System.Runtime.InteropServices.NativeMemory"/> and one <see cref="Free"/> for every pointer, aligned or
+/// not.
 /// </summary>
 /// <remarks>
 /// <para>All members may be called from any thread, and a block may be freed on another thread than the one that
 /// allocated it. After a thread's first call only <see cref="GetStatistics"/> allocates on the managed heap.</para>
-/// <para>Where a request goes depends on its size. Up to 32 KiB it goes to the calling thread's magazine of the size class
-/// (a few instructions, no lock), up to 512 KiB to the slabs of its class, up to 1 MiB to the page allocator. What is
-/// larger, and what the page allocator has no run for, goes to memory that is contiguous in addresses only
+/// <para>Where a request goes depends on its size. Up to 32 KiB it goes to the calling thread's magazine of the size
+/// class (a few instructions, no lock), up to 512 KiB to the slabs of its class, up to 1 MiB to the page allocator.
+/// What is larger, and what the page allocator has no run for, goes to memory that is contiguous in addresses only
 /// (<see cref="Vmalloc"/>).</para>
 /// <code>
 /// Alloc ─ the loaded magazine has an object: pop it     (from 1 KiB on in AllocMedium, which is not inlined)
@@ -66,7 +67,8 @@ public static unsafe partial class NativeAllocator
     /// <returns>The block, at a multiple of 16.</returns>
     /// <exception cref="OutOfMemoryException">The size overflows, or there is not that much memory.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static T* Alloc<T>(nuint count = 1) where T : unmanaged => (T*)Alloc(count == 1 ? (nuint)sizeof(T) : Product(count, (nuint)sizeof(T)));
+    public static T* Alloc<T>(nuint count = 1)
+    where T : unmanaged => (T*)Alloc(count == 1 ? (nuint)sizeof(T) : Product(count, (nuint)sizeof(T)));
 
     /// <summary>Allocates a block of zero bytes.</summary>
     /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
@@ -86,14 +88,16 @@ public static unsafe partial class NativeAllocator
     /// <param name="elementSize">Bytes of an element.</param>
     /// <returns>The block, at a multiple of 16.</returns>
     /// <exception cref="OutOfMemoryException">The product overflows, or there is not that much memory.</exception>
-    public static void* AllocZeroed(nuint elementCount, nuint elementSize) => AllocZeroed(Product(elementCount, elementSize));
+    public static void* AllocZeroed(nuint elementCount, nuint elementSize) =>
+        AllocZeroed(Product(elementCount, elementSize));
 
     /// <summary>Allocates an array of <typeparamref name="T"/>, all zero bytes.</summary>
     /// <param name="count">Number of elements.</param>
     /// <returns>The block, at a multiple of 16.</returns>
     /// <exception cref="OutOfMemoryException">The size overflows, or there is not that much memory.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static T* AllocZeroed<T>(nuint count = 1) where T : unmanaged => (T*)AllocZeroed(count == 1 ? (nuint)sizeof(T) : Product(count, (nuint)sizeof(T)));
+    public static T* AllocZeroed<T>(nuint count = 1)
+    where T : unmanaged => (T*)AllocZeroed(count == 1 ? (nuint)sizeof(T) : Product(count, (nuint)sizeof(T)));
 
     /// <summary>Allocates a block at a multiple of <paramref name="alignment"/>; what it holds is undefined.</summary>
     /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
@@ -107,17 +111,20 @@ public static unsafe partial class NativeAllocator
         if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
         // The class of a multiple of the alignment is itself one: see SizeClasses.
         nuint rounded = unchecked((byteCount + (alignment - 1)) & ~(alignment - 1));
-        return unchecked(rounded - 1) < SizeClasses.MagazineBytes ? Alloc(rounded) : AlignedAllocSlow(byteCount, alignment);
+        return unchecked(rounded - 1) < SizeClasses.MagazineBytes
+            ? Alloc(rounded)
+            : AlignedAllocSlow(byteCount, alignment);
     }
 
     /// <summary>
-    /// Changes the size of a block, in place where that is possible. Its contents are kept, up to the smaller of the two
-    /// sizes.
+    /// Changes the size of a block, in place where that is possible. Its contents are kept, up to the smaller of the
+    /// two sizes.
     /// </summary>
     /// <param name="ptr">The block; null allocates a new one.</param>
     /// <param name="byteCount">Bytes; 0 is treated as 1.</param>
     /// <returns>The block, which may have moved; the old pointer must not be used any more.</returns>
-    /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands as it was.</exception>
+    /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands as it
+    /// was.</exception>
     /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library.</exception>
     public static void* Realloc(void* ptr, nuint byteCount)
     {
@@ -137,8 +144,10 @@ public static unsafe partial class NativeAllocator
     /// <param name="byteCount">Bytes; 0 is treated as 1.</param>
     /// <param name="alignment">Any power of two.</param>
     /// <returns>The block, which may have moved; the old pointer must not be used any more.</returns>
-    /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands as it was.</exception>
-    /// <exception cref="ArgumentException">The alignment is no power of two, or <paramref name="ptr"/> is not a block of this library.</exception>
+    /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands as it
+    /// was.</exception>
+    /// <exception cref="ArgumentException">The alignment is no power of two, or <paramref name="ptr"/> is not a block
+    /// of this library.</exception>
     public static void* AlignedRealloc(void* ptr, nuint byteCount, nuint alignment)
     {
         if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
@@ -147,10 +156,9 @@ public static unsafe partial class NativeAllocator
 
     /// <summary>Frees a block, whichever member of this library made it, on any thread.</summary>
     /// <param name="ptr">The block; null does nothing.</param>
-    /// <exception cref="ArgumentException">
-    /// The pointer was never allocated here, or lies inside a block, and the call can see it. A double free of a small block
-    /// shows only later; it ends the process with a message that names the pointer and its size class.
-    /// </exception>
+    /// <exception cref="ArgumentException"> The pointer was never allocated here, or lies inside a block, and the call
+    /// can see it. A double free of a small block shows only later; it ends the process with a message that names the
+    /// pointer and its size class. </exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Free(void* ptr)
     {
@@ -159,7 +167,8 @@ public static unsafe partial class NativeAllocator
         {
             // Null and foreign pointers are outside the region. The rotation brings the bits below 16 to the top, so a
             // pointer between two multiples of 16 is outside, too.
-            nuint page = BitOperations.RotateRight(unchecked((nuint)ptr - LinearRegion.Base), SizeClasses.GranuleShift) >> (PageGeometry.PageShift - SizeClasses.GranuleShift);
+            nuint page = BitOperations.RotateRight(unchecked((nuint)ptr - LinearRegion.Base), SizeClasses.GranuleShift)
+                >> (PageGeometry.PageShift - SizeClasses.GranuleShift);
             if (page < LinearRegion.PageCount)
             {
                 nuint sizeClass = LinearRegion.ClassOf(page);

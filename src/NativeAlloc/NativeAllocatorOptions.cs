@@ -4,29 +4,46 @@ using NativeAlloc.Os;
 namespace NativeAlloc;
 
 /// <summary>
-/// How the allocator is to work, for <see cref="NativeAllocator.Configure"/>. A property that is null leaves its option to <see cref="AppContext"/>
-/// (<c>NativeAlloc.Name</c>), then to the environment (<c>NATIVEALLOC_NAME</c>), then to the default; docs/options.md lists all of it.
+/// How the allocator is to work, for <see cref="NativeAllocator.Configure"/>. A property that is null leaves its option
+/// to <see cref="AppContext"/> (<c>NativeAlloc.Name</c>), then to the environment (<c>NATIVEALLOC_NAME</c>), then to
+/// the default; docs/options.md lists all of it.
 /// </summary>
 public sealed class NativeAllocatorOptions
 {
-    /// <summary>Milliseconds for which memory that nobody uses is kept before it goes back to the system: up to a day, 1000 by default; 0 for as soon as possible, -1 for never.</summary>
+    /// <summary>
+    /// Milliseconds for which memory that nobody uses is kept before it goes back to the system: up to a day, 1000 by
+    /// default; 0 for as soon as possible, -1 for never.
+    /// </summary>
     public int? DecayMilliseconds { get; set; }
 
-    /// <summary>The most bytes that are kept in free pages with memory behind them and in kept areas; by default a 16th of the memory, from 64 MiB to 1 GiB.</summary>
+    /// <summary>
+    /// The most bytes that are kept in free pages with memory behind them and in kept areas; by default a 16th of the
+    /// memory, from 64 MiB to 1 GiB.
+    /// </summary>
     public nuint? DirtyCapBytes { get; set; }
 
-    /// <summary>A soft limit, in bytes, for what the allocator keeps resident; 0, the default, derives it from the memory of the machine or of the container (cgroup).</summary>
+    /// <summary>
+    /// A soft limit, in bytes, for what the allocator keeps resident; 0, the default, derives it from the memory of the
+    /// machine or of the container (cgroup).
+    /// </summary>
     public nuint? ResidentLimitBytes { get; set; }
 
     /// <summary>
-    /// Bytes of address space for pages and small blocks, rounded up to a power of two of at least 64 MiB, up to 16 TiB; they cost no memory. 0, the default, is four times the memory.
+    /// Bytes of address space for pages and small blocks, rounded up to a power of two of at least 64 MiB, up to 16
+    /// TiB; they cost no memory. 0, the default, is four times the memory.
     /// </summary>
     public nuint? ReserveBytes { get; set; }
 
-    /// <summary>Bytes of address space for virtually contiguous areas (<c>vmalloc</c>), up to 16 TiB; 0, the default, derives it from the memory.</summary>
+    /// <summary>
+    /// Bytes of address space for virtually contiguous areas (<c>vmalloc</c>), up to 16 TiB; 0, the default, derives it
+    /// from the memory.
+    /// </summary>
     public nuint? VmallocReserveBytes { get; set; }
 
-    /// <summary>NUMA nodes to cut the machine into, for tests (Linux' <c>numa=fake=N</c>), up to 64; 0, the default, for those that it has.</summary>
+    /// <summary>
+    /// NUMA nodes to cut the machine into, for tests (Linux' <c>numa=fake=N</c>), up to 64; 0, the default, for those
+    /// that it has.
+    /// </summary>
     public int? FakeNodes { get; set; }
 
     /// <summary>Whether to ask for huge pages; <see cref="HugePagePolicy.Auto"/> by default.</summary>

@@ -6,14 +6,15 @@ using NativeAlloc.Pages;
 namespace NativeAlloc;
 
 /// <summary>
-/// Allocation by moving a pointer through whole pages, for things that are all done with at the same time (a region, or obstack): an allocation is an addition and a comparison, none is freed by
-/// itself, and <see cref="Reset"/> frees all of them at once.
+/// Allocation by moving a pointer through whole pages, for things that are all done with at the same time (a region, or
+/// obstack): an allocation is an addition and a comparison, none is freed by itself, and <see cref="Reset"/> frees all
+/// of them at once.
 /// </summary>
 /// <remarks>
-/// <para>One thread at a time. Pages come in chunks, each as large as all before it together, up to 4 MiB, so that few are
-/// needed and no more than half of them is ever unused; all of this is given back by <see cref="Dispose"/>.</para>
-/// <para>An arena has no finalizer. Pointers to its blocks do not keep it alive, so the collector may find it while they are
-/// in use: it would free memory under them. An arena that is not disposed of keeps its memory, which
+/// <para>One thread at a time. Pages come in chunks, each as large as all before it together, up to 4 MiB, so that few
+/// are needed and no more than half of them is ever unused; all of this is given back by <see cref="Dispose"/>.</para>
+/// <para>An arena has no finalizer. Pointers to its blocks do not keep it alive, so the collector may find it while
+/// they are in use: it would free memory under them. An arena that is not disposed of keeps its memory, which
 /// <see cref="AllocatorStatistics.ArenaBytes"/> shows.</para>
 /// </remarks>
 public sealed unsafe class NativeArena : IDisposable
@@ -22,7 +23,8 @@ public sealed unsafe class NativeArena : IDisposable
 
     private byte* _next, _end;
 
-    // The chunks in the order in which they are used; those before _current are full, those behind it are kept from before a reset.
+    // The chunks in the order in which they are used; those before _current are full, those behind it are kept from
+    // before a reset.
     private Chunk[] _chunks = [];
     private int _count, _current = -1;
     private bool _disposed;
@@ -50,7 +52,8 @@ public sealed unsafe class NativeArena : IDisposable
     {
         if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
         nuint at = unchecked(((nuint)_next + (alignment - 1)) & ~(alignment - 1));
-        // Compared by what is left, as the sum could overflow; an address of 0 is an arena without a chunk, or one that is disposed of.
+        // Compared by what is left, as the sum could overflow; an address of 0 is an arena without a chunk, or one that
+        // is disposed of.
         if (unchecked(at - 1) >= (nuint)_end || byteCount > (nuint)_end - at) return AllocSlow(byteCount, alignment);
         _next = (byte*)(at + byteCount);
         return (void*)at;
@@ -69,7 +72,10 @@ public sealed unsafe class NativeArena : IDisposable
         return (T*)Alloc(count * (nuint)sizeof(T));
     }
 
-    /// <summary>Frees all blocks at once. The pages are kept for what is allocated next; it takes as long as there are chunks of them.</summary>
+    /// <summary>
+    /// Frees all blocks at once. The pages are kept for what is allocated next; it takes as long as there are chunks of
+    /// them.
+    /// </summary>
     /// <exception cref="ObjectDisposedException">The arena is disposed of.</exception>
     public void Reset()
     {
@@ -119,7 +125,8 @@ public sealed unsafe class NativeArena : IDisposable
         nuint bytes = Math.Max(byteCount, Math.Clamp(all, SmallestChunkBytes, LargestChunkBytes));
         if (bytes > nuint.MaxValue - PageGeometry.PageBytes) ThrowHelper.ThrowOutOfMemory(byteCount);
         bytes = (bytes + (PageGeometry.PageBytes - 1)) & ~(PageGeometry.PageBytes - 1);
-        if (_count == _chunks.Length) Array.Resize(ref _chunks, Math.Max(4, _count * 2)); // before anything is taken: it may throw
+        // before anything is taken: it may throw
+        if (_count == _chunks.Length) Array.Resize(ref _chunks, Math.Max(4, _count * 2));
         ArenaChunk* chunk = (ArenaChunk*)NativeAllocator.AlignedAlloc(bytes, PageGeometry.PageBytes);
         chunk->Bytes = bytes;
         ArenaChunks.Add(chunk);

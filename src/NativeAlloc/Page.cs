@@ -4,8 +4,8 @@ using NativeAlloc.Pages;
 namespace NativeAlloc;
 
 /// <summary>
-/// A page of 64 KiB, or the first of a block of pages (<c>struct page *</c>): a handle that says which it is, whether it has an address or not. The default is no
-/// page at all.
+/// A page of 64 KiB, or the first of a block of pages (<c>struct page *</c>): a handle that says which it is, whether
+/// it has an address or not. The default is no page at all.
 /// </summary>
 public readonly unsafe struct Page : IEquatable<Page>
 {
@@ -21,7 +21,9 @@ public readonly unsafe struct Page : IEquatable<Page>
     /// <summary>Where the page begins; null for a high page, which has no address of its own, and for none.</summary>
     public void* Address => IsNone || HighRegion.Contains(Index) ? null : (void*)LinearRegion.AddressOf(Index);
 
-    /// <summary>The NUMA node that the page belongs to, from 0 in the order of the system's nodes that have memory.</summary>
+    /// <summary>
+    /// The NUMA node that the page belongs to, from 0 in the order of the system's nodes that have memory.
+    /// </summary>
     /// <exception cref="InvalidOperationException">It is no page.</exception>
     public int Node => ZoneIndex / Pages.Zone.KindCount;
 

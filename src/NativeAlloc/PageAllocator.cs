@@ -9,11 +9,13 @@ using NativeAlloc.Threads;
 namespace NativeAlloc;
 
 /// <summary>
-/// Whole pages of 64 KiB, alone or in blocks of 2^order side by side, with the names and meaning of the Linux kernel's <c>alloc_pages</c> family.
+/// Whole pages of 64 KiB, alone or in blocks of 2^order side by side, with the names and meaning of the Linux kernel's
+/// <c>alloc_pages</c> family.
 /// </summary>
 /// <remarks>
-/// <para>All members may be called from any thread, and pages may be freed on another thread than the one that took them. A block is freed with the order that it
-/// was taken with, by page or by address; <see cref="NativeAllocator.Free"/> takes addresses of all of them too.</para>
+/// <para>All members may be called from any thread, and pages may be freed on another thread than the one that took
+/// them. A block is freed with the order that it was taken with, by page or by address;
+/// <see cref="NativeAllocator.Free"/> takes addresses of all of them too.</para>
 /// <code>
 /// AllocPage, GetFreePage, GetZeroedPage ┐
 /// AllocPages, GetFreePages, GetDmaPages ┴ AllocPagesNode ─ order 0: the thread's hot list            (no lock)
@@ -36,18 +38,22 @@ public static unsafe class PageAllocator
     // In place of an order: the page was to be freed as pages of AllocExact.
     private const int AnyOrder = -1;
 
-    private const PageFlags AllFlags = PageFlags.Zeroed | PageFlags.Dma | PageFlags.High | PageFlags.Cold | PageFlags.Reclaimable | PageFlags.Movable | PageFlags.ThisNode;
+    private const PageFlags AllFlags = PageFlags.Zeroed | PageFlags.Dma | PageFlags.High | PageFlags.Cold
+        | PageFlags.Reclaimable | PageFlags.Movable | PageFlags.ThisNode;
 
     /// <summary>Takes a page (<c>alloc_page</c>).</summary>
     /// <param name="flags">What it should be.</param>
     /// <returns>The page, from the calling thread's node if that has one.</returns>
     /// <exception cref="ArgumentException">Flags that exclude each other, or unknown ones.</exception>
-    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into memory.</exception>
+    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into
+    /// memory.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Page AllocPage(PageFlags flags = default)
     {
         nint* block = CurrentThread.t_block;
-        return flags == PageFlags.None && block != null && PageBlocks.TryTakeHot(ThreadPages.Of(block), out uint page) ? new Page(page) : AllocPages(0, flags);
+        return flags == PageFlags.None && block != null && PageBlocks.TryTakeHot(ThreadPages.Of(block), out uint page)
+            ? new Page(page)
+            : AllocPages(0, flags);
     }
 
     /// <summary>Takes a block of 2^order pages (<c>alloc_pages</c>).</summary>
@@ -56,7 +62,8 @@ public static unsafe class PageAllocator
     /// <returns>The first page of the block, which begins at a multiple of its size.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such order.</exception>
     /// <exception cref="ArgumentException">Flags that exclude each other, or unknown ones.</exception>
-    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into memory.</exception>
+    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into
+    /// memory.</exception>
     public static Page AllocPages(int order, PageFlags flags = default)
     {
         CheckOrder(order);
@@ -67,10 +74,12 @@ public static unsafe class PageAllocator
     /// <param name="node">From 0, in the order of the system's nodes that have memory.</param>
     /// <param name="order">0 to <see cref="MaxOrder"/>.</param>
     /// <param name="flags">What it should be; with <see cref="PageFlags.ThisNode"/> no other node is asked.</param>
-    /// <returns>The first page of the block; from the nearest node that has one, where the node itself has not.</returns>
+    /// <returns>The first page of the block; from the nearest node that has one, where the node itself has
+    /// not.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such node or order.</exception>
     /// <exception cref="ArgumentException">Flags that exclude each other, or unknown ones.</exception>
-    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into memory.</exception>
+    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into
+    /// memory.</exception>
     public static Page AllocPagesNode(int node, int order, PageFlags flags = default)
     {
         if (node < 0 || node >= Math.Max(1, PageLayer.NodeCount)) ThrowHelper.ThrowBadNode(node, PageLayer.NodeCount);
@@ -81,13 +90,17 @@ public static unsafe class PageAllocator
     /// <summary>Takes a page and returns its address (<c>__get_free_page</c>).</summary>
     /// <param name="flags">What it should be; not <see cref="PageFlags.High"/>.</param>
     /// <returns>The address, a multiple of <see cref="PageSize"/>.</returns>
-    /// <exception cref="ArgumentException">A high page has no address; or flags that exclude each other, or unknown ones.</exception>
-    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into memory.</exception>
+    /// <exception cref="ArgumentException">A high page has no address; or flags that exclude each other, or unknown
+    /// ones.</exception>
+    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into
+    /// memory.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void* GetFreePage(PageFlags flags = default)
     {
         nint* block = CurrentThread.t_block;
-        return flags == PageFlags.None && block != null && PageBlocks.TryTakeHot(ThreadPages.Of(block), out uint page) ? (void*)LinearRegion.AddressOf(page) : GetFreePages(0, flags);
+        return flags == PageFlags.None && block != null && PageBlocks.TryTakeHot(ThreadPages.Of(block), out uint page)
+            ? (void*)LinearRegion.AddressOf(page)
+            : GetFreePages(0, flags);
     }
 
     /// <summary>Takes a block of 2^order pages and returns its address (<c>__get_free_pages</c>).</summary>
@@ -95,8 +108,10 @@ public static unsafe class PageAllocator
     /// <param name="flags">What it should be; not <see cref="PageFlags.High"/>.</param>
     /// <returns>The address, a multiple of the block's size.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such order.</exception>
-    /// <exception cref="ArgumentException">High pages have no address; or flags that exclude each other, or unknown ones.</exception>
-    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into memory.</exception>
+    /// <exception cref="ArgumentException">High pages have no address; or flags that exclude each other, or unknown
+    /// ones.</exception>
+    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into
+    /// memory.</exception>
     public static void* GetFreePages(int order, PageFlags flags = default)
     {
         if ((flags & PageFlags.High) != 0) ThrowHelper.ThrowHighHasNoAddress(flags.ToString());
@@ -106,34 +121,50 @@ public static unsafe class PageAllocator
     /// <summary>Takes a page that reads as zero and returns its address (<c>get_zeroed_page</c>).</summary>
     /// <param name="flags">What else it should be; not <see cref="PageFlags.High"/>.</param>
     /// <returns>The address, a multiple of <see cref="PageSize"/>.</returns>
-    /// <exception cref="ArgumentException">A high page has no address; or flags that exclude each other, or unknown ones.</exception>
-    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into memory.</exception>
+    /// <exception cref="ArgumentException">A high page has no address; or flags that exclude each other, or unknown
+    /// ones.</exception>
+    /// <exception cref="OutOfMemoryException">There is none, also after reclaim; or the system locks no more into
+    /// memory.</exception>
     public static void* GetZeroedPage(PageFlags flags = default) => GetFreePages(0, flags | PageFlags.Zeroed);
 
-    /// <summary>Takes a block of 2^order pages that stays in memory, and returns its address (<c>__get_dma_pages</c>).</summary>
+    /// <summary>
+    /// Takes a block of 2^order pages that stays in memory, and returns its address (<c>__get_dma_pages</c>).
+    /// </summary>
     /// <param name="order">0 to <see cref="MaxOrder"/>.</param>
     /// <returns>The address, a multiple of the block's size.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such order.</exception>
-    /// <exception cref="OutOfMemoryException">The system locks no more into memory, as the message says and how to raise the limit; or there is no memory.</exception>
+    /// <exception cref="OutOfMemoryException">The system locks no more into memory, as the message says and how to
+    /// raise the limit; or there is no memory.</exception>
     public static void* GetDmaPages(int order) => GetFreePages(order, PageFlags.Dma);
 
-    /// <summary>Takes as many pages as hold a number of bytes, side by side (<c>alloc_pages_exact</c>): the rest of the block that they are cut from goes back at once.</summary>
+    /// <summary>
+    /// Takes as many pages as hold a number of bytes, side by side (<c>alloc_pages_exact</c>): the rest of the block
+    /// that they are cut from goes back at once.
+    /// </summary>
     /// <param name="byteCount">Bytes, up to 64 MiB; rounded up to whole pages, at least one.</param>
     /// <param name="flags">What they should be; not <see cref="PageFlags.High"/>.</param>
-    /// <returns>The address, a multiple of <see cref="PageSize"/>. It goes back by <see cref="FreeExact"/> or <see cref="NativeAllocator.Free"/>.</returns>
+    /// <returns>The address, a multiple of <see cref="PageSize"/>. It goes back by <see cref="FreeExact"/> or
+    /// <see cref="NativeAllocator.Free"/>.</returns>
     /// <exception cref="ArgumentOutOfRangeException">More than a block of the largest order holds.</exception>
-    /// <exception cref="ArgumentException">High pages have no address; or flags that exclude each other, or unknown ones.</exception>
-    /// <exception cref="OutOfMemoryException">There are none, also after reclaim; or the system locks no more into memory.</exception>
+    /// <exception cref="ArgumentException">High pages have no address; or flags that exclude each other, or unknown
+    /// ones.</exception>
+    /// <exception cref="OutOfMemoryException">There are none, also after reclaim; or the system locks no more into
+    /// memory.</exception>
     public static void* AllocExact(nuint byteCount, PageFlags flags = default)
     {
         if ((flags & PageFlags.High) != 0) ThrowHelper.ThrowHighHasNoAddress(flags.ToString());
         uint count = PageCountOf(byteCount);
-        return (void*)LinearRegion.AddressOf(Take(RequestOf(PageGeometry.OrderOf(count), count, flags, PageState.Large)));
+        return (void*)LinearRegion.AddressOf(
+            Take(RequestOf(PageGeometry.OrderOf(count), count, flags, PageState.Large)));
     }
 
-    /// <summary>Gives a single page back (<c>__free_page</c>), to the hot end of the calling thread's list, or to its cold end if it was taken with <see cref="PageFlags.Cold"/>.</summary>
+    /// <summary>
+    /// Gives a single page back (<c>__free_page</c>), to the hot end of the calling thread's list, or to its cold end
+    /// if it was taken with <see cref="PageFlags.Cold"/>.
+    /// </summary>
     /// <param name="page">A page taken with order 0.</param>
-    /// <exception cref="ArgumentException">It is no page, is free already, or is not a block of order 0; the message says which. Nothing is changed.</exception>
+    /// <exception cref="ArgumentException">It is no page, is free already, or is not a block of order 0; the message
+    /// says which. Nothing is changed.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void FreePage(Page page)
     {
@@ -146,7 +177,8 @@ public static unsafe class PageAllocator
     /// <param name="page">The first page of the block.</param>
     /// <param name="order">The order that it was taken with.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such order.</exception>
-    /// <exception cref="ArgumentException">It is no page, is free already, has another order, or is not the first of its block; the message says which. Nothing is changed.</exception>
+    /// <exception cref="ArgumentException">It is no page, is free already, has another order, or is not the first of
+    /// its block; the message says which. Nothing is changed.</exception>
     public static void FreePages(Page page, int order)
     {
         CheckOrder(order);
@@ -158,14 +190,16 @@ public static unsafe class PageAllocator
 
     /// <summary>Gives a single page back by its address (<c>free_page</c>).</summary>
     /// <param name="address">The address that it was taken with; null is fine.</param>
-    /// <exception cref="ArgumentException">It is no page of this library, is free already, or is not a block of order 0; the message says which. Nothing is changed.</exception>
+    /// <exception cref="ArgumentException">It is no page of this library, is free already, or is not a block of order
+    /// 0; the message says which. Nothing is changed.</exception>
     public static void FreePage(void* address) => FreePages(address, 0);
 
     /// <summary>Gives a block back by its address (<c>free_pages</c>).</summary>
     /// <param name="address">The address of its first page; null is fine.</param>
     /// <param name="order">The order that it was taken with.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such order.</exception>
-    /// <exception cref="ArgumentException">It is no page of this library, is free already, has another order, or is not the first of its block; the message says which. Nothing is changed.</exception>
+    /// <exception cref="ArgumentException">It is no page of this library, is free already, has another order, or is not
+    /// the first of its block; the message says which. Nothing is changed.</exception>
     public static void FreePages(void* address, int order)
     {
         CheckOrder(order);
@@ -180,7 +214,8 @@ public static unsafe class PageAllocator
     /// <summary>Gives pages of <see cref="AllocExact"/> back (<c>free_pages_exact</c>).</summary>
     /// <param name="address">The address that it returned; null is fine.</param>
     /// <param name="byteCount">The bytes asked for, or any other number that needs as many pages.</param>
-    /// <exception cref="ArgumentException">It is no such block, is free already, or has another number of pages; the message says which. Nothing is changed.</exception>
+    /// <exception cref="ArgumentException">It is no such block, is free already, or has another number of pages; the
+    /// message says which. Nothing is changed.</exception>
     public static void FreeExact(void* address, nuint byteCount)
     {
         if (address == null) return;
@@ -207,12 +242,12 @@ public static unsafe class PageAllocator
     }
 
     /// <summary>
-    /// Registers somebody who holds memory that can be dropped (<c>register_shrinker</c>): asked when memory runs short, before an allocation fails.
+    /// Registers somebody who holds memory that can be dropped (<c>register_shrinker</c>): asked when memory runs
+    /// short, before an allocation fails.
     /// </summary>
-    /// <param name="shrink">
-    /// Gets how many bytes are missing, frees what it can, and returns how many bytes that was. It runs on the thread that needs memory, which may hold locks of its
-    /// own, and may free and allocate here. What it throws is not passed on, unless the allocation fails: then it is the inner exception.
-    /// </param>
+    /// <param name="shrink"> Gets how many bytes are missing, frees what it can, and returns how many bytes that was.
+    /// It runs on the thread that needs memory, which may hold locks of its own, and may free and allocate here. What
+    /// it throws is not passed on, unless the allocation fails: then it is the inner exception. </param>
     /// <returns>Ends the registration when disposed of; a call that is under way goes on.</returns>
     /// <exception cref="ArgumentNullException">There is nothing to call.</exception>
     public static IDisposable RegisterShrinker(Func<nuint, nuint> shrink)
@@ -235,7 +270,8 @@ public static unsafe class PageAllocator
     }
 
     // The thread's block is fetched for each try: user code runs between two of them.
-    private static bool TryTakeOnce(in PageRequest request, out uint page, out Refusal refusal) => request.State == PageState.Large
+    private static bool TryTakeOnce(in PageRequest request, out uint page, out Refusal refusal) =>
+        request.State == PageState.Large
         ? LargeBlocks.TryTake(Own(), request, out page, out refusal)
         : PageBlocks.TryTake(Own(), request, out page, out refusal);
 
@@ -244,7 +280,11 @@ public static unsafe class PageAllocator
     {
         if (attempt.Refusal.Reason != RefusalReason.OutOfMemory) NativeAllocator.ThrowNoMemory(attempt.Bytes, attempt);
         ThreadPages* own = Own();
-        int node = request.Node != PageRequest.LocalNode ? request.Node : own != null ? own->Node : NodeTopology.Current.NodeOfCurrentThread();
+        int node = request.Node != PageRequest.LocalNode
+            ? request.Node
+            : own != null
+            ? own->Node
+            : NodeTopology.Current.NodeOfCurrentThread();
         ThrowHelper.ThrowOutOfPages(attempt.Bytes, request.ThisNode ? node : null, attempt.ShrinkerError);
     }
 
@@ -254,13 +294,23 @@ public static unsafe class PageAllocator
     {
         const PageFlags Types = PageFlags.Reclaimable | PageFlags.Movable, Zones = PageFlags.Dma | PageFlags.High;
         if ((flags & ~AllFlags) != 0) ThrowHelper.ThrowBadFlags($"{flags & ~AllFlags} is not a flag", flags.ToString());
-        if ((flags & Types) == Types) ThrowHelper.ThrowBadFlags("a page is either reclaimable or movable", flags.ToString());
-        if ((flags & Zones) == Zones) ThrowHelper.ThrowBadFlags("a page is either of the DMA zone or a high one", flags.ToString());
+        if ((flags & Types) == Types)
+            ThrowHelper.ThrowBadFlags("a page is either reclaimable or movable", flags.ToString());
+        if ((flags & Zones) == Zones)
+            ThrowHelper.ThrowBadFlags("a page is either of the DMA zone or a high one", flags.ToString());
         return new PageRequest(order, count)
         {
             State = state,
-            Type = (flags & PageFlags.Reclaimable) != 0 ? MigrateType.Reclaimable : (flags & PageFlags.Movable) != 0 ? MigrateType.Movable : MigrateType.Unmovable,
-            Kind = (flags & PageFlags.Dma) != 0 ? ZoneKind.Dma : (flags & PageFlags.High) != 0 ? ZoneKind.High : ZoneKind.Normal,
+            Type = (flags & PageFlags.Reclaimable) != 0
+                ? MigrateType.Reclaimable
+                : (flags & PageFlags.Movable) != 0
+                ? MigrateType.Movable
+                : MigrateType.Unmovable,
+            Kind = (flags & PageFlags.Dma) != 0
+                ? ZoneKind.Dma
+                : (flags & PageFlags.High) != 0
+                ? ZoneKind.High
+                : ZoneKind.Normal,
             ThisNode = (flags & PageFlags.ThisNode) != 0,
             Cold = (flags & PageFlags.Cold) != 0,
             Zeroed = (flags & PageFlags.Zeroed) != 0,
@@ -298,7 +348,8 @@ public static unsafe class PageAllocator
                 break;
         }
         bool isLinear = page < LinearRegion.PageCount; // high pages are neither slabs nor large blocks
-        if (isLinear && LargeBlocks.TryFind(page, out uint first, out uint count) && first != page) ThrowHelper.ThrowInsideBlock(page, first, count);
+        if (isLinear && LargeBlocks.TryFind(page, out uint first, out uint count) && first != page)
+            ThrowHelper.ThrowInsideBlock(page, first, count);
         bool isSlab = isLinear && LinearRegion.ClassOf(page) != 0; // of which only the first page's frame says so
         ThrowHelper.ThrowNotAPageBlock(page, isSlab ? nameof(PageState.Slab) : frame.State.ToString());
     }

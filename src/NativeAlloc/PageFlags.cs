@@ -2,31 +2,44 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace NativeAlloc;
 
-/// <summary>What a caller of <see cref="PageAllocator"/> wants (Linux' <c>gfp_t</c>). Without <see cref="Reclaimable"/> or <see cref="Movable"/> pages are unmovable.</summary>
+/// <summary>
+/// What a caller of <see cref="PageAllocator"/> wants (Linux' <c>gfp_t</c>). Without <see cref="Reclaimable"/> or
+/// <see cref="Movable"/> pages are unmovable.
+/// </summary>
 [Flags]
-[SuppressMessage("Naming", "CA1711", Justification = "The public surface's name, as in the kernel's page-flags and gfp flags.")]
+[SuppressMessage("Naming", "CA1711",
+    Justification = "The public surface's name, as in the kernel's page-flags and gfp flags.")]
 public enum PageFlags
 {
     /// <summary>Unmovable pages with an address, whatever they hold.</summary>
     None = 0,
 
-    /// <summary>The pages read as zero (<c>__GFP_ZERO</c>). Those that are known to be so are not cleared again.</summary>
+    /// <summary>
+    /// The pages read as zero (<c>__GFP_ZERO</c>). Those that are known to be so are not cleared again.
+    /// </summary>
     Zeroed = 1,
 
-    /// <summary>The pages stay in memory while they are held (<c>GFP_DMA</c>): they are locked, and never paged out.</summary>
+    /// <summary>
+    /// The pages stay in memory while they are held (<c>GFP_DMA</c>): they are locked, and never paged out.
+    /// </summary>
     Dma = 2,
 
     /// <summary>
-    /// The pages need no address (<c>__GFP_HIGHMEM</c>): they may be <see cref="PageZone.High"/> pages, or <see cref="PageZone.Normal"/> ones where there are none.
+    /// The pages need no address (<c>__GFP_HIGHMEM</c>): they may be <see cref="PageZone.High"/> pages, or
+    /// <see cref="PageZone.Normal"/> ones where there are none.
     /// </summary>
     High = 4,
 
     /// <summary>
-    /// The page need not be in the processor's cache (<c>__GFP_COLD</c>): it comes from the cold end of the thread's list, and goes back there. Single pages only, a hint.
+    /// The page need not be in the processor's cache (<c>__GFP_COLD</c>): it comes from the cold end of the thread's
+    /// list, and goes back there. Single pages only, a hint.
     /// </summary>
     Cold = 8,
 
-    /// <summary>The caller can drop the pages on request (<c>__GFP_RECLAIMABLE</c>), by <see cref="PageAllocator.RegisterShrinker"/>.</summary>
+    /// <summary>
+    /// The caller can drop the pages on request (<c>__GFP_RECLAIMABLE</c>), by
+    /// <see cref="PageAllocator.RegisterShrinker"/>.
+    /// </summary>
     Reclaimable = 16,
 
     /// <summary>The pages are reached only through a mapping (<c>__GFP_MOVABLE</c>).</summary>

@@ -10,25 +10,26 @@ using NativeAlloc.Threads;
 namespace NativeAlloc;
 
 /// <summary>
-/// Objects of one size and kind (the kernel's <c>kmem_cache</c>, after Bonwick's slab allocator). They are cut from slabs of
-/// their own and kept in magazines by each thread, and the reports show them by name. If wanted, an object is constructed
-/// once, when its slab is made, and not each time it is allocated.
+/// Objects of one size and kind (the kernel's <c>kmem_cache</c>, after Bonwick's slab allocator). They are cut from
+/// slabs of their own and kept in magazines by each thread, and the reports show them by name. If wanted, an object is
+/// constructed once, when its slab is made, and not each time it is allocated.
 /// </summary>
 /// <remarks>
-/// <para>Objects may be allocated and freed on any thread, by the fast path that <see cref="NativeAllocator"/> has for its
-/// size classes. <see cref="NativeAllocator.Free"/> takes them, too. Nothing is ever written into a free object. So an
-/// object that was constructed, and is freed in the same state, is still constructed when it is allocated again.</para>
-/// <para>There can be 65,424 caches at one time. The first 144 of them have magazines in each thread, for objects of up to
-/// 32 KiB. Those beyond have none: each of their allocations and frees takes the lock of the cache. After one of the first
-/// 144 is disposed of, the next that is made has its place.</para>
-/// <para>A cache that was dropped without <see cref="Dispose"/> is marked as dropped in the slab report. It is taken down
-/// when another cache is made and none of its objects is in use any more. Until then
+/// <para>Objects may be allocated and freed on any thread, by the fast path that <see cref="NativeAllocator"/> has for
+/// its size classes. <see cref="NativeAllocator.Free"/> takes them, too. Nothing is ever written into a free object. So
+/// an object that was constructed, and is freed in the same state, is still constructed when it is allocated
+/// again.</para>
+/// <para>There can be 65,424 caches at one time. The first 144 of them have magazines in each thread, for objects of up
+/// to 32 KiB. Those beyond have none: each of their allocations and frees takes the lock of the cache. After one of the
+/// first 144 is disposed of, the next that is made has its place.</para>
+/// <para>A cache that was dropped without <see cref="Dispose"/> is marked as dropped in the slab report. It is taken
+/// down when another cache is made and none of its objects is in use any more. Until then
 /// <see cref="NativeAllocator.Free"/> takes them.</para>
 /// </remarks>
 public sealed unsafe class SlabCache : IDisposable
 {
-    // Which of a thread's magazines the fast paths use. A cache without magazines, and one that is disposed of, has a magazine
-    // that is always empty and full. So the fast paths leave the object, or the error, to the slow ones.
+    // Which of a thread's magazines the fast paths use. A cache without magazines, and one that is disposed of, has a
+    // magazine that is always empty and full. So the fast paths leave the object, or the error, to the slow ones.
     private int _pageClass;
     private readonly int _index;
     private int _disposed;
@@ -37,12 +38,11 @@ public sealed unsafe class SlabCache : IDisposable
     /// <param name="name">What it is called in reports; any text without white space.</param>
     /// <param name="objectSize">Bytes of an object, 1 to 512 KiB.</param>
     /// <param name="alignment">A power of two up to 64 KiB that objects begin at a multiple of; 0 for 16.</param>
-    /// <param name="constructor">
-    /// Runs once for each object when its slab is made, with the object's address, on the thread that needs the slab; null
-    /// for none. It may allocate from other caches. If it throws, the slab is not made and the exception comes out of
-    /// <see cref="Alloc"/>.
-    /// </param>
-    /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of two.</exception>
+    /// <param name="constructor"> Runs once for each object when its slab is made, with the object's address, on the
+    /// thread that needs the slab; null for none. It may allocate from other caches. If it throws, the slab is not made
+    /// and the exception comes out of <see cref="Alloc"/>. </param>
+    /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of
+    /// two.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The size or the alignment is out of range.</exception>
     /// <exception cref="InvalidOperationException">There are as many caches as there can be.</exception>
     /// <exception cref="OutOfMemoryException">There is no memory to describe another cache.</exception>
@@ -50,12 +50,18 @@ public sealed unsafe class SlabCache : IDisposable
     {
         Startup.Begin();
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
-        if (name.AsSpan().ContainsAny(" \t\r\n")) throw new ArgumentException($"The name '{name}' has white space in it; the columns of the slab report are separated by that.", nameof(name));
+        if (name.AsSpan().ContainsAny(" \t\r\n"))
+            throw new ArgumentException(
+                $"The name '{name}' has white space in it; the columns of the slab report are separated by that.",
+                nameof(name));
         if (objectSize == 0 || objectSize > SizeClasses.LargestBytes)
-            throw new ArgumentOutOfRangeException(nameof(objectSize), objectSize, $"An object has {objectSize} bytes; it must have 1 to {SizeClasses.LargestBytes}.");
+            throw new ArgumentOutOfRangeException(nameof(objectSize), objectSize,
+                $"An object has {objectSize} bytes; it must have 1 to {SizeClasses.LargestBytes}.");
         if (alignment != 0 && !nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
         if (alignment > PageGeometry.PageBytes)
-            throw new ArgumentOutOfRangeException(nameof(alignment), alignment, $"The alignment is {alignment}; a slab begins at a multiple of {PageGeometry.PageBytes}, and no object can do better.");
+            throw new ArgumentOutOfRangeException(nameof(alignment), alignment,
+                $"The alignment is {alignment}; a slab begins at a multiple of {PageGeometry.PageBytes}, and no " +
+                "object can do better.");
         nuint step = Math.Max(alignment, SizeClasses.Granule);
         nuint bytes = (objectSize + (step - 1)) & ~(step - 1);
         Name = name;
@@ -96,17 +102,16 @@ public sealed unsafe class SlabCache : IDisposable
 
     /// <summary>Frees an object (<c>kmem_cache_free</c>), on any thread.</summary>
     /// <param name="ptr">An object of this cache; null does nothing.</param>
-    /// <exception cref="ArgumentException">
-    /// The pointer is not an object of this cache. A double free shows only later; it ends the process with a message that
-    /// names the pointer.
-    /// </exception>
+    /// <exception cref="ArgumentException"> The pointer is not an object of this cache. A double free shows only later;
+    /// it ends the process with a message that names the pointer. </exception>
     /// <exception cref="ObjectDisposedException">The cache is disposed of.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Free(void* ptr)
     {
         nint* loaded = CurrentThread.t_block;
         nuint page = LinearRegion.PageIndexOf(ptr);
-        if (loaded != null && page < LinearRegion.PageCount && LinearRegion.ClassOf(page) == _pageClass && ((nuint)ptr & (SizeClasses.Granule - 1)) == 0)
+        if (loaded != null && page < LinearRegion.PageCount && LinearRegion.ClassOf(page) == _pageClass
+            && ((nuint)ptr & (SizeClasses.Granule - 1)) == 0)
         {
             loaded += _pageClass;
             nint top = *loaded;
@@ -121,8 +126,8 @@ public sealed unsafe class SlabCache : IDisposable
     }
 
     /// <summary>
-    /// Gives back the slabs of which no object is in use (<c>kmem_cache_shrink</c>). The calling thread's magazines and those
-    /// of the depot are drained first.
+    /// Gives back the slabs of which no object is in use (<c>kmem_cache_shrink</c>). The calling thread's magazines and
+    /// those of the depot are drained first.
     /// </summary>
     /// <returns>Pages of 64 KiB that were given back.</returns>
     /// <exception cref="ObjectDisposedException">The cache is disposed of.</exception>
@@ -138,10 +143,11 @@ public sealed unsafe class SlabCache : IDisposable
     }
 
     /// <summary>
-    /// Takes the cache down and gives all of its memory back (<c>kmem_cache_destroy</c>). No other thread may be using it any
-    /// more.
+    /// Takes the cache down and gives all of its memory back (<c>kmem_cache_destroy</c>). No other thread may be using
+    /// it any more.
     /// </summary>
-    /// <exception cref="InvalidOperationException">Objects are still in use; the message says how many, and the cache stays as it is.</exception>
+    /// <exception cref="InvalidOperationException">Objects are still in use; the message says how many, and the cache
+    /// stays as it is.</exception>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;

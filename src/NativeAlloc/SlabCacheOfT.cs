@@ -15,12 +15,15 @@ public sealed unsafe class SlabCache<T> : IDisposable
     /// <param name="name">What it is called in reports; the type's name if null.</param>
     /// <param name="alignment">A power of two up to 64 KiB; 0 for 16.</param>
     /// <param name="constructor">Runs once for each object when its slab is made; null for none.</param>
-    /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of two.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The type is larger than 512 KiB, or the alignment than 64 KiB.</exception>
+    /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of
+    /// two.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The type is larger than 512 KiB, or the alignment than 64
+    /// KiB.</exception>
     /// <exception cref="InvalidOperationException">There are as many caches as there can be.</exception>
     /// <exception cref="OutOfMemoryException">There is no memory to describe another cache.</exception>
     public SlabCache(string? name = null, nuint alignment = 0, delegate*<T*, void> constructor = null) =>
-        _cache = new SlabCache(name ?? typeof(T).Name, (nuint)sizeof(T), alignment, (delegate*<void*, void>)constructor);
+        _cache =
+            new SlabCache(name ?? typeof(T).Name, (nuint)sizeof(T), alignment, (delegate*<void*, void>)constructor);
 
     /// <inheritdoc cref="SlabCache.Name"/>
     public string Name => _cache.Name;

@@ -11,16 +11,23 @@ namespace NativeAlloc;
 /// <content>Pages that the user holds, at addresses side by side (<c>vmap</c>, <c>vunmap</c>).</content>
 public static unsafe partial class Vmalloc
 {
-    /// <summary>Maps high pages side by side (<c>vmap</c>), in any order; a page may be there several times, and is then the same memory at each place.</summary>
-    /// <remarks>The pages stay the caller's, who must not free them while they are mapped. The free does not notice it,
-    /// and the map goes on showing their memory, which may belong to another user by then. Behind a map there is a page
-    /// that cannot be touched. Pages that are neighbours, as those taken one after the other often are, cost one mapping
-    /// of the system together. All others cost one each, and the library uses half of the mappings that the system
-    /// allows (<c>vm.max_map_count</c>).</remarks>
+    /// <summary>
+    /// Maps high pages side by side (<c>vmap</c>), in any order; a page may be there several times, and is then the
+    /// same memory at each place.
+    /// </summary>
+    /// <remarks>
+    /// The pages stay the caller's, who must not free them while they are mapped. The free does not notice it, and the
+    /// map goes on showing their memory, which may belong to another user by then. Behind a map there is a page that
+    /// cannot be touched. Pages that are neighbours, as those taken one after the other often are, cost one mapping of
+    /// the system together. All others cost one each, and the library uses half of the mappings that the system allows
+    /// (<c>vm.max_map_count</c>).
+    /// </remarks>
     /// <param name="pages">High pages in use, at least one; of a block of several, the first.</param>
     /// <returns>Where the first page begins, each of 64 KiB. It goes back by <see cref="Unmap"/>.</returns>
-    /// <exception cref="ArgumentException">There are no pages, or one is none, free, or not a high page; the message says which.</exception>
-    /// <exception cref="OutOfMemoryException">There are no addresses, or the system refuses a mapping. Nothing has changed.</exception>
+    /// <exception cref="ArgumentException">There are no pages, or one is none, free, or not a high page; the message
+    /// says which.</exception>
+    /// <exception cref="OutOfMemoryException">There are no addresses, or the system refuses a mapping. Nothing has
+    /// changed.</exception>
     public static void* Map(ReadOnlySpan<Page> pages)
     {
         Startup.Begin();
@@ -33,7 +40,8 @@ public static unsafe partial class Vmalloc
         }
         PageMapBuilder map = default;
         // What is kept for later has addresses and mappings, too.
-        if (!map.TryBegin((uint)pages.Length, runs) && (Reclaimer.ReleaseAreas() == 0 || !map.TryBegin((uint)pages.Length, runs))) ThrowHelper.ThrowCannotMap((nuint)pages.Length);
+        if (!map.TryBegin((uint)pages.Length, runs) && (Reclaimer.ReleaseAreas() == 0
+            || !map.TryBegin((uint)pages.Length, runs))) ThrowHelper.ThrowCannotMap((nuint)pages.Length);
         for (int at = 0; at < pages.Length;)
         {
             int first = at++;
@@ -45,9 +53,12 @@ public static unsafe partial class Vmalloc
         return map.End();
     }
 
-    /// <summary>Takes a <see cref="Map"/> back (<c>vunmap</c>). The pages stay allocated, with what they hold.</summary>
+    /// <summary>
+    /// Takes a <see cref="Map"/> back (<c>vunmap</c>). The pages stay allocated, with what they hold.
+    /// </summary>
     /// <param name="address">The address that it returned; null is fine.</param>
-    /// <exception cref="ArgumentException">No map begins there: it lies inside one, or in memory of another kind, or was unmapped before; the message says which. Nothing is changed.</exception>
+    /// <exception cref="ArgumentException">No map begins there: it lies inside one, or in memory of another kind, or
+    /// was unmapped before; the message says which. Nothing is changed.</exception>
     public static void Unmap(void* address)
     {
         if (address != null && !PageMaps.TryUnmap(address)) ThrowNoMap(address);

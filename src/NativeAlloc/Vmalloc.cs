@@ -7,12 +7,16 @@ using NativeAlloc.Release;
 namespace NativeAlloc;
 
 /// <summary>
-/// Large blocks that are contiguous in addresses only (<c>vmalloc</c>): their pages come from anywhere, and growing moves pages, not bytes.
+/// Large blocks that are contiguous in addresses only (<c>vmalloc</c>): their pages come from anywhere, and growing
+/// moves pages, not bytes.
 /// </summary>
 /// <remarks>
-/// <para>All members may be called from any thread, and a block may be freed on another thread than the one that allocated it. Blocks are whole pages of 64 KiB; an access behind the last page is an access violation.
-/// <see cref="NativeAllocator.Free"/>, <see cref="NativeAllocator.Realloc"/> and <see cref="NativeAllocator.UsableSize"/> take them too.</para>
-/// <para>A freed block stays mapped for a while, ready for the next of a like size; <see cref="NativeAllocator.Trim"/> gives it back at once.</para>
+/// <para>All members may be called from any thread, and a block may be freed on another thread than the one that
+/// allocated it. Blocks are whole pages of 64 KiB; an access behind the last page is an access violation.
+/// <see cref="NativeAllocator.Free"/>, <see cref="NativeAllocator.Realloc"/> and
+/// <see cref="NativeAllocator.UsableSize"/> take them too.</para>
+/// <para>A freed block stays mapped for a while, ready for the next of a like size; <see cref="NativeAllocator.Trim"/>
+/// gives it back at once.</para>
 /// </remarks>
 public static unsafe partial class Vmalloc
 {
@@ -22,20 +26,25 @@ public static unsafe partial class Vmalloc
     /// <exception cref="OutOfMemoryException">Neither the allocator nor the system has that much.</exception>
     public static void* Alloc(nuint byteCount) => Alloc(byteCount, zeroed: false);
 
-    /// <summary>Allocates a block of zero bytes (<c>vzalloc</c>). What comes from the system is not cleared again.</summary>
+    /// <summary>
+    /// Allocates a block of zero bytes (<c>vzalloc</c>). What comes from the system is not cleared again.
+    /// </summary>
     /// <param name="byteCount">Bytes, rounded up to whole pages of 64 KiB; 0 gives one page.</param>
     /// <returns>The block, at a multiple of 64 KiB; from 2 MiB on at a multiple of 2 MiB.</returns>
     /// <exception cref="OutOfMemoryException">Neither the allocator nor the system has that much.</exception>
     public static void* AllocZeroed(nuint byteCount) => Alloc(byteCount, zeroed: true);
 
-    /// <summary>Makes a block larger or smaller by mapping and unmapping, where it stands or by moving its pages to other addresses. No byte is copied.</summary>
+    /// <summary>
+    /// Makes a block larger or smaller by mapping and unmapping, where it stands or by moving its pages to other
+    /// addresses. No byte is copied.
+    /// </summary>
     /// <param name="ptr">A block of this class; null allocates one.</param>
     /// <param name="byteCount">Bytes, rounded up to whole pages of 64 KiB; 0 leaves one page.</param>
-    /// <returns>
-    /// The block, which may have moved, at a multiple of 64 KiB and from 2 MiB on at a multiple of 2 MiB; what it held is kept, up to the smaller of the two sizes, and what is new is undefined.
-    /// </returns>
+    /// <returns> The block, which may have moved, at a multiple of 64 KiB and from 2 MiB on at a multiple of 2 MiB;
+    /// what it held is kept, up to the smaller of the two sizes, and what is new is undefined. </returns>
     /// <exception cref="OutOfMemoryException">There is not that much memory; the block stands as it was.</exception>
-    /// <exception cref="ArgumentException"><paramref name="ptr"/> is not such a block, lies inside one, or was freed; the message says which.</exception>
+    /// <exception cref="ArgumentException"><paramref name="ptr"/> is not such a block, lies inside one, or was freed;
+    /// the message says which.</exception>
     public static void* Realloc(void* ptr, nuint byteCount)
     {
         if (ptr == null) return Alloc(byteCount);
@@ -56,7 +65,8 @@ public static unsafe partial class Vmalloc
 
     /// <summary>Frees a block (<c>vfree</c>).</summary>
     /// <param name="ptr">A block of this class; null is fine.</param>
-    /// <exception cref="ArgumentException">It is not such a block, lies inside one, or was freed before; the message says which. Nothing is changed.</exception>
+    /// <exception cref="ArgumentException">It is not such a block, lies inside one, or was freed before; the message
+    /// says which. Nothing is changed.</exception>
     public static void Free(void* ptr)
     {
         if (ptr == null) return;
@@ -79,8 +89,10 @@ public static unsafe partial class Vmalloc
     private static void ThrowNotABlock(void* ptr)
     {
         Startup.Begin();
-        if (ArenaChunks.TryFind(ptr, out void* chunk, out nuint chunkBytes)) ThrowHelper.ThrowOfArena(ptr, chunk, chunkBytes);
-        if (Areas.TryFind(ptr, out void* block, out nuint bytes) && block != ptr) ThrowHelper.ThrowInterior(ptr, block, bytes);
+        if (ArenaChunks.TryFind(ptr, out void* chunk, out nuint chunkBytes))
+            ThrowHelper.ThrowOfArena(ptr, chunk, chunkBytes);
+        if (Areas.TryFind(ptr, out void* block, out nuint bytes) && block != ptr)
+            ThrowHelper.ThrowInterior(ptr, block, bytes);
         ThrowHelper.ThrowNotVmalloc(ptr);
     }
 }

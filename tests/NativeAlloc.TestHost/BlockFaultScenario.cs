@@ -20,7 +20,9 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
     private readonly List<nint> _ballast = [];
     private nuint _bulkCount = 2 * SectionBytes / BulkObjectBytes;
 
-    /// <summary>Takes the pages that are free now out of the way, so that the scenario has to ask the system for more.</summary>
+    /// <summary>
+    /// Takes the pages that are free now out of the way, so that the scenario has to ask the system for more.
+    /// </summary>
     internal void TakeFreePages()
     {
         NativeAllocator.Trim();
@@ -31,7 +33,8 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
         }
         while (NativeAllocator.GetStatistics().CommittedBytes == committed);
         // Of the zone that slabs are from; what is free in others is no use to them.
-        long freePages = NativeAllocator.GetStatistics().Zones.Where(zone => zone.Zone == PageZone.Normal).Sum(zone => zone.FreePages);
+        long freePages = NativeAllocator.GetStatistics().Zones.Where(zone => zone.Zone == PageZone.Normal)
+            .Sum(zone => zone.FreePages);
         _bulkCount += (nuint)freePages * PageAllocator.PageSize / BulkObjectBytes;
     }
 
@@ -94,7 +97,8 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
         }
     }
 
-    // Untouched, so it costs addresses only; more than the pages that were free before, so slabs have to grow into new sections.
+    // Untouched, so it costs addresses only; more than the pages that were free before, so slabs have to grow into new
+    // sections.
     private void AllocateBulk()
     {
         // Each failure comes after a look at all memory there is: some tell as much as thousands.
@@ -111,7 +115,8 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
         Allocate(80 * MiB, () => AllocOrThrow(80 * MiB));
     }
 
-    private static nint AllocOrThrow(nuint bytes) => NativeAllocator.TryAlloc(bytes, out void* block) ? (nint)block : throw new OutOfMemoryException();
+    private static nint AllocOrThrow(nuint bytes) =>
+        NativeAllocator.TryAlloc(bytes, out void* block) ? (nint)block : throw new OutOfMemoryException();
 
     // As many as need new slabs, and magazines on a thread that has none for this cache.
     private void AllocateFromCache()
@@ -219,7 +224,8 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
             Check(old);
             return;
         }
-        if (address % (nint)alignment != 0) throw new InvalidOperationException($"0x{address:x} is not a multiple of {alignment}");
+        if (address % (nint)alignment != 0)
+            throw new InvalidOperationException($"0x{address:x} is not a multiple of {alignment}");
         _blocks[index] = old with { Address = address, Bytes = bytes };
         Pattern.Check((void*)address, Filled(Math.Min(old.Bytes, bytes)), old.Id);
         Pattern.Fill((void*)address, Filled(bytes), old.Id);

@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// Callers of the fast paths, each in a method of its own, called until the runtime has compiled them for good. What it compiled is read from its listing, which the one who starts this process asks for by
-/// environment variables.
+/// Callers of the fast paths, each in a method of its own, called until the runtime has compiled them for good. What it
+/// compiled is read from its listing, which the one who starts this process asks for by environment variables.
 /// </summary>
 internal static unsafe class CodeProbes
 {
@@ -23,7 +23,8 @@ internal static unsafe class CodeProbes
     /// <summary>The one whose size is a constant.</summary>
     internal const string ConstantSize = nameof(AllocConstant);
 
-    // Enough for the runtime to call a method hot twice, first to watch it and then for good; and pauses in which it does the work in the background.
+    // Enough for the runtime to call a method hot twice, first to watch it and then for good; and pauses in which it
+    // does the work in the background.
     private const int Rounds = 40, CallsPerRound = 500, PauseMilliseconds = 10;
 
     internal static int Run()
@@ -54,7 +55,8 @@ internal static unsafe class CodeProbes
     private static void* AllocConstant() => NativeAllocator.Alloc(64);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void* AllocOrNullVariable(nuint bytes) => NativeAllocator.TryAlloc(bytes, out void* pointer) ? pointer : null;
+    private static void* AllocOrNullVariable(nuint bytes) =>
+        NativeAllocator.TryAlloc(bytes, out void* pointer) ? pointer : null;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Free(void* ptr) => NativeAllocator.Free(ptr);

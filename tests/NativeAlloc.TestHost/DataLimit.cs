@@ -4,8 +4,8 @@ using NativeAlloc.Os;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// A process that may have no more memory (<c>ulimit -d</c>) for a moment: it moves some, which the system refuses after it has unmapped the target, and looks whether the target is reserved still, and
-/// the source as it was.
+/// A process that may have no more memory (<c>ulimit -d</c>) for a moment: it moves some, which the system refuses
+/// after it has unmapped the target, and looks whether the target is reserved still, and the source as it was.
 /// </summary>
 internal static unsafe partial class DataLimit
 {
@@ -22,7 +22,8 @@ internal static unsafe partial class DataLimit
         ulong* limits = stackalloc ulong[2]; // the soft one and the hard one
         if (GetResourceLimit(ResourceData, limits) != 0) return Complain("the limit cannot be read");
         // Once where it works, so that all is compiled.
-        if (MoveUnder(source, bytes, target, limits, limits) != true || MoveUnder(target, bytes, source, limits, limits) != true) return Complain("memory cannot be moved");
+        if (MoveUnder(source, bytes, target, limits, limits) != true
+            || MoveUnder(target, bytes, source, limits, limits) != true) return Complain("memory cannot be moved");
         if (!VirtualMemory.TryDecommit(target, bytes)) return Complain("no mappings");
         ulong* least = stackalloc ulong[] { VirtualMemory.PageBytes, limits[1] }; // 0 would be no limit
         if (MoveUnder(source, bytes, target, least, limits) != false) return Complain("the limit does not hold");
@@ -40,7 +41,8 @@ internal static unsafe partial class DataLimit
         return SetResourceLimit(ResourceData, after) == 0 ? moved : null;
     }
 
-    private static nuint Reserve(nuint bytes) => VirtualMemory.TryReserve(bytes, VirtualMemory.PageBytes, out nuint address) ? address : throw new OutOfMemoryException();
+    private static nuint Reserve(nuint bytes) => VirtualMemory.TryReserve(bytes, VirtualMemory.PageBytes,
+        out nuint address) ? address : throw new OutOfMemoryException();
 
     private static int Complain(string reason)
     {
@@ -48,6 +50,8 @@ internal static unsafe partial class DataLimit
         return 1;
     }
 
-    [LibraryImport("libc", EntryPoint = "getrlimit")] private static partial int GetResourceLimit(int resource, ulong* limits);
-    [LibraryImport("libc", EntryPoint = "setrlimit")] private static partial int SetResourceLimit(int resource, ulong* limits);
+    [LibraryImport("libc", EntryPoint = "getrlimit")]
+    private static partial int GetResourceLimit(int resource, ulong* limits);
+    [LibraryImport("libc", EntryPoint = "setrlimit")]
+    private static partial int SetResourceLimit(int resource, ulong* limits);
 }

@@ -5,8 +5,9 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// A machine that is cut into several nodes, which the process is told of before it starts: pages come from the node asked for, from the nearest where
-/// that has none, and go back to where they came from; and to everybody else it is one machine as ever.
+/// A machine that is cut into several nodes, which the process is told of before it starts: pages come from the node
+/// asked for, from the nearest where that has none, and go back to where they came from; and to everybody else it is
+/// one machine as ever.
 /// </summary>
 internal static unsafe class FakeNodes
 {
@@ -18,17 +19,22 @@ internal static unsafe class FakeNodes
     private const nuint PageBytes = PageAllocator.PageSize;
     private const int TopOrder = PageAllocator.MaxOrder;
 
-    private static readonly (PageFlags Flags, PageZone Zone)[] s_zones = [(PageFlags.Dma, PageZone.Dma), (PageFlags.None, PageZone.Normal), (PageFlags.High, PageZone.High)];
+    private static readonly (PageFlags Flags, PageZone Zone)[] s_zones =
+        [(PageFlags.Dma, PageZone.Dma), (PageFlags.None, PageZone.Normal), (PageFlags.High, PageZone.High)];
 
     private static readonly string[] s_names = ["DMA", "Normal", "HighMem"];
 
-    /// <summary>Arguments: the nodes there should be; a second one sets the number in the program, which counts for more than the environment. Prints how many nodes threads ran on.</summary>
+    /// <summary>
+    /// Arguments: the nodes there should be; a second one sets the number in the program, which counts for more than
+    /// the environment. Prints how many nodes threads ran on.
+    /// </summary>
     internal static int Run(string[] args)
     {
         if (args.Length > 1) AppContext.SetData("NativeAlloc.FakeNodes", args[1]);
         if (args[0] == ShowError) return Show();
         int count = int.Parse(args[0], CultureInfo.InvariantCulture);
-        Require(NodeTopology.Current.Count == count && PageLayer.NodeCount == count, $"there are {PageLayer.NodeCount} nodes");
+        Require(NodeTopology.Current.Count == count && PageLayer.NodeCount == count,
+            $"there are {PageLayer.NodeCount} nodes");
         if (args.Length > 1) return 0;
 
         EveryNodeHasItsZones(count);
@@ -70,13 +76,16 @@ internal static unsafe class FakeNodes
                     Page page = PageAllocator.AllocPagesNode(node, order, flags | PageFlags.ThisNode);
                     Require(page.Node == node && page.Zone == zone, $"{page} is not of node {node}, {zone}");
                     ZoneStatistics figures = Read(node, zone);
-                    Require(figures.FreePages == figures.OnlinePages - (1 << order), $"{zone} of node {node} has {figures.FreePages} free pages with a block of order {order} taken");
+                    Require(figures.FreePages == figures.OnlinePages - (1 << order),
+                        $"{zone} of node {node} has {figures.FreePages} free pages with a block of order {order} " +
+                        "taken");
                     PageAllocator.FreePages(page, order);
                     NativeAllocator.Trim(); // a single page may be in the thread's list
                 }
             }
         }
-        foreach (Action<TextWriter> write in new Action<TextWriter>[] { AllocatorReport.WriteBuddyInfo, AllocatorReport.WritePageTypeInfo })
+        foreach (Action<TextWriter> write in new Action<TextWriter>[] { AllocatorReport.WriteBuddyInfo,
+            AllocatorReport.WritePageTypeInfo })
         {
             StringWriter text = new(CultureInfo.InvariantCulture);
             write(text);
@@ -84,10 +93,12 @@ internal static unsafe class FakeNodes
             for (int node = 0; node < count; node++)
             {
                 foreach (string zone in s_names)
-                    Require(Array.Exists(lines, line => line.StartsWith($"Node {node}, zone {zone,8} ", StringComparison.Ordinal)), $"the report has no line for {zone} of node {node}:\n{text}");
+                    Require(Array.Exists(lines, line => line.StartsWith($"Node {node}, zone {zone,8} ",
+                        StringComparison.Ordinal)), $"the report has no line for {zone} of node {node}:\n{text}");
             }
         }
-        Require(NativeAllocator.GetStatistics().Zones.Count == count * s_names.Length, "there is not a zone of each kind on each node");
+        Require(NativeAllocator.GetStatistics().Zones.Count == count * s_names.Length,
+            "there is not a zone of each kind on each node");
     }
 
     private static void OnlyTheNodeAskedForOrNone(int count)
@@ -97,9 +108,11 @@ internal static unsafe class FakeNodes
             // Nothing of the largest order is left on the node, but on the others there is.
             List<Page> held = [];
             int nearest = NodeTopology.Current.NearestTo(node)[1];
-            for (int other = 0; other < count; other++) PageAllocator.FreePages(PageAllocator.AllocPagesNode(other, TopOrder, PageFlags.ThisNode), TopOrder);
+            for (int other = 0; other < count; other++)
+                PageAllocator.FreePages(PageAllocator.AllocPagesNode(other, TopOrder, PageFlags.ThisNode), TopOrder);
             OsFaults.Fails = static call => call == OsCall.Commit;
-            for (long free = Read(node).FreeBlocks(TopOrder); free > 0; free--) held.Add(PageAllocator.AllocPagesNode(node, TopOrder, PageFlags.ThisNode));
+            for (long free = Read(node).FreeBlocks(TopOrder); free > 0; free--)
+                held.Add(PageAllocator.AllocPagesNode(node, TopOrder, PageFlags.ThisNode));
             (ZoneStatistics own, ZoneStatistics near) = (Read(node), Read(nearest));
             string? told = null;
             try
@@ -110,15 +123,19 @@ internal static unsafe class FakeNodes
             {
                 told = error.Message;
             }
-            Require(told != null && told.Contains($"from node {node},", StringComparison.Ordinal), $"what is said of node {node}, which has nothing left, is: {told}");
+            Require(told != null && told.Contains($"from node {node},", StringComparison.Ordinal),
+                $"what is said of node {node}, which has nothing left, is: {told}");
             (ZoneStatistics ownNow, ZoneStatistics nearNow) = (Read(node), Read(nearest));
-            Require((ownNow.Hits, ownNow.Misses, ownNow.Foreign) == (own.Hits, own.Misses, own.Foreign) && nearNow.Misses == near.Misses, "a request that failed was counted as served");
+            Require((ownNow.Hits, ownNow.Misses, ownNow.Foreign) == (own.Hits, own.Misses, own.Foreign)
+                && nearNow.Misses == near.Misses, "a request that failed was counted as served");
 
             Page page = PageAllocator.AllocPagesNode(node, TopOrder);
             Require(page.Node == nearest, $"{page} is not of node {nearest}, which is the nearest to {node}");
             (ownNow, nearNow) = (Read(node), Read(nearest));
-            Require((ownNow.Hits, ownNow.Misses, ownNow.Foreign) == (own.Hits, own.Misses, own.Foreign + 1), $"node {node}, whose request another served, counts it wrongly");
-            Require((nearNow.Hits, nearNow.Misses, nearNow.Foreign) == (near.Hits, near.Misses + 1, near.Foreign), $"node {nearest}, which served the request of another, counts it wrongly");
+            Require((ownNow.Hits, ownNow.Misses, ownNow.Foreign) == (own.Hits, own.Misses, own.Foreign + 1),
+                $"node {node}, whose request another served, counts it wrongly");
+            Require((nearNow.Hits, nearNow.Misses, nearNow.Foreign) == (near.Hits, near.Misses + 1, near.Foreign),
+                $"node {nearest}, which served the request of another, counts it wrongly");
             OsFaults.Fails = null;
 
             PageAllocator.FreePages(page, TopOrder);
@@ -126,7 +143,8 @@ internal static unsafe class FakeNodes
             own = Read(node);
             PageAllocator.FreePages(PageAllocator.AllocPagesNode(node, TopOrder), TopOrder);
             ownNow = Read(node);
-            Require((ownNow.Hits, ownNow.Misses, ownNow.Foreign) == (own.Hits + 1, own.Misses, own.Foreign), $"node {node} counts a request that it served itself wrongly");
+            Require((ownNow.Hits, ownNow.Misses, ownNow.Foreign) == (own.Hits + 1, own.Misses, own.Foreign),
+                $"node {node} counts a request that it served itself wrongly");
         }
     }
 
@@ -137,7 +155,8 @@ internal static unsafe class FakeNodes
         {
             int order = i % 4;
             held.Add((order == 0 ? PageAllocator.AllocPage() : PageAllocator.AllocPages(order), order));
-            Require(held[^1].Page.Node == thread.Node, $"{held[^1].Page} is not of node {thread.Node}, which the thread is on");
+            Require(held[^1].Page.Node == thread.Node,
+                $"{held[^1].Page} is not of node {thread.Node}, which the thread is on");
         }
         foreach ((Page page, int order) in held) PageAllocator.FreePages(page, order);
         // With that the thread's list is full of its own node's; a page of another is not served from there.
@@ -164,7 +183,8 @@ internal static unsafe class FakeNodes
             }
         }
         OsFaults.Fails = null;
-        Require(told.Contains($"from node {thread.Node},", StringComparison.Ordinal), $"what is said on a thread of node {thread.Node} is: {told}");
+        Require(told.Contains($"from node {thread.Node},", StringComparison.Ordinal),
+            $"what is said on a thread of node {thread.Node} is: {told}");
         foreach (Page page in all) PageAllocator.FreePages(page, TopOrder);
     });
 
@@ -192,7 +212,8 @@ internal static unsafe class FakeNodes
             }
             // None of them is given out as one of this node's.
             List<Page> own = [.. Enumerable.Range(0, Count).Select(_ => PageAllocator.AllocPage())];
-            Require(own.TrueForAll(page => page.Node == giver.Node), "a page of another node came out of the thread's list");
+            Require(own.TrueForAll(page => page.Node == giver.Node),
+                "a page of another node came out of the thread's list");
             foreach (Page page in own) PageAllocator.FreePage(page);
             NativeAllocator.ReleaseThreadCache();
         });
@@ -200,7 +221,9 @@ internal static unsafe class FakeNodes
         NativeAllocator.Trim();
         long[] after = FreePages();
         for (int node = 0; node < after.Length; node++)
-            Require(after[node] == before[node], $"node {node} had {before[node]} free pages and has {after[node]} after single pages were freed on another node");
+            Require(after[node] == before[node],
+                $"node {node} had {before[node]} free pages and has {after[node]} after single pages were freed on " +
+                "another node");
     }
 
     private static void AllocatorOfAnySize(NodeThread[] threads)
@@ -214,7 +237,8 @@ internal static unsafe class FakeNodes
                 {
                     nuint bytes = (nuint)(round * round % 90_001 * (round % 10 == 0 ? 20 : 1));
                     void* block = NativeAllocator.Alloc(bytes);
-                    Require(NativeAllocator.Owns(block) && NativeAllocator.UsableSize(block) >= bytes, $"a block of {bytes} bytes is not what it should be");
+                    Require(NativeAllocator.Owns(block) && NativeAllocator.UsableSize(block) >= bytes,
+                        $"a block of {bytes} bytes is not what it should be");
                     Pattern.Fill(block, bytes, (ulong)blocks.Count);
                     blocks.Add(((nint)block, bytes));
                 });
@@ -246,7 +270,8 @@ internal static unsafe class FakeNodes
             NativeAllocator.Verify();
             model.CheckAll();
         }
-        for (int i = 0; model.Count != 0; i++) threads[i % threads.Length].Run(() => model.FreeMany(i, 1 + model.Count / 3));
+        for (int i = 0; model.Count != 0; i++)
+            threads[i % threads.Length].Run(() => model.FreeMany(i, 1 + model.Count / 3));
     }
 
     private static void AllSectionsAreWhole(int count)
@@ -258,14 +283,19 @@ internal static unsafe class FakeNodes
         Require(figures.Zones.Count == 3 * count, "a zone is missing");
         foreach (ZoneStatistics zone in figures.Zones)
         {
-            Require(zone.FreeBlocks(TopOrder) << TopOrder == zone.OnlinePages, $"{zone.Zone} of node {zone.Node} has {zone.OnlinePages} pages and {zone.FreeBlocks(TopOrder)} free blocks of the largest order");
-            Require(zone.DirtyPages == 0, $"{zone.Zone} of node {zone.Node} has {zone.DirtyPages} pages that were not given back");
+            Require(zone.FreeBlocks(TopOrder) << TopOrder == zone.OnlinePages,
+                $"{zone.Zone} of node {zone.Node} has {zone.OnlinePages} pages and {zone.FreeBlocks(TopOrder)} free " +
+                "blocks of the largest order");
+            Require(zone.DirtyPages == 0,
+                $"{zone.Zone} of node {zone.Node} has {zone.DirtyPages} pages that were not given back");
         }
     }
 
-    private static long[] FreePages() => [.. NativeAllocator.GetStatistics().Zones.Where(zone => zone.Zone == PageZone.Normal).Select(zone => zone.FreePages)];
+    private static long[] FreePages() => [.. NativeAllocator.GetStatistics().Zones.Where(zone =>
+        zone.Zone == PageZone.Normal).Select(zone => zone.FreePages)];
 
-    private static ZoneStatistics Read(int node, PageZone zone = PageZone.Normal) => NativeAllocator.GetStatistics().Zones.Single(each => each.Node == node && each.Zone == zone);
+    private static ZoneStatistics Read(int node, PageZone zone = PageZone.Normal) =>
+        NativeAllocator.GetStatistics().Zones.Single(each => each.Node == node && each.Zone == zone);
 
     private static void Require(bool condition, string otherwise)
     {

@@ -2,7 +2,10 @@ using NativeAlloc.Os;
 
 namespace NativeAlloc.TestHost;
 
-/// <summary>Which system calls are to fail: the n-th of one kind, or of any where none is named, or that one and all that follow.</summary>
+/// <summary>
+/// Which system calls are to fail: the n-th of one kind, or of any where none is named, or that one and all that
+/// follow.
+/// </summary>
 internal sealed class FaultPlan(OsCall? kind, int first, bool andAllLater)
 {
     private int _seen, _injected;

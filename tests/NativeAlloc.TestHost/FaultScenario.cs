@@ -1,8 +1,8 @@
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// A way through a part of the API that makes it grow and give back. Each step may end as out of memory, which is counted, and in no other bad way; what was taken holds its pattern whatever failed
-/// before or after.
+/// A way through a part of the API that makes it grow and give back. Each step may end as out of memory, which is
+/// counted, and in no other bad way; what was taken holds its pattern whatever failed before or after.
 /// </summary>
 internal abstract class FaultScenario
 {

@@ -2,7 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace NativeAlloc.TestHost;
 
-/// <summary>A process that may write files of so many bytes only: it asks for a high page, for a ring, and then for other memory. It prints what it got.</summary>
+/// <summary>
+/// A process that may write files of so many bytes only: it asks for a high page, for a ring, and then for other
+/// memory. It prints what it got.
+/// </summary>
 internal static unsafe partial class FileLimit
 {
     internal const string Name = "file-limit";
@@ -31,5 +34,6 @@ internal static unsafe partial class FileLimit
         return 0;
     }
 
-    [LibraryImport("libc", EntryPoint = "setrlimit")] private static partial int SetResourceLimit(int resource, ulong* limits);
+    [LibraryImport("libc", EntryPoint = "setrlimit")]
+    private static partial int SetResourceLimit(int resource, ulong* limits);
 }

@@ -5,9 +5,9 @@ using NativeAlloc.Release;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// A process that allocates much on several threads, frees it and then does nothing, with a thread pool that is blocked: memory goes back without a call, and then nothing wakes up any more. Prints
-/// what resident memory grew by, what was left of that in the end, and how often the decay ticked in several periods
-/// after it had disarmed.
+/// A process that allocates much on several threads, frees it and then does nothing, with a thread pool that is
+/// blocked: memory goes back without a call, and then nothing wakes up any more. Prints what resident memory grew by,
+/// what was left of that in the end, and how often the decay ticked in several periods after it had disarmed.
 /// </summary>
 internal static unsafe class GoesBack
 {
@@ -36,7 +36,8 @@ internal static unsafe class GoesBack
                 foreach (nint block in blocks) NativeAllocator.Free((void*)block);
                 freed.SignalAndWait();
                 Thread.Sleep(Timeout.Infinite); // idle, but alive
-            }) { IsBackground = true }.Start();
+            })
+            { IsBackground = true }.Start();
         }
         full.SignalAndWait();
         long grown = ProcessMemory.ResidentBytes() - before;
@@ -68,6 +69,7 @@ internal static unsafe class GoesBack
     private static void BlockThreadPool()
     {
         ThreadPool.SetMaxThreads(Environment.ProcessorCount, Environment.ProcessorCount);
-        for (int i = 0; i < 4 * Environment.ProcessorCount; i++) ThreadPool.QueueUserWorkItem(static _ => Thread.Sleep(Timeout.Infinite));
+        for (int i = 0; i < 4 * Environment.ProcessorCount; i++)
+            ThreadPool.QueueUserWorkItem(static _ => Thread.Sleep(Timeout.Infinite));
     }
 }

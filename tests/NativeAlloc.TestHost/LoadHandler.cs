@@ -5,8 +5,9 @@ using NativeAlloc.Threads;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// A program that allocates whenever the runtime loads an assembly, which is also in the middle of the allocator's own first use.
-/// It prints in which methods of the library that happened, and how many thread blocks there are for its one thread.
+/// A program that allocates whenever the runtime loads an assembly, which is also in the middle of the allocator's own
+/// first use. It prints in which methods of the library that happened, and how many thread blocks there are for its one
+/// thread.
 /// </summary>
 internal static unsafe class LoadHandler
 {
@@ -37,7 +38,8 @@ internal static unsafe class LoadHandler
     {
         if (s_isInside) return;
         s_isInside = true;
-        string? inner = new StackTrace().GetFrames().Select(NameOf).FirstOrDefault(name => name.StartsWith("NativeAlloc.", StringComparison.Ordinal));
+        string? inner = new StackTrace().GetFrames().Select(NameOf)
+            .FirstOrDefault(name => name.StartsWith("NativeAlloc.", StringComparison.Ordinal));
         if (inner != null) s_methods.Add(inner);
         NativeAllocator.Free(NativeAllocator.Alloc(64));
         s_isInside = false;

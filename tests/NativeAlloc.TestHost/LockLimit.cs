@@ -4,8 +4,9 @@ using System.Runtime.InteropServices;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// A process that may lock only so much into memory: it takes DMA pages until it is told that there are no more, frees one, takes one, and frees
-/// them all. It prints the bytes that it held, what it was told, and the bytes that are locked in the end.
+/// A process that may lock only so much into memory: it takes DMA pages until it is told that there are no more, frees
+/// one, takes one, and frees them all. It prints the bytes that it held, what it was told, and the bytes that are
+/// locked in the end.
 /// </summary>
 internal static unsafe partial class LockLimit
 {
@@ -62,6 +63,7 @@ internal static unsafe partial class LockLimit
         return 1;
     }
 
-    [LibraryImport("libc", EntryPoint = "setrlimit")] private static partial int SetResourceLimit(int resource, ulong* limits);
+    [LibraryImport("libc", EntryPoint = "setrlimit")]
+    private static partial int SetResourceLimit(int resource, ulong* limits);
     [LibraryImport("libc", EntryPoint = "capset")] private static partial int SetCapabilities(uint* header, uint* sets);
 }

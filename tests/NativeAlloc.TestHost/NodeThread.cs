@@ -44,5 +44,6 @@ internal sealed unsafe partial class NodeThread : IDisposable
         return SetAffinity(0, MaskWords * sizeof(ulong), mask) == 0 && Platform.Current.CurrentProcessor() == processor;
     }
 
-    [LibraryImport("libc", EntryPoint = "sched_setaffinity")] private static partial int SetAffinity(int thread, nuint bytes, ulong* mask);
+    [LibraryImport("libc", EntryPoint = "sched_setaffinity")]
+    private static partial int SetAffinity(int thread, nuint bytes, ulong* mask);
 }

@@ -14,7 +14,9 @@ internal sealed unsafe class PageFaultScenario : FaultScenario
     private readonly List<(Page Page, int Order)> _ballast = [];
     private readonly HashSet<uint> _pages = [];
 
-    /// <summary>Takes the free blocks of the largest order out of the way, so that the scenario has to ask the system for more.</summary>
+    /// <summary>
+    /// Takes the free blocks of the largest order out of the way, so that the scenario has to ask the system for more.
+    /// </summary>
     internal void TakeFreeSections()
     {
         NativeAllocator.Trim();
@@ -71,7 +73,8 @@ internal sealed unsafe class PageFaultScenario : FaultScenario
         {
             foreach (PageFlags type in s_types)
             {
-                if (order > LargestDmaOrder && type != PageFlags.Movable) continue; // clearing them takes longer than all else
+                // clearing them takes longer than all else
+                if (order > LargestDmaOrder && type != PageFlags.Movable) continue;
                 Take(order, type);
                 Take(order, type | PageFlags.Zeroed);
                 Take(order, type | PageFlags.High | PageFlags.Zeroed);
@@ -84,8 +87,10 @@ internal sealed unsafe class PageFaultScenario : FaultScenario
     {
         foreach (nuint pages in new nuint[] { 1, 3, 7, 20, 33, 130, 1000 })
         {
-            Take(() => new Block(PageAllocator.PageOf(PageAllocator.AllocExact(pages * PageBytes)), -1, pages * PageBytes, NextId()));
-            if (pages <= 7) Take(() => new Block(PageAllocator.PageOf(PageAllocator.AllocExact(pages * PageBytes, PageFlags.Dma)), -1, pages * PageBytes, NextId()));
+            Take(() => new Block(PageAllocator.PageOf(PageAllocator.AllocExact(pages * PageBytes)), -1,
+                pages * PageBytes, NextId()));
+            if (pages <= 7) Take(() => new Block(PageAllocator.PageOf(PageAllocator.AllocExact(pages * PageBytes,
+                PageFlags.Dma)), -1, pages * PageBytes, NextId()));
         }
     }
 
@@ -94,7 +99,8 @@ internal sealed unsafe class PageFaultScenario : FaultScenario
         for (int i = 0; i < 50; i++)
         {
             Take(() => new Block(PageAllocator.AllocPage(), 0, PageBytes, NextId()));
-            Take(() => new Block(PageAllocator.PageOf(PageAllocator.GetZeroedPage(s_types[i % 3])), 0, PageBytes, NextId()));
+            Take(() =>
+                new Block(PageAllocator.PageOf(PageAllocator.GetZeroedPage(s_types[i % 3])), 0, PageBytes, NextId()));
         }
     }
 
@@ -114,7 +120,8 @@ internal sealed unsafe class PageFaultScenario : FaultScenario
         AllocatorReport.WriteBuddyInfo(TextWriter.Null);
     }
 
-    private void Take(int order, PageFlags flags) => Take(() => new Block(PageAllocator.AllocPages(order, flags), order, PageBytes << order, NextId()), flags);
+    private void Take(int order, PageFlags flags) =>
+        Take(() => new Block(PageAllocator.AllocPages(order, flags), order, PageBytes << order, NextId()), flags);
 
     private void Take(Func<Block> take, PageFlags flags = default)
     {
@@ -123,8 +130,10 @@ internal sealed unsafe class PageFaultScenario : FaultScenario
         _blocks.Add(block);
         for (uint page = block.Page.Index; page < block.Page.Index + block.Bytes / PageBytes; page++)
             if (!_pages.Add(page)) throw new InvalidOperationException($"page {page} is given out a second time");
-        if (block.Page.Address == null) return; // a mapping would be a system call, and might be the one that is to fail
-        if ((flags & PageFlags.Zeroed) != 0) Pattern.CheckZero(block.Page.Address, Math.Min(block.Bytes, 4 * PageBytes));
+        // a mapping would be a system call, and might be the one that is to fail
+        if (block.Page.Address == null) return;
+        if ((flags & PageFlags.Zeroed) != 0)
+            Pattern.CheckZero(block.Page.Address, Math.Min(block.Bytes, 4 * PageBytes));
         UseEnds(block, Pattern.Fill);
     }
 
@@ -132,7 +141,8 @@ internal sealed unsafe class PageFaultScenario : FaultScenario
     {
         Block block = _blocks[index];
         _blocks.RemoveAt(index);
-        for (uint page = block.Page.Index; page < block.Page.Index + block.Bytes / PageBytes; page++) _pages.Remove(page);
+        for (uint page = block.Page.Index; page < block.Page.Index + block.Bytes / PageBytes; page++)
+            _pages.Remove(page);
         Check(block);
         if (block.Order < 0) PageAllocator.FreeExact(block.Page.Address, block.Bytes);
         else PageAllocator.FreePages(block.Page, block.Order);

@@ -3,8 +3,8 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// What the page allocator must look like from outside: the live blocks with their pages, zones, nodes and contents. It does each step with the real
-/// one and throws where the two differ.
+/// What the page allocator must look like from outside: the live blocks with their pages, zones, nodes and contents. It
+/// does each step with the real one and throws where the two differ.
 /// </summary>
 internal sealed unsafe class PageModel
 {
@@ -35,24 +35,30 @@ internal sealed unsafe class PageModel
     {
         if (_livePages > MostLivePages) FreeMany(step.Pick, 1 + _blocks.Count / 2);
         PageFlags flags = step.Flags;
-        if ((flags & PageFlags.Dma) != 0 && _lockedPages + Math.Max(1 << step.Order, step.Count) > MostLockedPages) flags &= ~PageFlags.Dma;
+        if ((flags & PageFlags.Dma) != 0 && _lockedPages + Math.Max(1 << step.Order, step.Count) > MostLockedPages)
+            flags &= ~PageFlags.Dma;
         PageFlags addressed = flags & ~PageFlags.High;
         switch (step.Kind)
         {
             case PageStepKind.AllocPage: Add(PageAllocator.AllocPage(flags), 0, flags, -1); break;
-            case PageStepKind.AllocPages: Add(PageAllocator.AllocPages(step.Order, flags), step.Order, flags, -1); break;
+            case PageStepKind.AllocPages:
+                Add(PageAllocator.AllocPages(step.Order, flags), step.Order, flags, -1); break;
             case PageStepKind.AllocPagesNode:
                 int node = step.Node % PageLayer.NodeCount;
                 Add(PageAllocator.AllocPagesNode(node, step.Order, flags), step.Order, flags, node);
                 break;
             case PageStepKind.GetFreePage: Add(PageAllocator.GetFreePage(addressed), 0, addressed); break;
-            case PageStepKind.GetFreePages: Add(PageAllocator.GetFreePages(step.Order, addressed), step.Order, addressed); break;
-            case PageStepKind.GetZeroedPage: Add(PageAllocator.GetZeroedPage(addressed), 0, addressed | PageFlags.Zeroed); break;
-            case PageStepKind.GetDmaPages when (flags & PageFlags.Dma) != 0: Add(PageAllocator.GetDmaPages(step.Order), step.Order, PageFlags.Dma); break;
+            case PageStepKind.GetFreePages:
+                Add(PageAllocator.GetFreePages(step.Order, addressed), step.Order, addressed); break;
+            case PageStepKind.GetZeroedPage:
+                Add(PageAllocator.GetZeroedPage(addressed), 0, addressed | PageFlags.Zeroed); break;
+            case PageStepKind.GetDmaPages when (flags & PageFlags.Dma) != 0:
+                Add(PageAllocator.GetDmaPages(step.Order), step.Order, PageFlags.Dma); break;
             case PageStepKind.GetDmaPages: break; // as many are locked as may be
             case PageStepKind.AllocExact: AddExact(step, addressed); break;
             case PageStepKind.AllocMany:
-                for (int i = 0; i < step.Count; i++) Add(PageAllocator.AllocPage(addressed & ~PageFlags.Dma), 0, addressed & ~PageFlags.Dma, -1);
+                for (int i = 0; i < step.Count; i++)
+                    Add(PageAllocator.AllocPage(addressed & ~PageFlags.Dma), 0, addressed & ~PageFlags.Dma, -1);
                 break;
             case PageStepKind.Free: FreeMany(step.Pick, 1); break;
             case PageStepKind.FreeMany: FreeMany(step.Pick, step.Count); break;
@@ -70,8 +76,10 @@ internal sealed unsafe class PageModel
         foreach (Block block in _blocks) Use(block, PagePattern.Check);
         AllocatorStatistics figures = NativeAllocator.GetStatistics();
         nuint bytes = (nuint)_livePages * PageBytes + (nuint)_anySizeBytes;
-        Require(figures.LiveBytes == _liveBytesBefore + bytes, $"{figures.LiveBytes - _liveBytesBefore} bytes are said to be live, and {bytes} are");
-        Require(figures.LiveBlocks == _liveBlocksBefore + _blocks.Count, $"{figures.LiveBlocks - _liveBlocksBefore} blocks are said to be live, and {_blocks.Count} are");
+        Require(figures.LiveBytes == _liveBytesBefore + bytes,
+            $"{figures.LiveBytes - _liveBytesBefore} bytes are said to be live, and {bytes} are");
+        Require(figures.LiveBlocks == _liveBlocksBefore + _blocks.Count,
+            $"{figures.LiveBlocks - _liveBlocksBefore} blocks are said to be live, and {_blocks.Count} are");
     }
 
     /// <summary>Checks and frees blocks, the one that is picked and others.</summary>
@@ -110,7 +118,8 @@ internal sealed unsafe class PageModel
         int other = block.Order == step.Order ? (step.Order + 1) % (PageAllocator.MaxOrder + 1) : step.Order;
         bool isExact = block.Origin == Origin.Exact;
         ExpectArgumentException(() => PageAllocator.FreePages(block.Page, isExact ? step.Order : other));
-        if (block.Bytes > PageBytes) ExpectArgumentException(() => PageAllocator.FreePage(new Page(block.Page.Index + 1)));
+        if (block.Bytes > PageBytes)
+            ExpectArgumentException(() => PageAllocator.FreePage(new Page(block.Page.Index + 1)));
         if (block.Address == 0) return;
         // As another number of pages; what has an order is not taken back as any number.
         nuint wrongBytes = !isExact ? block.Bytes : block.Bytes == PageBytes ? 2 * PageBytes : block.Bytes - PageBytes;
@@ -155,8 +164,10 @@ internal sealed unsafe class PageModel
         nuint pages = (nuint)step.Count;
         void* address = PageAllocator.AllocExact(pages * PageBytes - (nuint)(step.Pick % (int)PageBytes), flags);
         Require((nuint)address % PageBytes == 0, $"0x{(nuint)address:x} is not where a page begins");
-        Require(NativeAllocator.UsableSize(address) == pages * PageBytes, $"{pages} pages were asked for, and there are {NativeAllocator.UsableSize(address)} bytes");
-        Add(new Block(Origin.Exact, PageAllocator.PageOf(address), (nint)address, pages * PageBytes, -1, ++_lastId), flags, -1);
+        Require(NativeAllocator.UsableSize(address) == pages * PageBytes,
+            $"{pages} pages were asked for, and there are {NativeAllocator.UsableSize(address)} bytes");
+        Add(new Block(Origin.Exact, PageAllocator.PageOf(address), (nint)address, pages * PageBytes, -1, ++_lastId),
+            flags, -1);
     }
 
     private void Add(void* address, int order, PageFlags flags)
@@ -169,23 +180,27 @@ internal sealed unsafe class PageModel
     {
         Require(!page.IsNone, "the block is no page");
         Require(page.Index % (1u << order) == 0, $"{page} does not begin at a multiple of 2^{order} pages");
-        Require(page.Address == null || (nuint)page.Address % (PageBytes << order) == 0, $"{page} is not aligned to its order {order}");
+        Require(page.Address == null || (nuint)page.Address % (PageBytes << order) == 0,
+            $"{page} is not aligned to its order {order}");
         Add(new Block(Origin.Order, page, (nint)page.Address, PageBytes << order, order, ++_lastId), flags, node);
     }
 
-    // A block that has just come from the allocator: it is of the kind asked for, overlaps with none, and is then filled.
+    // A block that has just come from the allocator: it is of the kind asked for, overlaps with none, and is then
+    // filled.
     private void Add(Block block, PageFlags flags, int node)
     {
         _blocks.Add(block);
         long count = (long)(block.Bytes / PageBytes);
         _livePages += count;
         if (block.Page.Zone == PageZone.Dma) _lockedPages += count;
-        for (uint page = block.Page.Index; page < block.Page.Index + count; page++) Require(_pages.Add(page), $"page {page} is given out a second time, in the block at {block.Page}");
+        for (uint page = block.Page.Index; page < block.Page.Index + count; page++)
+            Require(_pages.Add(page), $"page {page} is given out a second time, in the block at {block.Page}");
         bool rightZone = (flags & PageFlags.Dma) != 0 ? block.Page.Zone == PageZone.Dma
             : block.Page.Zone == PageZone.Normal || ((flags & PageFlags.High) != 0 && block.Page.Zone == PageZone.High);
         Require(rightZone, $"{block.Page} is not of the zone that {flags} asks for");
         Require(node < 0 || block.Page.Node == node, $"{block.Page} is not of node {node}");
-        if ((flags & PageFlags.Zeroed) != 0) Use(block, static (address, bytes, _) => Pattern.CheckZero(address, bytes));
+        if ((flags & PageFlags.Zeroed) != 0)
+            Use(block, static (address, bytes, _) => Pattern.CheckZero(address, bytes));
         Use(block, PagePattern.Fill);
     }
 

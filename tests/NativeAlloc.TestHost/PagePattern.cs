@@ -1,8 +1,8 @@
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// The <see cref="Pattern"/> of a block of pages: of a small block in every byte; of a larger one at both ends of each whole page, which tells as well
-/// whose the page is and costs a fraction.
+/// The <see cref="Pattern"/> of a block of pages: of a small block in every byte; of a larger one at both ends of each
+/// whole page, which tells as well whose the page is and costs a fraction.
 /// </summary>
 internal static unsafe class PagePattern
 {

@@ -15,7 +15,10 @@ internal enum PageStepKind
     /// <summary>Many single pages: over the edges of the threads' lists.</summary>
     AllocMany,
 
-    /// <summary>By page, by address, by <see cref="PageAllocator.FreeExact"/> or by <see cref="NativeAllocator.Free"/>, as the pick says.</summary>
+    /// <summary>
+    /// By page, by address, by <see cref="PageAllocator.FreeExact"/> or by <see cref="NativeAllocator.Free"/>, as the
+    /// pick says.
+    /// </summary>
     Free,
 
     /// <summary>Many blocks, whatever they are.</summary>
@@ -42,22 +45,29 @@ internal enum PageStepKind
 /// <param name="Count">How many pages or blocks, where it is many.</param>
 /// <param name="Node">The node, where there is one, modulo their number.</param>
 /// <param name="Flags">The flags, where there are any.</param>
-internal readonly record struct PageStep(PageStepKind Kind, int Thread, int Pick, int Order, int Count, int Node, PageFlags Flags)
+internal readonly record struct PageStep(PageStepKind Kind, int Thread, int Pick, int Order, int Count, int Node,
+    PageFlags Flags)
 {
     internal const int Threads = 3;
 
     // More frees than there are allocations of a kind, as the rest of the sequence is all frees.
     private static readonly (PageStepKind Kind, int Weight)[] s_weights =
     [
-        (PageStepKind.AllocPage, 12), (PageStepKind.AllocPages, 16), (PageStepKind.AllocPagesNode, 10), (PageStepKind.GetFreePage, 6), (PageStepKind.GetFreePages, 6),
-        (PageStepKind.GetZeroedPage, 6), (PageStepKind.GetDmaPages, 4), (PageStepKind.AllocExact, 12), (PageStepKind.AllocMany, 3), (PageStepKind.Free, 55),
-        (PageStepKind.FreeMany, 4), (PageStepKind.Realloc, 5), (PageStepKind.FreeWrongly, 5), (PageStepKind.Trim, 2), (PageStepKind.ReleaseThreadCache, 2),
+        (PageStepKind.AllocPage, 12), (PageStepKind.AllocPages, 16), (PageStepKind.AllocPagesNode, 10),
+        (PageStepKind.GetFreePage, 6), (PageStepKind.GetFreePages, 6),
+        (PageStepKind.GetZeroedPage, 6), (PageStepKind.GetDmaPages, 4), (PageStepKind.AllocExact, 12),
+        (PageStepKind.AllocMany, 3), (PageStepKind.Free, 55),
+        (PageStepKind.FreeMany, 4), (PageStepKind.Realloc, 5), (PageStepKind.FreeWrongly, 5), (PageStepKind.Trim, 2),
+        (PageStepKind.ReleaseThreadCache, 2),
         (PageStepKind.EndThread, 2),
     ];
 
-    private static readonly PageFlags[] s_zones = [PageFlags.None, PageFlags.None, PageFlags.None, PageFlags.None, PageFlags.Dma, PageFlags.High];
-    private static readonly PageFlags[] s_types = [PageFlags.None, PageFlags.None, PageFlags.Reclaimable, PageFlags.Movable];
-    private static readonly PageFlags[] s_wishes = [PageFlags.None, PageFlags.None, PageFlags.None, PageFlags.Zeroed, PageFlags.Cold, PageFlags.ThisNode];
+    private static readonly PageFlags[] s_zones =
+        [PageFlags.None, PageFlags.None, PageFlags.None, PageFlags.None, PageFlags.Dma, PageFlags.High];
+    private static readonly PageFlags[] s_types =
+        [PageFlags.None, PageFlags.None, PageFlags.Reclaimable, PageFlags.Movable];
+    private static readonly PageFlags[] s_wishes =
+        [PageFlags.None, PageFlags.None, PageFlags.None, PageFlags.Zeroed, PageFlags.Cold, PageFlags.ThisNode];
 
     /// <summary>Makes a random step.</summary>
     internal static PageStep Make(Random random)
@@ -65,8 +75,10 @@ internal readonly record struct PageStep(PageStepKind Kind, int Thread, int Pick
         PageStepKind kind = ChooseKind(random);
         // Small orders mostly, and each at times.
         int order = random.Next(30) == 0 ? random.Next(PageAllocator.MaxOrder + 1) : random.Next(1 + random.Next(6));
-        PageFlags flags = s_zones[random.Next(s_zones.Length)] | s_types[random.Next(s_types.Length)] | s_wishes[random.Next(s_wishes.Length)] | s_wishes[random.Next(s_wishes.Length)];
-        int count = random.Next(20) == 0 ? 1 + random.Next(1 << PageAllocator.MaxOrder) : 1 + random.Next(1 + random.Next(80));
+        PageFlags flags = s_zones[random.Next(s_zones.Length)] | s_types[random.Next(s_types.Length)]
+            | s_wishes[random.Next(s_wishes.Length)] | s_wishes[random.Next(s_wishes.Length)];
+        int count =
+            random.Next(20) == 0 ? 1 + random.Next(1 << PageAllocator.MaxOrder) : 1 + random.Next(1 + random.Next(80));
         return new PageStep(kind, random.Next(Threads), random.Next(), order, count, random.Next(64), flags);
     }
 

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// Bytes that tell which block they belong to and where in it they stand: a lost, foreign or shifted byte is found. Works at the speed of
-/// copying, so that blocks of 100 MiB can be filled and checked as a whole.
+/// Bytes that tell which block they belong to and where in it they stand: a lost, foreign or shifted byte is found.
+/// Works at the speed of copying, so that blocks of 100 MiB can be filled and checked as a whole.
 /// </summary>
 internal static unsafe class Pattern
 {
@@ -35,7 +35,8 @@ internal static unsafe class Pattern
         {
             chunk[0] = Mix(id, ~offset);
             int count = (int)Math.Min(ChunkBytes, bytes - offset);
-            int equal = MemoryMarshal.AsBytes(chunk)[..count].CommonPrefixLength(new ReadOnlySpan<byte>((byte*)block + offset, count));
+            int equal = MemoryMarshal.AsBytes(chunk)[..count]
+                .CommonPrefixLength(new ReadOnlySpan<byte>((byte*)block + offset, count));
             if (equal != count) return (nint)offset + equal;
         }
         return None;
@@ -46,7 +47,9 @@ internal static unsafe class Pattern
     {
         nint mismatch = FindMismatch(block, bytes, id);
         if (mismatch == None) return;
-        throw new InvalidOperationException($"block {id} of {bytes} bytes at 0x{(nuint)block:x}: the byte at offset {mismatch} was changed by somebody else or not kept");
+        throw new InvalidOperationException(
+            $"block {id} of {bytes} bytes at 0x{(nuint)block:x}: the byte at offset {mismatch} was changed by " +
+            "somebody else or not kept");
     }
 
     /// <summary>Offset of the first byte that is not zero, or <see cref="None"/>.</summary>
@@ -66,7 +69,9 @@ internal static unsafe class Pattern
     {
         nint nonZero = FindNonZero(block, bytes);
         if (nonZero == None) return;
-        throw new InvalidOperationException($"the block of {bytes} zero bytes at 0x{(nuint)block:x} has 0x{((byte*)block)[nonZero]:x2} at offset {nonZero}");
+        throw new InvalidOperationException(
+            $"the block of {bytes} zero bytes at 0x{(nuint)block:x} has 0x{((byte*)block)[nonZero]:x2} at offset " +
+            $"{nonZero}");
     }
 
     // Only as much of the chunk as the block needs: most blocks are small.

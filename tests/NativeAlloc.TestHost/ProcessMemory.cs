@@ -9,8 +9,12 @@ internal static unsafe partial class ProcessMemory
     /// <summary>Bytes of the process that are in memory (VmRSS).</summary>
     internal static long ResidentBytes() => Read(StatusFile, "VmRSS:");
 
-    /// <summary>The same from the walk over all mappings, to the page, with what the system has put aside because memory was short (smaps_rollup).</summary>
-    internal static long MappedBytes() => Read("/proc/self/smaps_rollup", "Rss:") + Read("/proc/self/smaps_rollup", "Swap:");
+    /// <summary>
+    /// The same from the walk over all mappings, to the page, with what the system has put aside because memory was
+    /// short (smaps_rollup).
+    /// </summary>
+    internal static long MappedBytes() =>
+        Read("/proc/self/smaps_rollup", "Rss:") + Read("/proc/self/smaps_rollup", "Swap:");
 
     /// <summary>Bytes of addresses that the process has (VmSize).</summary>
     internal static long AddressBytes() => Read(StatusFile, "VmSize:");
@@ -27,7 +31,8 @@ internal static unsafe partial class ProcessMemory
         byte[] pages = new byte[bytes / (nuint)Environment.SystemPageSize];
         fixed (byte* vector = pages)
         {
-            if (MInCore((nuint)address, bytes, vector) != 0) throw new InvalidOperationException($"The system does not say what is behind 0x{(nuint)address:x}.");
+            if (MInCore((nuint)address, bytes, vector) != 0)
+                throw new InvalidOperationException($"The system does not say what is behind 0x{(nuint)address:x}.");
         }
         return Array.TrueForAll(pages, static page => (page & 1) != 0);
     }
@@ -45,5 +50,6 @@ internal static unsafe partial class ProcessMemory
         throw new InvalidOperationException($"{file} has no {label}");
     }
 
-    [LibraryImport("libc", EntryPoint = "mincore")] private static partial int MInCore(nuint address, nuint length, byte* vector);
+    [LibraryImport("libc", EntryPoint = "mincore")]
+    private static partial int MInCore(nuint address, nuint length, byte* vector);
 }

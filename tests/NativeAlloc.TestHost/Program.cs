@@ -1,6 +1,9 @@
 namespace NativeAlloc.TestHost;
 
-/// <summary>Runs the scenario that the first argument names. Exit code 0: it went as it should; anything else comes with a reason on standard error.</summary>
+/// <summary>
+/// Runs the scenario that the first argument names. Exit code 0: it went as it should; anything else comes with a
+/// reason on standard error.
+/// </summary>
 internal static class Program
 {
     private static int Main(string[] args)

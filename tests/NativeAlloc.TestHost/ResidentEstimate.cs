@@ -4,8 +4,9 @@ using System.Runtime.InteropServices;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// A program that takes memory of every layer, touches all of it, frees half of it, then all, and trims. After each step it prints by how much the allocator's estimate of what is
-/// resident has grown since the start, and by how much the process has by the system's account.
+/// A program that takes memory of every layer, touches all of it, frees half of it, then all, and trims. After each
+/// step it prints by how much the allocator's estimate of what is resident has grown since the start, and by how much
+/// the process has by the system's account.
 /// </summary>
 internal static unsafe class ResidentEstimate
 {
@@ -45,7 +46,8 @@ internal static unsafe class ResidentEstimate
     private static void Take(nuint layerBytes)
     {
         Random random = new(1);
-        for (nuint taken = 0; taken < layerBytes;) Add((nuint)random.Next(1, 4096), ref taken); // classes with magazines
+        // classes with magazines
+        for (nuint taken = 0; taken < layerBytes;) Add((nuint)random.Next(1, 4096), ref taken);
         for (nuint taken = 0; taken < layerBytes;) Add((nuint)random.Next(40, 512) * KiB, ref taken); // and without
         for (nuint taken = 0; taken < layerBytes;) Add((nuint)random.Next(600, 4000) * KiB, ref taken); // whole pages
         for (nuint taken = 0; taken < layerBytes;)
@@ -80,10 +82,12 @@ internal static unsafe class ResidentEstimate
     private static void Print(string step)
     {
         Read(out long estimate, out long mapped);
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{step},{estimate - s_estimateAtStart},{mapped - s_mappedAtStart}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{step},{estimate - s_estimateAtStart},{mapped - s_mappedAtStart}"));
     }
 
-    // Memory may go back by itself at any time: both figures are of one moment only if the estimate is the same before and after the other.
+    // Memory may go back by itself at any time: both figures are of one moment only if the estimate is the same before
+    // and after the other.
     private static void Read(out long estimate, out long mapped)
     {
         do
@@ -94,7 +98,10 @@ internal static unsafe class ResidentEstimate
         while (estimate != (long)NativeAllocator.GetStatistics().ResidentEstimateBytes);
     }
 
-    /// <summary>High pages, touched through a window that stays open until they are freed: the system counts them to the process only while they are mapped.</summary>
+    /// <summary>
+    /// High pages, touched through a window that stays open until they are freed: the system counts them to the process
+    /// only while they are mapped.
+    /// </summary>
     private sealed class HighPages : IDisposable
     {
         private const int Order = 8;

@@ -4,8 +4,9 @@ using NativeAlloc.Os;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// A process with a resident limit: it allocates blocks of all sizes until it is told that there is no more, frees some, goes on, and frees all of them, twice. Prints the most bytes it held, the limit hits,
-/// the bytes charged in the end, and the first message.
+/// A process with a resident limit: it allocates blocks of all sizes until it is told that there is no more, frees
+/// some, goes on, and frees all of them, twice. Prints the most bytes it held, the limit hits, the bytes charged in the
+/// end, and the first message.
 /// </summary>
 internal static unsafe class ResidentLimit
 {
@@ -21,7 +22,12 @@ internal static unsafe class ResidentLimit
         {
             for (int refusals = 0; refusals < 20;)
             {
-                int bytes = random.Next(10) switch { 0 => random.Next(1 << 20), < 4 => random.Next(40_000), _ => random.Next(1000) };
+                int bytes = random.Next(10) switch
+                {
+                    0 => random.Next(1 << 20),
+                    < 4 => random.Next(40_000),
+                    _ => random.Next(1000)
+                };
                 try
                 {
                     void* block = NativeAllocator.Alloc((nuint)bytes);
@@ -43,7 +49,8 @@ internal static unsafe class ResidentLimit
         }
         NativeAllocator.Trim();
         NativeAllocator.Verify();
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{most} {ResidentBudget.LimitHits} {ResidentBudget.ChargedBytes}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{most} {ResidentBudget.LimitHits} {ResidentBudget.ChargedBytes}"));
         Console.WriteLine(told);
         return 0;
 

@@ -4,8 +4,8 @@ using NativeAlloc.Slabs;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// What happens to the classes that share cache lines as a second thread turns up. In a process of its own, as it happens once in a process's life: whoever tests it must be the first. What is not as it
-/// should be is thrown.
+/// What happens to the classes that share cache lines as a second thread turns up. In a process of its own, as it
+/// happens once in a process's life: whoever tests it must be the first. What is not as it should be is thrown.
 /// </summary>
 internal static unsafe class ReturnSides
 {
@@ -91,7 +91,8 @@ internal static unsafe class ReturnSides
         return objects;
     }
 
-    // On a thread that did not allocate the object: it frees it, and then allocates and frees one by one, as a loop of a worker does.
+    // On a thread that did not allocate the object: it frees it, and then allocates and frees one by one, as a loop of
+    // a worker does.
     private static void CheckNoLineComesBack(nuint size, void* foreign)
     {
         const int Rounds = 6400, FirstFew = 4;
@@ -104,14 +105,16 @@ internal static unsafe class ReturnSides
             NativeAllocator.Free(mine);
         }
         // One in 64 and no more; a line has up to four objects.
-        Require(same <= Rounds / 64 * 4, $"the line of a foreign object of {size} B came back {same} times in {Rounds} rounds");
+        Require(same <= Rounds / 64 * 4,
+            $"the line of a foreign object of {size} B came back {same} times in {Rounds} rounds");
     }
 
     private static void CheckMembers(nuint size, nint each)
     {
         byte* block = (byte*)each;
         Require(NativeAllocator.UsableSize(block) == size, $"{size} B are usable");
-        Require(NativeAllocator.Owns(block) && NativeAllocator.Owns(block + size - 1), $"an object of {size} B is owned");
+        Require(NativeAllocator.Owns(block) && NativeAllocator.Owns(block + size - 1),
+            $"an object of {size} B is owned");
         Require(NativeAllocator.Realloc(block, size) == block, $"an object of {size} B has its size already");
         try
         {
@@ -119,7 +122,8 @@ internal static unsafe class ReturnSides
         }
         catch (ArgumentException error)
         {
-            Require(error.Message.Contains($"block of {size} bytes at 0x{(nuint)block:x}", StringComparison.Ordinal), error.Message);
+            Require(error.Message.Contains($"block of {size} bytes at 0x{(nuint)block:x}", StringComparison.Ordinal),
+                error.Message);
             byte* grown = (byte*)NativeAllocator.Realloc(NativeAllocator.Alloc(size), 1000);
             Require(NativeAllocator.UsableSize(grown) >= 1000, "an object can grow out of its class");
             NativeAllocator.Free(grown);
@@ -132,9 +136,11 @@ internal static unsafe class ReturnSides
     {
         foreach (nint each in objects)
         {
-            int pageClass = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)each)), index = CacheTable.IndexOfSide(pageClass);
+            int pageClass = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)each)),
+                index = CacheTable.IndexOfSide(pageClass);
             Require(index is > 0 and <= CacheTable.TinyClasses, $"a small object is of class {pageClass}");
-            Require(pageClass == (side ? CacheTable.ReturnSideOf(index) : index), $"the page of an object of class {index} has the class byte {pageClass}");
+            Require(pageClass == (side ? CacheTable.ReturnSideOf(index) : index),
+                $"the page of an object of class {index} has the class byte {pageClass}");
         }
         NativeAllocator.Verify();
     }
@@ -144,8 +150,10 @@ internal static unsafe class ReturnSides
         AllocatorStatistics now = NativeAllocator.GetStatistics();
         long bytes = 0;
         foreach (nuint size in s_sizes) bytes += (long)size * perClass;
-        Require(now.LiveBlocks == before.LiveBlocks + perClass * s_sizes.Length, $"{now.LiveBlocks - before.LiveBlocks} blocks are live");
-        Require((long)now.LiveBytes == (long)before.LiveBytes + bytes, $"{(long)now.LiveBytes - (long)before.LiveBytes} bytes are live instead of {bytes}");
+        Require(now.LiveBlocks == before.LiveBlocks + perClass * s_sizes.Length,
+            $"{now.LiveBlocks - before.LiveBlocks} blocks are live");
+        Require((long)now.LiveBytes == (long)before.LiveBytes + bytes,
+            $"{(long)now.LiveBytes - (long)before.LiveBytes} bytes are live instead of {bytes}");
     }
 
     private static nint[] AllocAll(nuint size, int count)

@@ -6,13 +6,17 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// A program that sets options, allocates, and prints what every option then is, and the bytes that are reserved; or what it was told instead. Its arguments are its steps.
+/// A program that sets options, allocates, and prints what every option then is, and the bytes that are reserved; or
+/// what it was told instead. Its arguments are its steps.
 /// </summary>
 internal static unsafe class ShowOptions
 {
     internal const string Name = "show-options";
 
-    /// <summary>Steps: set the options that follow, <c>Name=Value</c>, in the program's code; set one by AppContext; allocate; print.</summary>
+    /// <summary>
+    /// Steps: set the options that follow, <c>Name=Value</c>, in the program's code; set one by AppContext; allocate;
+    /// print.
+    /// </summary>
     internal const string Configure = "configure", Context = "context", Use = "use", Print = "print";
 
     internal static int Run(string[] args)
@@ -68,7 +72,8 @@ internal static unsafe class ShowOptions
     private static void PrintAll()
     {
         foreach (FieldInfo field in typeof(Options).GetFields(BindingFlags.Static | BindingFlags.NonPublic))
-            if (field is { IsAssembly: true, IsInitOnly: true }) Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{field.Name}={field.GetValue(null)}"));
+            if (field is { IsAssembly: true, IsInitOnly: true })
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{field.Name}={field.GetValue(null)}"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Reserved={LinearRegion.Bytes}"));
     }
 }

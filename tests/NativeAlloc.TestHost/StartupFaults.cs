@@ -4,8 +4,9 @@ using NativeAlloc.Os;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// System calls that fail from the first moment of the process on, when the allocator's static tables are made. Whatever could be made or
-/// not, calls end as they are documented to; once the system is well again, what was allocated is whole and can be freed.
+/// System calls that fail from the first moment of the process on, when the allocator's static tables are made.
+/// Whatever could be made or not, calls end as they are documented to; once the system is well again, what was
+/// allocated is whole and can be freed.
 /// </summary>
 internal static unsafe class StartupFaults
 {
@@ -13,7 +14,10 @@ internal static unsafe class StartupFaults
 
     internal const string Once = "once", FromThenOn = "from-then-on";
 
-    /// <summary>Arguments: kind of call, number of the first that fails, and whether it is the only one. Prints how many were made to fail and how many steps did.</summary>
+    /// <summary>
+    /// Arguments: kind of call, number of the first that fails, and whether it is the only one. Prints how many were
+    /// made to fail and how many steps did.
+    /// </summary>
     internal static int Run(string[] args)
     {
         bool fromThenOn = args[2] == FromThenOn;
@@ -34,7 +38,9 @@ internal static unsafe class StartupFaults
         AllocatorStatistics statistics = NativeAllocator.GetStatistics();
         if (statistics.LiveBytes != 0 || statistics.LiveBlocks != 0)
         {
-            Console.Error.WriteLine($"{statistics.LiveBlocks} blocks of {statistics.LiveBytes} bytes in all are live after everything was freed");
+            Console.Error.WriteLine(
+                $"{statistics.LiveBlocks} blocks of {statistics.LiveBytes} bytes in all are live after everything " +
+                "was freed");
             return 1;
         }
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{plan.Injected} {scenario.Failures}"));
@@ -49,7 +55,8 @@ internal static unsafe class StartupFaults
         scenario.FreeAll();
         NativeAllocator.Verify();
         if (!mustSucceed || scenario.Failures == 0) return true;
-        Console.Error.WriteLine($"{scenario.Failures} steps are still out of memory after the one system call that failed");
+        Console.Error.WriteLine(
+            $"{scenario.Failures} steps are still out of memory after the one system call that failed");
         return false;
     }
 
@@ -57,7 +64,8 @@ internal static unsafe class StartupFaults
     private static void AskForNothing()
     {
         int local = 0;
-        if (NativeAllocator.Owns(&local)) throw new InvalidOperationException("The stack is said to be the allocator's.");
+        if (NativeAllocator.Owns(&local))
+            throw new InvalidOperationException("The stack is said to be the allocator's.");
         NativeAllocator.Free(null);
         ExpectArgumentException(() => NativeAllocator.Free((void*)0x10000));
         ExpectArgumentException(() => NativeAllocator.UsableSize((void*)0x10000));

@@ -3,7 +3,10 @@ using System.Runtime.ExceptionServices;
 
 namespace NativeAlloc.TestHost;
 
-/// <summary>A thread that does what it is told and waits in between, so that a test decides what happens on which thread and in which order.</summary>
+/// <summary>
+/// A thread that does what it is told and waits in between, so that a test decides what happens on which thread and in
+/// which order.
+/// </summary>
 internal sealed class TestThread : IDisposable
 {
     private readonly BlockingCollection<Action> _work = [];

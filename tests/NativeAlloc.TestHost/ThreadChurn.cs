@@ -4,8 +4,8 @@ using NativeAlloc.Threads;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// Many short-lived threads, a few at a time, each of which allocates and frees. The threads of a group hold their blocks together, so that
-/// the first groups already need as much memory as any later one.
+/// Many short-lived threads, a few at a time, each of which allocates and frees. The threads of a group hold their
+/// blocks together, so that the first groups already need as much memory as any later one.
 /// </summary>
 internal static unsafe class ThreadChurn
 {
@@ -22,8 +22,8 @@ internal static unsafe class ThreadChurn
     private static readonly Barrier s_allHoldTheirBlocks = new(AliveTogether);
 
     /// <summary>
-    /// Prints the growth of resident memory after the warm-up, the thread blocks there are, the threads that adopted one, and the blocks that
-    /// are live.
+    /// Prints the growth of resident memory after the warm-up, the thread blocks there are, the threads that adopted
+    /// one, and the blocks that are live.
     /// </summary>
     internal static int Run(string[] args)
     {
@@ -33,7 +33,8 @@ internal static unsafe class ThreadChurn
         RunThreads(WarmUpThreads, threads);
         long growth = ProcessMemory.ResidentBytes() - before;
         AllocatorStatistics statistics = NativeAllocator.GetStatistics();
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{growth} {ThreadRegistry.Count} {statistics.Adoptions} {statistics.LiveBlocks}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{growth} {ThreadRegistry.Count} {statistics.Adoptions} {statistics.LiveBlocks}"));
         return 0;
     }
 

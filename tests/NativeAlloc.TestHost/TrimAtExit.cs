@@ -1,6 +1,9 @@
 namespace NativeAlloc.TestHost;
 
-/// <summary>A process that trims in finalizers, and while it ends, with other threads at work all the time. Prints how many finalizers trimmed, and a last word from the end.</summary>
+/// <summary>
+/// A process that trims in finalizers, and while it ends, with other threads at work all the time. Prints how many
+/// finalizers trimmed, and a last word from the end.
+/// </summary>
 internal static unsafe class TrimAtExit
 {
     internal const string Name = "trim-at-exit";

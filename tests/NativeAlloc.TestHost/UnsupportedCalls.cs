@@ -3,8 +3,9 @@ using NativeAlloc.Os;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// A process on a system that this library has no class for, as a switch makes believe. The first call of each public member
-/// throws what says so, and not that a type could not be made. Arguments: the calls to make, by name, in this order.
+/// A process on a system that this library has no class for, as a switch makes believe. The first call of each public
+/// member throws what says so, and not that a type could not be made. Arguments: the calls to make, by name, in this
+/// order.
 /// </summary>
 internal static unsafe class UnsupportedCalls
 {

@@ -1,6 +1,8 @@
 namespace NativeAlloc.TestHost;
 
-/// <summary>Reads or writes where a block of <see cref="Vmalloc"/> ends, or where one was. The process should not survive it.</summary>
+/// <summary>
+/// Reads or writes where a block of <see cref="Vmalloc"/> ends, or where one was. The process should not survive it.
+/// </summary>
 internal static unsafe class VmallocAccess
 {
     internal const string Name = "vmalloc-access";

@@ -1,6 +1,8 @@
 namespace NativeAlloc.TestHost;
 
-/// <summary>A program with a wrong option in its environment. It prints, for each way to memory that it tries, what that said.</summary>
+/// <summary>
+/// A program with a wrong option in its environment. It prints, for each way to memory that it tries, what that said.
+/// </summary>
 internal static unsafe class WrongOption
 {
     internal const string Name = "wrong-option";

@@ -3,7 +3,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests;
 
-/// <summary>Proves that what users see of the library changes only on purpose: it is written down in <c>PublicApi.txt</c>.</summary>
+/// <summary>
+/// Proves that what users see of the library changes only on purpose: it is written down in <c>PublicApi.txt</c>.
+/// </summary>
 public sealed class PublicApiTests
 {
     private const string AcceptVariable = "NATIVEALLOC_ACCEPT_API";
@@ -14,7 +16,8 @@ public sealed class PublicApiTests
     public void The_public_members_are_those_that_were_accepted()
     {
         string[] actual = PublicSurface.Of(typeof(NativeAllocator).Assembly);
-        if (Environment.GetEnvironmentVariable(AcceptVariable) == "1") File.WriteAllText(s_file, string.Join('\n', actual) + "\n");
+        if (Environment.GetEnvironmentVariable(AcceptVariable) == "1")
+            File.WriteAllText(s_file, string.Join('\n', actual) + "\n");
         string[] accepted = File.Exists(s_file) ? File.ReadAllLines(s_file) : [];
         string[] added = [.. actual.Except(accepted)], removed = [.. accepted.Except(actual)];
         Assert.True(actual.SequenceEqual(accepted), $"""

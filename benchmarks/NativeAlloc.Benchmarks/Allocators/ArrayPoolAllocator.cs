@@ -1,8 +1,8 @@
 namespace NativeAlloc.Benchmarks.Allocators;
 
 /// <summary>
-/// Stands for <see cref="System.Buffers.ArrayPool{T}.Shared"/> among the allocators. It has no pointers to give: the heap
-/// workloads use <see cref="Heaps.ArrayPoolHeap"/> instead, which says why, and the others are not for it.
+/// Stands for <see cref="System.Buffers.ArrayPool{T}.Shared"/> among the allocators. It has no pointers to give: the
+/// heap workloads use <see cref="Heaps.ArrayPoolHeap"/> instead, which says why, and the others are not for it.
 /// </summary>
 internal readonly unsafe struct ArrayPoolAllocator : IAllocator
 {

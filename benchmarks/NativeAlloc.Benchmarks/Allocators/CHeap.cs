@@ -15,7 +15,8 @@ internal static unsafe class CHeap
     }
 
     private static delegate* unmanaged<nuint, int> Find() =>
-        NativeLibrary.TryLoad("libc.so.6", out nint library) && NativeLibrary.TryGetExport(library, "malloc_trim", out nint function)
+        NativeLibrary.TryLoad("libc.so.6", out nint library)
+        && NativeLibrary.TryGetExport(library, "malloc_trim", out nint function)
             ? (delegate* unmanaged<nuint, int>)function
             : null;
 }

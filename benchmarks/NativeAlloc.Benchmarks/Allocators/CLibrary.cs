@@ -79,7 +79,9 @@ internal sealed record CLibrary(
         }
     }
 
-    /// <summary>The functions of a loaded library, looked up in that library alone and not in the whole process.</summary>
+    /// <summary>
+    /// The functions of a loaded library, looked up in that library alone and not in the whole process.
+    /// </summary>
     internal readonly struct Exports(nint handle)
     {
         public nint this[string name] => NativeLibrary.GetExport(handle, name);

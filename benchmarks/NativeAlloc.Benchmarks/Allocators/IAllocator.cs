@@ -30,7 +30,9 @@ internal unsafe interface IAllocator
     /// <summary>Frees a block of <see cref="AllocPages"/>.</summary>
     static abstract void FreePages(void* block, int order);
 
-    /// <summary>A block of a megabyte or more: an ordinary one, unless the allocator has something of its own for them.</summary>
+    /// <summary>
+    /// A block of a megabyte or more: an ordinary one, unless the allocator has something of its own for them.
+    /// </summary>
     static abstract void* AllocLarge(nuint size);
 
     /// <summary>Gives a block of <see cref="AllocLarge"/> another size.</summary>
@@ -48,16 +50,16 @@ internal unsafe interface IAllocator
     }
 
     /// <summary>
-    /// Goes through what the allocator does rarely, for the compiler's sake, where it is compiled at run time. Leaves it without memory and as a
-    /// workload would find it.
+    /// Goes through what the allocator does rarely, for the compiler's sake, where it is compiled at run time. Leaves
+    /// it without memory and as a workload would find it.
     /// </summary>
     static virtual void WarmUp()
     {
     }
 
     /// <summary>
-    /// What the allocator counts about itself, by name, since the process began. Results have these per 1000 operations, so
-    /// a new entry is all that a new figure needs.
+    /// What the allocator counts about itself, by name, since the process began. Results have these per 1000
+    /// operations, so a new entry is all that a new figure needs.
     /// </summary>
     static virtual IReadOnlyDictionary<string, long> ReadCounters() => s_noCounters;
 

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace NativeAlloc.Benchmarks.Allocators;
 
 /// <summary>
-/// The kernel itself: a mapping for every block, which goes when the block does. It serves whole pages and large blocks only:
-/// smaller ones would soon be more mappings than a process may have.
+/// The kernel itself: a mapping for every block, which goes when the block does. It serves whole pages and large blocks
+/// only: smaller ones would soon be more mappings than a process may have.
 /// </summary>
 internal readonly unsafe partial struct MmapAllocator : IAllocator
 {

@@ -5,7 +5,8 @@ namespace NativeAlloc.Benchmarks.Allocators;
 /// <summary>The library itself.</summary>
 internal readonly unsafe struct NativeAllocAllocator : IAllocator
 {
-    // Eight magazines and slabs of 1 KiB objects: more than a thread keeps for itself, some more than the compiler waits for.
+    // Eight magazines and slabs of 1 KiB objects: more than a thread keeps for itself, some more than the compiler
+    // waits for.
     private const int ObjectBytes = 1024, Objects = 512, Exchanges = 8;
 
     public static void* Alloc(nuint size) => NativeAllocator.Alloc(size);
@@ -33,8 +34,8 @@ internal readonly unsafe struct NativeAllocAllocator : IAllocator
     public static void Trim() => NativeAllocator.Trim();
 
     /// <summary>
-    /// A small workload hardly leaves the fast paths, so two threads pass objects of a cache to each other, some magazines full at a time. It is a cache of
-    /// their own: the size classes know nothing of them.
+    /// A small workload hardly leaves the fast paths, so two threads pass objects of a cache to each other, some
+    /// magazines full at a time. It is a cache of their own: the size classes know nothing of them.
     /// </summary>
     public static void WarmUp()
     {
@@ -63,7 +64,8 @@ internal readonly unsafe struct NativeAllocAllocator : IAllocator
             ["lockAcquisitions"] = statistics.LockAcquisitions,
             ["reallocCopiedBytes"] = (long)statistics.ReallocCopiedBytes,
             ["depotExchanges"] = statistics.DepotExchanges,
-            // What other threads write too: a lock is taken and let go; an exchange changes two stacks, their counts, and how often it was done.
+            // What other threads write too: a lock is taken and let go; an exchange changes two stacks, their counts,
+            // and how often it was done.
             ["sharedLineWrites"] = 2 * statistics.LockAcquisitions + 5 * statistics.DepotExchanges,
         };
     }

@@ -27,7 +27,8 @@ internal static class ArmRegistry
         {
             WholePagesOnly = true,
         },
-        new ManagedArm<ArrayPoolAllocator>("arraypool", "ArrayPool<byte>.Shared, managed arrays only") { ArraysOnly = true },
+        new ManagedArm<ArrayPoolAllocator>("arraypool",
+            "ArrayPool<byte>.Shared, managed arrays only") { ArraysOnly = true },
     ];
 
     public static IReadOnlyList<NativeArm> Native { get; } =

@@ -12,7 +12,9 @@ namespace NativeAlloc.Benchmarks.Arms;
 /// <summary>An allocator called from .NET, measured by this program in another process of its own.</summary>
 internal abstract class ManagedArm(string name, string description, CLibrary? library) : Arm(name, description)
 {
-    /// <summary>The arm has nothing but <see cref="IAllocator.AllocPages"/> and <see cref="IAllocator.AllocLarge"/>.</summary>
+    /// <summary>
+    /// The arm has nothing but <see cref="IAllocator.AllocPages"/> and <see cref="IAllocator.AllocLarge"/>.
+    /// </summary>
     public bool WholePagesOnly { get; init; }
 
     /// <summary>What its process has in its environment beyond what all have.</summary>
@@ -68,11 +70,14 @@ internal abstract class ManagedArm(string name, string description, CLibrary? li
     /// <summary>Measures here and now, and times every call.</summary>
     public abstract RunResult MeasureLatency(IPreparedWorkload workload, PassPolicy policy);
 
-    /// <summary>One warm-up, one pass and the examination, without waiting for optimised code; returns the pass's time.</summary>
+    /// <summary>
+    /// One warm-up, one pass and the examination, without waiting for optimised code; returns the pass's time.
+    /// </summary>
     public abstract long RunOnce(IPreparedWorkload workload);
 
     /// <summary>See <see cref="HeapBinding{TAllocator}.Count"/>.</summary>
-    public abstract (long Operations, long Expected, long Left) Count(HeapWorkload workload, int threads, ThreadTeam team);
+    public abstract (long Operations, long Expected, long Left) Count(HeapWorkload workload, int threads,
+        ThreadTeam team);
 }
 
 /// <inheritdoc/>
@@ -97,6 +102,7 @@ internal sealed class ManagedArm<TAllocator>(string name, string description, CL
         return time;
     }
 
-    public override (long Operations, long Expected, long Left) Count(HeapWorkload workload, int threads, ThreadTeam team) =>
+    public override (long Operations, long Expected, long Left) Count(HeapWorkload workload, int threads,
+        ThreadTeam team) =>
         HeapBinding<TAllocator>.Count(workload, threads, team);
 }

@@ -6,8 +6,8 @@ using NativeAlloc.Benchmarks.Workloads;
 namespace NativeAlloc.Benchmarks.Arms;
 
 /// <summary>
-/// An allocator under the C replayer: what it does for a program with no .NET in it. The library takes the place of the C
-/// library's malloc by being preloaded; without one it is glibc's own.
+/// An allocator under the C replayer: what it does for a program with no .NET in it. The library takes the place of the
+/// C library's malloc by being preloaded; without one it is glibc's own.
 /// </summary>
 internal sealed class NativeArm(string name, string description, CLibrary? library = null) : Arm(name, description)
 {
@@ -18,7 +18,8 @@ internal sealed class NativeArm(string name, string description, CLibrary? libra
 
     public override ProcessStartInfo CreateChild(RunRequest request)
     {
-        ProcessStartInfo start = new(request.Replayer ?? throw new InvalidOperationException("the C replayer was not built"));
+        ProcessStartInfo start =
+            new(request.Replayer ?? throw new InvalidOperationException("the C replayer was not built"));
         start.ArgumentList.Add(request.StagedFile!);
         start.ArgumentList.Add(request.Threads.ToString(CultureInfo.InvariantCulture));
         start.ArgumentList.Add(request.Policy.MinTimedPasses.ToString(CultureInfo.InvariantCulture));

@@ -22,7 +22,8 @@ internal static class CompareCommand
     public static int Run(CompareOptions options)
     {
         if (!OperatingSystem.IsLinux())
-            throw new UsageException("compare reads its memory figures from /proc and so runs on Linux only; try micro");
+            throw new UsageException(
+                "compare reads its memory figures from /proc and so runs on Linux only; try micro");
 #if DEBUG
         Console.Error.WriteLine("warning: this is a debug build, its figures mean nothing; build with -c Release");
 #endif
@@ -61,7 +62,8 @@ internal static class CompareCommand
             if (!TraceFile.HasKnownExtension(path))
             {
                 throw new UsageException(
-                    $"'{path}' is not a trace by its name: {TraceFile.PlainExtension} and {TraceFile.PackedExtension} are");
+                    $"'{path}' is not a trace by its name: {TraceFile.PlainExtension} and " +
+                    $"{TraceFile.PackedExtension} are");
             }
 
             if (!File.Exists(path))
@@ -78,7 +80,8 @@ internal static class CompareCommand
             }
 
             chosen.Add(WorkloadRegistry.Find(name) ?? throw new UsageException(
-                $"unknown workload '{name}'; there are: {string.Join(", ", WorkloadRegistry.All.Select(w => w.Name))}; " +
+                $"unknown workload '{name}'; there are: " +
+                $"{string.Join(", ", WorkloadRegistry.All.Select(w => w.Name))}; " +
                 $"and groups of them: {string.Join(", ", WorkloadRegistry.Groups.Keys)}"));
         }
 
@@ -87,7 +90,8 @@ internal static class CompareCommand
 
         // Results are told apart by name alone.
         if (chosen.CountBy(workload => workload.Name).FirstOrDefault(pair => pair.Value > 1) is { Value: > 1 } twice)
-            throw new UsageException($"{twice.Value} of the workloads are named '{twice.Key}'; give one of them another name");
+            throw new UsageException(
+                $"{twice.Value} of the workloads are named '{twice.Key}'; give one of them another name");
         return chosen;
     }
 
@@ -97,7 +101,8 @@ internal static class CompareCommand
         foreach (string name in options.Allocators.Distinct())
         {
             chosen.Add(ArmRegistry.All.FirstOrDefault(arm => arm.Name == name) ?? throw new UsageException(
-                $"unknown allocator '{name}'; there are: {string.Join(", ", ArmRegistry.All.Select(arm => arm.Name))}"));
+                $"unknown allocator '{name}'; there are: " +
+                $"{string.Join(", ", ArmRegistry.All.Select(arm => arm.Name))}"));
         }
 
         if (chosen.Count == 0)

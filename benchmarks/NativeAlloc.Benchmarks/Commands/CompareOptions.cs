@@ -2,7 +2,9 @@ using System.CommandLine;
 
 namespace NativeAlloc.Benchmarks.Commands;
 
-/// <summary>The command line of <c>compare</c>, as far as it can be understood without looking at anything else.</summary>
+/// <summary>
+/// The command line of <c>compare</c>, as far as it can be understood without looking at anything else.
+/// </summary>
 internal sealed class CompareOptions
 {
     private const int MaxThreads = 1024;

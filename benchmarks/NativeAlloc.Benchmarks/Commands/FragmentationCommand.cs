@@ -10,8 +10,8 @@ using Spectre.Console;
 namespace NativeAlloc.Benchmarks.Commands;
 
 /// <summary>
-/// Shows what migrate types are for: a heap of pages is aged twice, with and without them, each time in a process of its
-/// own and with the same requests, and the free blocks that are left are set side by side.
+/// Shows what migrate types are for: a heap of pages is aged twice, with and without them, each time in a process of
+/// its own and with the same requests, and the free blocks that are left are set side by side.
 /// </summary>
 internal static class FragmentationCommand
 {
@@ -67,7 +67,8 @@ internal static class FragmentationCommand
             sound = false;
             Console.Error.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"error: {name}: the pool grew by {result.GrownPages} pages, {result.FailedRequests} requests failed; do not compare"));
+                $"error: {name}: the pool grew by {result.GrownPages} pages, {result.FailedRequests} requests " +
+                $"failed; do not compare"));
         }
 
         return sound ? 0 : 1;
@@ -116,7 +117,8 @@ internal static class FragmentationCommand
         console.WriteLine("Free blocks by order");
         console.Write(Orders(moments));
         console.WriteLine();
-        console.WriteLine(Invariant($"Free blocks of order {PageblockOrder} and up ({1 << PageblockOrder} pages and more)"));
+        console.WriteLine(
+            Invariant($"Free blocks of order {PageblockOrder} and up ({1 << PageblockOrder} pages and more)"));
         console.Write(Summary(plan, moments));
     }
 

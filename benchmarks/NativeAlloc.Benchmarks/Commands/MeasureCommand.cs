@@ -7,9 +7,9 @@ using NativeAlloc.Benchmarks.Workloads;
 namespace NativeAlloc.Benchmarks.Commands;
 
 /// <summary>
-/// What children of <c>compare</c> are started with: one workload, one allocator, and the result on standard output. Its
-/// arguments come from <see cref="ManagedArm.AddArguments"/>, in the same order. Other builds of the program start it,
-/// too (<c>--baseline</c>): arguments are added at the end only.
+/// What children of <c>compare</c> are started with: one workload, one allocator, and the result on standard output.
+/// Its arguments come from <see cref="ManagedArm.AddArguments"/>, in the same order. Other builds of the program start
+/// it, too (<c>--baseline</c>): arguments are added at the end only.
 /// </summary>
 internal static class MeasureCommand
 {

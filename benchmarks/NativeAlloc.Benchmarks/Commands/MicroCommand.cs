@@ -21,7 +21,8 @@ internal static class MicroCommand
     {
         MicroConfig config = new() { ArtifactsPath = Path.GetFullPath("BenchmarkDotNet.Artifacts") };
 
-        // BenchmarkDotNet builds projects of its own that refer to this one, and looks for it around the working folder.
+        // BenchmarkDotNet builds projects of its own that refer to this one, and looks for it around the working
+        // folder.
         Directory.SetCurrentDirectory(AppContext.BaseDirectory);
         BenchmarkSwitcher.FromAssembly(typeof(MicroCommand).Assembly).Run(arguments, config);
         return 0;

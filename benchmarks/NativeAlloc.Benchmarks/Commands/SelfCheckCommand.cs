@@ -9,9 +9,9 @@ using NativeAlloc.Benchmarks.Workloads;
 namespace NativeAlloc.Benchmarks.Commands;
 
 /// <summary>
-/// Runs every made-up workload on every available allocator with few blocks, and says what is wrong: an operation count that
-/// is not the workload's, a block that is left, or contents that are not what was written. A process per allocator; it takes
-/// some seconds. Not about time: the figures of so small a run mean nothing.
+/// Runs every made-up workload on every available allocator with few blocks, and says what is wrong: an operation count
+/// that is not the workload's, a block that is left, or contents that are not what was written. A process per
+/// allocator; it takes some seconds. Not about time: the figures of so small a run mean nothing.
 /// </summary>
 internal static class SelfCheckCommand
 {

@@ -14,7 +14,10 @@ namespace NativeAlloc.Benchmarks.Comparing;
 /// </summary>
 internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyList<Arm> arms, Staging staging)
 {
-    /// <summary>What a shell, and .NET, make of the signal that cannot be refused: the kernel sends it to whom it takes memory from.</summary>
+    /// <summary>
+    /// What a shell, and .NET, make of the signal that cannot be refused: the kernel sends it to whom it takes memory
+    /// from.
+    /// </summary>
     private const int KilledExitCode = 128 + 9;
 
     /// <summary>Every workload runs with each of these numbers of threads.</summary>
@@ -31,12 +34,14 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
 
     public List<Outcome> Run(Action<string> report)
     {
-        (IWorkload Workload, int Threads)[] rows = [.. workloads.SelectMany(_ => Threads, (workload, threads) => (workload, threads))];
+        (IWorkload Workload,
+            int Threads)[] rows = [.. workloads.SelectMany(_ => Threads, (workload, threads) => (workload, threads))];
         Dictionary<(IWorkload, int, Arm), Outcome> outcomes = [];
         foreach ((IWorkload workload, int threads) in rows)
         {
             foreach (Arm arm in arms.Where(arm => arm.Supports(workload)))
-                outcomes.Add((workload, threads, arm), new Outcome(workload.Name, threads, arm.Name) { Conditions = workload.Conditions });
+                outcomes.Add((workload, threads, arm),
+                    new Outcome(workload.Name, threads, arm.Name) { Conditions = workload.Conditions });
         }
 
         for (int run = 0; run < Runs; run++)
@@ -86,7 +91,8 @@ internal sealed class Comparison(IReadOnlyList<IWorkload> workloads, IReadOnlyLi
         {
             string text = errors.Result.Trim();
             string killed = child.ExitCode == KilledExitCode ? "killed, " : "";
-            outcome.Fail($"{killed}exit code {child.ExitCode}{(text.Length > 0 ? $", {text.Split('\n')[0].Trim()}" : "")}");
+            outcome.Fail(
+                $"{killed}exit code {child.ExitCode}{(text.Length > 0 ? $", {text.Split('\n')[0].Trim()}" : "")}");
             return "";
         }
 

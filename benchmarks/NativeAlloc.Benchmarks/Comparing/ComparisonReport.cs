@@ -6,9 +6,9 @@ using Spectre.Console;
 namespace NativeAlloc.Benchmarks.Comparing;
 
 /// <summary>
-/// The results as tables: a row per workload (and number of threads), a column per allocator, and geometric means below. One
-/// table is about time, one about memory, one sets both in relation to the library (or to the first allocator if it takes no
-/// part), and one has the figures that only some workloads add.
+/// The results as tables: a row per workload (and number of threads), a column per allocator, and geometric means
+/// below. One table is about time, one about memory, one sets both in relation to the library (or to the first
+/// allocator if it takes no part), and one has the figures that only some workloads add.
 /// </summary>
 internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool withCounters)
 {
@@ -26,7 +26,8 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
     private readonly string[] _allocators = [.. outcomes.Select(outcome => outcome.Allocator).Distinct()];
 
     private readonly Dictionary<(Row, string), Outcome> _usable =
-        outcomes.Where(outcome => outcome.Failure is null).ToDictionary(outcome => (Row.Of(outcome), outcome.Allocator));
+        outcomes.Where(outcome => outcome.Failure is null)
+            .ToDictionary(outcome => (Row.Of(outcome), outcome.Allocator));
 
     private readonly record struct Row(string Workload, int Threads)
     {
@@ -68,7 +69,8 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
         foreach (Outcome failed in outcomes.Where(outcome => outcome.Failure is not null))
         {
             string threads = _threads.Length > 1 ? $" ({failed.Threads} threads)" : "";
-            console.MarkupLineInterpolated($"[red]{failed.Workload}{threads} on {failed.Allocator} failed: {failed.Failure}[/]");
+            console.MarkupLineInterpolated(
+                $"[red]{failed.Workload}{threads} on {failed.Allocator} failed: {failed.Failure}[/]");
         }
     }
 
@@ -132,7 +134,8 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
             List<string> cells = RowHead(row);
             if (withLive)
                 cells.Add(Text(LiveOf(row)));
-            cells.AddRange(_allocators.Select(allocator => Text(IsSupported(row, allocator) ? cell(row, allocator) : Unsupported)));
+            cells.AddRange(_allocators.Select(allocator =>
+                Text(IsSupported(row, allocator) ? cell(row, allocator) : Unsupported)));
             table.AddRow([.. cells]);
         }
 
@@ -155,7 +158,8 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
         Table table = new();
         AddRowHeads(table);
         table.AddColumn(title);
-        string[] allocators = [.. _allocators.Where(allocator => _rows.Any(row => FiguresOf(row, allocator).Count > 0))];
+        string[] allocators =
+            [.. _allocators.Where(allocator => _rows.Any(row => FiguresOf(row, allocator).Count > 0))];
         foreach (string allocator in allocators)
             table.AddColumn(new TableColumn(allocator.EscapeMarkup()).RightAligned());
         foreach (Row row in _rows)
@@ -184,7 +188,9 @@ internal sealed class ComparisonReport(IReadOnlyList<Outcome> outcomes, bool wit
         }
 
         IReadOnlyDictionary<string, double> FiguresOf(Row row, string allocator) =>
-            _usable.TryGetValue((row, allocator), out Outcome? outcome) ? figures(outcome) : new Dictionary<string, double>();
+            _usable.TryGetValue((row, allocator), out Outcome? outcome)
+                ? figures(outcome)
+                : new Dictionary<string, double>();
     }
 
     /// <summary>A row for each kind of call of each allocator: percentiles do not fit side by side.</summary>

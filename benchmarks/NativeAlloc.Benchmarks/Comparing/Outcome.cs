@@ -19,7 +19,9 @@ internal sealed class Outcome(string workload, int threads, string allocator)
     /// <summary>See <see cref="Workloads.IWorkload.Conditions"/>.</summary>
     public string? Conditions { get; init; }
 
-    /// <summary>Why there is no result, if so. One run that fails spoils the others: they are not to be trusted.</summary>
+    /// <summary>
+    /// Why there is no result, if so. One run that fails spoils the others: they are not to be trusted.
+    /// </summary>
     public string? Failure { get; private set; }
 
     public int Runs => _runs.Count;
@@ -39,12 +41,16 @@ internal sealed class Outcome(string workload, int threads, string allocator)
     /// <summary>The median over the runs of each figure the workload adds; empty if it adds none.</summary>
     public IReadOnlyDictionary<string, double> Figures => MedianOf(run => run.Figures);
 
-    /// <summary>The median over the runs of each of the allocator's counters, per 1000 operations; empty if it has none.</summary>
+    /// <summary>
+    /// The median over the runs of each of the allocator's counters, per 1000 operations; empty if it has none.
+    /// </summary>
     public IReadOnlyDictionary<string, double> Counters => MedianOf(run => run.Counters);
 
     /// <summary>The median over the runs; null if the arm does not tell.</summary>
     public double? CpuNsPerOp =>
-        _runs.All(run => run.CpuNsPerOp is not null) ? Statistics.Median(_runs.Select(run => run.CpuNsPerOp!.Value)) : null;
+        _runs.All(run => run.CpuNsPerOp is not null)
+            ? Statistics.Median(_runs.Select(run => run.CpuNsPerOp!.Value))
+            : null;
 
     /// <summary>How long single calls took, by kind of call, over all runs; empty if they were not timed.</summary>
     public IReadOnlyDictionary<string, LatencySummary> Latency => _latencies

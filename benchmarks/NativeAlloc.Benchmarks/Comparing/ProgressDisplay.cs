@@ -19,7 +19,8 @@ internal static class ProgressDisplay
 
         return Terminal.Error().Progress()
             .AutoClear(true)
-            .Columns(new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn(), new TaskDescriptionColumn())
+            .Columns(new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn(),
+                new TaskDescriptionColumn())
             .Start(context =>
             {
                 ProgressTask task = context.AddTask("starting", maxValue: total);

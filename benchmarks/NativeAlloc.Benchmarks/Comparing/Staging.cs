@@ -28,7 +28,8 @@ internal sealed class Staging : IDisposable
 
     /// <summary>Null if there is a C compiler, else the remedy.</summary>
     public static string? CompilerMissing =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(folder => File.Exists(Path.Combine(folder, Compiler)))
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':')
+            .Any(folder => File.Exists(Path.Combine(folder, Compiler)))
             ? null
             : $"there is no C compiler ({Compiler}); get one with: apt-get install gcc libc6-dev";
 

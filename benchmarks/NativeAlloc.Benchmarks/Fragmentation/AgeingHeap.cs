@@ -2,13 +2,13 @@ namespace NativeAlloc.Benchmarks.Fragmentation;
 
 /// <summary>
 /// A heap of whole pages that lives long, in a pool that is to be all the memory there is. It is filled by the uses of
-/// <see cref="PageUse.ServerMix"/>, all at the same time, then blocks are replaced at random: a use is drawn, an order of
-/// this use's, and blocks of the same use are freed at random until one of that order fits its share. Then the heap is
-/// looked at, and once more after all its reclaimable pages have gone at once, as they do when a shrinker is called. Nothing
-/// is touched: this is about where blocks lie.
+/// <see cref="PageUse.ServerMix"/>, all at the same time, then blocks are replaced at random: a use is drawn, an order
+/// of this use's, and blocks of the same use are freed at random until one of that order fits its share. Then the heap
+/// is looked at, and once more after all its reclaimable pages have gone at once, as they do when a shrinker is called.
+/// Nothing is touched: this is about where blocks lie.
 /// <para>
-/// The load may swing, as a server's does over the day: the buffers' share then follows a sine, and the cache has what they
-/// leave.
+/// The load may swing, as a server's does over the day: the buffers' share then follows a sine, and the cache has what
+/// they leave.
 /// </para>
 /// <para>
 /// Which blocks are allocated and freed, and when, follows from the seed alone, and not from the addresses.
@@ -18,7 +18,9 @@ internal sealed class AgeingHeap
 {
     private const int TriedOrder = 4;
 
-    /// <summary>Steps from one high tide of the load to the next: buffers are replaced some fifty times meanwhile.</summary>
+    /// <summary>
+    /// Steps from one high tide of the load to the next: buffers are replaced some fifty times meanwhile.
+    /// </summary>
     private const int SwingSteps = 100_000;
 
     private readonly AgeingPlan _plan;
@@ -87,7 +89,9 @@ internal sealed class AgeingHeap
         }
     }
 
-    /// <summary>Blocks of the use that is furthest from its share, until all have reached theirs: the uses grow side by side.</summary>
+    /// <summary>
+    /// Blocks of the use that is furthest from its share, until all have reached theirs: the uses grow side by side.
+    /// </summary>
     private void Fill()
     {
         while (true)
@@ -160,8 +164,8 @@ internal sealed class AgeingHeap
     }
 
     /// <summary>
-    /// Asks for blocks of 16 pages, as many as the plan says, and gives them back. It stops where no free block is left that
-    /// is large enough: the next would make the pool grow.
+    /// Asks for blocks of 16 pages, as many as the plan says, and gives them back. It stops where no free block is left
+    /// that is large enough: the next would make the pool grow.
     /// </summary>
     private int Try()
     {

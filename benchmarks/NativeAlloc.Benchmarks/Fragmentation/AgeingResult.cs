@@ -10,13 +10,15 @@ namespace NativeAlloc.Benchmarks.Fragmentation;
 /// <param name="AtOccupancy">The free blocks after the steps.</param>
 /// <param name="AfterReclaim">The free blocks after the reclaimable pages were given back.</param>
 internal sealed record AgeingResult(
-    long PoolPages, long LivePages, long GrownPages, long FailedRequests, AgeingMoment AtOccupancy, AgeingMoment AfterReclaim)
+    long PoolPages, long LivePages, long GrownPages, long FailedRequests, AgeingMoment AtOccupancy,
+    AgeingMoment AfterReclaim)
 {
     public string ToJson() => JsonSerializer.Serialize(this, JsonSerializerOptions.Web);
 
     /// <exception cref="JsonException">The text is no result.</exception>
     public static AgeingResult Parse(string json) =>
-        JsonSerializer.Deserialize<AgeingResult>(json, JsonSerializerOptions.Web) ?? throw new JsonException("no result");
+        JsonSerializer.Deserialize<AgeingResult>(json, JsonSerializerOptions.Web)
+        ?? throw new JsonException("no result");
 }
 
 /// <summary>A look at the heap.</summary>

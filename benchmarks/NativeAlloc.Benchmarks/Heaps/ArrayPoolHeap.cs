@@ -5,15 +5,15 @@ using System.Runtime.InteropServices;
 namespace NativeAlloc.Benchmarks.Heaps;
 
 /// <summary>
-/// <see cref="ArrayPool{T}.Shared"/>, used as its users do: a block is an array, kept by a reference in the workload's own
-/// slots.
+/// <see cref="ArrayPool{T}.Shared"/>, used as its users do: a block is an array, kept by a reference in the workload's
+/// own slots.
 /// <para>
 /// Why it is not an allocator of pointers as the others are: its arrays are not pinned. An address would be valid only
 /// while a handle pins the array, which costs more than the pool itself, and pinned arrays of one's own making are not
-/// what the pool hands out. So both sides do without addresses; what a reference costs over an address (the write barrier
-/// when it is stored) is part of the figures, and so are the collections that the pool causes when it has to make arrays.
-/// Sizes round up to a power of two, from 16. It can neither align a block nor zero it: zeroed blocks are cleared here, as
-/// its users have to; where a workload needs alignment, the pool is unsupported.
+/// what the pool hands out. So both sides do without addresses; what a reference costs over an address (the write
+/// barrier when it is stored) is part of the figures, and so are the collections that the pool causes when it has to
+/// make arrays. Sizes round up to a power of two, from 16. It can neither align a block nor zero it: zeroed blocks are
+/// cleared here, as its users have to; where a workload needs alignment, the pool is unsupported.
 /// </para>
 /// </summary>
 internal readonly struct ArrayPoolHeap : IHeap<PooledArray>

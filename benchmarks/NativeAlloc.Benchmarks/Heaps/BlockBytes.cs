@@ -27,7 +27,8 @@ internal static class BlockBytes
 
     /// <summary>Writes all of it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Fill(ref byte block, uint bytes, byte value) => Unsafe.InitBlockUnaligned(ref block, value, bytes);
+    public static void Fill(ref byte block, uint bytes, byte value) =>
+        Unsafe.InitBlockUnaligned(ref block, value, bytes);
 
     /// <summary>Reads all of it, and tells whether it is what <see cref="Fill"/> wrote.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,8 +1,8 @@
 namespace NativeAlloc.Benchmarks.Heaps;
 
 /// <summary>
-/// A heap that counts what is asked of it: by it the self-check knows that a workload does as many operations as it says,
-/// and that it leaves nothing allocated. Not for measuring.
+/// A heap that counts what is asked of it: by it the self-check knows that a workload does as many operations as it
+/// says, and that it leaves nothing allocated. Not for measuring.
 /// </summary>
 internal readonly struct CountingHeap<THeap, TBlock> : IHeap<TBlock>
     where THeap : struct, IHeap<TBlock>

@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace NativeAlloc.Benchmarks.Heaps;
 
 /// <summary>
-/// Random numbers (xorshift64*) that cost about a nanosecond, so that drawing them does not hide what an allocator costs.
-/// A value type: every thread has its own, on its stack.
+/// Random numbers (xorshift64*) that cost about a nanosecond, so that drawing them does not hide what an allocator
+/// costs. A value type: every thread has its own, on its stack.
 /// </summary>
 internal struct Dice
 {

@@ -1,8 +1,8 @@
 namespace NativeAlloc.Benchmarks.Heaps;
 
 /// <summary>
-/// Threads that begin and end within a pass, for workloads that are about just that. Their stacks are small and all of one
-/// size: the C library keeps them for the next thread, so that after the warm-up they are part of the baseline.
+/// Threads that begin and end within a pass, for workloads that are about just that. Their stacks are small and all of
+/// one size: the C library keeps them for the next thread, so that after the warm-up they are part of the baseline.
 /// </summary>
 internal static class FreshThreads
 {

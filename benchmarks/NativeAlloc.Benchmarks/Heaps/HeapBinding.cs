@@ -19,11 +19,13 @@ internal static class HeapBinding<TAllocator>
 
     /// <summary>One pass with every call counted.</summary>
     /// <returns>How many operations there were, how many there should be, and how many blocks are left.</returns>
-    public static (long Operations, long Expected, long Left) Count(HeapWorkload workload, int threads, ThreadTeam team) => IsArrayPool
+    public static (long Operations, long Expected, long Left) Count(HeapWorkload workload, int threads,
+        ThreadTeam team) => IsArrayPool
         ? Count<ArrayPoolHeap, PooledArray>(workload, threads, team)
         : Count<PointerHeap<TAllocator>, nint>(workload, threads, team);
 
-    private static (long Operations, long Expected, long Left) Count<THeap, TBlock>(HeapWorkload workload, int threads, ThreadTeam team)
+    private static (long Operations, long Expected, long Left) Count<THeap, TBlock>(HeapWorkload workload, int threads,
+        ThreadTeam team)
         where THeap : struct, IHeap<TBlock>
         where TBlock : struct
     {

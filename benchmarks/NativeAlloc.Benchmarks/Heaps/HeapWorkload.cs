@@ -5,11 +5,12 @@ namespace NativeAlloc.Benchmarks.Heaps;
 
 /// <summary>
 /// A workload of blocks that are allocated, written to and freed by one or more threads, written against
-/// <see cref="IHeap{TBlock}"/>. Random numbers come from <see cref="Dice"/>, with a seed per thread: all heaps get the same
-/// requests.
+/// <see cref="IHeap{TBlock}"/>. Random numbers come from <see cref="Dice"/>, with a seed per thread: all heaps get the
+/// same requests.
 /// </summary>
 /// <param name="parameters">What the user wants otherwise.</param>
-/// <param name="small">Parameters of a pass that takes about a millisecond and a few blocks: for warm-up and self-check.</param>
+/// <param name="small">Parameters of a pass that takes about a millisecond and a few blocks: for warm-up and
+/// self-check.</param>
 internal abstract class HeapWorkload(WorkloadParameters parameters, string small) : IWorkload
 {
     public string Name => parameters.Text;
@@ -34,8 +35,8 @@ internal abstract class HeapWorkload(WorkloadParameters parameters, string small
     public IPreparedWorkload Prepare(string? stagedFile, int threads) => new PreparedHeapWorkload(this, threads);
 
     /// <summary>
-    /// How many threads its team has; 1 is the calling thread alone, for workloads that run there or make threads of their
-    /// own.
+    /// How many threads its team has; 1 is the calling thread alone, for workloads that run there or make threads of
+    /// their own.
     /// </summary>
     public abstract int TeamSize(int threads);
 

@@ -5,8 +5,8 @@ namespace NativeAlloc.Benchmarks.Heaps;
 /// them by reference, never by address, so that a block may be an address (<see cref="PointerHeap{TAllocator}"/>) or a
 /// managed array (<see cref="ArrayPoolHeap"/>), which the garbage collector moves as it likes.
 /// <para>
-/// Implementations are empty structs, and so are blocks structs: the JIT then compiles every measured loop anew for each
-/// of them, with direct calls.
+/// Implementations are empty structs, and so are blocks structs: the JIT then compiles every measured loop anew for
+/// each of them, with direct calls.
 /// </para>
 /// </summary>
 internal interface IHeap<TBlock>

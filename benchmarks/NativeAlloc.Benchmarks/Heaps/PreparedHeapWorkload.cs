@@ -6,8 +6,8 @@ using NativeAlloc.Benchmarks.Workloads;
 namespace NativeAlloc.Benchmarks.Heaps;
 
 /// <summary>
-/// A heap workload inside the process that measures it. It is bound to a heap when the warm-up begins; the warm-up is many
-/// passes of the small form, which runs the same code on the same team.
+/// A heap workload inside the process that measures it. It is bound to a heap when the warm-up begins; the warm-up is
+/// many passes of the small form, which runs the same code on the same team.
 /// </summary>
 internal sealed class PreparedHeapWorkload(HeapWorkload workload, int threads) : IPreparedWorkload
 {
@@ -51,8 +51,8 @@ internal sealed class PreparedHeapWorkload(HeapWorkload workload, int threads) :
         where TAllocator : struct, IAllocator => Full.Examine();
 
     /// <summary>
-    /// Threads and tasks of the pass before are dead, but until they are finalised they hold memory. Not a full collection: that
-    /// would empty the array pool.
+    /// Threads and tasks of the pass before are dead, but until they are finalised they hold memory. Not a full
+    /// collection: that would empty the array pool.
     /// </summary>
     private static void FinaliseRemains()
     {

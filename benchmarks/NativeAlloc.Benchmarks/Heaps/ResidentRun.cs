@@ -4,8 +4,8 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Heaps;
 
 /// <summary>
-/// A <see cref="ResidentWorkload"/> on one heap. Within the pass it notes figures, and says when it idles, which is not part of
-/// the pass's time.
+/// A <see cref="ResidentWorkload"/> on one heap. Within the pass it notes figures, and says when it idles, which is not
+/// part of the pass's time.
 /// </summary>
 internal abstract class ResidentRun : HeapRun
 {

@@ -6,8 +6,8 @@ using NativeAlloc.Benchmarks.Workloads;
 namespace NativeAlloc.Benchmarks.Heaps;
 
 /// <summary>
-/// How sizes are distributed between two bounds: equally, or with as many in every octave (16 to 31 bytes, 32 to 63...), so that
-/// small ones are the most frequent.
+/// How sizes are distributed between two bounds: equally, or with as many in every octave (16 to 31 bytes, 32 to
+/// 63...), so that small ones are the most frequent.
 /// </summary>
 internal readonly struct SizeLaw
 {
@@ -27,7 +27,8 @@ internal readonly struct SizeLaw
     /// <summary>The most there is.</summary>
     public uint Max => _max;
 
-    public double Mean => _octaves == 0 ? (_min + (double)_max) / 2 : 1.5 * _min * ((1L << (int)_octaves) - 1) / _octaves;
+    public double Mean =>
+        _octaves == 0 ? (_min + (double)_max) / 2 : 1.5 * _min * ((1L << (int)_octaves) - 1) / _octaves;
 
     /// <summary>Equally distributed sizes, both bounds included.</summary>
     public static SizeLaw Uniform(uint min, uint max) => new(min, max, 0);
@@ -46,7 +47,8 @@ internal readonly struct SizeLaw
         int octaves = BitOperations.Log2(most / least);
         return octaves >= 1 && least << octaves == most
             ? Octaves(least, octaves)
-            : throw new UsageException($"'{parameters.Text}': octaves need a maxsize that is minsize times a power of two");
+            : throw new UsageException(
+                $"'{parameters.Text}': octaves need a maxsize that is minsize times a power of two");
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace NativeAlloc.Benchmarks.Measuring;
 
-/// <summary>The library's options that benchmarks set, as environment variables of the process that measures it.</summary>
+/// <summary>
+/// The library's options that benchmarks set, as environment variables of the process that measures it.
+/// </summary>
 internal static class LibraryEnvironment
 {
     /// <summary>Memory that is free is kept for ever.</summary>

@@ -8,9 +8,9 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// One run: a prepared workload on one allocator, in this process.
 /// <para>
 /// Time: every pass is timed alone; the run's value is the median of the timed passes, and the fastest one is kept too.
-/// Peak: VmHWM after all passes less VmRSS right before the first, the kernel's peak being reset in between. The warm-up
-/// therefore uses a small stand-in for the workload, so that the allocator has not already grown when the baseline is
-/// taken.
+/// Peak: VmHWM after all passes less VmRSS right before the first, the kernel's peak being reset in between. The
+/// warm-up therefore uses a small stand-in for the workload, so that the allocator has not already grown when the
+/// baseline is taken.
 /// </para>
 /// <para>
 /// A workload that is to run once has one pass, the first of its process, and it is timed.
@@ -92,7 +92,8 @@ internal static class Measurement
     }
 
     /// <summary>
-    /// Per 1000 operations. Reading counters may itself be counted (it takes locks), which reading them twice in a row tells.
+    /// Per 1000 operations. Reading counters may itself be counted (it takes locks), which reading them twice in a row
+    /// tells.
     /// </summary>
     private static Dictionary<string, double> CountersSince(
         IReadOnlyDictionary<string, long> before,

@@ -4,8 +4,8 @@ using System.Globalization;
 namespace NativeAlloc.Benchmarks.Measuring;
 
 /// <summary>
-/// A control group of the kernel's (cgroup, version 2) with a limit on memory, for one child process, as a container has one. What
-/// exceeds the limit is killed. It goes with this object, when the child has ended.
+/// A control group of the kernel's (cgroup, version 2) with a limit on memory, for one child process, as a container
+/// has one. What exceeds the limit is killed. It goes with this object, when the child has ended.
 /// </summary>
 internal sealed class MemoryGroup : IDisposable
 {
@@ -24,17 +24,21 @@ internal sealed class MemoryGroup : IDisposable
         if (!ListHas(Path.Combine(Root, "cgroup.controllers"), "memory"))
             return null;
 
-        // A group that has processes has no limits to give to groups below it, so it mostly is the parent where this works.
+        // A group that has processes has no limits to give to groups below it, so it mostly is the parent where this
+        // works.
         string own = Root + OwnGroup();
         string[] parents = own.Length > Root.Length + 1 ? [own, Path.GetDirectoryName(own)!] : [Root];
         problem = $"neither {string.Join(" nor ", parents)} gives limits on memory to groups below it";
-        foreach (string parent in parents.Where(parent => ListHas(Path.Combine(parent, "cgroup.subtree_control"), "memory")))
+        foreach (string parent in parents.Where(parent =>
+            ListHas(Path.Combine(parent, "cgroup.subtree_control"), "memory")))
         {
-            MemoryGroup group = new(Path.Combine(parent, $"nativealloc-bench-{Environment.ProcessId}-{Interlocked.Increment(ref s_made)}"));
+            MemoryGroup group = new(Path.Combine(parent,
+                $"nativealloc-bench-{Environment.ProcessId}-{Interlocked.Increment(ref s_made)}"));
             try
             {
                 Directory.CreateDirectory(group._folder);
-                File.WriteAllText(Path.Combine(group._folder, "memory.max"), bytes.ToString(CultureInfo.InvariantCulture));
+                File.WriteAllText(Path.Combine(group._folder, "memory.max"),
+                    bytes.ToString(CultureInfo.InvariantCulture));
                 if (File.Exists(Path.Combine(group._folder, "memory.swap.max")))
                     File.WriteAllText(Path.Combine(group._folder, "memory.swap.max"), "0");
                 if (group.LetsIn())
@@ -52,7 +56,9 @@ internal sealed class MemoryGroup : IDisposable
         return null;
     }
 
-    /// <summary>The same program, in the group from its first instruction on: the runtime reads the limit when it starts.</summary>
+    /// <summary>
+    /// The same program, in the group from its first instruction on: the runtime reads the limit when it starts.
+    /// </summary>
     public ProcessStartInfo Enclose(ProcessStartInfo program)
     {
         ProcessStartInfo start = Entering(program.FileName);
@@ -95,9 +101,11 @@ internal sealed class MemoryGroup : IDisposable
     private static string OwnGroup()
     {
         const string Unified = "0::";
-        string? line = File.ReadLines("/proc/self/cgroup").FirstOrDefault(line => line.StartsWith(Unified, StringComparison.Ordinal));
+        string? line = File.ReadLines("/proc/self/cgroup")
+            .FirstOrDefault(line => line.StartsWith(Unified, StringComparison.Ordinal));
         return line?[Unified.Length..] ?? "/";
     }
 
-    private static bool ListHas(string file, string word) => File.Exists(file) && File.ReadAllText(file).Split([' ', '\n']).Contains(word);
+    private static bool ListHas(string file, string word) =>
+        File.Exists(file) && File.ReadAllText(file).Split([' ', '\n']).Contains(word);
 }

@@ -12,7 +12,8 @@ internal static class MemoryLimit
 
     /// <summary>What the results depend on.</summary>
     public static string Describe(long mib) => Problem(mib << 20) is { } problem
-        ? $"no cgroup could be set ({problem}): nativealloc has a resident limit of {mib} MiB by its option, the others have none"
+        ? $"no cgroup could be set ({problem}): nativealloc has a resident limit of {mib} MiB by its option, the " +
+            "others have none"
         : $"each process is in a cgroup with a limit of {mib} MiB";
 
     /// <summary>Sets the limit for a child that is about to start.</summary>

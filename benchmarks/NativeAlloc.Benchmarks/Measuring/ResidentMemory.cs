@@ -25,7 +25,9 @@ internal static class ResidentMemory
 
     public static long PeakKiB => Read("VmHWM:"u8);
 
-    /// <summary>What is resident now, counted page by page. The number beside the peak is kept by processor and may lag behind.</summary>
+    /// <summary>
+    /// What is resident now, counted page by page. The number beside the peak is kept by processor and may lag behind.
+    /// </summary>
     public static long ExactKiB => Read("Rss:"u8, "/proc/self/smaps_rollup");
 
     private static long Read(ReadOnlySpan<byte> field, string file = "/proc/self/status")

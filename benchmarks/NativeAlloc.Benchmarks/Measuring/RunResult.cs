@@ -14,10 +14,8 @@ namespace NativeAlloc.Benchmarks.Measuring;
 /// <param name="Passes">How many passes were timed.</param>
 /// <param name="Figures">What else the workload has found out about the allocator, by name; null if nothing.</param>
 /// <param name="CpuNsPerOp">Processor time of all threads over the timed passes; null if it is not known.</param>
-/// <param name="Counters">
-/// What the allocator counted over the timed passes, by name, per 1000 operations; null if it counts nothing. An operation
-/// is a single allocation or a single free, in every workload.
-/// </param>
+/// <param name="Counters"> What the allocator counted over the timed passes, by name, per 1000 operations; null if it
+/// counts nothing. An operation is a single allocation or a single free, in every workload. </param>
 /// <param name="Latency">How long single calls took, by kind of call; null unless they were timed.</param>
 internal sealed record RunResult(
     double NsPerOp,

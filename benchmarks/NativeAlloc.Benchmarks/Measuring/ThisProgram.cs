@@ -10,7 +10,8 @@ internal static class ThisProgram
     /// <param name="verb">The command; its arguments are for the caller to add.</param>
     public static ProcessStartInfo CreateChild(string verb)
     {
-        string host = Environment.ProcessPath ?? throw new InvalidOperationException("the program's own path is unknown");
+        string host =
+            Environment.ProcessPath ?? throw new InvalidOperationException("the program's own path is unknown");
         ProcessStartInfo start = new(host);
 
         // Started as "dotnet NativeAlloc.Benchmarks.dll" the process is the host, and needs to be told what to run.

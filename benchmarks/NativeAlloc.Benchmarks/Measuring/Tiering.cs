@@ -22,8 +22,8 @@ internal static class Tiering
     public static KeyValuePair<string, string> ChildEnvironment { get; } = new("DOTNET_TC_CallCountingDelayMs", "A");
 
     /// <summary>
-    /// Repeats a body, which has to call everything that matters often enough to be promoted, until the compiler has had
-    /// nothing left to do for a while.
+    /// Repeats a body, which has to call everything that matters often enough to be promoted, until the compiler has
+    /// had nothing left to do for a while.
     /// </summary>
     public static void RunUntilOptimised(Action body)
     {

@@ -7,7 +7,8 @@ namespace NativeAlloc.Benchmarks.Micro;
 /// </summary>
 public unsafe class BatchBenchmarks : ArmBenchmarks
 {
-    private readonly void** _blocks = (void**)System.Runtime.InteropServices.NativeMemory.Alloc(Repeats, (nuint)sizeof(void*));
+    private readonly void** _blocks =
+        (void**)System.Runtime.InteropServices.NativeMemory.Alloc(Repeats, (nuint)sizeof(void*));
     private readonly int[] _order = new int[Repeats];
 
     /// <summary>The order in which blocks are freed.</summary>

@@ -15,8 +15,8 @@ internal sealed class MicroConfig : ManualConfig
 {
     public MicroConfig()
     {
-        // A mutator, so that it also holds for a job chosen on the command line. There are some 300 combinations: shorter
-        // and fewer iterations than usual keep all of them to well under an hour.
+        // A mutator, so that it also holds for a job chosen on the command line. There are some 300 combinations:
+        // shorter and fewer iterations than usual keep all of them to well under an hour.
         AddJob(Job.Default
             .WithEnvironmentVariable(CLibrary.RequiredEnvironment.Key, CLibrary.RequiredEnvironment.Value)
             .WithIterationTime(TimeInterval.FromMilliseconds(200))
@@ -29,7 +29,10 @@ internal sealed class MicroConfig : ManualConfig
         AddFilter(new SimpleFilter(benchmark => IsAvailable(benchmark.Descriptor.WorkloadMethod.Name)));
     }
 
-    /// <summary>A method is named after its arm; one that has another name needs nothing that could be missing.</summary>
+    /// <summary>
+    /// A method is named after its arm; one that has another name needs nothing that could be missing.
+    /// </summary>
     private static bool IsAvailable(string method) =>
-        ArmRegistry.Managed.FirstOrDefault(arm => arm.Name.Equals(method, StringComparison.OrdinalIgnoreCase))?.Missing is null;
+        ArmRegistry.Managed.FirstOrDefault(arm =>
+            arm.Name.Equals(method, StringComparison.OrdinalIgnoreCase))?.Missing is null;
 }

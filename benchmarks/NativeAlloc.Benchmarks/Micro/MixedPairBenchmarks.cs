@@ -2,7 +2,9 @@ using BenchmarkDotNet.Attributes;
 
 namespace NativeAlloc.Benchmarks.Micro;
 
-/// <summary>A block is allocated and freed at once, and every block has another size, small ones being more frequent.</summary>
+/// <summary>
+/// A block is allocated and freed at once, and every block has another size, small ones being more frequent.
+/// </summary>
 public unsafe class MixedPairBenchmarks : ArmBenchmarks
 {
     private readonly nuint[] _sizes = new nuint[Repeats];

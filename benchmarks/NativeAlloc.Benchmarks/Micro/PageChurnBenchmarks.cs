@@ -5,9 +5,9 @@ using NativeAlloc.Benchmarks.Workloads;
 namespace NativeAlloc.Benchmarks.Micro;
 
 /// <summary>
-/// Random blocks of orders 1 to 10 are allocated and freed in a pool that is 90 % full, and not touched. The time is that of
-/// one allocation and one free. The sequence was made up before; filling the pool and emptying it again is part of it,
-/// and less than a fiftieth.
+/// Random blocks of orders 1 to 10 are allocated and freed in a pool that is 90 % full, and not touched. The time is
+/// that of one allocation and one free. The sequence was made up before; filling the pool and emptying it again is part
+/// of it, and less than a fiftieth.
 /// </summary>
 public unsafe class PageChurnBenchmarks
 {
@@ -30,7 +30,8 @@ public unsafe class PageChurnBenchmarks
     public void Report()
     {
         long online = NativeAllocator.GetStatistics().Zones.Sum(zone => zone.OnlinePages);
-        Console.WriteLine($"// {PoolPages} pages in the pool, {_ops.PeakPages} in blocks at the peak, {online} were online");
+        Console.WriteLine(
+            $"// {PoolPages} pages in the pool, {_ops.PeakPages} in blocks at the peak, {online} were online");
     }
 
     [Benchmark(OperationsPerInvoke = Allocations)]

@@ -17,15 +17,17 @@ internal enum PageMark
 }
 
 /// <summary>
-/// Private anonymous memory and what the kernel can be told about it: the means that an allocator has to grow and to shrink with. Unlike
-/// <see cref="Measuring.MappedPages"/> nothing is behind it until it is touched.
+/// Private anonymous memory and what the kernel can be told about it: the means that an allocator has to grow and to
+/// shrink with. Unlike <see cref="Measuring.MappedPages"/> nothing is behind it until it is touched.
 /// </summary>
 internal static unsafe partial class PrivatePages
 {
     /// <summary>The kernel's page on the systems that this runs on: what one fault brings.</summary>
     public const nuint SmallPageBytes = 4096;
 
-    /// <summary>What a transparent huge page is with small pages of 4 KiB, and so the alignment of every mapping.</summary>
+    /// <summary>
+    /// What a transparent huge page is with small pages of 4 KiB, and so the alignment of every mapping.
+    /// </summary>
     public const nuint HugePageBytes = 2 << 20;
 
     private const int ProtReadWrite = 1 | 2;

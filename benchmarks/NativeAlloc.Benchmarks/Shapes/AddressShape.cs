@@ -38,7 +38,8 @@ internal sealed unsafe class AddressShape : ShapeWorkload
         run.BeginHere();
         using AddressLimit? limit = _limitMiB == 0 ? null : new AddressLimit((long)_limitMiB << 20);
         int made = 0;
-        while (made < blocks.Length && Blocks<TAllocator>.AllocOrNull((nuint)_sizeMiB << 20) is var block && block != null)
+        while (made < blocks.Length && Blocks<TAllocator>.AllocOrNull((nuint)_sizeMiB << 20) is var block
+            && block != null)
             blocks[made++] = (nint)block;
 
         run.Note("blocks", made);

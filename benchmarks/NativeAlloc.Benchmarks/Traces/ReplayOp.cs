@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace NativeAlloc.Benchmarks.Traces;
 
-/// <summary>What a <see cref="ReplayOp"/> does. The values are part of the layout that <c>replay.c</c> reads too.</summary>
+/// <summary>
+/// What a <see cref="ReplayOp"/> does. The values are part of the layout that <c>replay.c</c> reads too.
+/// </summary>
 internal static class ReplayKind
 {
     public const uint Malloc = 0;

@@ -25,7 +25,8 @@ internal ref struct TraceDecoder
 
     private TraceDecoder(ReadOnlySpan<byte> data) => _data = data;
 
-    /// <exception cref="InvalidDataException">The data is not a well-formed trace; the message tells the offset.</exception>
+    /// <exception cref="InvalidDataException">The data is not a well-formed trace; the message tells the
+    /// offset.</exception>
     public static DecodedTrace Decode(ReadOnlySpan<byte> data) => new TraceDecoder(data).Run();
 
     private DecodedTrace Run()
@@ -133,7 +134,9 @@ internal ref struct TraceDecoder
     {
         int start = _position;
         ulong log2 = ReadNumber();
-        return log2 <= MaxAlignmentLog2 ? 1u << (int)log2 : throw Corrupt(start, $"an absurd alignment of 2^{log2} bytes");
+        return log2 <= MaxAlignmentLog2
+            ? 1u << (int)log2
+            : throw Corrupt(start, $"an absurd alignment of 2^{log2} bytes");
     }
 
     private byte ReadByte()

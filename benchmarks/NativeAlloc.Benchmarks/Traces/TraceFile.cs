@@ -2,7 +2,9 @@ using System.IO.Compression;
 
 namespace NativeAlloc.Benchmarks.Traces;
 
-/// <summary>Where traces are kept and how they are read: plain (<c>.natr</c>) or packed with Brotli (<c>.natr.br</c>).</summary>
+/// <summary>
+/// Where traces are kept and how they are read: plain (<c>.natr</c>) or packed with Brotli (<c>.natr.br</c>).
+/// </summary>
 internal static class TraceFile
 {
     public const string PlainExtension = ".natr";

@@ -4,8 +4,8 @@ namespace NativeAlloc.Benchmarks.Traces;
 /// The small made-up trace that stands in for a real one during the warm-up. It has all kinds of operations, in roughly
 /// the proportions that programs show (the JIT arranges code by what it sees here), and leaves no block alive. The rare
 /// larger sizes bring the less common paths of an allocator along, and a few bursts of tiny blocks those that fill and
-/// empty its caches: left to the measured passes, compiling these would count as memory of the managed arms. It all stays
-/// within some tens of kilobytes, as what an allocator keeps of the warm-up is missing from its measured peak.
+/// empty its caches: left to the measured passes, compiling these would count as memory of the managed arms. It all
+/// stays within some tens of kilobytes, as what an allocator keeps of the warm-up is missing from its measured peak.
 /// </summary>
 internal static class WarmUpTrace
 {

@@ -5,9 +5,9 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// Random slots, power-law sizes. Every step chooses a slot: 80 % of the steps are for 20 % of the slots, and so on within
-/// those and the others, six times. A full slot's block is read as a whole and freed; an empty one gets a block which is
-/// filled. An additional bit of size is half as frequent as the one before, from 4 B up to 1 KiB.
+/// Random slots, power-law sizes. Every step chooses a slot: 80 % of the steps are for 20 % of the slots, and so on
+/// within those and the others, six times. A full slot's block is read as a whole and freed; an empty one gets a block
+/// which is filled. An additional bit of size is half as frequent as the one before, from 4 B up to 1 KiB.
 /// </summary>
 internal sealed class AllocTestWorkload : HeapWorkload
 {
@@ -32,12 +32,14 @@ internal sealed class AllocTestWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"{_slots} slots in all, some much more frequent than others, small sizes more frequent than large ones; blocks are read as a " +
+        $"{_slots} slots in all, some much more frequent than others, small sizes more frequent than large ones; " +
+        "blocks are read as a " +
         "whole; parameters: slots=IN-ALL, steps=IN-ALL, seed=N";
 
     public override int TeamSize(int threads) => threads;
 
-    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) => new Run<THeap, TBlock>(this, threads, team);
+    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) =>
+        new Run<THeap, TBlock>(this, threads, team);
 
     protected override HeapWorkload Create(WorkloadParameters parameters) => new AllocTestWorkload(parameters);
 
@@ -51,12 +53,14 @@ internal sealed class AllocTestWorkload : HeapWorkload
     }
 
     /// <summary>
-    /// The slots in 64 segments, one for each way through the nestings, and a table to draw a segment from by its frequency:
-    /// going through the nestings every time would cost more than allocating.
+    /// The slots in 64 segments, one for each way through the nestings, and a table to draw a segment from by its
+    /// frequency: going through the nestings every time would cost more than allocating.
     /// </summary>
     private sealed class SlotLaw
     {
-        /// <summary>A power of two, large enough for the rarest segment (0.2 to the sixth) to be in the table.</summary>
+        /// <summary>
+        /// A power of two, large enough for the rarest segment (0.2 to the sixth) to be in the table.
+        /// </summary>
         private const int TableLength = 1 << 14;
 
         private readonly byte[] _segments = new byte[TableLength];
@@ -115,7 +119,8 @@ internal sealed class AllocTestWorkload : HeapWorkload
         {
             _of = of;
             _team = team;
-            _slots = [.. Enumerable.Range(0, threads).Select(_ => MakeResident<Slot<TBlock>>(Share(of._slots, threads)))];
+            _slots =
+                [.. Enumerable.Range(0, threads).Select(_ => MakeResident<Slot<TBlock>>(Share(of._slots, threads)))];
             _steps = Share(of._steps, threads);
             _law = new SlotLaw(_slots[0].Length);
             (Operations, LiveBytes) = CountOperations();

@@ -5,10 +5,14 @@ namespace NativeAlloc.Benchmarks.Workloads;
 /// <summary>What a thread does with its areas in a pass.</summary>
 internal enum AreaPhase
 {
-    /// <summary>Allocates one area after the other, touches it, and frees the oldest when so many live as may.</summary>
+    /// <summary>
+    /// Allocates one area after the other, touches it, and frees the oldest when so many live as may.
+    /// </summary>
     Cycle,
 
-    /// <summary>Allocates all areas and touches them. Freeing them, and having the allocator give them back, is not timed.</summary>
+    /// <summary>
+    /// Allocates all areas and touches them. Freeing them, and having the allocator give them back, is not timed.
+    /// </summary>
     First,
 
     /// <summary>Allocates one area, which then grows in steps, touches what is new after each, and frees it.</summary>
@@ -17,7 +21,8 @@ internal enum AreaPhase
 
 /// <summary>The areas of one thread in one pass.</summary>
 /// <param name="Phase">What it does with them.</param>
-/// <param name="Sizes">In bytes, in the order of the calls; in <see cref="AreaPhase.Grow"/> the sizes of the one area.</param>
+/// <param name="Sizes">In bytes, in the order of the calls; in <see cref="AreaPhase.Grow"/> the sizes of the one
+/// area.</param>
 /// <param name="Live">How many areas live at a time.</param>
 internal sealed record AreaPlan(AreaPhase Phase, nuint[] Sizes, int Live)
 {
@@ -38,9 +43,12 @@ internal sealed record AreaPlan(AreaPhase Phase, nuint[] Sizes, int Live)
     /// <summary>The most that lives at a time.</summary>
     public long PeakBytes => Phase == AreaPhase.Grow
         ? (long)Sizes[^1]
-        : Enumerable.Range(0, Sizes.Length).Max(last => Sizes[Math.Max(0, last - Live + 1)..(last + 1)].Sum(size => (long)size));
+        : Enumerable.Range(0, Sizes.Length)
+            .Max(last => Sizes[Math.Max(0, last - Live + 1)..(last + 1)].Sum(size => (long)size));
 
-    /// <summary>Sizes whose exponent is equally distributed: as many between 1 and 2 MiB as between 128 and 256.</summary>
+    /// <summary>
+    /// Sizes whose exponent is equally distributed: as many between 1 and 2 MiB as between 128 and 256.
+    /// </summary>
     public static nuint[] DrawSizes(Dice dice, int count, nuint min, nuint max)
     {
         double exponents = Math.Log2((double)max / min);

@@ -8,7 +8,8 @@ internal static unsafe class AreaRunner<TAllocator>
     where TAllocator : struct, IAllocator
 {
     /// <param name="plan">What to do.</param>
-    /// <param name="slots">Room for as many areas as live at a time; empty before, and after but for <see cref="AreaPhase.First"/>.</param>
+    /// <param name="slots">Room for as many areas as live at a time; empty before, and after but for
+    /// <see cref="AreaPhase.First"/>.</param>
     public static void Run(AreaPlan plan, void** slots)
     {
         if (plan.Phase == AreaPhase.Grow)

@@ -5,13 +5,13 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// What .NET programs do: thousands of tasks on the thread pool, each of which allocates a few blocks, awaits, allocates more,
-/// awaits, and frees all of them. Where it goes on after an await is up to the pool: with N threads, a block is freed by
-/// another thread than the one that allocated it in about (N-1)/N of the cases.
+/// What .NET programs do: thousands of tasks on the thread pool, each of which allocates a few blocks, awaits,
+/// allocates more, awaits, and frees all of them. Where it goes on after an await is up to the pool: with N threads, a
+/// block is freed by another thread than the one that allocated it in about (N-1)/N of the cases.
 /// <para>
-/// N is the number of the pool's threads, neither more nor less; the process is started so. Tasks, their state and timers are
-/// managed objects: the passes allocate those, the same ones for all allocators, and collections of them are part of the
-/// time.
+/// N is the number of the pool's threads, neither more nor less; the process is started so. Tasks, their state and
+/// timers are managed objects: the passes allocate those, the same ones for all allocators, and collections of them are
+/// part of the time.
 /// </para>
 /// </summary>
 internal sealed class AsyncWorkload : HeapWorkload
@@ -45,8 +45,10 @@ internal sealed class AsyncWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"{_tasks} tasks on a thread pool of N, each allocates {_blocks} blocks of {_minSize}..{_minSize << _sizeSteps} B, awaits, " +
-        "allocates as many, awaits, frees all; parameters: tasks=N, rounds=PER-TASK, blocks=PER-STEP, minsize=B, doublings=N, " +
+        $"{_tasks} tasks on a thread pool of N, each allocates {_blocks} blocks of " +
+        $"{_minSize}..{_minSize << _sizeSteps} B, awaits, " +
+        "allocates as many, awaits, frees all; parameters: tasks=N, rounds=PER-TASK, blocks=PER-STEP, minsize=B, " +
+        "doublings=N, " +
         "timers=PERCENT, seed=N";
 
     public override int TeamSize(int threads) => 1;

@@ -5,9 +5,9 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// False sharing. Every thread in turn allocates a byte, writes and reads it very often, and frees it. If an allocator gives
-/// two threads bytes of the same cache line, they slow each other down, and the time per operation, nearly all of which is
-/// these accesses, tells by how much.
+/// False sharing. Every thread in turn allocates a byte, writes and reads it very often, and frees it. If an allocator
+/// gives two threads bytes of the same cache line, they slow each other down, and the time per operation, nearly all of
+/// which is these accesses, tells by how much.
 /// <para>
 /// In <c>cache-thrash</c> this is up to the allocator alone (active false sharing). In <c>cache-scratch</c> the calling
 /// thread first allocates a byte for each thread, which lie side by side, and the threads begin by freeing those: an
@@ -34,12 +34,14 @@ internal sealed class CacheLineWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"{(_handOver ? "passive" : "active")} false sharing: a byte is allocated, accessed {_accesses}/N times, freed; parameters: " +
+        $"{(_handOver ? "passive" : "active")} false sharing: a byte is allocated, accessed {_accesses}/N times, " +
+        "freed; parameters: " +
         "rounds=PER-THREAD, accesses=PER-ROUND-OF-ALL-THREADS";
 
     public override int TeamSize(int threads) => threads;
 
-    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) => new Run<THeap, TBlock>(this, threads, team);
+    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) =>
+        new Run<THeap, TBlock>(this, threads, team);
 
     protected override HeapWorkload Create(WorkloadParameters parameters) => new CacheLineWorkload(parameters);
 

@@ -6,9 +6,10 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// A program in a container whose live data comes near the limit: every thread keeps its share of the data alive, frees the oldest
-/// block to make room for each new one, and draws sizes from another range whenever it has replaced its share. What was left of one range has
-/// to serve the next, or come back to the system: else the process is killed, or its allocations fail.
+/// A program in a container whose live data comes near the limit: every thread keeps its share of the data alive, frees
+/// the oldest block to make room for each new one, and draws sizes from another range whenever it has replaced its
+/// share. What was left of one range has to serve the next, or come back to the system: else the process is killed, or
+/// its allocations fail.
 /// <para>
 /// It goes by the clock, so how many operations there are depends on the allocator: they are counted.
 /// </para>
@@ -46,7 +47,8 @@ internal sealed class ContainerWorkload : ResidentWorkload
     }
 
     public override string Description =>
-        $"{_workers} threads keep {_liveMiB} MiB alive under a limit of {_limitMiB} MiB for {_seconds} s, and change sizes as they go; parameters: " +
+        $"{_workers} threads keep {_liveMiB} MiB alive under a limit of {_limitMiB} MiB for {_seconds} s, and change " +
+        "sizes as they go; parameters: " +
         "workers=N, live=MIB, limit=MIB, seconds=N, seed=N";
 
     public override long? MemoryLimitBytes => (long)_limitMiB << 20;
@@ -164,7 +166,9 @@ internal sealed class ContainerWorkload : ResidentWorkload
             }
         }
 
-        /// <summary>Frees the oldest blocks until no more bytes than so many live, and there is room for another block.</summary>
+        /// <summary>
+        /// Frees the oldest blocks until no more bytes than so many live, and there is room for another block.
+        /// </summary>
         private static void FreeUntil(Ring ring, long bytes)
         {
             while (ring.Bytes > bytes || ring.IsFull)

@@ -5,10 +5,10 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// The simplest there is: n blocks of one size are allocated and filled, then the first half is freed oldest first and the
-/// second newest first; for some sizes and numbers, so often that each pair has as many blocks. First on the calling
-/// thread, then on N new ones at once, then on the calling thread again: some allocators are faster as long as there is no
-/// other thread, or on the first.
+/// The simplest there is: n blocks of one size are allocated and filled, then the first half is freed oldest first and
+/// the second newest first; for some sizes and numbers, so often that each pair has as many blocks. First on the
+/// calling thread, then on N new ones at once, then on the calling thread again: some allocators are faster as long as
+/// there is no other thread, or on the first.
 /// </summary>
 internal sealed class GlibcSimpleWorkload : HeapWorkload
 {
@@ -27,7 +27,8 @@ internal sealed class GlibcSimpleWorkload : HeapWorkload
     }
 
     public override string Description =>
-        "25 to 1600 blocks of 16, 32, 64 B allocated, half of them freed oldest first, half newest first; on the calling thread, on N " +
+        "25 to 1600 blocks of 16, 32, 64 B allocated, half of them freed oldest first, half newest first; on the " +
+        "calling thread, on N " +
         "new ones, on the calling thread; parameters: blocks=PER-SIZE-AND-COUNT-IN-ALL";
 
     public override int TeamSize(int threads) => 1;

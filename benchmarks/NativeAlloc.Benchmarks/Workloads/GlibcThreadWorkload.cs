@@ -5,8 +5,8 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// Every thread frees and allocates random slots of its own, and fills the blocks. Their sizes follow an inverse-square law:
-/// small ones are by far the most frequent. No block goes from thread to thread.
+/// Every thread frees and allocates random slots of its own, and fills the blocks. Their sizes follow an inverse-square
+/// law: small ones are by far the most frequent. No block goes from thread to thread.
 /// </summary>
 internal sealed class GlibcThreadWorkload : HeapWorkload
 {
@@ -33,12 +33,14 @@ internal sealed class GlibcThreadWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"{_slots} slots per thread with {_minSize}..{_maxSize} B by an inverse-square law, freed and allocated at random; parameters: " +
+        $"{_slots} slots per thread with {_minSize}..{_maxSize} B by an inverse-square law, freed and allocated at " +
+        "random; parameters: " +
         "slots=PER-THREAD, rounds=IN-ALL, minsize=B, maxsize=B, seed=N";
 
     public override int TeamSize(int threads) => threads;
 
-    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) => new Run<THeap, TBlock>(this, threads, team);
+    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) =>
+        new Run<THeap, TBlock>(this, threads, team);
 
     protected override HeapWorkload Create(WorkloadParameters parameters) => new GlibcThreadWorkload(parameters);
 

@@ -3,8 +3,8 @@ using NativeAlloc.Benchmarks.Allocators;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// A workload inside the process that measures it. Its generic methods are called once per pass, so what matters is only
-/// that the loops below them are compiled for the allocator's type, and that they allocate nothing managed.
+/// A workload inside the process that measures it. Its generic methods are called once per pass, so what matters is
+/// only that the loops below them are compiled for the allocator's type, and that they allocate nothing managed.
 /// </summary>
 internal interface IPreparedWorkload : IDisposable
 {
@@ -20,7 +20,8 @@ internal interface IPreparedWorkload : IDisposable
     bool Cold => false;
 
     /// <summary>
-    /// Operations per pass, over all threads. Where a pass goes by the clock it is those of the last pass, and 0 before.
+    /// Operations per pass, over all threads. Where a pass goes by the clock it is those of the last pass, and 0
+    /// before.
     /// </summary>
     long Operations { get; }
 
@@ -39,8 +40,8 @@ internal interface IPreparedWorkload : IDisposable
         where TAllocator : struct, IAllocator;
 
     /// <summary>
-    /// Figures about the allocator beyond time and peak, by name, found in one more pass that is not timed; null if there
-    /// are none. A workload that runs once found them in its pass.
+    /// Figures about the allocator beyond time and peak, by name, found in one more pass that is not timed; null if
+    /// there are none. A workload that runs once found them in its pass.
     /// </summary>
     IReadOnlyDictionary<string, double>? Examine<TAllocator>()
         where TAllocator : struct, IAllocator => null;

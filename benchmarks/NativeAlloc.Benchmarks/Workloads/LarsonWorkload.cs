@@ -5,10 +5,10 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// A server that hands memory to its successors. The calling thread allocates the blocks of all threads, shuffles them and
-/// replaces four times as many. Every thread then replaces random blocks of its own share, and ends when it has done its
-/// rounds, after it has started a successor on the same share: blocks are freed by threads that did not allocate them, and
-/// threads come and go.
+/// A server that hands memory to its successors. The calling thread allocates the blocks of all threads, shuffles them
+/// and replaces four times as many. Every thread then replaces random blocks of its own share, and ends when it has
+/// done its rounds, after it has started a successor on the same share: blocks are freed by threads that did not
+/// allocate them, and threads come and go.
 /// <para>
 /// A pass is so many generations of threads, not so many seconds.
 /// </para>
@@ -40,7 +40,8 @@ internal sealed class LarsonWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"{_blocks} blocks of {_minSize}..{_maxSize} B per thread, replaced at random; threads end and hand them on; parameters: " +
+        $"{_blocks} blocks of {_minSize}..{_maxSize} B per thread, replaced at random; threads end and hand them on; " +
+        "parameters: " +
         "blocks=PER-THREAD, minsize=B, maxsize=B, rounds=PER-GENERATION-IN-ALL, generations=N, seed=N";
 
     public override int TeamSize(int threads) => 1;

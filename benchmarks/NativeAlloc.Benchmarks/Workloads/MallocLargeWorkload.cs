@@ -5,9 +5,9 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// Large zeroed buffers: a random owner gets a new one, which is made before its old one is freed. A byte is written every
-/// 4 KiB, as the owner would use what it asked for; otherwise it would not matter how the zeros come about. Several threads
-/// share the owners and the rounds among themselves.
+/// Large zeroed buffers: a random owner gets a new one, which is made before its old one is freed. A byte is written
+/// every 4 KiB, as the owner would use what it asked for; otherwise it would not matter how the zeros come about.
+/// Several threads share the owners and the rounds among themselves.
 /// </summary>
 internal sealed class MallocLargeWorkload : HeapWorkload
 {
@@ -31,12 +31,14 @@ internal sealed class MallocLargeWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"{_owners} owners of zeroed buffers of {_minKiB / 1024}..{_maxKiB / 1024} MiB, a random one gets a new one; parameters: " +
+        $"{_owners} owners of zeroed buffers of {_minKiB / 1024}..{_maxKiB / 1024} MiB, a random one gets a new one; " +
+        "parameters: " +
         "owners=IN-ALL, rounds=IN-ALL, min=KIB, max=KIB, seed=N";
 
     public override int TeamSize(int threads) => threads;
 
-    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) => new Run<THeap, TBlock>(this, threads, team);
+    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) =>
+        new Run<THeap, TBlock>(this, threads, team);
 
     protected override HeapWorkload Create(WorkloadParameters parameters) => new MallocLargeWorkload(parameters);
 
@@ -60,7 +62,8 @@ internal sealed class MallocLargeWorkload : HeapWorkload
         public override long Operations => 2L * _owners.Length * _rounds;
 
         /// <summary>With all owners having one, and each thread another.</summary>
-        public override long LiveBytes => _owners.Length * (_owners[0].Length + 1L) * (_of._minKiB + _of._maxKiB) / 2 * 1024;
+        public override long LiveBytes =>
+            _owners.Length * (_owners[0].Length + 1L) * (_of._minKiB + _of._maxKiB) / 2 * 1024;
 
         public override void Pass() => _team.Run(Work);
 
@@ -68,7 +71,8 @@ internal sealed class MallocLargeWorkload : HeapWorkload
         {
             Dice dice = new(_of._seed, thread);
             for (int round = 0; round < _rounds; round++)
-                Replace(ref _owners[thread][dice.Below((uint)_owners[thread].Length)], dice.Between(_of._minKiB, _of._maxKiB) * 1024);
+                Replace(ref _owners[thread][dice.Below((uint)_owners[thread].Length)],
+                    dice.Between(_of._minKiB, _of._maxKiB) * 1024);
             foreach (ref TBlock owned in _owners[thread].AsSpan())
                 Free(ref owned);
         }

@@ -5,10 +5,10 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// Threads that live shortly: in every round N new ones swap zeroed blocks of 16 words through slots that all share, and free
-/// what they get for them. What a thread had for itself must not be lost when it ends: memory must not grow with the number
-/// of rounds. The figure <c>growthKiB</c> is what fifty rounds have resident in the end beyond what five have; it should be
-/// near zero.
+/// Threads that live shortly: in every round N new ones swap zeroed blocks of 16 words through slots that all share,
+/// and free what they get for them. What a thread had for itself must not be lost when it ends: memory must not grow
+/// with the number of rounds. The figure <c>growthKiB</c> is what fifty rounds have resident in the end beyond what
+/// five have; it should be near zero.
 /// </summary>
 internal sealed class MleakWorkload : HeapWorkload
 {
@@ -36,7 +36,8 @@ internal sealed class MleakWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"N short-lived threads at a time swap zeroed blocks through {_slots} shared slots; memory must not grow; parameters: " +
+        $"N short-lived threads at a time swap zeroed blocks through {_slots} shared slots; memory must not grow; " +
+        "parameters: " +
         "rounds=N, swaps=PER-ROUND-IN-ALL, slots=N, seed=N";
 
     public override int TeamSize(int threads) => 1;

@@ -5,10 +5,11 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// Asymmetric lifetimes, transfers between threads, fresh threads in every iteration. A thread has a quota of items that it
-/// puts into a list, and half as many that it keeps until its end; after each allocation it frees a random item of the list
-/// in 66 % of the cases, and swaps one with a random transfer slot, which all threads share, in 25 %. A few items are a
-/// hundred to ten thousand times as large as the others. Between two iterations half of the transfer slots are emptied.
+/// Asymmetric lifetimes, transfers between threads, fresh threads in every iteration. A thread has a quota of items
+/// that it puts into a list, and half as many that it keeps until its end; after each allocation it frees a random item
+/// of the list in 66 % of the cases, and swaps one with a random transfer slot, which all threads share, in 25 %. A few
+/// items are a hundred to ten thousand times as large as the others. Between two iterations half of the transfer slots
+/// are emptied.
 /// <para>
 /// All words of an item are written, and checked before it is freed, so this is a test of correctness as well.
 /// </para>
@@ -43,7 +44,8 @@ internal sealed class MstressWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"{_iterations} generations of threads with lists of items, some kept, some swapped through {_slots} shared slots, all of " +
+        $"{_iterations} generations of threads with lists of items, some kept, some swapped through {_slots} shared " +
+        "slots, all of " +
         "them checked; parameters: quota=ITEMS-OF-THE-FIRST-THREAD, iterations=N, slots=N, seed=N";
 
     public override int TeamSize(int threads) => 1;
@@ -77,7 +79,9 @@ internal sealed class MstressWorkload : HeapWorkload
         public override long Operations =>
             2 * _of._iterations * (_listed.Sum(list => (long)list.Length) + _kept.Sum(list => (long)list.Length));
 
-        /// <summary>The kept items: 127/7 words in the mean, times 4 for the few large ones. Listed ones live shortly.</summary>
+        /// <summary>
+        /// The kept items: 127/7 words in the mean, times 4 for the few large ones. Listed ones live shortly.
+        /// </summary>
         public override long LiveBytes => _kept.Sum(list => (long)list.Length) * 127 / 7 * 4 * sizeof(ulong);
 
         public override void Pass()

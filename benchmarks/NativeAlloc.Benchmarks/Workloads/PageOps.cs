@@ -19,8 +19,9 @@ internal struct PageOp
 
 /// <summary>
 /// A sequence of allocations and frees of whole pages, made up ahead of the measurement. A random order is drawn, all
-/// being equally likely, and random blocks are freed until one of that order fits the limit. It begins with nothing allocated;
-/// the frees of what is left at the end are a part of its own, so that the state in between can be looked at.
+/// being equally likely, and random blocks are freed until one of that order fits the limit. It begins with nothing
+/// allocated; the frees of what is left at the end are a part of its own, so that the state in between can be looked
+/// at.
 /// </summary>
 internal sealed unsafe class PageOps
 {

@@ -3,8 +3,8 @@ using NativeAlloc.Benchmarks.Commands;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// Whole pages: blocks of random orders are allocated, and random ones freed, such that they fill a pool to a given part.
-/// Every block is written to after it was allocated, once every 4 KiB, as the program that asked for it would do.
+/// Whole pages: blocks of random orders are allocated, and random ones freed, such that they fill a pool to a given
+/// part. Every block is written to after it was allocated, once every 4 KiB, as the program that asked for it would do.
 /// <para>
 /// On several threads each has its own share of the pool and of the allocations.
 /// </para>
@@ -34,7 +34,8 @@ internal sealed class PagesWorkload : IWorkload
         _poolMiB = parameters.Number("pool", 1024, 1, 1 << 20);
         _occupancyPercent = parameters.Number("occupancy", 80, 1, 100);
         _maxOrder = parameters.Number("maxorder", PageAllocator.MaxOrder, 0, PageAllocator.MaxOrder);
-        _allocations = parameters.Number("allocations", FewestAllocations << (PageAllocator.MaxOrder - _maxOrder), 1, 100_000_000);
+        _allocations =
+            parameters.Number("allocations", FewestAllocations << (PageAllocator.MaxOrder - _maxOrder), 1, 100_000_000);
         _touchEveryBytes = parameters.Choice("touch", "all", "first") == "all" ? SystemPageBytes : int.MaxValue;
         _seed = parameters.Number("seed", 1, 0, int.MaxValue / 2);
         parameters.RejectOthers();
@@ -43,7 +44,8 @@ internal sealed class PagesWorkload : IWorkload
     public string Name { get; }
 
     public string Description =>
-        $"blocks of 2^0 to 2^{_maxOrder} pages of 64 KiB fill {_occupancyPercent} % of {_poolMiB} MiB; parameters: pool=MIB, " +
+        $"blocks of 2^0 to 2^{_maxOrder} pages of 64 KiB fill {_occupancyPercent} % of {_poolMiB} MiB; parameters: " +
+        "pool=MIB, " +
         "occupancy=PERCENT, maxorder=0..10, allocations=PER-PASS, touch=all|first, seed=N";
 
     public bool WholePages => true;

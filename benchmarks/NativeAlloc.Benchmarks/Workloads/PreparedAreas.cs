@@ -4,7 +4,9 @@ using NativeAlloc.Benchmarks.Measuring;
 
 namespace NativeAlloc.Benchmarks.Workloads;
 
-/// <summary>Large areas being allocated, touched, grown and freed by one or more threads, each of which has its own.</summary>
+/// <summary>
+/// Large areas being allocated, touched, grown and freed by one or more threads, each of which has its own.
+/// </summary>
 internal sealed unsafe class PreparedAreas : IPreparedWorkload
 {
     private const int WarmUpRepeats = 64;

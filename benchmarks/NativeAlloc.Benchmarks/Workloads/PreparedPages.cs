@@ -5,7 +5,8 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// Blocks of whole pages being allocated and freed by one or more threads, each of which has operations and slots of its own.
+/// Blocks of whole pages being allocated and freed by one or more threads, each of which has operations and slots of
+/// its own.
 /// </summary>
 internal sealed unsafe class PreparedPages : IPreparedWorkload
 {
@@ -52,8 +53,8 @@ internal sealed unsafe class PreparedPages : IPreparedWorkload
         Run<TAllocator>(thread => (_ops[thread], 0, _ops[thread].Count));
 
     /// <summary>
-    /// What the page allocator can tell of itself: the locks that the operations take, and how the free pages lie before the
-    /// last blocks go.
+    /// What the page allocator can tell of itself: the locks that the operations take, and how the free pages lie
+    /// before the last blocks go.
     /// </summary>
     public IReadOnlyDictionary<string, double>? Examine<TAllocator>()
         where TAllocator : struct, IAllocator
@@ -75,7 +76,8 @@ internal sealed unsafe class PreparedPages : IPreparedWorkload
             ["locksPer1000Operations"] = 1000.0 * locks / Operations,
             ["largestFreeOrder"] = free.LargestOrder,
             ["freePages"] = free.Pages,
-            ["shareOfFreePagesInOrder5AndUp"] = free.Pages == 0 ? 0 : (double)free.PagesFrom(FreeBlockCounts.PageblockOrder) / free.Pages,
+            ["shareOfFreePagesInOrder5AndUp"] =
+                free.Pages == 0 ? 0 : (double)free.PagesFrom(FreeBlockCounts.PageblockOrder) / free.Pages,
         };
     }
 

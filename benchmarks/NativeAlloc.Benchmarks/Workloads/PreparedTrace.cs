@@ -41,7 +41,9 @@ internal sealed unsafe class PreparedTrace : IPreparedWorkload
         where TAllocator : struct, IAllocator =>
         Replay<TAllocator>(_trace.Ops, _trace.OpCount);
 
-    /// <summary>Shared with the warm-up, so that the passes bring no code of their own that would have to be compiled.</summary>
+    /// <summary>
+    /// Shared with the warm-up, so that the passes bring no code of their own that would have to be compiled.
+    /// </summary>
     private long Replay<TAllocator>(ReplayOp* ops, long count)
         where TAllocator : struct, IAllocator =>
         _team.Run(index => Replayer<TAllocator>.Replay(ops, count, _slots[index]));

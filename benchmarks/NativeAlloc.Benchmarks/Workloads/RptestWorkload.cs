@@ -5,13 +5,13 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// Scattered frees and bundles across threads. In every loop a thread takes the bundles that others pushed to it, frees some
-/// of its slots, which lie a prime apart, frees the foreign blocks, and fills its slots again; every second loop it pushes
-/// a bundle of new blocks to the next thread. Small sizes are more frequent than large ones, by a linear law. Blocks below
-/// 4 KiB are unaligned, aligned to 8 and aligned to 16 in turn.
+/// Scattered frees and bundles across threads. In every loop a thread takes the bundles that others pushed to it, frees
+/// some of its slots, which lie a prime apart, frees the foreign blocks, and fills its slots again; every second loop
+/// it pushes a bundle of new blocks to the next thread. Small sizes are more frequent than large ones, by a linear law.
+/// Blocks below 4 KiB are unaligned, aligned to 8 and aligned to 16 in turn.
 /// <para>
-/// A thread waits while the next one has too many bundles before it, and frees its own meanwhile; without that bound the
-/// peak would be the scheduler's and not the allocator's.
+/// A thread waits while the next one has too many bundles before it, and frees its own meanwhile; without that bound
+/// the peak would be the scheduler's and not the allocator's.
 /// </para>
 /// </summary>
 internal sealed class RptestWorkload : HeapWorkload
@@ -49,19 +49,24 @@ internal sealed class RptestWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"{_slots} slots per thread with {_minSize}..{_maxSize} B, up to {_maxBatch} at a time freed and filled again, bundles to the " +
-        "next thread; parameters: loops=IN-ALL, slots=PER-THREAD, operations=PER-LOOP, queue=BUNDLES, minsize=B, maxsize=B, seed=N";
+        $"{_slots} slots per thread with {_minSize}..{_maxSize} B, up to {_maxBatch} at a time freed and filled " +
+        "again, bundles to the " +
+        "next thread; parameters: loops=IN-ALL, slots=PER-THREAD, operations=PER-LOOP, queue=BUNDLES, minsize=B, " +
+        "maxsize=B, seed=N";
 
     /// <summary>It asks for alignment.</summary>
     public override bool Arrays => false;
 
     public override int TeamSize(int threads) => threads;
 
-    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) => new Run<THeap, TBlock>(this, threads, team);
+    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) =>
+        new Run<THeap, TBlock>(this, threads, team);
 
     protected override HeapWorkload Create(WorkloadParameters parameters) => new RptestWorkload(parameters);
 
-    /// <summary>How many blocks a loop frees and allocates; <see cref="Run{THeap, TBlock}.Operations"/> counts by it.</summary>
+    /// <summary>
+    /// How many blocks a loop frees and allocates; <see cref="Run{THeap, TBlock}.Operations"/> counts by it.
+    /// </summary>
     private uint DrawBatch(ref Dice dice) => dice.Between(MinBatch, _maxBatch);
 
     private static bool Pushes(int loop) => loop % 2 == 1;
@@ -90,8 +95,8 @@ internal sealed class RptestWorkload : HeapWorkload
         public readonly Slot<TBlock>[] Slots = HeapRun.MakeResident<Slot<TBlock>>(of._slots);
 
         /// <summary>
-        /// Used in turn. As many as the queue holds may be before the next thread while it frees as many others, and one is
-        /// being filled.
+        /// Used in turn. As many as the queue holds may be before the next thread while it frees as many others, and
+        /// one is being filled.
         /// </summary>
         public readonly Bundle<TBlock>[] Bundles =
             [.. Enumerable.Range(0, (2 * of._queue) + 1).Select(_ => new Bundle<TBlock>((int)of._maxBatch))];
@@ -132,7 +137,8 @@ internal sealed class RptestWorkload : HeapWorkload
 
         /// <summary>With all slots full and the queues, too; the mean is at a third of the range.</summary>
         public override long LiveBytes => _workers.Length *
-            (_of._slots + ((_workers.Length == 1 ? 1 : Math.Min(_of._queue, _loops / 2)) * (MinBatch + _of._maxBatch) / 2)) *
+            (_of._slots
+                + ((_workers.Length == 1 ? 1 : Math.Min(_of._queue, _loops / 2)) * (MinBatch + _of._maxBatch) / 2)) *
             (_of._minSize + ((_of._maxSize - _of._minSize) / 3));
 
         public override void Pass()

@@ -5,11 +5,12 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// A burst of load: threads allocate a great many small blocks, free them all and are idle then, but alive. What is resident is
-/// noted every second while nobody calls the allocator.
+/// A burst of load: threads allocate a great many small blocks, free them all and are idle then, but alive. What is
+/// resident is noted every second while nobody calls the allocator.
 /// <para>
-/// In <c>survivors</c> the burst comes again and again, and each time a random block in every hundred stays until the next one's
-/// have been chosen. What is resident is noted some seconds after each; it should not grow from burst to burst.
+/// In <c>survivors</c> the burst comes again and again, and each time a random block in every hundred stays until the
+/// next one's have been chosen. What is resident is noted some seconds after each; it should not grow from burst to
+/// burst.
 /// </para>
 /// </summary>
 internal sealed class SpikeWorkload : ResidentWorkload
@@ -42,8 +43,10 @@ internal sealed class SpikeWorkload : ResidentWorkload
     }
 
     public override string Description =>
-        $"{_workers} threads allocate {_mib} MiB of small blocks{(_spikes > 1 ? $" {_spikes} times" : "")}, free all but {_keepPercent} %, " +
-        "and idle; figures are what stays resident; parameters: workers=N, mib=IN-ALL, minsize=B, maxsize=B, sizes=uniform|octaves, " +
+        $"{_workers} threads allocate {_mib} MiB of small blocks{(_spikes > 1 ? $" {_spikes} times" : "")}, free all " +
+        $"but {_keepPercent} %, " +
+        "and idle; figures are what stays resident; parameters: workers=N, mib=IN-ALL, minsize=B, maxsize=B, " +
+        "sizes=uniform|octaves, " +
         "spikes=N, keep=PERCENT, free=own|across, idle=SECONDS, seed=N";
 
     public override int TeamSize(int threads) => _workers;

@@ -6,9 +6,9 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// A large thread pool after a storm: many threads put new blocks into random slots that all share, and free what was there,
-/// for so many seconds; then all but a few of them idle, while those few go on. What each thread kept for itself is of use to nobody
-/// then, and what is resident should come down to what the slots hold.
+/// A large thread pool after a storm: many threads put new blocks into random slots that all share, and free what was
+/// there, for so many seconds; then all but a few of them idle, while those few go on. What each thread kept for itself
+/// is of use to nobody then, and what is resident should come down to what the slots hold.
 /// <para>
 /// Storm and aftermath go by the clock, so how many operations there are depends on the allocator: they are counted.
 /// </para>
@@ -42,8 +42,10 @@ internal sealed class ThreadPoolWorkload : ResidentWorkload
     }
 
     public override string Description =>
-        $"{_workers} threads swap blocks through {_liveMiB} MiB of shared slots for {_seconds} s, then all but {_busy} idle; figures are what " +
-        "stays resident; parameters: workers=N, busy=N, live=MIB, minsize=B, maxsize=B, sizes=uniform|octaves, seconds=N, idle=SECONDS, seed=N";
+        $"{_workers} threads swap blocks through {_liveMiB} MiB of shared slots for {_seconds} s, then all but " +
+        $"{_busy} idle; figures are what " +
+        "stays resident; parameters: workers=N, busy=N, live=MIB, minsize=B, maxsize=B, sizes=uniform|octaves, " +
+        "seconds=N, idle=SECONDS, seed=N";
 
     /// <summary>One more than work: it keeps the time.</summary>
     public override int TeamSize(int threads) => _workers + 1;
@@ -116,7 +118,8 @@ internal sealed class ThreadPoolWorkload : ResidentWorkload
                 Interlocked.Add(ref _liveBytes, SwapBatch(ref dice));
                 batches++;
             }
-            while (_of._seconds > 0 && !Volatile.Read(ref over)); // a storm of no time, as in the warm-up, is a batch of everybody's
+            // a storm of no time, as in the warm-up, is a batch of everybody's
+            while (_of._seconds > 0 && !Volatile.Read(ref over));
             Interlocked.Add(ref _allocations, batches * Batch);
         }
 
@@ -182,7 +185,8 @@ internal sealed class ThreadPoolWorkload : ResidentWorkload
 
         private Span<TBlock> ShareOf(int worker)
         {
-            int from = (int)((long)_slots.Length * worker / _of._workers), to = (int)((long)_slots.Length * (worker + 1) / _of._workers);
+            int from = (int)((long)_slots.Length * worker / _of._workers),
+                to = (int)((long)_slots.Length * (worker + 1) / _of._workers);
             return _slots.AsSpan(from, to - from);
         }
     }

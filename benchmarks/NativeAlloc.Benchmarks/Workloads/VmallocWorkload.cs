@@ -5,8 +5,8 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// Large areas, of which a byte is written every 4 KiB: allocated, touched and freed again and again; allocated for the first
-/// time, with nothing kept from earlier ones; or grown by doubling, each new part touched.
+/// Large areas, of which a byte is written every 4 KiB: allocated, touched and freed again and again; allocated for the
+/// first time, with nothing kept from earlier ones; or grown by doubling, each new part touched.
 /// </summary>
 internal sealed class VmallocWorkload : IWorkload
 {

@@ -5,8 +5,8 @@ namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
 /// A workload as it is named on the command line, with the parameters that are not to have their usual values:
-/// <c>pages:pool=512:touch=first</c>. The whole text is the workload's name from then on, so that results tell what they
-/// are of.
+/// <c>pages:pool=512:touch=first</c>. The whole text is the workload's name from then on, so that results tell what
+/// they are of.
 /// </summary>
 internal sealed class WorkloadParameters
 {
@@ -32,7 +32,9 @@ internal sealed class WorkloadParameters
     /// <summary>What stands before the first colon.</summary>
     public string Kind { get; }
 
-    /// <summary>The same with some parameters set otherwise; those that were asked for already are not remembered.</summary>
+    /// <summary>
+    /// The same with some parameters set otherwise; those that were asked for already are not remembered.
+    /// </summary>
     /// <param name="text">Parameters and values, as they follow the kind.</param>
     public WorkloadParameters With(string text)
     {

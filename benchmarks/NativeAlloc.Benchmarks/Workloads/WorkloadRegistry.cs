@@ -65,7 +65,8 @@ internal static class WorkloadRegistry
     ];
 
     /// <summary>The bundled traces: what is compared unless something else is named.</summary>
-    public static IReadOnlyList<IWorkload> Traces { get; } = [.. TraceFile.Bundled().Select(path => new TraceWorkload(path))];
+    public static IReadOnlyList<IWorkload> Traces { get; } =
+        [.. TraceFile.Bundled().Select(path => new TraceWorkload(path))];
 
     /// <summary>The traces, and the workloads that are made up, with their usual parameters.</summary>
     public static IReadOnlyList<IWorkload> All { get; } =
@@ -79,7 +80,8 @@ internal static class WorkloadRegistry
             ["threads"] = [.. All.Where(workload => workload is HeapWorkload and not ResidentWorkload)],
             ["mapping"] =
             [
-                .. new[] { "", ":live=4", ":phase=first", ":phase=grow" }.Select(parameters => Find(VmallocWorkload.Kind + parameters)!),
+                .. new[] { "", ":live=4", ":phase=first",
+                    ":phase=grow" }.Select(parameters => Find(VmallocWorkload.Kind + parameters)!),
                 .. All.Where(workload => workload is MallocLargeWorkload),
             ],
             ["steady"] = [.. Traces, .. All.Where(workload => workload is LarsonWorkload)],
@@ -99,8 +101,8 @@ internal static class WorkloadRegistry
     }
 
     /// <summary>
-    /// Makes a workload ready in a child. The registry need not know a trace that came from elsewhere: its staged file is
-    /// all there is to it.
+    /// Makes a workload ready in a child. The registry need not know a trace that came from elsewhere: its staged file
+    /// is all there is to it.
     /// </summary>
     public static IPreparedWorkload Prepare(string name, string? stagedFile, int threads)
     {

@@ -5,12 +5,12 @@ using NativeAlloc.Benchmarks.Measuring;
 namespace NativeAlloc.Benchmarks.Workloads;
 
 /// <summary>
-/// Producers allocate, consumers free: no block is ever freed by the thread that allocated it. For N threads there are N of
-/// either kind. A producer fills a batch and pushes it on a stack that all share, and waits while that is full; a consumer
-/// pops a batch and frees what is in it.
+/// Producers allocate, consumers free: no block is ever freed by the thread that allocated it. For N threads there are
+/// N of either kind. A producer fills a batch and pushes it on a stack that all share, and waits while that is full; a
+/// consumer pops a batch and frees what is in it.
 /// <para>
-/// The batches themselves are made beforehand and used again, so every operation is one on a block. How many batches wait
-/// at a time is up to the scheduler, and the peak with it: it is bounded by the full stack.
+/// The batches themselves are made beforehand and used again, so every operation is one on a block. How many batches
+/// wait at a time is up to the scheduler, and the peak with it: it is bounded by the full stack.
 /// </para>
 /// </summary>
 internal sealed class XmallocWorkload : HeapWorkload
@@ -39,12 +39,14 @@ internal sealed class XmallocWorkload : HeapWorkload
     }
 
     public override string Description =>
-        $"N threads allocate batches of {_batch} blocks, N others free them; parameters: batch=BLOCKS, batches=IN-ALL, " +
+        $"N threads allocate batches of {_batch} blocks, N others free them; parameters: batch=BLOCKS, " +
+        "batches=IN-ALL, " +
         "queue=BATCHES, size=B, sizes=fixed|mixed, seed=N";
 
     public override int TeamSize(int threads) => 2 * threads;
 
-    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) => new Run<THeap, TBlock>(this, threads, team);
+    public override HeapRun Bind<THeap, TBlock>(int threads, ThreadTeam team) =>
+        new Run<THeap, TBlock>(this, threads, team);
 
     protected override HeapWorkload Create(WorkloadParameters parameters) => new XmallocWorkload(parameters);
 
@@ -69,7 +71,8 @@ internal sealed class XmallocWorkload : HeapWorkload
             _batches = Share(of._batches, threads);
             _team = team;
 
-            // On top of the queue's: every producer may exceed it by one and hold another, and every consumer holds one.
+            // On top of the queue's: every producer may exceed it by one and hold another, and every consumer holds
+            // one.
             int batches = of._queue + (3 * threads);
             _full = new Stack<TBlock[]>(batches);
             _empty = new Stack<TBlock[]>(batches);

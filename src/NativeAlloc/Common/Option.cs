@@ -17,11 +17,13 @@ internal enum OptionUnit
 }
 
 /// <summary>
-/// One thing that can be set before the first allocation: its names, what it may be, and what it is where nobody says anything. It is read from
-/// <see cref="AppContext"/> (<c>NativeAlloc.Name</c>, also from a runtimeconfig.json), else from the environment (<c>NATIVEALLOC_NAME</c>).
+/// One thing that can be set before the first allocation: its names, what it may be, and what it is where nobody says
+/// anything. It is read from <see cref="AppContext"/> (<c>NativeAlloc.Name</c>, also from a runtimeconfig.json), else
+/// from the environment (<c>NATIVEALLOC_NAME</c>).
 /// </summary>
 /// <param name="name">As the property of the options object is called.</param>
-/// <param name="variable">NATIVEALLOC_FAKE_NODES for FakeNodes; written out, so that a search for it finds the option.</param>
+/// <param name="variable">NATIVEALLOC_FAKE_NODES for FakeNodes; written out, so that a search for it finds the
+/// option.</param>
 internal sealed class Option(string name, string variable, OptionUnit unit, long least, long most)
 {
     internal string Name => name;
@@ -52,21 +54,26 @@ internal sealed class Option(string name, string variable, OptionUnit unit, long
     internal string Range => Unit switch
     {
         OptionUnit.Choice => string.Join(" or ", Choices),
-        OptionUnit.Bytes => $"a number of bytes from {BytesText(Least)} to {BytesText(Most)}, such as 1048576, 1024K, 1M or 1G",
+        OptionUnit.Bytes =>
+            $"a number of bytes from {BytesText(Least)} to {BytesText(Most)}, such as 1048576, 1024K, 1M or 1G",
         _ => string.Create(CultureInfo.InvariantCulture, $"a whole number from {Least} to {Most}"),
     };
 
     internal bool Allows(Int128 number) => number >= Least && number <= Most;
 
     /// <summary>What is set outside of the program's code, or the default.</summary>
-    /// <param name="error">Says source, value and range where what is set is wrong; else left alone. The answer is then the default.</param>
+    /// <param name="error">Says source, value and range where what is set is wrong; else left alone. The answer is then
+    /// the default.</param>
     internal long? Read(ref string? error)
     {
         object? inContext = AppContext.GetData(ContextName);
-        string? text = inContext != null ? Convert.ToString(inContext, CultureInfo.InvariantCulture) : Environment.GetEnvironmentVariable(Variable);
+        string? text = inContext != null
+            ? Convert.ToString(inContext, CultureInfo.InvariantCulture)
+            : Environment.GetEnvironmentVariable(Variable);
         if (text is null || (text.Length == 0 && inContext == null)) return Default;
         if (TryParse(text, out long number)) return number;
-        error = $"the {(inContext != null ? $"AppContext '{ContextName}'" : $"environment variable {Variable}")} is '{text}'; it must be {Range}";
+        error = $"the {(inContext != null ? $"AppContext '{ContextName}'" : $"environment variable {Variable}")} is " +
+            $"'{text}'; it must be {Range}";
         return Default;
     }
 
@@ -93,7 +100,8 @@ internal sealed class Option(string name, string variable, OptionUnit unit, long
         foreach (char suffix in "GMK")
         {
             int shift = ShiftOf(suffix);
-            if (bytes != 0 && bytes >> shift << shift == bytes) return string.Create(CultureInfo.InvariantCulture, $"{bytes >> shift}{suffix}");
+            if (bytes != 0 && bytes >> shift << shift == bytes)
+                return string.Create(CultureInfo.InvariantCulture, $"{bytes >> shift}{suffix}");
         }
         return bytes.ToString(CultureInfo.InvariantCulture);
     }

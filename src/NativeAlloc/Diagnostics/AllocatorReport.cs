@@ -7,14 +7,20 @@ using NativeAlloc.Slabs;
 
 namespace NativeAlloc;
 
-/// <summary>The state of the allocator as text, in the forms of the Linux kernel's <c>/proc</c> or as JSON. Threads go on meanwhile, so figures need not fit each other exactly.</summary>
+/// <summary>
+/// The state of the allocator as text, in the forms of the Linux kernel's <c>/proc</c> or as JSON. Threads go on
+/// meanwhile, so figures need not fit each other exactly.
+/// </summary>
 public static class AllocatorReport
 {
     // The order of the kernel's own rows.
     private static readonly (PageFlags Type, string Name)[] s_types =
         [(PageFlags.None, "Unmovable"), (PageFlags.Movable, "Movable"), (PageFlags.Reclaimable, "Reclaimable")];
 
-    /// <summary>Writes the number of free blocks by node, zone and order, from order 0 on (<c>/proc/buddyinfo</c>). A page is 64 KiB.</summary>
+    /// <summary>
+    /// Writes the number of free blocks by node, zone and order, from order 0 on (<c>/proc/buddyinfo</c>). A page is 64
+    /// KiB.
+    /// </summary>
     /// <param name="writer">Where to.</param>
     /// <exception cref="ArgumentNullException">There is no writer.</exception>
     public static void WriteBuddyInfo(TextWriter writer)
@@ -29,7 +35,10 @@ public static class AllocatorReport
         }
     }
 
-    /// <summary>Writes the number of free blocks by node, zone, migrate type and order, and of pageblocks by migrate type (<c>/proc/pagetypeinfo</c>).</summary>
+    /// <summary>
+    /// Writes the number of free blocks by node, zone, migrate type and order, and of pageblocks by migrate type
+    /// (<c>/proc/pagetypeinfo</c>).
+    /// </summary>
     /// <param name="writer">Where to.</param>
     /// <exception cref="ArgumentNullException">There is no writer.</exception>
     public static void WritePageTypeInfo(TextWriter writer)
@@ -47,8 +56,10 @@ public static class AllocatorReport
         {
             foreach ((PageFlags type, string name) in s_types)
             {
-                writer.Write(string.Create(CultureInfo.InvariantCulture, $"Node {zone.Node,4}, zone {NameOf(zone),8}, type {name,12} "));
-                for (int order = 0; order <= PageAllocator.MaxOrder; order++) writer.Write(Cell(zone.FreeBlocks(order, type)));
+                writer.Write(string.Create(CultureInfo.InvariantCulture,
+                    $"Node {zone.Node,4}, zone {NameOf(zone),8}, type {name,12} "));
+                for (int order = 0; order <= PageAllocator.MaxOrder; order++)
+                    writer.Write(Cell(zone.FreeBlocks(order, type)));
                 writer.WriteLine();
             }
         }
@@ -59,17 +70,20 @@ public static class AllocatorReport
         foreach (ZoneStatistics zone in zones)
         {
             writer.Write(string.Create(CultureInfo.InvariantCulture, $"Node {zone.Node}, zone {NameOf(zone),8} "));
-            foreach ((PageFlags type, _) in s_types) writer.Write(string.Create(CultureInfo.InvariantCulture, $"{zone.Pageblocks(type),12} "));
+            foreach ((PageFlags type, _) in s_types)
+                writer.Write(string.Create(CultureInfo.InvariantCulture, $"{zone.Pageblocks(type),12} "));
             writer.WriteLine();
         }
     }
 
     /// <summary>
-    /// Writes a line for each slab cache, in the columns of <c>/proc/slabinfo</c> 2.1 and some more. Objects in magazines count as active, as the kernel's do; the limit is the magazine's capacity.
+    /// Writes a line for each slab cache, in the columns of <c>/proc/slabinfo</c> 2.1 and some more. Objects in
+    /// magazines count as active, as the kernel's do; the limit is the magazine's capacity.
     /// </summary>
     /// <remarks>
-    /// The last group, <c>magstat</c>: objects in magazines; how often a thread that needed a full magazine found one in the depot (hits) and did not (misses); how often objects were
-    /// taken out of slabs (refills) and put back (drains). The fast paths count nothing.
+    /// The last group, <c>magstat</c>: objects in magazines; how often a thread that needed a full magazine found one
+    /// in the depot (hits) and did not (misses); how often objects were taken out of slabs (refills) and put back
+    /// (drains). The fast paths count nothing.
     /// </remarks>
     /// <param name="writer">Where to.</param>
     /// <exception cref="ArgumentNullException">There is no writer.</exception>
@@ -78,18 +92,26 @@ public static class AllocatorReport
         ArgumentNullException.ThrowIfNull(writer);
         Startup.Begin();
         writer.WriteLine("slabinfo - version: 2.1");
-        writer.WriteLine("# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> <batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail> : magstat <cached> <hits> <misses> <refills> <drains>");
+        writer.WriteLine(
+            "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> " +
+            "<batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail> : magstat <cached> " +
+            "<hits> <misses> <refills> <drains>");
         foreach ((int index, string name) in CacheChain.All())
         {
             if (CacheReport.ReadOrNull(index) is not { } cache) continue;
             writer.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{name,-17} {cache.Active,6} {cache.Objects,6} {cache.ObjectBytes,6} {cache.ObjectsPerSlab,4} {cache.SlabPages,4} : tunables {cache.Capacity,4} {cache.Capacity,4} {cache.DepotLimit,4} : slabdata {cache.ActiveSlabs,6} {cache.Slabs,6} {cache.InDepot,6} : magstat {cache.Cached,6} {cache.Hits,6} {cache.Misses,6} {cache.Refills,6} {cache.Drains,6}"));
+                $"{name,-17} {cache.Active,6} {cache.Objects,6} {cache.ObjectBytes,6} {cache.ObjectsPerSlab,4} " +
+                $"{cache.SlabPages,4} : tunables {cache.Capacity,4} {cache.Capacity,4} {cache.DepotLimit,4} : " +
+                $"slabdata {cache.ActiveSlabs,6} {cache.Slabs,6} {cache.InDepot,6} : magstat {cache.Cached,6} " +
+                $"{cache.Hits,6} {cache.Misses,6} {cache.Refills,6} {cache.Drains,6}"));
         }
     }
 
     /// <summary>
-    /// Writes a line for each area of the vmalloc space, in the form of <c>/proc/vmallocinfo</c>: its addresses with the guard page behind it, as many bytes, the pages that can be used, the runs that these are made of, and
-    /// what it is: <c>vmalloc</c> or <c>vmap</c>, <c>huge</c> where the system may use huge pages, <c>kept</c> where nobody holds it and its memory waits for the next request.
+    /// Writes a line for each area of the vmalloc space, in the form of <c>/proc/vmallocinfo</c>: its addresses with
+    /// the guard page behind it, as many bytes, the pages that can be used, the runs that these are made of, and what
+    /// it is: <c>vmalloc</c> or <c>vmap</c>, <c>huge</c> where the system may use huge pages, <c>kept</c> where nobody
+    /// holds it and its memory waits for the next request.
     /// </summary>
     /// <param name="writer">Where to.</param>
     /// <exception cref="ArgumentNullException">There is no writer.</exception>
@@ -99,8 +121,10 @@ public static class AllocatorReport
         Startup.Begin();
         for (uint page = 0; VmallocSpace.TryNext(page, out VmallocArea area); page = area.FirstPage + area.Pages)
         {
-            nuint address = VmallocSpace.AddressOf(&area), bytes = (nuint)(area.Pages + VmallocArea.GuardPages) << PageGeometry.PageShift;
-            string flags = (area.Kind == AreaKind.Map ? " vmap" : " vmalloc") + (area.Huge ? " huge" : "") + (area.GetState() switch { AreaState.Kept => " kept", AreaState.Busy => " busy", _ => "" });
+            nuint address = VmallocSpace.AddressOf(&area),
+                bytes = (nuint)(area.Pages + VmallocArea.GuardPages) << PageGeometry.PageShift;
+            string flags = (area.Kind == AreaKind.Map ? " vmap" : " vmalloc") + (area.Huge ? " huge" : "") +
+                (area.GetState() switch { AreaState.Kept => " kept", AreaState.Busy => " busy", _ => "" });
             uint runs = Math.Max(1, area.RunCount);
             writer.Write(string.Create(
                 CultureInfo.InvariantCulture, $"0x{address:x16}-0x{address + bytes:x16} {bytes,11} "));
@@ -110,8 +134,9 @@ public static class AllocatorReport
     }
 
     /// <summary>
-    /// Writes all figures of <see cref="NativeAllocator.GetStatistics"/> as one JSON object in UTF-8: each under its name, then their units by the same names (<c>units</c>), the zones (<c>zones</c>) and
-    /// the slab caches (<c>caches</c>). docs/statistics.md says what each means.
+    /// Writes all figures of <see cref="NativeAllocator.GetStatistics"/> as one JSON object in UTF-8: each under its
+    /// name, then their units by the same names (<c>units</c>), the zones (<c>zones</c>) and the slab caches
+    /// (<c>caches</c>). docs/statistics.md says what each means.
     /// </summary>
     /// <param name="stream">Where to; it is flushed and stays open.</param>
     /// <exception cref="ArgumentNullException">There is no stream.</exception>
@@ -124,5 +149,6 @@ public static class AllocatorReport
 
     private static string Cell(long count) => string.Create(CultureInfo.InvariantCulture, $"{count,6} ");
 
-    private static string NameOf(ZoneStatistics zone) => zone.Zone switch { PageZone.Dma => "DMA", PageZone.High => "HighMem", _ => "Normal" };
+    private static string NameOf(ZoneStatistics zone) =>
+        zone.Zone switch { PageZone.Dma => "DMA", PageZone.High => "HighMem", _ => "Normal" };
 }

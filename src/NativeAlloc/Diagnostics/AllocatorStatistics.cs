@@ -17,7 +17,10 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>The part of it that may be touched.</summary>
     public nuint CommittedBytes { get; init; }
 
-    /// <summary>The most that can be resident: every page that was handed out and not purged since, less what slabs have given back of theirs. Pages that were touched in part count whole.</summary>
+    /// <summary>
+    /// The most that can be resident: every page that was handed out and not purged since, less what slabs have given
+    /// back of theirs. Pages that were touched in part count whole.
+    /// </summary>
     public nuint ResidentEstimateBytes { get; init; }
 
     /// <summary>What users hold, in the sizes the allocator keeps for it.</summary>
@@ -26,7 +29,9 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Blocks that users hold.</summary>
     public long LiveBlocks { get; init; }
 
-    /// <summary>Bytes of the chunks of all arenas, also of those that were never disposed of; part of the live bytes.</summary>
+    /// <summary>
+    /// Bytes of the chunks of all arenas, also of those that were never disposed of; part of the live bytes.
+    /// </summary>
     public nuint ArenaBytes { get; init; }
 
     /// <summary>Number of these chunks.</summary>
@@ -47,7 +52,10 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Free objects in slabs.</summary>
     public nuint SlabFreeBytes { get; init; }
 
-    /// <summary>Bytes of slabs in use that have been given back to the system: between objects that are in use, and behind the last.</summary>
+    /// <summary>
+    /// Bytes of slabs in use that have been given back to the system: between objects that are in use, and behind the
+    /// last.
+    /// </summary>
     public nuint SlabPurgedBytes { get; init; }
 
     /// <summary>Free pages, with memory behind them or not.</summary>
@@ -68,7 +76,9 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>System calls made so far.</summary>
     public long OsCalls { get; init; }
 
-    /// <summary>Mappings of the system that areas and windows take up; half of what the system allows the process is the most.</summary>
+    /// <summary>
+    /// Mappings of the system that areas and windows take up; half of what the system allows the process is the most.
+    /// </summary>
     public long Mappings { get; init; }
 
     /// <summary>Locks taken so far; the counter of each lock wraps at 2^32.</summary>
@@ -77,7 +87,9 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Magazines that threads exchanged with a depot so far, without a lock.</summary>
     public long DepotExchanges { get; init; }
 
-    /// <summary>Times that threads took objects out of slabs or put them back, under a lock; each for up to four magazines.</summary>
+    /// <summary>
+    /// Times that threads took objects out of slabs or put them back, under a lock; each for up to four magazines.
+    /// </summary>
     public long SlabExchanges { get; init; }
 
     /// <summary>Threads that took over the caches of a thread that had ended.</summary>
@@ -89,10 +101,16 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>How often a registered shrinker threw instead of an answer.</summary>
     public long ShrinkerFailures { get; init; }
 
-    /// <summary>Allocations that ran into the resident limit, so that memory was reclaimed for them; they may have succeeded then.</summary>
+    /// <summary>
+    /// Allocations that ran into the resident limit, so that memory was reclaimed for them; they may have succeeded
+    /// then.
+    /// </summary>
     public long LimitHits { get; init; }
 
-    /// <summary>The zones of all nodes that have memory: what <see cref="AllocatorReport.WriteBuddyInfo"/> and <see cref="AllocatorReport.WritePageTypeInfo"/> print.</summary>
+    /// <summary>
+    /// The zones of all nodes that have memory: what <see cref="AllocatorReport.WriteBuddyInfo"/> and
+    /// <see cref="AllocatorReport.WritePageTypeInfo"/> print.
+    /// </summary>
     public IReadOnlyList<ZoneStatistics> Zones { get => field ?? []; init; }
 
     /// <summary>Reads all figures. Threads go on meanwhile.</summary>

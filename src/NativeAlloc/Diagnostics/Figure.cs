@@ -12,5 +12,8 @@ internal enum FigureUnit
     Count,
 }
 
-/// <summary>One number of the statistics: what it is called everywhere, what it counts, what it means, and how it is read from a snapshot.</summary>
+/// <summary>
+/// One number of the statistics: what it is called everywhere, what it counts, what it means, and how it is read from a
+/// snapshot.
+/// </summary>
 internal sealed record Figure<T>(string Name, FigureUnit Unit, string Meaning, Func<T, long> Read);

@@ -3,7 +3,10 @@ using NativeAlloc.Slabs;
 
 namespace NativeAlloc.Diagnostics;
 
-/// <summary>The statistics as one JSON object: each figure under its name, then the units by the same names, the zones, and the slab caches. Names of figures are those of the code; all others begin with a small letter.</summary>
+/// <summary>
+/// The statistics as one JSON object: each figure under its name, then the units by the same names, the zones, and the
+/// slab caches. Names of figures are those of the code; all others begin with a small letter.
+/// </summary>
 internal static class JsonReport
 {
     private static readonly (PageFlags Type, string Name)[] s_types =
@@ -50,7 +53,8 @@ internal static class JsonReport
         foreach ((PageFlags type, string name) in s_types)
         {
             json.WriteStartArray(name);
-            for (int order = 0; order <= PageAllocator.MaxOrder; order++) json.WriteNumberValue(zone.FreeBlocks(order, type));
+            for (int order = 0; order <= PageAllocator.MaxOrder; order++)
+                json.WriteNumberValue(zone.FreeBlocks(order, type));
             json.WriteEndArray();
         }
         json.WriteEndObject();

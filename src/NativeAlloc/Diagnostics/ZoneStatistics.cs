@@ -2,7 +2,9 @@ using NativeAlloc.Pages;
 
 namespace NativeAlloc;
 
-/// <summary>What a zone of the page allocator has and has done (<c>/proc/zoneinfo</c>). A page is 64 KiB, a pageblock 2 MiB.</summary>
+/// <summary>
+/// What a zone of the page allocator has and has done (<c>/proc/zoneinfo</c>). A page is 64 KiB, a pageblock 2 MiB.
+/// </summary>
 public sealed unsafe class ZoneStatistics
 {
     private readonly long[] _freeBlocks = new long[Pageblock.TypeCount * PageGeometry.OrderCount];
@@ -27,7 +29,8 @@ public sealed unsafe class ZoneStatistics
         LockAcquisitions = zone->Lock.Acquisitions;
         for (int type = 0; type < Pageblock.TypeCount; type++)
         {
-            for (int order = 0; order < PageGeometry.OrderCount; order++) _freeBlocks[type * PageGeometry.OrderCount + order] = zone->FreeBlocks((MigrateType)type, order);
+            for (int order = 0; order < PageGeometry.OrderCount; order++)
+                _freeBlocks[type * PageGeometry.OrderCount + order] = zone->FreeBlocks((MigrateType)type, order);
             _pageblocks[type] = PageLayer.CountPageblocks(zone, (MigrateType)type);
         }
     }
@@ -50,7 +53,10 @@ public sealed unsafe class ZoneStatistics
     /// <summary>Pages that there can be memory for.</summary>
     public long LimitPages { get; }
 
-    /// <summary>The lowest mark of available pages, which are the limit less those taken. A figure for comparison: nothing begins there.</summary>
+    /// <summary>
+    /// The lowest mark of available pages, which are the limit less those taken. A figure for comparison: nothing
+    /// begins there.
+    /// </summary>
     public long MinPages { get; }
 
     /// <summary>The middle mark: a quarter above the lowest.</summary>
@@ -82,11 +88,13 @@ public sealed unsafe class ZoneStatistics
     /// <returns>Their number.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such order.</exception>
     public long FreeBlocks(int order) =>
-        FreeBlocks(order, PageFlags.None) + FreeBlocks(order, PageFlags.Reclaimable) + FreeBlocks(order, PageFlags.Movable);
+        FreeBlocks(order, PageFlags.None) + FreeBlocks(order, PageFlags.Reclaimable)
+        + FreeBlocks(order, PageFlags.Movable);
 
     /// <summary>Free blocks of 2^order pages in pageblocks of a migrate type.</summary>
     /// <param name="order">0 to <see cref="PageAllocator.MaxOrder"/>.</param>
-    /// <param name="type"><see cref="PageFlags.None"/> for unmovable, <see cref="PageFlags.Reclaimable"/> or <see cref="PageFlags.Movable"/>.</param>
+    /// <param name="type"><see cref="PageFlags.None"/> for unmovable, <see cref="PageFlags.Reclaimable"/> or
+    /// <see cref="PageFlags.Movable"/>.</param>
     /// <returns>Their number.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such order or type.</exception>
     public long FreeBlocks(int order, PageFlags type)
@@ -97,7 +105,8 @@ public sealed unsafe class ZoneStatistics
     }
 
     /// <summary>Pageblocks of a migrate type, free or taken.</summary>
-    /// <param name="type"><see cref="PageFlags.None"/> for unmovable, <see cref="PageFlags.Reclaimable"/> or <see cref="PageFlags.Movable"/>.</param>
+    /// <param name="type"><see cref="PageFlags.None"/> for unmovable, <see cref="PageFlags.Reclaimable"/> or
+    /// <see cref="PageFlags.Movable"/>.</param>
     /// <returns>Their number.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such type.</exception>
     public long Pageblocks(PageFlags type) => _pageblocks[IndexOf(type)];
@@ -115,6 +124,7 @@ public sealed unsafe class ZoneStatistics
         PageFlags.None => (int)MigrateType.Unmovable,
         PageFlags.Reclaimable => (int)MigrateType.Reclaimable,
         PageFlags.Movable => (int)MigrateType.Movable,
-        _ => throw new ArgumentOutOfRangeException(nameof(type), type, "A migrate type is None (unmovable), Reclaimable or Movable."),
+        _ => throw new ArgumentOutOfRangeException(nameof(type), type,
+            "A migrate type is None (unmovable), Reclaimable or Movable."),
     };
 }

@@ -4,7 +4,8 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.High;
 
 /// <summary>
-/// Windows whose addresses never change while the pages behind them do (the kernel's <c>fixmap</c>). There is nothing to remember and no lock: the system replaces what is behind a window in one step.
+/// Windows whose addresses never change while the pages behind them do (the kernel's <c>fixmap</c>). There is nothing
+/// to remember and no lock: the system replaces what is behind a window in one step.
 /// </summary>
 internal static class FixedWindows
 {
@@ -22,9 +23,14 @@ internal static class FixedWindows
         return reserved;
     }
 
-    /// <summary>Puts a high page behind a window, in place of what is there; false, and nothing changed, where the system refuses.</summary>
-    internal static bool TrySet(int window, uint page, out nuint address) => TryGetAddress(window, out address) && MappablePages.TryMap(page, 1, address);
+    /// <summary>
+    /// Puts a high page behind a window, in place of what is there; false, and nothing changed, where the system
+    /// refuses.
+    /// </summary>
+    internal static bool TrySet(int window, uint page, out nuint address) =>
+        TryGetAddress(window, out address) && MappablePages.TryMap(page, 1, address);
 
     /// <summary>Leaves nothing behind a window; false, and nothing changed, where the system refuses.</summary>
-    internal static bool TryClear(int window) => TryGetAddress(window, out nuint address) && VirtualMemory.TryUnmapFile(address, PageGeometry.PageBytes);
+    internal static bool TryClear(int window) =>
+        TryGetAddress(window, out nuint address) && VirtualMemory.TryUnmapFile(address, PageGeometry.PageBytes);
 }

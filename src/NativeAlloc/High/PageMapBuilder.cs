@@ -15,7 +15,9 @@ internal unsafe ref struct PageMapBuilder
     /// <summary>Pages and runs that are mapped.</summary>
     private uint _pages, _runs;
 
-    /// <summary>Gets an area. False, and nothing done, where there are no addresses or the mappings would be too many.</summary>
+    /// <summary>
+    /// Gets an area. False, and nothing done, where there are no addresses or the mappings would be too many.
+    /// </summary>
     internal bool TryBegin(uint pages, uint runs)
     {
         Teardown.RetryRefused();
@@ -31,11 +33,14 @@ internal unsafe ref struct PageMapBuilder
         return true;
     }
 
-    /// <summary>Maps the next run behind the others. False where the system refuses, or where it is more than was asked for.</summary>
+    /// <summary>
+    /// Maps the next run behind the others. False where the system refuses, or where it is more than was asked for.
+    /// </summary>
     internal bool TryAdd(uint page, uint count)
     {
         nuint address = VmallocSpace.AddressOf(_area) + ((nuint)_pages << PageGeometry.PageShift);
-        if (count > _area->Pages - _pages || _runs == _area->RunCount || !MappablePages.TryMap(page, count, address)) return false;
+        if (count > _area->Pages - _pages || _runs == _area->RunCount || !MappablePages.TryMap(page, count, address))
+            return false;
         _pages += count;
         _runs++;
         return true;

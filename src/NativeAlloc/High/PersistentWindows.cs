@@ -7,13 +7,15 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.High;
 
 /// <summary>
-/// A bounded set of windows onto high pages, counted per page (the kernel's <c>kmap</c> and its <c>PKMAP</c> range). A page has one window, however often it is mapped. When the count falls to 0 the
-/// window is <b>idle</b>: it stays mapped, and mapping the page again costs no system call. Only when no window is free are all idle ones unmapped together (<c>flush_all_zero_pkmaps</c>), those side
-/// by side by one call.
+/// A bounded set of windows onto high pages, counted per page (the kernel's <c>kmap</c> and its <c>PKMAP</c> range). A
+/// page has one window, however often it is mapped. When the count falls to 0 the window is <b>idle</b>: it stays
+/// mapped, and mapping the page again costs no system call. Only when no window is free are all idle ones unmapped
+/// together (<c>flush_all_zero_pkmaps</c>), those side by side by one call.
 /// </summary>
 /// <remarks>
-/// A window is free, idle, counted, or <b>in between</b>: being mapped or unmapped by the one thread that has taken it out of all of these, outside of the lock. Where all are counted or in between,
-/// and where the page's own window is in between, a thread waits until a window changes.
+/// A window is free, idle, counted, or <b>in between</b>: being mapped or unmapped by the one thread that has taken it
+/// out of all of these, outside of the lock. Where all are counted or in between, and where the page's own window is in
+/// between, a thread waits until a window changes.
 /// <code>
 /// TryMap ─ Begin (lock) ─ the page has a window: count it                 (no system call)
 ///                          ├ a free window: map, Finish (lock)               (one call)
@@ -25,7 +27,9 @@ namespace NativeAlloc.High;
 /// </remarks>
 internal static unsafe class PersistentWindows
 {
-    /// <summary>Windows there are: 32 MiB of addresses, as many as the kernel has for pages above 4 GiB (<c>LAST_PKMAP</c>).</summary>
+    /// <summary>
+    /// Windows there are: 32 MiB of addresses, as many as the kernel has for pages above 4 GiB (<c>LAST_PKMAP</c>).
+    /// </summary>
     internal const int WindowCount = 512;
 
     private const int Words = WindowCount / 64;
@@ -41,14 +45,19 @@ internal static unsafe class PersistentWindows
     /// <summary>A bit per window: free ones, and idle ones. A window in neither is counted or in between.</summary>
     private static readonly ulong[] s_free = MakeFree(), s_idle = new ulong[Words];
 
-    /// <summary>By high page: one more than its window, or 0. Two bytes for 64 KiB, and those only where pages are mapped, make finding a window one load.</summary>
-    private static MetadataRegion s_windowOf = MetadataRegion.Reserve((nuint)(LinearRegion.EndPage - LinearRegion.HighFirstPage) * sizeof(ushort));
+    /// <summary>
+    /// By high page: one more than its window, or 0. Two bytes for 64 KiB, and those only where pages are mapped, make
+    /// finding a window one load.
+    /// </summary>
+    private static MetadataRegion s_windowOf =
+        MetadataRegion.Reserve((nuint)(LinearRegion.EndPage - LinearRegion.HighFirstPage) * sizeof(ushort));
 
     /// <summary>Threads that have said they wait and have not been called yet.</summary>
     private static int s_waiting;
 
-    // The system's semaphore: signalling one cannot be interrupted, as taking a managed lock in order to signal can. A thread that is interrupted while it waits leaves a signal too many, for
-    // which some later thread looks once in vain.
+    // The system's semaphore: signalling one cannot be interrupted, as taking a managed lock in order to signal can. A
+    // thread that is interrupted while it waits leaves a signal too many, for which some later thread looks once in
+    // vain.
     private static readonly Semaphore s_changed = new(0, int.MaxValue);
 
     internal static uint LockAcquisitions => s_lock.Acquisitions;
@@ -71,8 +80,12 @@ internal static unsafe class PersistentWindows
         Refused,
     }
 
-    /// <summary>Maps a high page, or counts its mapping. Waits for a window where all are in use. False where the system refuses.</summary>
-    /// <exception cref="ThreadInterruptedException">The thread was interrupted while it waited; nothing has changed.</exception>
+    /// <summary>
+    /// Maps a high page, or counts its mapping. Waits for a window where all are in use. False where the system
+    /// refuses.
+    /// </summary>
+    /// <exception cref="ThreadInterruptedException">The thread was interrupted while it waited; nothing has
+    /// changed.</exception>
     internal static bool TryMap(uint page, out nuint address)
     {
         if (!s_range.TryReserve(out address)) return false;
@@ -191,7 +204,8 @@ internal static unsafe class PersistentWindows
             taken[word] = s_idle[word];
             s_idle[word] = 0;
             any |= taken[word] != 0;
-            for (ulong bits = taken[word]; bits != 0; bits &= bits - 1) WindowOf(s_windows[word * 64 + BitOperations.TrailingZeroCount(bits)].Page) = 0;
+            for (ulong bits = taken[word]; bits != 0; bits &= bits - 1)
+                WindowOf(s_windows[word * 64 + BitOperations.TrailingZeroCount(bits)].Page) = 0;
         }
         return any;
     }
@@ -203,7 +217,8 @@ internal static unsafe class PersistentWindows
         {
             int first = window;
             while (window < WindowCount && (taken[window / 64] >> window % 64 & 1) != 0) window++;
-            if (window != first) VirtualMemory.TryUnmapFile(address + AddressOffset(first), AddressOffset(window - first));
+            if (window != first)
+                VirtualMemory.TryUnmapFile(address + AddressOffset(first), AddressOffset(window - first));
         }
         s_lock.Acquire();
         for (int word = 0; word < Words; word++) s_free[word] |= taken[word];
@@ -229,7 +244,8 @@ internal static unsafe class PersistentWindows
 
     private static uint IndexOf(uint page) => page - LinearRegion.HighFirstPage;
 
-    private static bool IsInTable(uint page) => (nuint)(IndexOf(page) + 1) * sizeof(ushort) <= s_windowOf.CommittedBytes;
+    private static bool IsInTable(uint page) =>
+        (nuint)(IndexOf(page) + 1) * sizeof(ushort) <= s_windowOf.CommittedBytes;
 
     private static ref ushort WindowOf(uint page) => ref ((ushort*)s_windowOf.Address)[IndexOf(page)];
 
@@ -264,9 +280,12 @@ internal static unsafe class PersistentWindows
         s_lock.Acquire();
         for (int window = 0; window < WindowCount; window++)
         {
-            bool free = (s_free[window / 64] >> window % 64 & 1) != 0, idle = (s_idle[window / 64] >> window % 64 & 1) != 0, counted = s_windows[window].Count > 0;
-            if ((free ? 1 : 0) + (idle ? 1 : 0) + (counted ? 1 : 0) > 1) error = $"window {window} is free: {free}, idle: {idle}, and counted {s_windows[window].Count} times";
-            if ((idle || counted) && WindowOf(s_windows[window].Page) != window + 1) error = $"window {window} is not found by its page {s_windows[window].Page}";
+            bool free = (s_free[window / 64] >> window % 64 & 1) != 0,
+                idle = (s_idle[window / 64] >> window % 64 & 1) != 0, counted = s_windows[window].Count > 0;
+            if ((free ? 1 : 0) + (idle ? 1 : 0) + (counted ? 1 : 0) > 1)
+                error = $"window {window} is free: {free}, idle: {idle}, and counted {s_windows[window].Count} times";
+            if ((idle || counted) && WindowOf(s_windows[window].Page) != window + 1)
+                error = $"window {window} is not found by its page {s_windows[window].Page}";
         }
         s_lock.Release();
         if (error != null) throw new InvalidOperationException($"persistent windows: {error}");

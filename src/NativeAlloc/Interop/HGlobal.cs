@@ -4,7 +4,8 @@ using System.Text;
 namespace NativeAlloc;
 
 /// <summary>
-/// The twin of <see cref="Marshal"/>'s <c>HGlobal</c> members: change the class name and nothing else. Pointers of the two must not be mixed.
+/// The twin of <see cref="Marshal"/>'s <c>HGlobal</c> members: change the class name and nothing else. Pointers of the
+/// two must not be mixed.
 /// </summary>
 /// <remarks>All members may be called from any thread.</remarks>
 public static unsafe class HGlobal
@@ -12,7 +13,8 @@ public static unsafe class HGlobal
     /// <summary>Allocates unmanaged memory; what it holds is undefined.</summary>
     /// <param name="cb">Bytes; 0 gives a unique pointer that can be freed.</param>
     /// <returns>The block, at a multiple of 16.</returns>
-    /// <exception cref="OutOfMemoryException">There is not that much memory; a negative number counts as such, as it does with <see cref="Marshal"/>.</exception>
+    /// <exception cref="OutOfMemoryException">There is not that much memory; a negative number counts as such, as it
+    /// does with <see cref="Marshal"/>.</exception>
     public static nint AllocHGlobal(int cb) => AllocHGlobal((nint)cb);
 
     /// <inheritdoc cref="AllocHGlobal(int)"/>
@@ -24,14 +26,19 @@ public static unsafe class HGlobal
     /// <returns>The block, which may have moved.</returns>
     /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands.</exception>
     /// <exception cref="ArgumentException"><paramref name="pv"/> is not a block of this library.</exception>
-    public static nint ReAllocHGlobal(nint pv, nint cb) => (nint)NativeAllocator.Realloc((void*)pv, unchecked((nuint)cb));
+    public static nint ReAllocHGlobal(nint pv, nint cb) =>
+        (nint)NativeAllocator.Realloc((void*)pv, unchecked((nuint)cb));
 
     /// <summary>Frees a block.</summary>
     /// <param name="hglobal">The block; 0 does nothing.</param>
-    /// <exception cref="ArgumentException">The pointer is not a block of this library, where that can be seen at the call.</exception>
+    /// <exception cref="ArgumentException">The pointer is not a block of this library, where that can be seen at the
+    /// call.</exception>
     public static void FreeHGlobal(nint hglobal) => NativeAllocator.Free((void*)hglobal);
 
-    /// <summary>Copies a string to unmanaged memory in the system's ANSI encoding (UTF-8 outside Windows), with a zero at its end.</summary>
+    /// <summary>
+    /// Copies a string to unmanaged memory in the system's ANSI encoding (UTF-8 outside Windows), with a zero at its
+    /// end.
+    /// </summary>
     /// <param name="s">The string; null gives 0.</param>
     /// <returns>The copy, to be freed by <see cref="FreeHGlobal"/>.</returns>
     /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>

@@ -6,13 +6,15 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// The memory behind areas: gathered in pieces from where there is some and mapped side by side (<c>__vmalloc_area_node</c>, <c>map_vm_area</c>).
+/// The memory behind areas: gathered in pieces from where there is some and mapped side by side
+/// (<c>__vmalloc_area_node</c>, <c>map_vm_area</c>).
 /// </summary>
 /// <remarks>Only for the thread that has made the area busy.</remarks>
 internal static unsafe class AreaMemory
 {
     /// <summary>
-    /// Areas from here on get huge pages. A quarter of it is what the last huge page can cost an area that is not used to its end.
+    /// Areas from here on get huge pages. A quarter of it is what the last huge page can cost an area that is not used
+    /// to its end.
     /// </summary>
     internal const nuint SmallestHugeBytes = 4 * VirtualMemory.HugePageBytes;
 
@@ -20,7 +22,8 @@ internal static unsafe class AreaMemory
     private static uint s_buddysPages = 1024;
 
     /// <summary>
-    /// So many free pages that have memory stay with the buddy as long as there is fresh memory, 64 MiB: slabs will need them, and what is asked for here may never be used to its end.
+    /// So many free pages that have memory stay with the buddy as long as there is fresh memory, 64 MiB: slabs will
+    /// need them, and what is asked for here may never be used to its end.
     /// </summary>
     internal static uint BuddysPages
     {
@@ -101,7 +104,8 @@ internal static unsafe class AreaMemory
         refusal = default;
         uint oldPages = area->Pages;
         nuint oldBytes = area->SizeBytes;
-        if (!AreaRuns.TryBegin(area, oldBytes, out refusal) || !VmallocSpace.TryExtend(area, pages, wantedPages)) return false;
+        if (!AreaRuns.TryBegin(area, oldBytes, out refusal) || !VmallocSpace.TryExtend(area, pages, wantedPages))
+            return false;
         nuint bytes = (nuint)pages << PageGeometry.PageShift;
         if (TryFill(area, oldBytes, bytes, choice, zeroed: false, out refusal)) return true;
         // What the system refused to unmap stays accessible, without memory, until the next area there is unmapped: a
@@ -140,7 +144,10 @@ internal static unsafe class AreaMemory
         if (touched != 0) Clear(area, 0, touched);
     }
 
-    /// <summary>Moves the memory of an area, run by run, to the beginning of another that has nothing there. False where that fails, and then the area has all of its memory.</summary>
+    /// <summary>
+    /// Moves the memory of an area, run by run, to the beginning of another that has nothing there. False where that
+    /// fails, and then the area has all of its memory.
+    /// </summary>
     internal static bool TryMoveRuns(VmallocArea* area, VmallocArea* target)
     {
         nuint source = VmallocSpace.AddressOf(area), destination = VmallocSpace.AddressOf(target), moved = 0;
@@ -157,7 +164,8 @@ internal static unsafe class AreaMemory
         return true;
     }
 
-    // What was moved left committed addresses behind, so that a copy does where the system refuses to move it back. They may be reserved only after that.
+    // What was moved left committed addresses behind, so that a copy does where the system refuses to move it back.
+    // They may be reserved only after that.
     private static void MoveBack(VmallocArea* area, nuint from, nuint moved)
     {
         nuint address = VmallocSpace.AddressOf(area);
@@ -192,7 +200,7 @@ internal static unsafe class AreaMemory
         ResidentBudget.Charge(bytes);
     }
 
-    // ── where memory comes from ──────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── where memory comes from ──────────────────────────────────────────────────────────────────────────────────────
 
     // From kept areas and free pages, in pieces of so many bytes at least; returns how far it came.
     private static nuint Gather(VmallocArea* area, nuint at, nuint to, nuint smallest)
@@ -231,7 +239,8 @@ internal static unsafe class AreaMemory
         bool rest = kept->ChargedBytes != 0 && moved % PageGeometry.PageBytes == 0;
         if (rest && moved != 0)
         {
-            rest = Teardown.TryDecommit(kept, 0, moved) && VmallocSpace.TryCutFront(kept, (uint)(moved >> PageGeometry.PageShift));
+            rest = Teardown.TryDecommit(kept, 0, moved)
+                && VmallocSpace.TryCutFront(kept, (uint)(moved >> PageGeometry.PageShift));
             if (rest) AreaRuns.CutFront(kept, moved);
         }
         if (!rest || !KeptAreas.TryPut(kept)) Teardown.Destroy(kept);
@@ -246,7 +255,8 @@ internal static unsafe class AreaMemory
         {
             nuint bytes = PageGeometry.PageBytes << largest;
             PageRequest request = PageRequest.Block(largest) with { Choice = MemoryChoice.UsedOnly };
-            if (to - at < bytes || PageLayer.DirtyFreePages() < reserve + (1u << largest) || !PageLayer.TryTake(null, request, out uint page, out _))
+            if (to - at < bytes || PageLayer.DirtyFreePages() < reserve + (1u << largest)
+                || !PageLayer.TryTake(null, request, out uint page, out _))
             {
                 largest--;
                 continue;
@@ -296,8 +306,8 @@ internal static unsafe class AreaMemory
         return true;
     }
 
-    // Asks for huge pages in a part that comes into use, where the area is large enough for them. Not in the room: a huge
-    // page that begins in use and ends in the room would be memory that is not charged.
+    // Asks for huge pages in a part that comes into use, where the area is large enough for them. Not in the room: a
+    // huge page that begins in use and ends in the room would be memory that is not charged.
     private static void AdviseHuge(VmallocArea* area, nuint from, nuint to)
     {
         if (!Options.HugePages || to < SmallestHugeBytes) return;
@@ -306,5 +316,6 @@ internal static unsafe class AreaMemory
             area->Huge |= VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + begin, end - begin);
     }
 
-    private static void Clear(VmallocArea* area, nuint from, nuint to) => Clearing.Clear((void*)(VmallocSpace.AddressOf(area) + from), to - from);
+    private static void Clear(VmallocArea* area, nuint from, nuint to) =>
+        Clearing.Clear((void*)(VmallocSpace.AddressOf(area) + from), to - from);
 }

@@ -5,14 +5,16 @@ using NativeAlloc.Slabs;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// The runs of an area, from its beginning on, in system pages: how long each piece of memory is that came in one go. The
-/// system moves one at a time. An area of a single run needs no array; others have theirs from the slabs, or, where there
-/// are more runs than any slab has room for, as a large block.
+/// The runs of an area, from its beginning on, in system pages: how long each piece of memory is that came in one go.
+/// The system moves one at a time. An area of a single run needs no array; others have theirs from the slabs, or, where
+/// there are more runs than any slab has room for, as a large block.
 /// </summary>
 /// <remarks>Only for the thread that has made the area busy.</remarks>
 internal static unsafe class AreaRuns
 {
-    /// <summary>Bytes and number of all arrays: objects and large blocks that are live and no user's. By Interlocked.</summary>
+    /// <summary>
+    /// Bytes and number of all arrays: objects and large blocks that are live and no user's. By Interlocked.
+    /// </summary>
     private static long s_arrayBytes, s_arrays;
 
     internal static nuint ArrayBytes => (nuint)Volatile.Read(ref s_arrayBytes);
@@ -23,10 +25,13 @@ internal static unsafe class AreaRuns
 
     /// <summary>Bytes of a run.</summary>
     internal static nuint BytesOf(VmallocArea* area, uint run) =>
-        area->Runs == 0 ? (nuint)area->Pages << PageGeometry.PageShift : ((uint*)area->Runs)[run] * VirtualMemory.PageBytes;
+        area->Runs == 0
+            ? (nuint)area->Pages << PageGeometry.PageShift
+            : ((uint*)area->Runs)[run] * VirtualMemory.PageBytes;
 
     /// <summary>
-    /// Adds a run at the end; false, and nothing changed, where there is no memory for the array, or the process has as many mappings as are ours: a run is one, beyond the two that each area has.
+    /// Adds a run at the end; false, and nothing changed, where there is no memory for the array, or the process has as
+    /// many mappings as are ours: a run is one, beyond the two that each area has.
     /// </summary>
     /// <param name="isWhole">It is the area's only run, which needs no array.</param>
     internal static bool TryAdd(VmallocArea* area, nuint bytes, bool isWhole = false) =>
@@ -48,7 +53,9 @@ internal static unsafe class AreaRuns
         return false;
     }
 
-    /// <summary>Notes what an area has as its first run, before another is added: until then it needs no array.</summary>
+    /// <summary>
+    /// Notes what an area has as its first run, before another is added: until then it needs no array.
+    /// </summary>
     internal static bool TryBegin(VmallocArea* area, nuint bytes, out Refusal refusal)
     {
         refusal = default;
@@ -78,7 +85,8 @@ internal static unsafe class AreaRuns
         uint cut = (uint)(bytes / VirtualMemory.PageBytes), gone = 0;
         while (gone < area->RunCount && runs[gone] <= cut) cut -= runs[gone++];
         if (cut != 0) runs[gone] -= cut;
-        new ReadOnlySpan<uint>(runs + gone, (int)(area->RunCount - gone)).CopyTo(new Span<uint>(runs, (int)(area->RunCount - gone)));
+        new ReadOnlySpan<uint>(runs + gone, (int)(area->RunCount - gone))
+            .CopyTo(new Span<uint>(runs, (int)(area->RunCount - gone)));
         SetCount(area, area->RunCount - gone);
     }
 
@@ -103,7 +111,8 @@ internal static unsafe class AreaRuns
         if (area->Runs != 0 && needed <= CapacityOf(area)) return true;
         nint grown = AllocArray(needed, out refusal);
         if (grown == 0) return false;
-        new ReadOnlySpan<uint>((uint*)area->Runs, (int)area->RunCount).CopyTo(new Span<uint>((uint*)grown, (int)area->RunCount));
+        new ReadOnlySpan<uint>((uint*)area->Runs, (int)area->RunCount)
+            .CopyTo(new Span<uint>((uint*)grown, (int)area->RunCount));
         FreeArray(area);
         area->Runs = grown;
         Interlocked.Add(ref s_arrayBytes, (long)CapacityOf(area));
@@ -114,7 +123,9 @@ internal static unsafe class AreaRuns
     private static nuint CapacityOf(VmallocArea* area)
     {
         ObjectCache* cache = CacheOf(area);
-        return cache != null ? cache->ObjectBytes : (nuint)LinearRegion.Frames[PageOf(area)].PageCount << PageGeometry.PageShift;
+        return cache != null
+            ? cache->ObjectBytes
+            : (nuint)LinearRegion.Frames[PageOf(area)].PageCount << PageGeometry.PageShift;
     }
 
     private static nint AllocArray(nuint bytes, out Refusal refusal)

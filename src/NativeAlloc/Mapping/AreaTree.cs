@@ -3,10 +3,14 @@ using System.Diagnostics;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// The areas of a space in the order of their addresses, in a treap: a search tree by address whose shape is that of a heap of random priorities. Each node knows the largest hole below it (as the
-/// kernel's augmented tree of free areas does), so that finding an address and finding a hole are both O(log n).
+/// The areas of a space in the order of their addresses, in a treap: a search tree by address whose shape is that of a
+/// heap of random priorities. Each node knows the largest hole below it (as the kernel's augmented tree of free areas
+/// does), so that finding an address and finding a hole are both O(log n).
 /// </summary>
-/// <remarks>Not safe for several threads. Every area is in the tree; the first stands for the beginning of the space and is never removed.</remarks>
+/// <remarks>
+/// Not safe for several threads. Every area is in the tree; the first stands for the beginning of the space and is
+/// never removed.
+/// </remarks>
 internal unsafe struct AreaTree
 {
     /// <summary>No area.</summary>
@@ -40,7 +44,9 @@ internal unsafe struct AreaTree
         return found;
     }
 
-    /// <summary>The first area behind which there is a hole of so many pages; <see cref="None"/> where there is none.</summary>
+    /// <summary>
+    /// The first area behind which there is a hole of so many pages; <see cref="None"/> where there is none.
+    /// </summary>
     internal readonly uint BeforeHole(uint pages)
     {
         if (LargestHole(_root) < pages) return None;
@@ -129,7 +135,8 @@ internal unsafe struct AreaTree
 
     private void Refresh(uint root, uint node)
     {
-        if (root != node) Refresh(_areas[node].FirstPage < _areas[root].FirstPage ? _areas[root].Left : _areas[root].Right, node);
+        if (root != node)
+            Refresh(_areas[node].FirstPage < _areas[root].FirstPage ? _areas[root].Left : _areas[root].Right, node);
         Update(root);
     }
 
@@ -140,7 +147,8 @@ internal unsafe struct AreaTree
     }
 
     private void Update(uint node) =>
-        _areas[node].LargestHole = Math.Max(_areas[node].HolePages, Math.Max(LargestHole(_areas[node].Left), LargestHole(_areas[node].Right)));
+        _areas[node].LargestHole =
+            Math.Max(_areas[node].HolePages, Math.Max(LargestHole(_areas[node].Left), LargestHole(_areas[node].Right)));
 
     private readonly uint LargestHole(uint node) => node == None ? 0 : _areas[node].LargestHole;
 
@@ -160,13 +168,16 @@ internal unsafe struct AreaTree
         if (area.Priority > priority) return $"area {node} has a larger priority than the one above it";
         string? error = FindError(area.Left, area.Priority, ref at, ref count);
         if (error != null) return error;
-        if (area.FirstPage != at) return $"area {node} begins at page {area.FirstPage}, and what is before it ends at {at}";
+        if (area.FirstPage != at)
+            return $"area {node} begins at page {area.FirstPage}, and what is before it ends at {at}";
         if (area.GetState() == AreaState.None) return $"area {node} is not in use";
         at += area.Pages + VmallocArea.GuardPages + area.HolePages;
         count++;
         error = FindError(area.Right, area.Priority, ref at, ref count);
         if (error != null) return error;
         uint largest = Math.Max(area.HolePages, Math.Max(LargestHole(area.Left), LargestHole(area.Right)));
-        return largest == area.LargestHole ? null : $"area {node} says {area.LargestHole} of the largest hole below it, which has {largest}";
+        return largest == area.LargestHole
+            ? null
+            : $"area {node} says {area.LargestHole} of the largest hole below it, which has {largest}";
     }
 }

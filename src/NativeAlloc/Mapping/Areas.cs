@@ -6,7 +6,8 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// Memory that is contiguous in addresses only (<c>vmalloc</c>, <c>vfree</c>): areas of the vmalloc space with memory of their own, gathered from where there is some.
+/// Memory that is contiguous in addresses only (<c>vmalloc</c>, <c>vfree</c>): areas of the vmalloc space with memory
+/// of their own, gathered from where there is some.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -45,7 +46,8 @@ internal static unsafe class Areas
     // Its memory, and the hole behind it: see VmallocArea.OwnMappings.
     private const int MappingsPerArea = 2;
 
-    // Addresses to grow into, in multiples of what an area has when it moves: doubling goes on where it stands two times more.
+    // Addresses to grow into, in multiples of what an area has when it moves: doubling goes on where it stands two
+    // times more.
     private const uint RoomForGrowth = 3;
 
     // An area that may grow gets four times as many pages as are asked for: at least 4 MiB, at most 64 MiB more.
@@ -108,7 +110,8 @@ internal static unsafe class Areas
     /// </summary>
     /// <param name="source">Committed pages of the linear region.</param>
     /// <param name="sourceBytes">Whole system pages.</param>
-    /// <param name="refusal">Why there is no memory for the rest; none where the answer is null because the system cannot move the source.</param>
+    /// <param name="refusal">Why there is no memory for the rest; none where the answer is null because the system
+    /// cannot move the source.</param>
     internal static void* AllocFrom(void* source, nuint sourceBytes, nuint byteCount, out Refusal refusal)
     {
         Debug.Assert(byteCount > sourceBytes, "the area holds all that is moved");
@@ -142,8 +145,12 @@ internal static unsafe class Areas
         return true;
     }
 
-    /// <summary>Changes an area's size by moving its pages, not its bytes; what is new is undefined. Null where that fails: the area stands as it was.</summary>
-    /// <param name="refusal">Why there is no memory; none where the answer is null because the system cannot move the pages.</param>
+    /// <summary>
+    /// Changes an area's size by moving its pages, not its bytes; what is new is undefined. Null where that fails: the
+    /// area stands as it was.
+    /// </summary>
+    /// <param name="refusal">Why there is no memory; none where the answer is null because the system cannot move the
+    /// pages.</param>
     /// <param name="alignment">A power of two.</param>
     /// <param name="end">What is to be behind it.</param>
     internal static void* Realloc(
@@ -160,7 +167,8 @@ internal static unsafe class Areas
     }
 
     /// <summary>Bytes of the area that begins at an address; 0 if no user's does.</summary>
-    internal static nuint UsableBytes(void* pointer) => TryFind(pointer, out void* block, out nuint bytes) && block == pointer ? bytes : 0;
+    internal static nuint UsableBytes(void* pointer) =>
+        TryFind(pointer, out void* block, out nuint bytes) && block == pointer ? bytes : 0;
 
     /// <summary>Finds the area of a user that an address lies in, anywhere.</summary>
     internal static bool TryFind(void* pointer, out void* block, out nuint bytes)
@@ -351,7 +359,9 @@ internal static unsafe class Areas
                 }
 
                 MappingBudget.Give(MappingsPerArea);
-                refusal = VmallocSpace.HasHole(pages, alignmentPages) ? Refusal.OutOfMemory : new Refusal(RefusalReason.OutOfAddresses);
+                refusal = VmallocSpace.HasHole(pages, alignmentPages)
+                    ? Refusal.OutOfMemory
+                    : new Refusal(RefusalReason.OutOfAddresses);
             }
             else
             {

@@ -3,9 +3,9 @@ using NativeAlloc.Os;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// Takes areas down, or parts of them (<c>unmap_vm_area</c>). That cannot fail for the owner: an area that the system does
-/// not unmap, as it may where the process has as many mappings as it can have, becomes <see cref="AreaState.Stale"/>. It
-/// stays counted, and is tried again at the next opportunity.
+/// Takes areas down, or parts of them (<c>unmap_vm_area</c>). That cannot fail for the owner: an area that the system
+/// does not unmap, as it may where the process has as many mappings as it can have, becomes
+/// <see cref="AreaState.Stale"/>. It stays counted, and is tried again at the next opportunity.
 /// </summary>
 /// <remarks>Only for the thread that has made the area busy.</remarks>
 internal static unsafe class Teardown
@@ -13,8 +13,8 @@ internal static unsafe class Teardown
     private static NativeLock s_lock;
 
     /// <summary>
-    /// Record of the first stale area, 0 for none; the others follow by <see cref="VmallocArea.NextStale"/>. Written under
-    /// the lock, read by any thread.
+    /// Record of the first stale area, 0 for none; the others follow by <see cref="VmallocArea.NextStale"/>. Written
+    /// under the lock, read by any thread.
     /// </summary>
     private static uint s_stale;
 
@@ -56,7 +56,8 @@ internal static unsafe class Teardown
     }
 
     /// <summary>Takes memory and access away from a part of an area, and its charge.</summary>
-    /// <returns>False where the system has no room for one more mapping. The part has lost its memory only, then.</returns>
+    /// <returns>False where the system has no room for one more mapping. The part has lost its memory only,
+    /// then.</returns>
     internal static bool TryUnmap(VmallocArea* area, nuint from, nuint to)
     {
         bool unmapped = TryDecommit(area, from, to);

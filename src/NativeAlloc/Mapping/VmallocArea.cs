@@ -4,11 +4,14 @@ using NativeAlloc.Pages;
 
 namespace NativeAlloc.Mapping;
 
-/// <summary>An area of the vmalloc space (<c>struct vm_struct</c> and <c>vmap_area</c> in one): pages side by side, behind them a guard page, behind that a hole up to the next area.</summary>
+/// <summary>
+/// An area of the vmalloc space (<c>struct vm_struct</c> and <c>vmap_area</c> in one): pages side by side, behind them
+/// a guard page, behind that a hole up to the next area.
+/// </summary>
 /// <remarks>
 /// The fields of the tree, and the area's address, belong to <see cref="VmallocSpace"/>, under its lock. The address
-/// changes only while the state is <see cref="AreaState.Busy"/>, so the thread that made the area busy may read it without
-/// the lock. What is mapped belongs to that thread, too.
+/// changes only while the state is <see cref="AreaState.Busy"/>, so the thread that made the area busy may read it
+/// without the lock. What is mapped belongs to that thread, too.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential, Size = Bytes)]
 internal struct VmallocArea
@@ -30,10 +33,15 @@ internal struct VmallocArea
     /// <summary>Pages of the hole behind the guard.</summary>
     public uint HolePages;
 
-    /// <summary>The subtrees of areas before and behind this one; 0 for none. Of a record that is not in use, <see cref="Left"/> is the next such.</summary>
+    /// <summary>
+    /// The subtrees of areas before and behind this one; 0 for none. Of a record that is not in use, <see cref="Left"/>
+    /// is the next such.
+    /// </summary>
     public uint Left, Right;
 
-    /// <summary>Random: what makes a tree of areas in any order shallow. No area has a larger one than the area above it.</summary>
+    /// <summary>
+    /// Random: what makes a tree of areas in any order shallow. No area has a larger one than the area above it.
+    /// </summary>
     public uint Priority;
 
     /// <summary>The largest hole in the tree from here on down.</summary>
@@ -42,7 +50,10 @@ internal struct VmallocArea
     /// <summary>What becomes of the area at present: an <see cref="AreaState"/>. By Interlocked and Volatile.</summary>
     public int State;
 
-    /// <summary>Pages of each run: an array of <see cref="RunCount"/>, or 0 where there is only one run. A run is memory that came in one piece. A map has no such array.</summary>
+    /// <summary>
+    /// Pages of each run: an array of <see cref="RunCount"/>, or 0 where there is only one run. A run is memory that
+    /// came in one piece. A map has no such array.
+    /// </summary>
     public nint Runs;
 
     public uint RunCount;
@@ -64,7 +75,9 @@ internal struct VmallocArea
     /// </summary>
     public nuint ChargedBytes;
 
-    /// <summary>Of a stale area, the record of the next one; 0 for none. Under the lock of <see cref="Teardown"/>.</summary>
+    /// <summary>
+    /// Of a stale area, the record of the next one; 0 for none. Under the lock of <see cref="Teardown"/>.
+    /// </summary>
     public uint NextStale;
 
     /// <summary>Pages that the area's user has; of a kept area, those that its last user had.</summary>
@@ -78,8 +91,8 @@ internal struct VmallocArea
     internal readonly nuint TailBytes => ChargedBytes > UsedBytes ? ChargedBytes - UsedBytes : 0;
 
     /// <summary>
-    /// Mappings that the area is counted as, beside one for each run: the addresses behind it, and the memory of an area
-    /// that is in one run, which is not written down.
+    /// Mappings that the area is counted as, beside one for each run: the addresses behind it, and the memory of an
+    /// area that is in one run, which is not written down.
     /// </summary>
     internal readonly int OwnMappings => Kind == AreaKind.Map ? 1 : 2;
 
@@ -87,8 +100,11 @@ internal struct VmallocArea
 
     internal void SetState(AreaState state) => Volatile.Write(ref State, (int)state);
 
-    /// <summary>Goes from one state to another; false where another thread was faster or the area is in another state.</summary>
-    internal bool TryChange(AreaState from, AreaState to) => Interlocked.CompareExchange(ref State, (int)to, (int)from) == (int)from;
+    /// <summary>
+    /// Goes from one state to another; false where another thread was faster or the area is in another state.
+    /// </summary>
+    internal bool TryChange(AreaState from, AreaState to) =>
+        Interlocked.CompareExchange(ref State, (int)to, (int)from) == (int)from;
 
     /// <summary>
     /// Makes a live area busy; waits while the decay's thread is at its tail. False where no user holds it.
@@ -122,7 +138,9 @@ internal enum AreaState
     /// <summary>Nobody holds it: mapped, with its memory, for the next request.</summary>
     Kept,
 
-    /// <summary>Nobody holds it, and the system refused to unmap it: it has no memory, and goes at the next opportunity.</summary>
+    /// <summary>
+    /// Nobody holds it, and the system refused to unmap it: it has no memory, and goes at the next opportunity.
+    /// </summary>
     Stale,
 }
 

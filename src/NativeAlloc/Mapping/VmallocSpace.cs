@@ -6,8 +6,9 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Mapping;
 
 /// <summary>
-/// The vmalloc space (<c>VMALLOC_START</c> to <c>VMALLOC_END</c>): a reserved range of addresses, and the areas in it. What is mapped in an area is the business of others; outside of areas,
-/// and on the guard page behind each, a touch is an access violation.
+/// The vmalloc space (<c>VMALLOC_START</c> to <c>VMALLOC_END</c>): a reserved range of addresses, and the areas in it.
+/// What is mapped in an area is the business of others; outside of areas, and on the guard page behind each, a touch is
+/// an access violation.
 /// </summary>
 internal static unsafe class VmallocSpace
 {
@@ -17,11 +18,13 @@ internal static unsafe class VmallocSpace
     /// <summary>The first record that may be an area's.</summary>
     internal const uint FirstRecord = Head + 1;
 
-    // Addresses cost nothing, and moving to larger holes is how areas grow: eight times what the linear region takes, in any case room for some of the largest areas that a machine can fill.
+    // Addresses cost nothing, and moving to larger holes is how areas grow: eight times what the linear region takes,
+    // in any case room for some of the largest areas that a machine can fill.
     private const ulong SmallestBytes = 256UL << 30, LargestBytes = 1UL << 44;
     private const int ReservePerMemory = 32;
 
-    // The system allows 65,530 mappings to a process unless told otherwise, and an area is two of them: the area and the hole behind it.
+    // The system allows 65,530 mappings to a process unless told otherwise, and an area is two of them: the area and
+    // the hole behind it.
     private const int MaxAreas = 1 << 17;
 
     // Where addresses are few: the least that is worth it, and the parts of them that areas and their records may be.
@@ -33,7 +36,10 @@ internal static unsafe class VmallocSpace
 
     private static NativeLock s_lock;
 
-    /// <summary>The records of areas, and by page the area that begins there. Grown under the lock; what is committed may be read by any thread.</summary>
+    /// <summary>
+    /// The records of areas, and by page the area that begins there. Grown under the lock; what is committed may be
+    /// read by any thread.
+    /// </summary>
     private static MetadataRegion s_areaRegion, s_startRegion;
 
     /// <summary>Under the lock.</summary>
@@ -47,7 +53,9 @@ internal static unsafe class VmallocSpace
 
     static VmallocSpace()
     {
-        ulong wanted = Options.VmallocReserveBytes != 0 ? Options.VmallocReserveBytes : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestBytes, LargestBytes);
+        ulong wanted = Options.VmallocReserveBytes != 0
+            ? Options.VmallocReserveBytes
+            : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestBytes, LargestBytes);
         // Where addresses are few (ulimit -v), a share of them.
         nuint most = AddressShare.Of((nuint)BitOperations.RoundUpToPowerOf2(wanted), AddressPart);
         for (nuint bytes = most; bytes >= LeastBytes; bytes /= 2)
@@ -92,13 +100,17 @@ internal static unsafe class VmallocSpace
 
     internal static bool Contains(void* address) => unchecked((nuint)address - s_base) < Bytes;
 
-    /// <summary>Adds an area, busy and with nothing mapped in it. Null where there is no such hole, or no memory for the record.</summary>
+    /// <summary>
+    /// Adds an area, busy and with nothing mapped in it. Null where there is no such hole, or no memory for the record.
+    /// </summary>
     /// <param name="pages">Pages of the area.</param>
     /// <param name="alignmentPages">It begins at a multiple of so many pages: a power of two.</param>
-    /// <param name="roomPages">So many pages behind it should be free for it to grow into; none, where no hole is that large.</param>
+    /// <param name="roomPages">So many pages behind it should be free for it to grow into; none, where no hole is that
+    /// large.</param>
     internal static VmallocArea* Add(AreaKind kind, uint pages, uint alignmentPages = 1, uint roomPages = 0)
     {
-        Debug.Assert(pages != 0 && uint.IsPow2(alignmentPages), "an area has pages, and an alignment is a power of two");
+        Debug.Assert(pages != 0 && uint.IsPow2(alignmentPages),
+            "an area has pages, and an alignment is a power of two");
         s_lock.Acquire();
         VmallocArea* area = AddLocked(kind, pages, alignmentPages, roomPages);
         s_lock.Release();
@@ -112,7 +124,8 @@ internal static unsafe class VmallocSpace
         uint before = needed + roomPages < s_pageCount ? s_tree.BeforeHole((uint)needed + roomPages) : AreaTree.None;
         if (before == AreaTree.None) before = s_tree.BeforeHole((uint)needed);
         if (before == AreaTree.None) return null;
-        uint hole = Records[before].FirstPage + Records[before].Pages + VmallocArea.GuardPages, end = hole + Records[before].HolePages;
+        uint hole = Records[before].FirstPage + Records[before].Pages + VmallocArea.GuardPages,
+            end = hole + Records[before].HolePages;
         uint first = AlignUp(hole, alignmentPages);
         if (!s_startRegion.TryCommitTo((nuint)(first + 1) * sizeof(uint))) return null;
         uint number = TakeRecord();
@@ -129,7 +142,10 @@ internal static unsafe class VmallocSpace
         return area;
     }
 
-    /// <summary>Whether there is a hole for such an area: tells what <see cref="Add"/> lacked, addresses or memory for its tables.</summary>
+    /// <summary>
+    /// Whether there is a hole for such an area: tells what <see cref="Add"/> lacked, addresses or memory for its
+    /// tables.
+    /// </summary>
     internal static bool HasHole(uint pages, uint alignmentPages)
     {
         ulong needed = (ulong)pages + VmallocArea.GuardPages + (alignmentPages - 1);
@@ -142,7 +158,8 @@ internal static unsafe class VmallocSpace
     /// <summary>Takes an area out that is busy and has nothing mapped in it any more.</summary>
     internal static void Remove(VmallocArea* area)
     {
-        Debug.Assert(area->GetState() == AreaState.Busy && area->Runs == 0, "the area is the caller's, and its runs are gone");
+        Debug.Assert(area->GetState() == AreaState.Busy && area->Runs == 0,
+            "the area is the caller's, and its runs are gone");
         uint number = NumberOf(area);
         s_lock.Acquire();
         Volatile.Write(ref Start(area->FirstPage), AreaTree.None);
@@ -187,7 +204,10 @@ internal static unsafe class VmallocSpace
         s_lock.Release();
     }
 
-    /// <summary>Makes a busy area shorter at its beginning. Nothing is mapped any more in what it loses. False, and nothing done, where there is no memory for a table.</summary>
+    /// <summary>
+    /// Makes a busy area shorter at its beginning. Nothing is mapped any more in what it loses. False, and nothing
+    /// done, where there is no memory for a table.
+    /// </summary>
     internal static bool TryCutFront(VmallocArea* area, uint pages)
     {
         Debug.Assert(pages != 0 && pages < area->Pages, "something is left");
@@ -207,7 +227,10 @@ internal static unsafe class VmallocSpace
         return committed;
     }
 
-    /// <summary>The area that begins at an address, without a lock; null where none does. It may be anything by the time that the caller looks at it, unless the caller holds it.</summary>
+    /// <summary>
+    /// The area that begins at an address, without a lock; null where none does. It may be anything by the time that
+    /// the caller looks at it, unless the caller holds it.
+    /// </summary>
     internal static VmallocArea* Starting(void* address)
     {
         nuint offset = unchecked((nuint)address - s_base);
@@ -252,7 +275,8 @@ internal static unsafe class VmallocSpace
         bool any = false;
         if (number != AreaTree.None && s_count != 0)
         {
-            uint next = Records[number].FirstPage + Records[number].Pages + VmallocArea.GuardPages + Records[number].HolePages;
+            uint next =
+                Records[number].FirstPage + Records[number].Pages + VmallocArea.GuardPages + Records[number].HolePages;
             number = s_tree.AtOrBefore(next);
             any = next < s_pageCount && number > Head && Records[number].FirstPage >= page;
             if (any) found = Records[number];
@@ -261,13 +285,17 @@ internal static unsafe class VmallocSpace
         return any;
     }
 
-    /// <summary>What areas of so many pages begin at multiples of: huge pages stand at multiples of their size.</summary>
-    internal static nuint AlignmentOf(uint pages) => pages >= Pageblock.Pages ? VirtualMemory.HugePageBytes : PageGeometry.PageBytes;
+    /// <summary>
+    /// What areas of so many pages begin at multiples of: huge pages stand at multiples of their size.
+    /// </summary>
+    internal static nuint AlignmentOf(uint pages) =>
+        pages >= Pageblock.Pages ? VirtualMemory.HugePageBytes : PageGeometry.PageBytes;
 
     private static bool TryMakeHead()
     {
         if (s_records > Head) return true;
-        if (!s_areaRegion.TryCommitTo((Head + 1) * (nuint)VmallocArea.Bytes) || !s_startRegion.TryCommitTo(sizeof(uint))) return false;
+        if (!s_areaRegion.TryCommitTo((Head + 1) * (nuint)VmallocArea.Bytes)
+            || !s_startRegion.TryCommitTo(sizeof(uint))) return false;
         Records[Head] = new VmallocArea { HolePages = s_pageCount - VmallocArea.GuardPages };
         Records[Head].SetState(AreaState.Busy);
         s_tree.Insert(Head);
@@ -284,7 +312,8 @@ internal static unsafe class VmallocSpace
             return number;
         }
         number = s_records;
-        if (number >= MaxAreas || !s_areaRegion.TryCommitTo((nuint)(number + 1) * VmallocArea.Bytes)) return AreaTree.None;
+        if (number >= MaxAreas || !s_areaRegion.TryCommitTo((nuint)(number + 1) * VmallocArea.Bytes))
+            return AreaTree.None;
         s_records++;
         return number;
     }
@@ -306,7 +335,8 @@ internal static unsafe class VmallocSpace
         s_lock.Acquire();
         uint count = 0;
         string? error = s_records == Head ? null : s_tree.FindError(s_pageCount, out count);
-        if (error == null && s_records != Head && count != s_count + 1) error = $"the tree has {count} areas and says {s_count + 1}";
+        if (error == null && s_records != Head && count != s_count + 1)
+            error = $"the tree has {count} areas and says {s_count + 1}";
         s_lock.Release();
         if (error != null) throw new InvalidOperationException($"vmalloc space: {error}");
     }

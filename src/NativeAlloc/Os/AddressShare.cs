@@ -14,7 +14,8 @@ internal static class AddressShare
     /// <param name="wantedBytes">As without a limit.</param>
     /// <param name="part">The least that is left for others, against this: 4 means a quarter of what is left.</param>
     internal static nuint Of(nuint wantedBytes, uint part) =>
-        Of(wantedBytes, part, Machine.Read(SystemFigure.AddressSpaceLimitBytes), Machine.Read(SystemFigure.AddressSpaceBytes));
+        Of(wantedBytes, part, Machine.Read(SystemFigure.AddressSpaceLimitBytes),
+            Machine.Read(SystemFigure.AddressSpaceBytes));
 
     /// <summary>The same with figures of the system that are known.</summary>
     internal static nuint Of(nuint wantedBytes, uint part, ulong? limitBytes, ulong? usedBytes)

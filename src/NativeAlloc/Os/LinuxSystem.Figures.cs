@@ -3,16 +3,16 @@ using System.Runtime.InteropServices;
 
 namespace NativeAlloc.Os;
 
-/// <content>
-/// Limits and figures, by plain system calls into buffers on the stack: they are asked for where memory is short. A file
-/// that is hidden, cannot be opened or says something else than expected makes the figure unknown.
+/// <content> Limits and figures, by plain system calls into buffers on the stack: they are asked for where memory is
+/// short. A file that is hidden, cannot be opened or says something else than expected makes the figure unknown.
 /// </content>
 internal sealed unsafe partial class LinuxSystem
 {
     private const int OpenCloseOnExec = 0x80000; // O_RDONLY is 0
 
     // asm-generic/resource.h
-    private const int ResourceFileBytes = 1, ResourceDataBytes = 2, ResourceLockedBytes = 8, ResourceAddressSpaceBytes = 9;
+    private const int ResourceFileBytes = 1, ResourceDataBytes = 2, ResourceLockedBytes = 8,
+        ResourceAddressSpaceBytes = 9;
 
     // Fields of /proc/self/statm, in system pages.
     private const int SizeField = 0, ResidentField = 1, SharedField = 2;
@@ -54,7 +54,8 @@ internal sealed unsafe partial class LinuxSystem
     {
         byte* buffer = stackalloc byte[BufferBytes];
         ReadOnlySpan<byte> line = ReadFile("/proc/self/statm\0"u8, buffer);
-        if (NumberAt(line, ResidentField) is not { } resident || NumberAt(line, SharedField) is not { } shared) return null;
+        if (NumberAt(line, ResidentField) is not { } resident || NumberAt(line, SharedField) is not { } shared)
+            return null;
         return (resident - Math.Min(resident, shared)) * PageBytes;
     }
 

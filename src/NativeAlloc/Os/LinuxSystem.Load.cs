@@ -41,7 +41,8 @@ internal sealed unsafe partial class LinuxSystem
     // A group and all around it. In a container the path may be the host's: then only the uppermost, which is the
     // container's own, is found.
     private static MemoryLoad ReadGroups(
-        MemoryLoad load, ReadOnlySpan<byte> root, ReadOnlySpan<byte> mount, ReadOnlySpan<byte> path, bool isSecond, byte* text)
+        MemoryLoad load, ReadOnlySpan<byte> root, ReadOnlySpan<byte> mount, ReadOnlySpan<byte> path, bool isSecond,
+        byte* text)
     {
         byte* folder = stackalloc byte[PathBytes];
         if (root.Length + mount.Length + path.Length >= PathBytes) return load;

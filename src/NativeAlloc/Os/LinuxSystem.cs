@@ -6,9 +6,11 @@ namespace NativeAlloc.Os;
 /// <summary>Linux: mmap, mprotect, madvise, mremap, mlock, mbind and memfd.</summary>
 internal sealed unsafe partial class LinuxSystem : SystemContract
 {
-    // The values of the system's headers, common to x86-64 and arm64 (asm-generic/mman-common.h, linux/mman.h, linux/memfd.h).
+    // The values of the system's headers, common to x86-64 and arm64 (asm-generic/mman-common.h, linux/mman.h,
+    // linux/memfd.h).
     private const int ProtNone = 0, ProtReadWrite = 1 | 2;
-    private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, Map32Bit = 0x40, MapNoReserve = 0x4000;
+    private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, Map32Bit = 0x40,
+        MapNoReserve = 0x4000;
     private const int MapFixedNoReplace = 0x100000; // since Linux 4.17
     private const int MadviseDontNeed = 4, MadviseHugePage = 14;
     private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
@@ -76,8 +78,10 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
         if (MRemap(source, bytes, bytes, RemapMayMove | RemapFixed | RemapDontUnmap, target) == target) return true;
         // The system unmaps the target before it finds some reasons to refuse, such as a limit (ulimit -d). The next
         // mapping of the process would get the hole, so fill it. Where there is no hole, this does nothing.
-        nuint filled = MMap(target, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | MapFixedNoReplace, -1, 0);
-        if (filled != s_failed && filled != target) MUnmap(filled, bytes); // a system that does not know the flag puts it elsewhere
+        nuint filled =
+            MMap(target, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | MapFixedNoReplace, -1, 0);
+        // a system that does not know the flag puts it elsewhere
+        if (filled != s_failed && filled != target) MUnmap(filled, bytes);
         return false;
     }
 
@@ -100,7 +104,8 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
         ulong* mask = stackalloc ulong[MaskWords];
         new Span<ulong>(mask, MaskWords).Clear();
         mask[systemNode / WordBits] = 1UL << systemNode % WordBits;
-        // The C library has no name for this call; its number depends on the processor. The system takes one bit less than it is told.
+        // The C library has no name for this call; its number depends on the processor. The system takes one bit less
+        // than it is told.
         nint number = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 237 : 235;
         return MBind(number, address, bytes, PolicyPreferred, mask, MaskWords * WordBits + 1, 0) == 0;
     }
@@ -146,18 +151,26 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     }
 
     // Each of these can block or fault: none may suppress the GC transition.
-    [LibraryImport("libc", EntryPoint = "mmap")] private static partial nuint MMap(nuint address, nuint length, int protection, int flags, int file, nint offset);
+    [LibraryImport("libc", EntryPoint = "mmap")]
+    private static partial nuint MMap(nuint address, nuint length, int protection, int flags, int file, nint offset);
     [LibraryImport("libc", EntryPoint = "munmap")] private static partial int MUnmap(nuint address, nuint length);
-    [LibraryImport("libc", EntryPoint = "mprotect")] private static partial int MProtect(nuint address, nuint length, int protection);
-    [LibraryImport("libc", EntryPoint = "madvise")] private static partial int MAdvise(nuint address, nuint length, int advice);
+    [LibraryImport("libc", EntryPoint = "mprotect")]
+    private static partial int MProtect(nuint address, nuint length, int protection);
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int MAdvise(nuint address, nuint length, int advice);
     [LibraryImport("libc", EntryPoint = "mlock")] private static partial int MLock(nuint address, nuint length);
     [LibraryImport("libc", EntryPoint = "munlock")] private static partial int MUnlock(nuint address, nuint length);
-    [LibraryImport("libc", EntryPoint = "syscall")] private static partial nint MBind(nint number, nuint address, nuint length, nint mode, ulong* nodes, nint nodeBits, nint flags);
+    [LibraryImport("libc", EntryPoint = "syscall")]
+    private static partial nint MBind(nint number, nuint address, nuint length, nint mode, ulong* nodes, nint nodeBits,
+        nint flags);
     [LibraryImport("libc", EntryPoint = "sched_getcpu")] private static partial int SchedGetCpu();
-    [LibraryImport("libc", EntryPoint = "mremap")] private static partial nuint MRemap(nuint address, nuint oldLength, nuint newLength, int flags, nuint newAddress);
+    [LibraryImport("libc", EntryPoint = "mremap")]
+    private static partial nuint MRemap(nuint address, nuint oldLength, nuint newLength, int flags, nuint newAddress);
     [LibraryImport("libc", EntryPoint = "memfd_create")] private static partial int MemfdCreate(byte* name, uint flags);
-    [LibraryImport("libc", EntryPoint = "fallocate")] private static partial int FAllocate(int file, int mode, nint offset, nint length);
+    [LibraryImport("libc", EntryPoint = "fallocate")]
+    private static partial int FAllocate(int file, int mode, nint offset, nint length);
     [LibraryImport("libc", EntryPoint = "ftruncate")] private static partial int FTruncate(int file, nint length);
     [LibraryImport("libc", EntryPoint = "close")] private static partial int Close(int file);
-    [LibraryImport("libc", EntryPoint = "nanosleep")] private static partial int NanoSleep(TimeSpec* request, TimeSpec* remaining);
+    [LibraryImport("libc", EntryPoint = "nanosleep")]
+    private static partial int NanoSleep(TimeSpec* request, TimeSpec* remaining);
 }

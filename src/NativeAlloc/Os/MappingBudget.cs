@@ -1,11 +1,13 @@
 namespace NativeAlloc.Os;
 
 /// <summary>
-/// How many mappings this library may make. The system limits them per process (<c>vm.max_map_count</c>, 65,530 unless told otherwise), and at the limit everything fails that needs one: the
-/// managed heap, new threads, loaded libraries. So what maps counts here first and stays within half of them; the other half is everybody else's.
+/// How many mappings this library may make. The system limits them per process (<c>vm.max_map_count</c>, 65,530 unless
+/// told otherwise), and at the limit everything fails that needs one: the managed heap, new threads, loaded libraries.
+/// So what maps counts here first and stays within half of them; the other half is everybody else's.
 /// </summary>
 /// <remarks>
-/// A <b>mapping</b> is what the system keeps a record of: addresses side by side with the same access and the same memory behind them. Any thread; lock-free.
+/// A <b>mapping</b> is what the system keeps a record of: addresses side by side with the same access and the same
+/// memory behind them. Any thread; lock-free.
 /// </remarks>
 internal static class MappingBudget
 {
@@ -31,7 +33,9 @@ internal static class MappingBudget
     /// <summary>This library's share of the system's limit.</summary>
     internal static int LimitOf(ulong? system) => (int)Math.Min(system ?? UsualSystemLimit, int.MaxValue) / Share;
 
-    /// <summary>Counts mappings that are about to be made; false, and nothing counted, where they would be too many.</summary>
+    /// <summary>
+    /// Counts mappings that are about to be made; false, and nothing counted, where they would be too many.
+    /// </summary>
     internal static bool TryTake(int mappings)
     {
         int inUse = InUse;

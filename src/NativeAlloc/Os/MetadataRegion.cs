@@ -3,12 +3,15 @@ using System.Diagnostics;
 namespace NativeAlloc.Os;
 
 /// <summary>
-/// Address space for the allocator's own tables, reserved at once and committed from its start in steps, so that an array in it grows
-/// without ever moving. Memory comes with the first touch and reads as zero.
+/// Address space for the allocator's own tables, reserved at once and committed from its start in steps, so that an
+/// array in it grows without ever moving. Memory comes with the first touch and reads as zero.
 /// </summary>
 internal unsafe struct MetadataRegion
 {
-    /// <summary>First address; 0 as long as even the reservation is refused. Set under the owner's lock, before there is anything to read: any thread that has seen <see cref="CommittedBytes"/> may read it.</summary>
+    /// <summary>
+    /// First address; 0 as long as even the reservation is refused. Set under the owner's lock, before there is
+    /// anything to read: any thread that has seen <see cref="CommittedBytes"/> may read it.
+    /// </summary>
     internal nuint Address;
 
     /// <summary>Bytes reserved, or to be.</summary>
@@ -17,7 +20,8 @@ internal unsafe struct MetadataRegion
     /// <summary>Bytes from the start that may be touched. Grown under the owner's lock, read by any thread.</summary>
     private nuint _committedBytes;
 
-    // Committing in larger steps than asked keeps the number of system calls small; it costs no memory before the touch.
+    // Committing in larger steps than asked keeps the number of system calls small; it costs no memory before the
+    // touch.
     internal const int StepBytes = 1 << 20;
 
     internal readonly nuint CommittedBytes => Volatile.Read(in _committedBytes);
@@ -30,7 +34,9 @@ internal unsafe struct MetadataRegion
         return region;
     }
 
-    /// <summary>The same at a low address, if there is one: a table there is reached without its address in a register.</summary>
+    /// <summary>
+    /// The same at a low address, if there is one: a table there is reached without its address in a register.
+    /// </summary>
     internal static MetadataRegion ReserveLow(nuint bytes)
     {
         bytes = RoundUp(bytes);
@@ -48,10 +54,13 @@ internal unsafe struct MetadataRegion
 
     private static nuint RoundUp(nuint bytes) => (bytes + (StepBytes - 1)) & ~(nuint)(StepBytes - 1);
 
-    // Where the system refused the reservation it is asked again at the next commit, so that a bad moment at start does not last.
+    // Where the system refused the reservation it is asked again at the next commit, so that a bad moment at start does
+    // not last.
     private bool TryReserve() => Address != 0 || VirtualMemory.TryReserve(Bytes, VirtualMemory.PageBytes, out Address);
 
-    /// <summary>Makes the first <paramref name="bytes"/> usable. False where the system refuses or the region ends before.</summary>
+    /// <summary>
+    /// Makes the first <paramref name="bytes"/> usable. False where the system refuses or the region ends before.
+    /// </summary>
     internal bool TryCommitTo(nuint bytes)
     {
         nuint committed = CommittedBytes;

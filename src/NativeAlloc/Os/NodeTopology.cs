@@ -1,12 +1,12 @@
 namespace NativeAlloc.Os;
 
 /// <summary>
-/// The NUMA nodes: how many, which the calling thread is on, and from each the others by distance. Nodes are numbered from 0 without gaps;
-/// <see cref="SystemNodeOf"/> gives the system's own number.
+/// The NUMA nodes: how many, which the calling thread is on, and from each the others by distance. Nodes are numbered
+/// from 0 without gaps; <see cref="SystemNodeOf"/> gives the system's own number.
 /// </summary>
 /// <remarks>
-/// For tests the nodes can be cut into any number of fake ones, as Linux' <c>numa=fake=N</c> does: the fake nodes are dealt out over the real ones in
-/// equal shares, and a processor belongs to one of the fakes of its node.
+/// For tests the nodes can be cut into any number of fake ones, as Linux' <c>numa=fake=N</c> does: the fake nodes are
+/// dealt out over the real ones in equal shares, and a processor belongs to one of the fakes of its node.
 /// </remarks>
 internal sealed class NodeTopology
 {
@@ -37,12 +37,14 @@ internal sealed class NodeTopology
         {
             int[] nodes = [.. Enumerable.Range(0, count).Where(node => RealOf(node) == index)];
             if (nodes.Length == 0) nodes = [Math.Min(count - 1, index * count / real)]; // fewer nodes than there are
-            for (int i = 0; i < processors[index].Length; i++) _nodeOfProcessor[processors[index][i]] = nodes[i % nodes.Length];
+            for (int i = 0; i < processors[index].Length; i++)
+                _nodeOfProcessor[processors[index][i]] = nodes[i % nodes.Length];
         }
         IsFake = fakeCount != 0;
     }
 
-    // The usual machine: one node. Worth its own way, as the rest would cost every program's first allocation some milliseconds of compilation.
+    // The usual machine: one node. Worth its own way, as the rest would cost every program's first allocation some
+    // milliseconds of compilation.
     private NodeTopology(int systemNode)
     {
         _systemNodes = [systemNode];
@@ -66,9 +68,12 @@ internal sealed class NodeTopology
 
     /// <summary>The node that the calling thread runs on at this moment. A system call; ask seldom.</summary>
     internal int NodeOfCurrentThread() =>
-        Count == 1 || !Platform.Enter(OsCall.CurrentProcessor) ? 0 : NodeOfProcessor(Platform.Current.CurrentProcessor());
+        Count == 1 || !Platform.Enter(OsCall.CurrentProcessor)
+            ? 0
+            : NodeOfProcessor(Platform.Current.CurrentProcessor());
 
-    internal int NodeOfProcessor(int processor) => (uint)processor < (uint)_nodeOfProcessor.Length ? _nodeOfProcessor[processor] : 0;
+    internal int NodeOfProcessor(int processor) =>
+        (uint)processor < (uint)_nodeOfProcessor.Length ? _nodeOfProcessor[processor] : 0;
 
     /// <summary>Asks the system; one node where it says nothing or what makes no sense.</summary>
     internal static NodeTopology Read(SystemContract system, int fakeCount)
@@ -79,6 +84,7 @@ internal sealed class NodeTopology
         if (isKnown && system.TryReadNodeDetails(numbers, out int[][] processors, out int[][] distances))
             return new NodeTopology(numbers, processors, distances, fakeCount);
         if (fakeCount == 0) return new NodeTopology(0);
-        return new NodeTopology([0], [[.. Enumerable.Range(0, Environment.ProcessorCount)]], [[LocalDistance]], fakeCount);
+        return new NodeTopology([0], [[.. Enumerable.Range(0, Environment.ProcessorCount)]], [[LocalDistance]],
+            fakeCount);
     }
 }

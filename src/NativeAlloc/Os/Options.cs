@@ -3,12 +3,14 @@ using NativeAlloc.Common;
 namespace NativeAlloc.Os;
 
 /// <summary>
-/// The options as they are in this process, constants to the JIT: what was given to <c>NativeAllocator.Configure</c>, else what <see cref="AppContext"/> says, else
-/// the environment, else the default. All are read when the first is asked for, and that is the moment from which on the allocator counts as used.
+/// The options as they are in this process, constants to the JIT: what was given to <c>NativeAllocator.Configure</c>,
+/// else what <see cref="AppContext"/> says, else the environment, else the default. All are read when the first is
+/// asked for, and that is the moment from which on the allocator counts as used.
 /// </summary>
 /// <remarks>
-/// A wrong value throws nothing here: an exception of a static constructor reaches the user wrapped in others, whose messages say only which type could not be made. The default
-/// holds instead, and every way to memory asks <see cref="ThrowIfWrong"/> first.
+/// A wrong value throws nothing here: an exception of a static constructor reaches the user wrapped in others, whose
+/// messages say only which type could not be made. The default holds instead, and every way to memory asks
+/// <see cref="ThrowIfWrong"/> first.
 /// </remarks>
 internal static class Options
 {
@@ -41,7 +43,8 @@ internal static class Options
         long?[] given = GivenOptions.Take();
         string? error = null;
         DecayMilliseconds = (int)Read(OptionTable.DecayMilliseconds)!;
-        DirtyCapBytes = (nuint)((ulong?)Read(OptionTable.DirtyCapBytes) ?? Math.Clamp(Machine.MemoryBytes / DirtyShareOfMemory, SmallestDirtyCapBytes, LargestDirtyCapBytes));
+        DirtyCapBytes = (nuint)((ulong?)Read(OptionTable.DirtyCapBytes)
+            ?? Math.Clamp(Machine.MemoryBytes / DirtyShareOfMemory, SmallestDirtyCapBytes, LargestDirtyCapBytes));
         ResidentLimitBytes = (nuint)Read(OptionTable.ResidentLimitBytes)!;
         ReserveBytes = (nuint)Read(OptionTable.ReserveBytes)!;
         VmallocReserveBytes = (nuint)Read(OptionTable.VmallocReserveBytes)!;

@@ -1,6 +1,8 @@
 namespace NativeAlloc.Os;
 
-/// <summary>The kinds of request this library makes of the operating system. Tests name them to make one fail.</summary>
+/// <summary>
+/// The kinds of request this library makes of the operating system. Tests name them to make one fail.
+/// </summary>
 internal enum OsCall
 {
     Reserve,
@@ -31,7 +33,10 @@ internal static class OsFaults
     /// <summary>Any thread, by Volatile; only tests change it.</summary>
     private static Func<OsCall, bool>? s_fails;
 
-    /// <summary>Decides which calls fail; null (the default) lets all through. It runs inside the allocator and must not allocate from it.</summary>
+    /// <summary>
+    /// Decides which calls fail; null (the default) lets all through. It runs inside the allocator and must not
+    /// allocate from it.
+    /// </summary>
     internal static Func<OsCall, bool>? Fails
     {
         get => Volatile.Read(ref s_fails);

@@ -2,10 +2,14 @@ using NativeAlloc.Common;
 
 namespace NativeAlloc.Os;
 
-/// <summary>The system that this process runs on, chosen once: a constant to the JIT, which then knows each callee.</summary>
+/// <summary>
+/// The system that this process runs on, chosen once: a constant to the JIT, which then knows each callee.
+/// </summary>
 internal static class Platform
 {
-    /// <summary>Set by tests, before anything else, in a process of their own: the system then counts as unsupported.</summary>
+    /// <summary>
+    /// Set by tests, before anything else, in a process of their own: the system then counts as unsupported.
+    /// </summary>
     internal const string UnsupportedSwitch = "NativeAlloc.UnsupportedSystem";
 
     internal static readonly SystemContract Current = Choose();
@@ -13,11 +17,14 @@ internal static class Platform
     /// <summary>By Interlocked and Volatile.</summary>
     private static long s_calls;
 
-    /// <summary>System calls made so far, for the statistics. They are rare, so one shared counter does no harm.</summary>
+    /// <summary>
+    /// System calls made so far, for the statistics. They are rare, so one shared counter does no harm.
+    /// </summary>
     internal static long Calls => Volatile.Read(ref s_calls);
 
     /// <summary>Throws where this library does not run. Each public member asks before it does anything.</summary>
-    /// <exception cref="PlatformNotSupportedException">There is no class for this system, or it has 32 bits.</exception>
+    /// <exception cref="PlatformNotSupportedException">There is no class for this system, or it has 32
+    /// bits.</exception>
     internal static void ThrowIfUnsupported()
     {
         if (Current is UnsupportedSystem) ThrowHelper.ThrowPlatformNotSupported();

@@ -1,14 +1,17 @@
 namespace NativeAlloc.Os;
 
 /// <summary>
-/// How much memory the process may have through this library: the soft resident limit, and what counts towards it. <b>Charged</b> is what may have memory behind
-/// it: pages from the moment they are first handed out until they are purged, and areas as long as they are mapped. Being used again costs nothing again.
+/// How much memory the process may have through this library: the soft resident limit, and what counts towards it.
+/// <b>Charged</b> is what may have memory behind it: pages from the moment they are first handed out until they are
+/// purged, and areas as long as they are mapped. Being used again costs nothing again.
 /// </summary>
 /// <remarks>
-/// <para>A limit that the user set is compared with the charged bytes, which are never less than what is resident (the tables of this library are not counted). One that was derived from the
-/// machine is not so strict: what is charged may never be touched, so beyond it the system is asked what the process really has, and only that can be too much. The answer is good for
-/// another sixteenth of the limit, so that it is rarely asked.</para>
-/// <para>Everything is by Interlocked or Volatile, and any thread may call any member, also under a lock, but for <see cref="TryRaise"/>, which makes system calls.</para>
+/// <para>A limit that the user set is compared with the charged bytes, which are never less than what is resident (the
+/// tables of this library are not counted). One that was derived from the machine is not so strict: what is charged may
+/// never be touched, so beyond it the system is asked what the process really has, and only that can be too much. The
+/// answer is good for another sixteenth of the limit, so that it is rarely asked.</para>
+/// <para>Everything is by Interlocked or Volatile, and any thread may call any member, also under a lock, but for
+/// <see cref="TryRaise"/>, which makes system calls.</para>
 /// </remarks>
 internal static class ResidentBudget
 {
@@ -20,7 +23,10 @@ internal static class ResidentBudget
     /// <summary>How much of what is charged lies in memory files. By Interlocked.</summary>
     private static long s_chargedInFiles;
 
-    /// <summary>Charges that lead beyond this are refused: the limit, or more where the system has said that less is really resident.</summary>
+    /// <summary>
+    /// Charges that lead beyond this are refused: the limit, or more where the system has said that less is really
+    /// resident.
+    /// </summary>
     private static long s_refuseAt;
 
     /// <summary>Charged bytes at which reclaim is due next.</summary>
@@ -49,7 +55,9 @@ internal static class ResidentBudget
     /// <summary>Bytes that may have memory behind them.</summary>
     internal static nuint ChargedBytes => (nuint)Volatile.Read(ref s_charged);
 
-    /// <summary>Allocations that ran into the limit, so that memory was reclaimed for them; they may have succeeded then.</summary>
+    /// <summary>
+    /// Allocations that ran into the limit, so that memory was reclaimed for them; they may have succeeded then.
+    /// </summary>
     internal static long LimitHits => Volatile.Read(ref s_hits);
 
     /// <summary>Sets the limit; 0 derives it from the machine.</summary>
@@ -60,7 +68,10 @@ internal static class ResidentBudget
         MemorySignals.ReadAndReset(MemorySignals.LimitNear);
     }
 
-    /// <summary>Says how much memory the machine or the container has now: a derived limit follows, as limits of containers change while a process runs.</summary>
+    /// <summary>
+    /// Says how much memory the machine or the container has now: a derived limit follows, as limits of containers
+    /// change while a process runs.
+    /// </summary>
     internal static void NoteMachine(ulong totalBytes)
     {
         long limit = Bounded(DerivedFrom(totalBytes));
@@ -76,7 +87,9 @@ internal static class ResidentBudget
         Volatile.Write(ref s_nearAt, limit - (limit >> NearShift));
     }
 
-    /// <summary>Charges memory that is about to be used; false, and nothing charged, where the limit is in the way.</summary>
+    /// <summary>
+    /// Charges memory that is about to be used; false, and nothing charged, where the limit is in the way.
+    /// </summary>
     internal static bool TryCharge(nuint bytes)
     {
         while (true)
@@ -97,7 +110,9 @@ internal static class ResidentBudget
     /// <summary>Takes a charge back.</summary>
     internal static void Release(nuint bytes) => Interlocked.Add(ref s_charged, -(long)bytes);
 
-    /// <summary>Notes that charged memory lies in a memory file, or, with a negative number, that it does no more.</summary>
+    /// <summary>
+    /// Notes that charged memory lies in a memory file, or, with a negative number, that it does no more.
+    /// </summary>
     internal static void CountInFiles(long bytes) => Interlocked.Add(ref s_chargedInFiles, bytes);
 
     /// <summary>
@@ -120,12 +135,13 @@ internal static class ResidentBudget
     internal static void Rearm()
     {
         long refuseAt = Volatile.Read(ref s_refuseAt), limit = Volatile.Read(ref s_limit);
-        Volatile.Write(ref s_nearAt, Math.Max(refuseAt - (limit >> NearShift), Volatile.Read(ref s_charged) + (limit >> NearStepShift)));
+        Volatile.Write(ref s_nearAt,
+            Math.Max(refuseAt - (limit >> NearShift), Volatile.Read(ref s_charged) + (limit >> NearStepShift)));
     }
 
     /// <summary>
-    /// Lets more be charged than the limit, if it is derived and the process really has less: asks the system. Not under a lock. False where the limit stands; where the system does not say, it
-    /// does not.
+    /// Lets more be charged than the limit, if it is derived and the process really has less: asks the system. Not
+    /// under a lock. False where the limit stands; where the system does not say, it does not.
     /// </summary>
     /// <param name="bytes">What is to be charged.</param>
     internal static bool TryRaise(nuint bytes)

@@ -1,14 +1,15 @@
 namespace NativeAlloc.Os;
 
 /// <summary>
-/// All that this library asks of an operating system: memory, memory files, nodes, figures, sleeping. Each member states
-/// what must hold before and what holds afterwards. One class for each system does the work (<see cref="LinuxSystem"/>);
-/// <see cref="Platform"/> chooses it, and <see cref="VirtualMemory"/>, <see cref="Machine"/> and
-/// <see cref="NodeTopology"/> are how the layers above reach it.
+/// All that this library asks of an operating system: memory, memory files, nodes, figures, sleeping. Each member
+/// states what must hold before and what holds afterwards. One class for each system does the work
+/// (<see cref="LinuxSystem"/>); <see cref="Platform"/> chooses it, and <see cref="VirtualMemory"/>,
+/// <see cref="Machine"/> and <see cref="NodeTopology"/> are how the layers above reach it.
 /// </summary>
 /// <remarks>
-/// <para>Words: <b>reserve</b> takes addresses without memory; <b>commit</b> makes reserved addresses usable (memory comes
-/// with the first touch and reads as zero); <b>purge</b> gives the memory back and keeps the addresses usable, zero again;
+/// <para>Words: <b>reserve</b> takes addresses without memory; <b>commit</b> makes reserved addresses usable (memory
+/// comes with the first touch and reads as zero); <b>purge</b> gives the memory back and keeps the addresses usable,
+/// zero again;
 /// <b>release</b> gives the addresses back. A <b>memory file</b> is memory that has no address of its own and may be
 /// mapped at several.</para>
 /// <para>Rules for all members. Any thread may call them. None throws, and only those that read nodes allocate managed
@@ -51,7 +52,8 @@ internal abstract class SystemContract
     /// </summary>
     /// <param name="source">A range that came into being by one call of this class.</param>
     /// <param name="bytes">Bytes of both ranges.</param>
-    /// <param name="target">Reserved addresses. If they were committed and the answer is false, they may be reserved.</param>
+    /// <param name="target">Reserved addresses. If they were committed and the answer is false, they may be
+    /// reserved.</param>
     /// <returns>False also on a system that cannot do this.</returns>
     internal abstract bool TryMove(nuint source, nuint bytes, nuint target);
 
@@ -59,8 +61,10 @@ internal abstract class SystemContract
     internal abstract bool TryAdviseHuge(nuint address, nuint bytes);
 
     /// <summary>Keeps committed addresses in memory until <see cref="TryUnlock"/>.</summary>
-    /// <remarks>All of the range has memory afterwards and is never paged out. False where the process may not lock so much
-    /// (<see cref="SystemFigure.LockLimitBytes"/>).</remarks>
+    /// <remarks>
+    /// All of the range has memory afterwards and is never paged out. False where the process may not lock so much
+    /// (<see cref="SystemFigure.LockLimitBytes"/>).
+    /// </remarks>
     internal abstract bool TryLock(nuint address, nuint bytes);
 
     /// <summary>
@@ -92,7 +96,9 @@ internal abstract class SystemContract
     /// <summary>Makes a memory file longer. What is new reads as zero; what is mapped stays mapped.</summary>
     internal abstract bool TryGrowFile(nint file, nuint bytes);
 
-    /// <summary>Gives back the memory behind a part of a file, wherever that is mapped. The part reads as zero.</summary>
+    /// <summary>
+    /// Gives back the memory behind a part of a file, wherever that is mapped. The part reads as zero.
+    /// </summary>
     internal abstract bool TryPurgeFile(nint file, nuint offset, nuint bytes);
 
     /// <summary>Maps a part of a file over reserved addresses. What was mapped there is replaced in one step.</summary>
@@ -109,13 +115,17 @@ internal abstract class SystemContract
     /// <summary>The system's numbers of the NUMA nodes that have memory.</summary>
     internal abstract bool TryReadNodes(out int[] numbers);
 
-    /// <summary>What else is known of those nodes. Asked for only where there are several, or fake ones are wanted.</summary>
+    /// <summary>
+    /// What else is known of those nodes. Asked for only where there are several, or fake ones are wanted.
+    /// </summary>
     /// <param name="numbers">As <see cref="TryReadNodes"/> said.</param>
     /// <param name="processors">By the same index, the processors of each.</param>
     /// <param name="distances">By the same index twice, the system's measure: 10 for a node to itself.</param>
     internal abstract bool TryReadNodeDetails(int[] numbers, out int[][] processors, out int[][] distances);
 
-    /// <summary>The processor that the calling thread runs on at this moment; 0 where the system does not say.</summary>
+    /// <summary>
+    /// The processor that the calling thread runs on at this moment; 0 where the system does not say.
+    /// </summary>
     internal abstract int CurrentProcessor();
 
     // ── figures ──────────────────────────────────────────────────────────────────────────────────────────────────

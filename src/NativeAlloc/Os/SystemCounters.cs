@@ -1,6 +1,9 @@
 namespace NativeAlloc.Os;
 
-/// <summary>Counters of rare events that belong to no object. Any thread, by Interlocked; each event costs at least a system call or an exception, so sharing them does no harm.</summary>
+/// <summary>
+/// Counters of rare events that belong to no object. Any thread, by Interlocked; each event costs at least a system
+/// call or an exception, so sharing them does no harm.
+/// </summary>
 internal static class SystemCounters
 {
     private static long s_purgedBytes, s_movedBytes, s_reallocCopiedBytes;

@@ -1,8 +1,8 @@
 namespace NativeAlloc.Os;
 
 /// <summary>
-/// A system that has no class of its own yet: it refuses everything and knows nothing. So static tables can be made, empty,
-/// and the first call of the user throws what says why (<see cref="Platform.ThrowIfUnsupported"/>).
+/// A system that has no class of its own yet: it refuses everything and knows nothing. So static tables can be made,
+/// empty, and the first call of the user throws what says why (<see cref="Platform.ThrowIfUnsupported"/>).
 /// </summary>
 internal sealed class UnsupportedSystem : SystemContract
 {

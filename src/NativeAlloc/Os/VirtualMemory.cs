@@ -11,14 +11,18 @@ internal static class VirtualMemory
     /// <summary>Bytes of the system's own page, the unit of <see cref="TryCommit"/> and the others.</summary>
     internal static nuint PageBytes => (nuint)Environment.SystemPageSize;
 
-    /// <summary>Bytes of a huge page: what a whole table of the processor's smallest pages covers, on x86-64 and on arm64 with pages of 4 KiB.</summary>
+    /// <summary>
+    /// Bytes of a huge page: what a whole table of the processor's smallest pages covers, on x86-64 and on arm64 with
+    /// pages of 4 KiB.
+    /// </summary>
     internal const nuint HugePageBytes = 2 << 20;
 
     /// <inheritdoc cref="SystemContract.TryReserve"/>
     internal static bool TryReserve(nuint bytes, nuint alignment, out nuint address)
     {
         Debug.Assert(bytes != 0 && bytes % PageBytes == 0, "reserve takes whole system pages");
-        Debug.Assert(nuint.IsPow2(alignment) && alignment >= PageBytes, "alignment is a power of two of at least a system page");
+        Debug.Assert(nuint.IsPow2(alignment) && alignment >= PageBytes,
+            "alignment is a power of two of at least a system page");
         address = 0;
         return Platform.Enter(OsCall.Reserve) && Platform.Current.TryReserve(bytes, alignment, out address);
     }

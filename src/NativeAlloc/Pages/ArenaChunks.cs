@@ -4,8 +4,8 @@ using NativeAlloc.Os;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// What an arena writes at the beginning of each of its chunks. The arena's first block begins behind it, so no block of
-/// an arena has the address of a block of the allocator.
+/// What an arena writes at the beginning of each of its chunks. The arena's first block begins behind it, so no block
+/// of an arena has the address of a block of the allocator.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct ArenaChunk
@@ -21,8 +21,8 @@ internal unsafe struct ArenaChunk
 }
 
 /// <summary>
-/// All chunks of all arenas. An arena has no finalizer, as pointers into it do not keep it alive. What was forgotten stays,
-/// and is seen here.
+/// All chunks of all arenas. An arena has no finalizer, as pointers into it do not keep it alive. What was forgotten
+/// stays, and is seen here.
 /// </summary>
 internal static unsafe class ArenaChunks
 {

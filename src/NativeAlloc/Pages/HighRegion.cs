@@ -29,7 +29,8 @@ internal static class HighRegion
     internal static nuint OffsetOf(uint page) => (nuint)(page - LinearRegion.HighFirstPage) << PageGeometry.PageShift;
 
     /// <summary>Gives the memory behind high pages back; they read as zero wherever they are mapped.</summary>
-    internal static bool TryPurge(uint page, uint count) => VirtualMemory.TryPurgeFile(File, OffsetOf(page), (nuint)count << PageGeometry.PageShift);
+    internal static bool TryPurge(uint page, uint count) =>
+        VirtualMemory.TryPurgeFile(File, OffsetOf(page), (nuint)count << PageGeometry.PageShift);
 
     /// <summary>Makes 64 MiB more of high pages. False where the region ends or the system refuses.</summary>
     /// <param name="zone">The zone that they are for.</param>
@@ -39,7 +40,8 @@ internal static class HighRegion
         s_lock.Acquire();
         firstPage = s_onlineEnd;
         uint end = firstPage + PageGeometry.SectionPages;
-        bool online = end <= LinearRegion.EndPage && LinearRegion.TryCommitHighFrames(end) && TryGrowFile(OffsetOf(end));
+        bool online =
+            end <= LinearRegion.EndPage && LinearRegion.TryCommitHighFrames(end) && TryGrowFile(OffsetOf(end));
         if (online)
         {
             if (systemNode >= 0) Bind(firstPage, systemNode);

@@ -7,20 +7,22 @@ namespace NativeAlloc.Pages;
 /// <summary>
 /// Single pages of one migrate type that a thread keeps (the kernel's hot and cold list). Pages come and go at the hot
 /// end, last in first out: a page that is likely in the processor's cache is used again. Pages that are known to be out
-/// of it come and go at the cold end, and the coldest go back to the zone first. Only the owner uses the list, or a thread
-/// that has claimed or adopted the block (see <see cref="ThreadPages"/>).
+/// of it come and go at the cold end, and the coldest go back to the zone first. Only the owner uses the list, or a
+/// thread that has claimed or adopted the block (see <see cref="ThreadPages"/>).
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct HotPages
 {
     /// <summary>
-    /// Most pages kept, a power of two as the list is a ring. 64 pages are 4 MiB: the most that a thread can hold back from others of one type.
+    /// Most pages kept, a power of two as the list is a ring. 64 pages are 4 MiB: the most that a thread can hold back
+    /// from others of one type.
     /// </summary>
     internal const int Capacity = 64;
 
     /// <summary>
-    /// Pages moved under one lock. A walk of random allocs and frees that stands a batch away from both ends takes about Batch² steps to get there, so that
-    /// 16 mean a lock in some 250 operations; and a refill takes no more than 1 MiB of used memory away from other threads.
+    /// Pages moved under one lock. A walk of random allocs and frees that stands a batch away from both ends takes
+    /// about Batch² steps to get there, so that 16 mean a lock in some 250 operations; and a refill takes no more than
+    /// 1 MiB of used memory away from other threads.
     /// </summary>
     internal const int Batch = 16;
 

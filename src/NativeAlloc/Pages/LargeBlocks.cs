@@ -4,8 +4,9 @@ using NativeAlloc.Os;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// Blocks of whole pages, any number up to a section, that users get directly: beyond the largest size class, up to what the page layer has
-/// in one piece. The head's frame says how many pages there are; that it says <see cref="PageState.Large"/> is what makes a pointer freeable.
+/// Blocks of whole pages, any number up to a section, that users get directly: beyond the largest size class, up to
+/// what the page layer has in one piece. The head's frame says how many pages there are; that it says
+/// <see cref="PageState.Large"/> is what makes a pointer freeable.
 /// </summary>
 internal static unsafe class LargeBlocks
 {
@@ -27,7 +28,9 @@ internal static unsafe class LargeBlocks
     internal static void* Alloc(nuint byteCount, nuint alignment, bool zeroed, out Refusal refusal)
     {
         uint count = PagesOf(byteCount);
-        PageRequest request = new(Math.Max(PageGeometry.OrderOf(count), PageGeometry.OrderOf(PagesOf(alignment))), count) { State = PageState.Large, Zeroed = zeroed };
+        PageRequest request = new(Math.Max(PageGeometry.OrderOf(count), PageGeometry.OrderOf(PagesOf(alignment))),
+            count)
+        { State = PageState.Large, Zeroed = zeroed };
         return TryTake(null, request, out uint page, out refusal) ? (void*)LinearRegion.AddressOf(page) : null;
     }
 
@@ -42,12 +45,16 @@ internal static unsafe class LargeBlocks
         return true;
     }
 
-    /// <summary>Frees a block. False, and nothing done, if no large block begins at this page: of two threads that free the same block one gets false.</summary>
+    /// <summary>
+    /// Frees a block. False, and nothing done, if no large block begins at this page: of two threads that free the same
+    /// block one gets false.
+    /// </summary>
     /// <param name="clean">The caller has moved the memory away.</param>
     internal static bool TryFree(uint page, bool clean = false)
     {
         ref PageFrame frame = ref LinearRegion.Frames[page];
-        if (Interlocked.CompareExchange(ref frame.State, PageState.Taken, PageState.Large) != PageState.Large) return false;
+        if (Interlocked.CompareExchange(ref frame.State, PageState.Taken, PageState.Large) != PageState.Large)
+            return false;
         uint count = frame.PageCount;
         Interlocked.Add(ref s_pages, -(long)count);
         Interlocked.Decrement(ref s_count);
@@ -70,14 +77,16 @@ internal static unsafe class LargeBlocks
     /// <summary>Finds the block that a page lies in, if it is a large one.</summary>
     internal static bool TryFind(uint page, out uint head, out uint count)
     {
-        // Of a block only the first page says anything: the head is the next page back that does. A block that has grown in place may begin
-        // anywhere, also in the section before.
-        for (head = page; head != 0 && page - head < PageGeometry.SectionPages && LinearRegion.Frames[head].GetState() == PageState.Inner;) head--;
+        // Of a block only the first page says anything: the head is the next page back that does. A block that has
+        // grown in place may begin anywhere, also in the section before.
+        for (head = page; head != 0 && page - head < PageGeometry.SectionPages
+            && LinearRegion.Frames[head].GetState() == PageState.Inner;) head--;
         ref PageFrame frame = ref LinearRegion.Frames[head];
         count = Volatile.Read(ref frame.PageCount);
         return frame.GetState() == PageState.Large && page - head < count;
     }
 
     /// <summary>Pages that hold so many bytes; at least one.</summary>
-    internal static uint PagesOf(nuint bytes) => Math.Max(1, (uint)((bytes + (PageGeometry.PageBytes - 1)) >> PageGeometry.PageShift));
+    internal static uint PagesOf(nuint bytes) =>
+        Math.Max(1, (uint)((bytes + (PageGeometry.PageBytes - 1)) >> PageGeometry.PageShift));
 }

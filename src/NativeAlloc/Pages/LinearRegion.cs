@@ -6,15 +6,16 @@ using NativeAlloc.Os;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// The direct mapping: one reserved range of addresses that all directly mapped pages lie in, and the tables that go with it, indexed by
-/// page (<c>mem_map</c>). From a pointer to its page is one subtraction and one shift. Sections of 64 MiB are brought online one after
-/// the other as zones ask for them.
+/// The direct mapping: one reserved range of addresses that all directly mapped pages lie in, and the tables that go
+/// with it, indexed by page (<c>mem_map</c>). From a pointer to its page is one subtraction and one shift. Sections of
+/// 64 MiB are brought online one after the other as zones ask for them.
 /// </summary>
 /// <remarks>
-/// Tables, all outside the memory that is handed out: a byte per page that holds the size class of its slab (0: not a slab), the page
-/// frames, a bitmap per page for a slab that begins there, a bit per page that says whether memory may be behind it (<b>dirty</b>;
-/// a page that is not dirty reads as zero and costs nothing), a byte per pageblock for its migrate type, and one per section for its zone. All but the
-/// classes and the bitmaps go on for the high pages (see <see cref="HighRegion"/>), whose indexes begin at <see cref="HighFirstPage"/>.
+/// Tables, all outside the memory that is handed out: a byte per page that holds the size class of its slab (0: not a
+/// slab), the page frames, a bitmap per page for a slab that begins there, a bit per page that says whether memory may
+/// be behind it (<b>dirty</b>; a page that is not dirty reads as zero and costs nothing), a byte per pageblock for its
+/// migrate type, and one per section for its zone. All but the classes and the bitmaps go on for the high pages (see
+/// <see cref="HighRegion"/>), whose indexes begin at <see cref="HighFirstPage"/>.
 /// </remarks>
 internal static unsafe class LinearRegion
 {
@@ -23,7 +24,8 @@ internal static unsafe class LinearRegion
 
     private const int BitmapBytes = BitmapWords * sizeof(ulong);
 
-    // Addresses are cheap and holes between blocks are not: four times the memory that can be behind them, and never below 16 GiB.
+    // Addresses are cheap and holes between blocks are not: four times the memory that can be behind them, and never
+    // below 16 GiB.
     private const int ReservePerMemory = 4;
     private const ulong SmallestReserveBytes = 16UL << 30;
 
@@ -42,7 +44,8 @@ internal static unsafe class LinearRegion
     /// <summary>One more than the largest index of any page.</summary>
     internal static readonly uint EndPage;
 
-    // High pages have no use for holes: they are as many as there can be memory for. Their frames begin at a step of the frames' own table.
+    // High pages have no use for holes: they are as many as there can be memory for. Their frames begin at a step of
+    // the frames' own table.
     private const uint HighAlignment = MetadataRegion.StepBytes / PageFrame.Bytes;
 
     private static readonly nuint s_classes, s_dirty, s_frames, s_bitmaps, s_types, s_zones;
@@ -66,7 +69,8 @@ internal static unsafe class LinearRegion
             if (!VirtualMemory.TryReserve(bytes, alignment, out nuint address)) continue;
             uint pages = (uint)(bytes >> PageGeometry.PageShift);
             uint high = (pages + (HighAlignment - 1)) & ~(HighAlignment - 1);
-            uint end = high + Math.Max(PageGeometry.SectionPages, pages / ReservePerMemory & ~(PageGeometry.SectionPages - 1));
+            uint end =
+                high + Math.Max(PageGeometry.SectionPages, pages / ReservePerMemory & ~(PageGeometry.SectionPages - 1));
             if (Tables.TryReserve(pages, end, out Tables tables))
             {
                 Base = address;
@@ -98,15 +102,18 @@ internal static unsafe class LinearRegion
 
     internal static PageFrame* Frames => (PageFrame*)s_frames;
 
-    /// <summary>Index of the page an address lies in; at least <see cref="PageCount"/> for an address outside the region.</summary>
+    /// <summary>
+    /// Index of the page an address lies in; at least <see cref="PageCount"/> for an address outside the region.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static nuint PageIndexOf(void* address) => unchecked((nuint)address - Base) >> PageGeometry.PageShift;
 
     internal static nuint AddressOf(uint page) => Base + ((nuint)page << PageGeometry.PageShift);
 
     /// <summary>
-    /// The size class of the slab a page belongs to, 0 for any other page. A plain read: the byte was written before any pointer into
-    /// the page was handed out and changes only after all of them have come back, and whatever carried the pointer here carried the byte.
+    /// The size class of the slab a page belongs to, 0 for any other page. A plain read: the byte was written before
+    /// any pointer into the page was handed out and changes only after all of them have come back, and whatever carried
+    /// the pointer here carried the byte.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static byte ClassOf(nuint page) => *(byte*)(s_classes + page);
@@ -114,7 +121,8 @@ internal static unsafe class LinearRegion
     /// <summary>Sets the size class of a whole block; 0 when its slab is taken down.</summary>
     internal static void SetClass(uint page, uint count, byte sizeClass)
     {
-        for (uint index = page; index < page + count; index++) Volatile.Write(ref *(byte*)(s_classes + index), sizeClass);
+        for (uint index = page; index < page + count; index++)
+            Volatile.Write(ref *(byte*)(s_classes + index), sizeClass);
     }
 
     /// <summary>The slab bitmap that belongs to a page.</summary>
@@ -128,27 +136,36 @@ internal static unsafe class LinearRegion
     internal static PageBits Dirty => new(s_dirty);
 
     /// <summary>The migrate type of the pageblock that a page lies in. Under the zone's lock, or as a hint.</summary>
-    internal static MigrateType TypeOf(uint page) => (MigrateType)Volatile.Read(ref *(byte*)(s_types + (page >> Pageblock.Order)));
+    internal static MigrateType TypeOf(uint page) =>
+        (MigrateType)Volatile.Read(ref *(byte*)(s_types + (page >> Pageblock.Order)));
 
     /// <summary>Sets the migrate type of whole pageblocks. Under the zone's lock.</summary>
     internal static void SetType(uint page, uint count, MigrateType type)
     {
         Debug.Assert((page | count) % Pageblock.Pages == 0, "types belong to whole pageblocks");
-        for (uint block = page >> Pageblock.Order; block < (page + count) >> Pageblock.Order; block++) Volatile.Write(ref *(byte*)(s_types + block), (byte)type);
+        for (uint block = page >> Pageblock.Order; block < (page + count) >> Pageblock.Order; block++)
+            Volatile.Write(ref *(byte*)(s_types + block), (byte)type);
     }
 
-    /// <summary>Index of the zone that a page's section belongs to; -1 for one that is not online, or for no page.</summary>
-    internal static int ZoneIndexOf(uint page) => page < EndPage ? Volatile.Read(ref *(byte*)(s_zones + page / PageGeometry.SectionPages)) - 1 : -1;
+    /// <summary>
+    /// Index of the zone that a page's section belongs to; -1 for one that is not online, or for no page.
+    /// </summary>
+    internal static int ZoneIndexOf(uint page) =>
+        page < EndPage ? Volatile.Read(ref *(byte*)(s_zones + page / PageGeometry.SectionPages)) - 1 : -1;
 
     /// <summary>Says that a section is online and whose it is.</summary>
-    internal static void SetZoneIndex(uint firstPage, int zone) => Volatile.Write(ref *(byte*)(s_zones + firstPage / PageGeometry.SectionPages), (byte)(zone + 1));
-
-    /// <summary>Makes the frames of high pages before <paramref name="end"/> usable. Under the high region's lock.</summary>
-    internal static bool TryCommitHighFrames(uint end) => s_highFrameRegion.TryCommitTo((nuint)(end - HighFirstPage) * PageFrame.Bytes);
+    internal static void SetZoneIndex(uint firstPage, int zone) =>
+        Volatile.Write(ref *(byte*)(s_zones + firstPage / PageGeometry.SectionPages), (byte)(zone + 1));
 
     /// <summary>
-    /// Makes the next section usable: its memory, its frames, its bitmaps. Where the system refuses so much, a part, and
-    /// the next part with the next call for the same zone. False where the region ends or the system refuses.
+    /// Makes the frames of high pages before <paramref name="end"/> usable. Under the high region's lock.
+    /// </summary>
+    internal static bool TryCommitHighFrames(uint end) =>
+        s_highFrameRegion.TryCommitTo((nuint)(end - HighFirstPage) * PageFrame.Bytes);
+
+    /// <summary>
+    /// Makes the next section usable: its memory, its frames, its bitmaps. Where the system refuses so much, a part,
+    /// and the next part with the next call for the same zone. False where the region ends or the system refuses.
     /// </summary>
     /// <param name="zone">The zone that the section is for.</param>
     /// <param name="systemNode">Where its memory should come from; -1 for anywhere.</param>
@@ -170,7 +187,8 @@ internal static unsafe class LinearRegion
         if (online)
         {
             // A wish: containers may forbid it.
-            if (systemNode >= 0) VirtualMemory.TryBind(AddressOf(firstPage), (nuint)pages << PageGeometry.PageShift, systemNode);
+            if (systemNode >= 0)
+                VirtualMemory.TryBind(AddressOf(firstPage), (nuint)pages << PageGeometry.PageShift, systemNode);
             SetZoneIndex(section, zone);
             Volatile.Write(ref s_onlinePages, end);
         }
@@ -217,7 +235,8 @@ internal static unsafe class LinearRegion
     {
         const uint FewPages = 2 * Pageblock.Pages;
         end = wantedEnd;
-        if (VirtualMemory.TryCommit(AddressOf(firstPage), (nuint)(end - firstPage) << PageGeometry.PageShift)) return true;
+        if (VirtualMemory.TryCommit(AddressOf(firstPage), (nuint)(end - firstPage) << PageGeometry.PageShift))
+            return true;
         if (end - firstPage <= FewPages) return false;
         end = firstPage + FewPages;
         return VirtualMemory.TryCommit(AddressOf(firstPage), (nuint)FewPages << PageGeometry.PageShift);

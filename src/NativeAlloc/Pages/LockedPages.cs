@@ -3,8 +3,9 @@ using NativeAlloc.Os;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// Runs of pages that are locked into memory: those of the DMA zone, while they are held. Locked addresses are a mapping
-/// of their own for the system, and what lies behind them is another, so both count in <see cref="MappingBudget"/>.
+/// Runs of pages that are locked into memory: those of the DMA zone, while they are held. Locked addresses are a
+/// mapping of their own for the system, and what lies behind them is another, so both count in
+/// <see cref="MappingBudget"/>.
 /// </summary>
 /// <remarks>
 /// The system may refuse to unlock a run, where it has no room for one mapping more. The run is kept then, and tried

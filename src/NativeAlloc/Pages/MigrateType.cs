@@ -1,8 +1,8 @@
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// What can be done about a page that is in the way of a large block (<c>enum migratetype</c>). Pages of one kind are kept together, so that those that
-/// nobody can move do not end up scattered over all memory.
+/// What can be done about a page that is in the way of a large block (<c>enum migratetype</c>). Pages of one kind are
+/// kept together, so that those that nobody can move do not end up scattered over all memory.
 /// </summary>
 internal enum MigrateType : byte
 {
@@ -20,8 +20,9 @@ internal enum MigrateType : byte
 internal static class Pageblock
 {
     /// <summary>
-    /// 2^5 pages of 64 KiB are 2 MiB, a huge page of x86-64 and arm64: keeping types apart at this grain is what keeps whole huge pages free, and
-    /// anything smaller would be of no more use to them. Linux takes its huge page's order as well.
+    /// 2^5 pages of 64 KiB are 2 MiB, a huge page of x86-64 and arm64: keeping types apart at this grain is what keeps
+    /// whole huge pages free, and anything smaller would be of no more use to them. Linux takes its huge page's order
+    /// as well.
     /// </summary>
     internal const int Order = 5;
 
@@ -30,8 +31,12 @@ internal static class Pageblock
     /// <summary>Migrate types.</summary>
     internal const int TypeCount = 3;
 
-    /// <summary>Where to look when a type has no free block (<c>fallbacks</c> of Linux): the kind that does the least lasting harm first.</summary>
-    internal static ReadOnlySpan<MigrateType> FallbacksOf(MigrateType type) => Fallbacks.Slice((int)type * (TypeCount - 1), TypeCount - 1);
+    /// <summary>
+    /// Where to look when a type has no free block (<c>fallbacks</c> of Linux): the kind that does the least lasting
+    /// harm first.
+    /// </summary>
+    internal static ReadOnlySpan<MigrateType> FallbacksOf(MigrateType type) =>
+        Fallbacks.Slice((int)type * (TypeCount - 1), TypeCount - 1);
 
     private static ReadOnlySpan<MigrateType> Fallbacks =>
     [

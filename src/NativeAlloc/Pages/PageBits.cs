@@ -28,18 +28,21 @@ internal readonly unsafe struct PageBits(nuint address)
 
     internal void Set(uint page, uint count)
     {
-        for (uint index = page, end = page + count; index < end; index = NextWord(index)) Word(index) |= RangeMask(index, end);
+        for (uint index = page, end = page + count; index < end; index = NextWord(index))
+            Word(index) |= RangeMask(index, end);
     }
 
     internal void Clear(uint page, uint count)
     {
-        for (uint index = page, end = page + count; index < end; index = NextWord(index)) Word(index) &= ~RangeMask(index, end);
+        for (uint index = page, end = page + count; index < end; index = NextWord(index))
+            Word(index) &= ~RangeMask(index, end);
     }
 
     /// <summary>Copies the bits to whole words; bit i of them is page <c>(page &amp; ~63) + i</c>.</summary>
     internal void Copy(uint page, uint count, ulong* words)
     {
-        for (uint index = page, end = page + count; index < end; index = NextWord(index)) *words++ = Word(index) & RangeMask(index, end);
+        for (uint index = page, end = page + count; index < end; index = NextWord(index))
+            *words++ = Word(index) & RangeMask(index, end);
     }
 
     private static uint NextWord(uint index) => (index | 63) + 1;

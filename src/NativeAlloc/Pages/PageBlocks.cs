@@ -20,17 +20,21 @@ internal enum PageFault
     /// <summary>The page lies inside a block and is not its first.</summary>
     Interior,
 
-    /// <summary>The page is in use by somebody else of this library: slabs, blocks of <see cref="NativeAllocator"/>.</summary>
+    /// <summary>
+    /// The page is in use by somebody else of this library: slabs, blocks of <see cref="NativeAllocator"/>.
+    /// </summary>
     NotAPageBlock,
 }
 
 /// <summary>
-/// The blocks of 2^order pages that users of the page allocator hold (<c>alloc_pages</c>, <c>__free_pages</c>). The head's frame says that it is one and of
-/// which order: what makes it freeable, once, and only with the same order.
+/// The blocks of 2^order pages that users of the page allocator hold (<c>alloc_pages</c>, <c>__free_pages</c>). The
+/// head's frame says that it is one and of which order: what makes it freeable, once, and only with the same order.
 /// </summary>
 internal static unsafe class PageBlocks
 {
-    /// <summary>Takes a single unmovable page from the hot end of the thread's list; false where that is empty.</summary>
+    /// <summary>
+    /// Takes a single unmovable page from the hot end of the thread's list; false where that is empty.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool TryTakeHot(ThreadPages* own, out uint page)
     {
@@ -50,13 +54,17 @@ internal static unsafe class PageBlocks
         return true;
     }
 
-    /// <summary>Gives a single page to the hot end of its list; false, and nothing done, where it is no such page or the list is full.</summary>
+    /// <summary>
+    /// Gives a single page to the hot end of its list; false, and nothing done, where it is no such page or the list is
+    /// full.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool TryGiveHot(ThreadPages* own, uint page)
     {
         OwnerClaim* claim = &own->Claim;
         PageFrame* frame = LinearRegion.Frames + page;
-        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Cold || frame->ZoneIndex != own->Zone) return false;
+        if (frame->GetState() != PageState.Block || frame->Order != 0 || frame->Cold || frame->ZoneIndex != own->Zone)
+            return false;
         if (!claim->TryEnter()) return false;
         HotPages* hot = own->List(frame->Type);
         if (hot->IsFull)
@@ -139,7 +147,11 @@ internal static unsafe class PageBlocks
             return state switch
             {
                 PageState.Free or PageState.Hot => PageFault.AlreadyFree,
-                PageState.Block => head != page ? PageFault.Interior : frame->Order != order ? PageFault.OtherOrder : PageFault.AlreadyFree,
+                PageState.Block => head != page
+                    ? PageFault.Interior
+                    : frame->Order != order
+                    ? PageFault.OtherOrder
+                    : PageFault.AlreadyFree,
                 _ => PageFault.NotAPageBlock,
             };
         }
@@ -175,6 +187,8 @@ internal static unsafe class PageBlocks
         }
     }
 
-    /// <summary>What threads without a block of their own have taken less what they have given back. By Interlocked.</summary>
+    /// <summary>
+    /// What threads without a block of their own have taken less what they have given back. By Interlocked.
+    /// </summary>
     private static long s_blocks, s_pages;
 }

@@ -4,14 +4,14 @@ using System.Runtime.InteropServices;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// What is known about one 64 KiB page (<c>struct page</c>). Frames stand in an array outside the memory that is handed out, at the
-/// page's index. Of a block of several pages only the first, the <b>head</b>, says anything; the others are
+/// What is known about one 64 KiB page (<c>struct page</c>). Frames stand in an array outside the memory that is handed
+/// out, at the page's index. Of a block of several pages only the first, the <b>head</b>, says anything; the others are
 /// <see cref="PageState.Inner"/>.
 /// </summary>
 /// <remarks>
-/// The holder of a page owns its frame. While the page is free, that is its zone, under the zone's lock; in a hot list, the
-/// thread that owns the list; in a slab, the slab's cache, under the lock of the slab's node. While the page is in a large
-/// block, or in a block of the page allocator, only the block's user changes the frame, by freeing the block.
+/// The holder of a page owns its frame. While the page is free, that is its zone, under the zone's lock; in a hot list,
+/// the thread that owns the list; in a slab, the slab's cache, under the lock of the slab's node. While the page is in
+/// a large block, or in a block of the page allocator, only the block's user changes the frame, by freeing the block.
 /// </remarks>
 [StructLayout(LayoutKind.Explicit, Size = Bytes)]
 internal struct PageFrame
@@ -61,10 +61,16 @@ internal struct PageFrame
     /// <summary>Large blocks: how many pages they have, any number.</summary>
     [FieldOffset(20)] public uint PageCount;
 
-    /// <summary>Single pages that users hold: taken as cold, and to go back to the cold end of the hot list. False in all others.</summary>
+    /// <summary>
+    /// Single pages that users hold: taken as cold, and to go back to the cold end of the hot list. False in all
+    /// others.
+    /// </summary>
     [FieldOffset(24)] public bool Cold;
 
-    /// <summary>Slabs: system pages inside that have been given back, and what they have been charged with taken back. See <c>ObjectCache.PurgeHoles</c>.</summary>
+    /// <summary>
+    /// Slabs: system pages inside that have been given back, and what they have been charged with taken back. See
+    /// <c>ObjectCache.PurgeHoles</c>.
+    /// </summary>
     [FieldOffset(26)] public ushort PurgedPages;
 
     /// <summary>
@@ -100,7 +106,9 @@ internal struct PageFrame
 /// <summary>What a page is used for.</summary>
 internal enum PageState : byte
 {
-    /// <summary>Not the head of anything: inside a block, or not brought online yet. The value of zeroed memory.</summary>
+    /// <summary>
+    /// Not the head of anything: inside a block, or not brought online yet. The value of zeroed memory.
+    /// </summary>
     Inner = 0,
 
     /// <summary>Head of a free block in a zone's free list.</summary>

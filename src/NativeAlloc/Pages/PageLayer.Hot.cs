@@ -7,7 +7,8 @@ using NativeAlloc.Threads;
 
 namespace NativeAlloc.Pages;
 
-/// <content>The hot lists of threads: filled from the zones and emptied into them, by their owner or by others.</content>
+/// <content>The hot lists of threads: filled from the zones and emptied into them, by their owner or by
+/// others.</content>
 internal static unsafe partial class PageLayer
 {
     /// <summary>Gives all of a thread's hot pages back to their zones. The caller owns the block.</summary>
@@ -20,15 +21,20 @@ internal static unsafe partial class PageLayer
     }
 
     /// <summary>
-    /// Gives the hot pages of all threads back, whatever they are doing: also of those that have not allocated for a while. Only a thread that is in the middle of
-    /// using its list keeps it.
+    /// Gives the hot pages of all threads back, whatever they are doing: also of those that have not allocated for a
+    /// while. Only a thread that is in the middle of using its list keeps it.
     /// </summary>
     internal static void DrainThreads() => DrainThreads(onlyIdle: false, park: false);
 
-    /// <summary>Gives the hot pages of those threads back that have used none since the last time this was called.</summary>
+    /// <summary>
+    /// Gives the hot pages of those threads back that have used none since the last time this was called.
+    /// </summary>
     internal static void DrainIdleThreads() => DrainThreads(onlyIdle: true, park: false);
 
-    /// <summary>Gives the hot pages of all threads back, and sees to it that they come by a slow path before they use their lists again. False where one is using its list just now, or somebody else is draining.</summary>
+    /// <summary>
+    /// Gives the hot pages of all threads back, and sees to it that they come by a slow path before they use their
+    /// lists again. False where one is using its list just now, or somebody else is draining.
+    /// </summary>
     internal static bool TryParkThreads() => DrainThreads(onlyIdle: false, park: true);
 
     private static bool DrainThreads(bool onlyIdle, bool park)
@@ -55,8 +61,9 @@ internal static unsafe partial class PageLayer
         if (pages->Hits != 0) ZoneAt(pages->Zone)->AddHits(pages->ReadAndResetHits());
     }
 
-    // A batch of pages that have memory behind them; none where only fresh ones are left: those are taken singly, as their first touch costs a thousand
-    // times what the lock does, so that no thread holds fresh pages back while others have used ones to give.
+    // A batch of pages that have memory behind them; none where only fresh ones are left: those are taken singly, as
+    // their first touch costs a thousand times what the lock does, so that no thread holds fresh pages back while
+    // others have used ones to give.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryRefill(ThreadPages* own, MigrateType type)
     {
@@ -80,7 +87,8 @@ internal static unsafe partial class PageLayer
         own->SetNode(node);
     }
 
-    // Gives the coldest pages back to the zones they are from, with one lock for all that follow each other from the same.
+    // Gives the coldest pages back to the zones they are from, with one lock for all that follow each other from the
+    // same.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Drain(ThreadPages* own, HotPages* hot, int count)
     {
@@ -119,7 +127,8 @@ internal static unsafe partial class PageLayer
     internal static nuint CountHotPages()
     {
         nuint pages = 0;
-        for (int index = 0; index < ThreadRegistry.Count; index++) pages += (nuint)ThreadPages.Of(ThreadRegistry.At(index))->Count;
+        for (int index = 0; index < ThreadRegistry.Count; index++)
+            pages += (nuint)ThreadPages.Of(ThreadRegistry.At(index))->Count;
         return pages;
     }
 

@@ -2,19 +2,25 @@ using NativeAlloc.Os;
 
 namespace NativeAlloc.Pages;
 
-/// <content>
-/// Gives the memory behind free pages back to the system. A block is out of the lists while the system works on it, so no allocation waits for a system call, and where the
-/// system refuses, the block goes back as it was.
+/// <content> Gives the memory behind free pages back to the system. A block is out of the lists while the system works
+/// on it, so no allocation waits for a system call, and where the system refuses, the block goes back as it was.
 /// </content>
 internal static unsafe partial class PageLayer
 {
-    /// <summary>What a purge beside a working program takes out of the lists at one time: 4 MiB are given back in about 0.3 ms, and the rest stays to be had meanwhile.</summary>
+    /// <summary>
+    /// What a purge beside a working program takes out of the lists at one time: 4 MiB are given back in about 0.3 ms,
+    /// and the rest stays to be had meanwhile.
+    /// </summary>
     private const int PartOrder = Pageblock.Order + 1;
 
-    /// <summary>The same beyond the cap, where there is more than enough left in the lists: 16 MiB, so that large blocks are split and merged less often beside who uses them.</summary>
+    /// <summary>
+    /// The same beyond the cap, where there is more than enough left in the lists: 16 MiB, so that large blocks are
+    /// split and merged less often beside who uses them.
+    /// </summary>
     private const int CapPartOrder = Pageblock.Order + 3;
 
-    // Free blocks of less than a pageblock are left alone while they are no more than this part of the zone's memory, or 4 MiB.
+    // Free blocks of less than a pageblock are left alone while they are no more than this part of the zone's memory,
+    // or 4 MiB.
     private const uint SmallBlocksShare = 16, FewPages = 64;
 
     /// <summary>Threads that are purging. By Interlocked.</summary>
@@ -38,8 +44,9 @@ internal static unsafe partial class PageLayer
     }
 
     /// <summary>
-    /// Gives back what nobody needed since the last call: of a zone that pages were taken from, as many as were left over all the time; of any other, everything. Whole pageblocks first: that no huge page is broken
-    /// up for little, smaller blocks stay as long as they are a small part of all that has memory.
+    /// Gives back what nobody needed since the last call: of a zone that pages were taken from, as many as were left
+    /// over all the time; of any other, everything. Whole pageblocks first: that no huge page is broken up for little,
+    /// smaller blocks stay as long as they are a small part of all that has memory.
     /// </summary>
     internal static nuint PurgeUnneeded()
     {
@@ -63,7 +70,10 @@ internal static unsafe partial class PageLayer
         return EndPurge(bytes);
     }
 
-    /// <summary>Gives pages back until no more than so many are free with memory behind them: whole pageblocks, and smaller blocks where these are not enough.</summary>
+    /// <summary>
+    /// Gives pages back until no more than so many are free with memory behind them: whole pageblocks, and smaller
+    /// blocks where these are not enough.
+    /// </summary>
     internal static nuint PurgeDownTo(uint mostPages)
     {
         BeginPurge();
@@ -80,8 +90,8 @@ internal static unsafe partial class PageLayer
     }
 
     /// <summary>
-    /// Waits until no thread purges, or for a bounded time. What is being purged is neither free nor given back yet, and a
-    /// thread that needs just that memory should not give up now.
+    /// Waits until no thread purges, or for a bounded time. What is being purged is neither free nor given back yet,
+    /// and a thread that needs just that memory should not give up now.
     /// </summary>
     internal static void AwaitPurge()
     {
@@ -161,7 +171,9 @@ internal static unsafe partial class PageLayer
             uint first = at;
             while (at < end && LinearRegion.Dirty.IsSet(at)) at++;
             nuint run = (nuint)(at - first) << PageGeometry.PageShift;
-            if (!(kind == ZoneKind.High ? HighRegion.TryPurge(first, at - first) : VirtualMemory.TryPurge(LinearRegion.AddressOf(first), run))) return first - page;
+            if (!(kind == ZoneKind.High
+                ? HighRegion.TryPurge(first, at - first)
+                : VirtualMemory.TryPurge(LinearRegion.AddressOf(first), run))) return first - page;
             bytes += run;
         }
         return count;

@@ -8,8 +8,9 @@ using NativeAlloc.Threads;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// Where the layers above get whole pages from and give them back to: the zones of all nodes, the hot pages of the calling thread before them, and the
-/// system behind them. All sizes are in pages of 64 KiB, all blocks are named by the index of their first page.
+/// Where the layers above get whole pages from and give them back to: the zones of all nodes, the hot pages of the
+/// calling thread before them, and the system behind them. All sizes are in pages of 64 KiB, all blocks are named by
+/// the index of their first page.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -40,10 +41,14 @@ internal static unsafe partial class PageLayer
         Array.Clear(s_zoneArray);
         s_zones = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_zoneArray));
         ulong nodePages = (Machine.MemoryBytes >> PageGeometry.PageShift) / (ulong)Math.Max(1, s_nodeCount);
-        for (int index = 0; index < zones; index++) ZoneAt(index)->Initialize(LinearRegion.Frames, index, (uint)Math.Min(nodePages, int.MaxValue), isCharged: true);
+        for (int index = 0; index < zones; index++) ZoneAt(index)->Initialize(LinearRegion.Frames, index,
+            (uint)Math.Min(nodePages, int.MaxValue), isCharged: true);
     }
 
-    /// <summary>The most free pages with memory behind them that wait for a period's end: beyond, <see cref="MemorySignals.CapExceeded"/> is raised.</summary>
+    /// <summary>
+    /// The most free pages with memory behind them that wait for a period's end: beyond,
+    /// <see cref="MemorySignals.CapExceeded"/> is raised.
+    /// </summary>
     internal static uint CapPages
     {
         get => Volatile.Read(ref s_capPages);
@@ -68,7 +73,9 @@ internal static unsafe partial class PageLayer
         return ZoneAt(index);
     }
 
-    /// <summary>Sets a new thread block's part up, or looks again which node an adopted one's new owner is on.</summary>
+    /// <summary>
+    /// Sets a new thread block's part up, or looks again which node an adopted one's new owner is on.
+    /// </summary>
     internal static void Initialize(ThreadPages* own)
     {
         if (s_nodeCount <= 1 || !own->Claim.TryEnter()) return; // not now: at the next lookup
@@ -76,13 +83,18 @@ internal static unsafe partial class PageLayer
         own->Claim.Leave();
     }
 
-    // ── taking ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── taking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// <summary>Takes any number of unmovable pages up to a section, side by side, from the smallest block that holds them: slabs. False when neither the zones nor the system have them.</summary>
-    internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page) => TryTakePages(own, count, choice, out page, out _);
+    /// <summary>
+    /// Takes any number of unmovable pages up to a section, side by side, from the smallest block that holds them:
+    /// slabs. False when neither the zones nor the system have them.
+    /// </summary>
+    internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page) =>
+        TryTakePages(own, count, choice, out page, out _);
 
     /// <summary>The same, which says why not.</summary>
-    internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page, out Refusal refusal)
+    internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page,
+        out Refusal refusal)
     {
         Debug.Assert(count is > 0 and <= PageGeometry.SectionPages, "a block of the top order is the most there is");
         PageRequest request = new(PageGeometry.OrderOf(count), count) { Choice = choice };
@@ -122,7 +134,8 @@ internal static unsafe partial class PageLayer
         if (request.Count != 1 || request.Order != 0 || request.Kind != ZoneKind.Normal) return false;
         if (request.Choice == MemoryChoice.FreshFirst || own == null || !own->Claim.TryUnparkAndEnter()) return false;
         HotPages* hot = own->List(request.Type);
-        if (s_nodeCount > 1 && hot->Count == 0 && own->IsLookupDue()) MoveToNode(own, NodeTopology.Current.NodeOfCurrentThread());
+        if (s_nodeCount > 1 && hot->Count == 0 && own->IsLookupDue())
+            MoveToNode(own, NodeTopology.Current.NodeOfCurrentThread());
         bool taken = (request.Node == PageRequest.LocalNode || request.Node == own->Node)
             && (hot->Count != 0 || TryRefill(own, request.Type))
             && (request.Cold ? hot->TryTakeCold(out page) : hot->TryTake(out page));
@@ -163,7 +176,8 @@ internal static unsafe partial class PageLayer
         return refusal;
     }
 
-    // Not a stackalloc: the JIT compiles a method that has one but once, at its first call, before it knows what statics hold.
+    // Not a stackalloc: the JIT compiles a method that has one but once, at its first call, before it knows what
+    // statics hold.
     [SkipLocalsInit]
     private static Refusal TakeFrom(Zone* zone, in PageRequest request, bool wanted, ref uint page)
     {
@@ -222,7 +236,8 @@ internal static unsafe partial class PageLayer
         return true;
     }
 
-    // Clears the pages whose bit is set: the others read as zero already. False where the system does not let high pages be cleared.
+    // Clears the pages whose bit is set: the others read as zero already. False where the system does not let high
+    // pages be cleared.
     private static bool TryClear(uint page, uint count, ulong* dirty)
     {
         uint bits = page & ~63u; // the first word's first page
@@ -244,7 +259,7 @@ internal static unsafe partial class PageLayer
         return true;
     }
 
-    // ── giving back ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── giving back ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// <summary>Gives pages back that were taken together.</summary>
     /// <param name="own">The calling thread's; null to go to the zone at once.</param>
@@ -306,7 +321,9 @@ internal static unsafe partial class PageLayer
         if (DirtyFreePages() > CapPages) MemorySignals.Raise(MemorySignals.CapExceeded);
     }
 
-    /// <summary>Makes a page inside a run that was taken as one the head of a run of its own, which can be given back by itself.</summary>
+    /// <summary>
+    /// Makes a page inside a run that was taken as one the head of a run of its own, which can be given back by itself.
+    /// </summary>
     internal static void SplitOff(uint head, uint page)
     {
         PageFrame* frame = LinearRegion.Frames + page;
@@ -326,7 +343,7 @@ internal static unsafe partial class PageLayer
         return extended;
     }
 
-    // ── reclaim ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── reclaim ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// <summary>Pages of all zones that may have memory behind them.</summary>
     internal static uint DirtyPages()

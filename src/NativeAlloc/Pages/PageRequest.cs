@@ -13,8 +13,12 @@ internal enum ZoneKind : byte
     High = 2,
 }
 
-/// <summary>What somebody wants from the page layer: <see cref="Count"/> pages side by side, at a multiple of 2^<see cref="Order"/>.</summary>
-/// <param name="Order">The block's order; what <paramref name="Count"/> does not use of the block goes back at once.</param>
+/// <summary>
+/// What somebody wants from the page layer: <see cref="Count"/> pages side by side, at a multiple of
+/// 2^<see cref="Order"/>.
+/// </summary>
+/// <param name="Order">The block's order; what <paramref name="Count"/> does not use of the block goes back at
+/// once.</param>
 /// <param name="Count">Pages wanted, 1 to 2^order.</param>
 internal readonly record struct PageRequest(int Order, uint Count)
 {

@@ -6,8 +6,8 @@ using NativeAlloc.Threads;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// The page layer's part of a thread block (<c>per_cpu_pages</c>): a hot list for each migrate type, for pages of the normal zone of the thread's node.
-/// DMA and high pages have none, as taking one is a system call anyway.
+/// The page layer's part of a thread block (<c>per_cpu_pages</c>): a hot list for each migrate type, for pages of the
+/// normal zone of the thread's node. DMA and high pages have none, as taking one is a system call anyway.
 /// </summary>
 /// <remarks>
 /// Only the owner touches the lists, without a lock, while it is inside its <see cref="Claim"/>. Another thread may
@@ -26,16 +26,25 @@ internal unsafe struct ThreadPages : IClaimedPart
     /// <summary>Visits to the zone until the owner asks again which node it is on. Owner only.</summary>
     private int _visitsLeft;
 
-    /// <summary>Single pages that users got on the fast path, and that they gave back there. One counter for each, as that is all the fast path has time for. Owner only.</summary>
+    /// <summary>
+    /// Single pages that users got on the fast path, and that they gave back there. One counter for each, as that is
+    /// all the fast path has time for. Owner only.
+    /// </summary>
     private long _fastTaken, _fastGiven;
 
-    /// <summary>The same of the slow paths, taken less given. All of these of all threads together are what users hold. Owner only.</summary>
+    /// <summary>
+    /// The same of the slow paths, taken less given. All of these of all threads together are what users hold. Owner
+    /// only.
+    /// </summary>
     private long _userSingles;
 
     /// <summary>The same of larger blocks, and the pages in them. Owner only.</summary>
     private long _userBlocks, _userPages;
 
-    /// <summary>Pages served from the lists on slow paths; and how many of all were added to the zone's hits already. Owner only.</summary>
+    /// <summary>
+    /// Pages served from the lists on slow paths; and how many of all were added to the zone's hits already. Owner
+    /// only.
+    /// </summary>
     private long _slowHits, _reportedHits;
 
     /// <summary>What <see cref="IsUnusedSinceLastLook"/> saw. Under <see cref="PageLayer"/>'s claim.</summary>
@@ -43,12 +52,14 @@ internal unsafe struct ThreadPages : IClaimedPart
 
     private HotPages _unmovable, _reclaimable, _movable;
 
-    /// <summary>Pages of the normal zones of other nodes, collected until a batch is worth a lock; none is taken from here.</summary>
+    /// <summary>
+    /// Pages of the normal zones of other nodes, collected until a batch is worth a lock; none is taken from here.
+    /// </summary>
     private HotPages _foreign;
 
     /// <summary>
-    /// The scheduler rarely moves a thread to another node, and a page of the wrong node is slower, not wrong: asking at one visit in 64 to the zone makes
-    /// it one in a thousand pages.
+    /// The scheduler rarely moves a thread to another node, and a page of the wrong node is slower, not wrong: asking
+    /// at one visit in 64 to the zone makes it one in a thousand pages.
     /// </summary>
     internal const int VisitsPerNodeLookup = 64;
 
@@ -57,7 +68,8 @@ internal unsafe struct ThreadPages : IClaimedPart
     /// <summary>The part of a thread's block; null for a thread without one.</summary>
     internal static ThreadPages* Of(void* block)
     {
-        Debug.Assert(sizeof(ThreadPages) <= ThreadBlock.PagesBytes, "the page layer's part of a thread block is too small");
+        Debug.Assert(sizeof(ThreadPages) <= ThreadBlock.PagesBytes,
+            "the page layer's part of a thread block is too small");
         return block == null ? null : (ThreadPages*)((byte*)block + ThreadBlock.PagesOffset);
     }
 
@@ -65,7 +77,8 @@ internal unsafe struct ThreadPages : IClaimedPart
     internal bool IsUnusedSinceLastLook()
     {
         const int CountBits = 16; // of the four lists' pages
-        long seen = (Volatile.Read(in _fastTaken) + Volatile.Read(in _fastGiven) + Volatile.Read(in _slowHits)) << CountBits | (uint)Count;
+        long seen = (Volatile.Read(in _fastTaken) + Volatile.Read(in _fastGiven) + Volatile.Read(in _slowHits))
+            << CountBits | (uint)Count;
         bool isSame = seen == _lastSeen;
         _lastSeen = seen;
         return isSame;
@@ -94,7 +107,8 @@ internal unsafe struct ThreadPages : IClaimedPart
     /// <summary>Pages in all lists.</summary>
     internal readonly int Count => _unmovable.Count + _reclaimable.Count + _movable.Count + _foreign.Count;
 
-    private readonly long Singles => Volatile.Read(in _userSingles) + Volatile.Read(in _fastTaken) - Volatile.Read(in _fastGiven);
+    private readonly long Singles =>
+        Volatile.Read(in _userSingles) + Volatile.Read(in _fastTaken) - Volatile.Read(in _fastGiven);
 
     internal readonly long UserBlocks => Singles + Volatile.Read(in _userBlocks);
 
@@ -117,7 +131,8 @@ internal unsafe struct ThreadPages : IClaimedPart
     }
 
     /// <summary>Pages served from the lists and not yet added to the zone's hits.</summary>
-    internal readonly long Hits => Volatile.Read(in _fastTaken) + Volatile.Read(in _slowHits) - Volatile.Read(in _reportedHits);
+    internal readonly long Hits =>
+        Volatile.Read(in _fastTaken) + Volatile.Read(in _slowHits) - Volatile.Read(in _reportedHits);
 
     internal void CountHit() => Volatile.Write(ref _slowHits, _slowHits + 1);
 

@@ -8,9 +8,9 @@ using NativeAlloc.Os;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// A set of pages that one buddy allocator manages (<c>struct zone</c>): free blocks of 2^order pages, which are split to
-/// serve a smaller request and merged with their buddy when they are freed. A zone works on frames alone and never touches
-/// the pages themselves.
+/// A set of pages that one buddy allocator manages (<c>struct zone</c>): free blocks of 2^order pages, which are split
+/// to serve a smaller request and merged with their buddy when they are freed. A zone works on frames alone and never
+/// touches the pages themselves.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -19,14 +19,16 @@ namespace NativeAlloc.Pages;
 ///         └ after the caller added a section: again
 /// Give ─ FreeOneBlock                                (__free_one_page: merges up to the top order)
 /// </code>
-/// <para>A free block stands on the list of its pageblock's migrate type. All pageblocks of a larger block have the same
-/// type.</para>
+/// <para>A free block stands on the list of its pageblock's migrate type. All pageblocks of a larger block have the
+/// same type.</para>
 /// <para>The caller holds the lock for all members but the counters, so that it can do several steps under it.</para>
 /// </remarks>
 [StructLayout(LayoutKind.Sequential, Size = Bytes)]
 internal unsafe partial struct Zone
 {
-    /// <summary>Bytes of a zone: a multiple of two cache lines, so that no zone's lock shares one with another's.</summary>
+    /// <summary>
+    /// Bytes of a zone: a multiple of two cache lines, so that no zone's lock shares one with another's.
+    /// </summary>
     internal const int Bytes = 640;
 
     /// <summary>Zones of a node: DMA, normal, high.</summary>
@@ -59,7 +61,9 @@ internal unsafe partial struct Zone
     /// <summary>Pages were taken since <see cref="ReadAndResetUnneeded"/>.</summary>
     private bool _wasTakenFrom;
 
-    /// <summary>Pages that become dirty are charged to the process' budget. False in the zones that tests make.</summary>
+    /// <summary>
+    /// Pages that become dirty are charged to the process' budget. False in the zones that tests make.
+    /// </summary>
     private bool _isCharged;
 
     /// <summary>The marks that reports show.</summary>
@@ -76,7 +80,9 @@ internal unsafe partial struct Zone
     /// <summary>Requests served here though another node was asked first (<c>numa_miss</c>).</summary>
     private long _misses;
 
-    /// <summary>Requests meant for this node and served by another (<c>numa_foreign</c>). Any thread, by Interlocked.</summary>
+    /// <summary>
+    /// Requests meant for this node and served by another (<c>numa_foreign</c>). Any thread, by Interlocked.
+    /// </summary>
     private long _foreign;
 
     /// <summary>Requests served from another migrate type's block.</summary>
@@ -108,7 +114,9 @@ internal unsafe partial struct Zone
 
     internal readonly uint FreePages => Volatile.Read(in _freePages);
 
-    /// <summary>Pages of this zone that may have memory behind them, taken or free: its part of resident memory, at most.</summary>
+    /// <summary>
+    /// Pages of this zone that may have memory behind them, taken or free: its part of resident memory, at most.
+    /// </summary>
     internal readonly uint DirtyPages => Volatile.Read(in _dirtyPages);
 
     /// <summary>Free pages that may have memory behind them: what a purge gives back.</summary>
@@ -124,7 +132,8 @@ internal unsafe partial struct Zone
 
     internal readonly long Claims => Volatile.Read(in _claims);
 
-    internal readonly uint FreeBlocks(MigrateType type, int order) => Volatile.Read(in _areas[AreaIndex(type, order)].Count);
+    internal readonly uint FreeBlocks(MigrateType type, int order) =>
+        Volatile.Read(in _areas[AreaIndex(type, order)].Count);
 
     internal readonly uint FreeBlocks(int order)
     {
@@ -143,7 +152,10 @@ internal unsafe partial struct Zone
     /// <summary>Counts a request that was meant for this node and went to another. Without the lock.</summary>
     internal void CountForeign() => Interlocked.Increment(ref _foreign);
 
-    /// <summary>Counts hits of a hot list that was filled from here. Takes the lock, as <see cref="CountHit"/> adds without an atomic operation.</summary>
+    /// <summary>
+    /// Counts hits of a hot list that was filled from here. Takes the lock, as <see cref="CountHit"/> adds without an
+    /// atomic operation.
+    /// </summary>
     internal void AddHits(long hits)
     {
         Lock.Acquire();
@@ -160,7 +172,9 @@ internal unsafe partial struct Zone
         FreeRange(firstPage, pages);
     }
 
-    /// <summary>Takes pages; false when no free block is large enough, or the budget has no room for what is clean of it.</summary>
+    /// <summary>
+    /// Takes pages; false when no free block is large enough, or the budget has no room for what is clean of it.
+    /// </summary>
     /// <param name="request">How many, of which type, with what behind them. Node and zone are not looked at.</param>
     /// <param name="page">The first of them.</param>
     /// <param name="refusedBytes">What the budget had no room for; 0 where that was not the reason.</param>
@@ -205,13 +219,14 @@ internal unsafe partial struct Zone
         FreeRange(page, count);
     }
 
-    // Puts pages on the lists only. What is left over of a block that was cut was never counted as taken, so the count of
-    // dirty free pages is right as it is.
+    // Puts pages on the lists only. What is left over of a block that was cut was never counted as taken, so the count
+    // of dirty free pages is right as it is.
     private void FreeRange(uint page, uint count)
     {
         while (count != 0)
         {
-            int order = Math.Min(Math.Min(BitOperations.TrailingZeroCount(page), BitOperations.Log2(count)), PageGeometry.MaxOrder);
+            int order = Math.Min(Math.Min(BitOperations.TrailingZeroCount(page), BitOperations.Log2(count)),
+                PageGeometry.MaxOrder);
             FreeOneBlock(page, order);
             page += 1u << order;
             count -= 1u << order;
@@ -222,8 +237,8 @@ internal unsafe partial struct Zone
     internal bool TryTake(in PageRequest request, out uint page) => TryTake(request, out page, out _);
 
     /// <summary>
-    /// Takes exactly the pages from <paramref name="page"/> on, if every one of them is free and the budget has room. So a
-    /// block grows in place: a taken block ends before them.
+    /// Takes exactly the pages from <paramref name="page"/> on, if every one of them is free and the budget has room.
+    /// So a block grows in place: a taken block ends before them.
     /// </summary>
     internal bool TryTakeAt(uint page, uint count)
     {
@@ -248,7 +263,9 @@ internal unsafe partial struct Zone
         return true;
     }
 
-    /// <summary>Takes a free block that may have memory behind it, to be purged; false when there is none of this order.</summary>
+    /// <summary>
+    /// Takes a free block that may have memory behind it, to be purged; false when there is none of this order.
+    /// </summary>
     internal bool TryTakeDirty(int order, out uint page) => TryTakeDirty(order, order, out page);
 
     /// <summary>
@@ -270,25 +287,28 @@ internal unsafe partial struct Zone
         return false;
     }
 
-    // The order in which memory is looked for. Used memory comes before fresh memory. A whole free pageblock may change its
-    // type, which harms no other. Single pages of another type's pageblocks come last, before the caller asks for a new
-    // section.
+    // The order in which memory is looked for. Used memory comes before fresh memory. A whole free pageblock may change
+    // its type, which harms no other. Single pages of another type's pageblocks come last, before the caller asks for a
+    // new section.
     private bool Remove(in PageRequest request, out uint page)
     {
         (int order, MigrateType type) = (request.Order, request.Type);
         bool usedFirst = request.Choice is MemoryChoice.UsedFirst or MemoryChoice.UsedOnly;
         if (RemoveSmallest(order, type, usedFirst, out page)) return true;
-        if (usedFirst && RemoveFallback(order, type, Math.Max(order, Pageblock.Order), usedOnly: true, out page)) return true;
+        if (usedFirst && RemoveFallback(order, type, Math.Max(order, Pageblock.Order), usedOnly: true, out page))
+            return true;
         if (request.Choice is MemoryChoice.UsedOnly or MemoryChoice.FreshOnly) return false;
-        return RemoveSmallest(order, type, !usedFirst, out page) || RemoveFallback(order, type, order, usedOnly: false, out page);
+        return RemoveSmallest(order, type, !usedFirst, out page)
+            || RemoveFallback(order, type, order, usedOnly: false, out page);
     }
 
     /// <summary>
-    /// Takes the smallest free block of at least 2^order pages that is used, or fresh, as asked for, and cuts it down to size
-    /// (<c>__rmqueue_smallest</c>).
+    /// Takes the smallest free block of at least 2^order pages that is used, or fresh, as asked for, and cuts it down
+    /// to size (<c>__rmqueue_smallest</c>).
     /// </summary>
     /// <remarks>
-    /// Used blocks stand first in each list and fresh ones last. So one look at an end tells whether there is such a block.
+    /// Used blocks stand first in each list and fresh ones last. So one look at an end tells whether there is such a
+    /// block.
     /// </remarks>
     private bool RemoveSmallest(int order, MigrateType type, bool used, out uint page)
     {
@@ -306,8 +326,8 @@ internal unsafe partial struct Zone
     }
 
     /// <summary>
-    /// Takes pages of the largest free block of another type (<c>__rmqueue_fallback</c>). The more comes over at once, the less
-    /// often this happens, and the fewer pageblocks end up mixed.
+    /// Takes pages of the largest free block of another type (<c>__rmqueue_fallback</c>). The more comes over at once,
+    /// the less often this happens, and the fewer pageblocks end up mixed.
     /// </summary>
     private bool RemoveFallback(int order, MigrateType type, int smallest, bool usedOnly, out uint page)
     {
@@ -327,8 +347,8 @@ internal unsafe partial struct Zone
         return false;
     }
 
-    // Gives the pageblocks of a free block another type. A large block brings all of its pageblocks. A smaller one brings
-    // the pageblock that it lies in, with all free blocks there, if at least half of that is free; otherwise the
+    // Gives the pageblocks of a free block another type. A large block brings all of its pageblocks. A smaller one
+    // brings the pageblock that it lies in, with all free blocks there, if at least half of that is free; otherwise the
     // pageblock and its other free blocks stay what they are.
     private void ClaimIfHalfFree(uint page, int order, MigrateType type)
     {
@@ -361,8 +381,8 @@ internal unsafe partial struct Zone
     }
 
     /// <summary>
-    /// Halves a block until it has the order asked for, and puts the other halves on the lists (<c>expand</c>). Of two halves
-    /// it keeps one that has memory behind it.
+    /// Halves a block until it has the order asked for, and puts the other halves on the lists (<c>expand</c>). Of two
+    /// halves it keeps one that has memory behind it.
     /// </summary>
     private uint Expand(uint page, int low, int high)
     {
@@ -370,7 +390,8 @@ internal unsafe partial struct Zone
         {
             high--;
             uint half = 1u << high, other = page + half;
-            if (!LinearRegion.Dirty.Any(page, half) && LinearRegion.Dirty.Any(other, half)) (page, other) = (other, page);
+            if (!LinearRegion.Dirty.Any(page, half) && LinearRegion.Dirty.Any(other, half))
+                (page, other) = (other, page);
             AddFree(other, high);
         }
         return page;
@@ -439,13 +460,15 @@ internal unsafe partial struct Zone
     }
 
     // A bit for each order, from this one on, of which the type has free blocks.
-    private readonly ulong OrdersFrom(int order, MigrateType type) => (_nonEmpty >> (16 * (int)type) & ushort.MaxValue) >> order << order;
+    private readonly ulong OrdersFrom(int order, MigrateType type) =>
+        (_nonEmpty >> (16 * (int)type) & ushort.MaxValue) >> order << order;
 
     private static int AreaIndex(MigrateType type, int order) => (int)type * PageGeometry.OrderCount + order;
 
-    // A zone is in native memory or pinned, so its address stays. An index into the lists would make a span, whose code the
-    // JIT has to compile first.
-    private FrameList* Area(MigrateType type, int order) => (FrameList*)Unsafe.AsPointer(ref _areas) + AreaIndex(type, order);
+    // A zone is in native memory or pinned, so its address stays. An index into the lists would make a span, whose code
+    // the JIT has to compile first.
+    private FrameList* Area(MigrateType type, int order) =>
+        (FrameList*)Unsafe.AsPointer(ref _areas) + AreaIndex(type, order);
 
     private readonly bool TryFindFree(uint page, out uint head, out int order)
     {
@@ -460,8 +483,9 @@ internal unsafe partial struct Zone
 }
 
 /// <summary>
-/// The free blocks of a zone by migrate type and order (<c>struct free_area</c>). In each list, blocks that may have memory
-/// behind them stand before those that have none. The first in a list is taken first, which keeps resident memory low.
+/// The free blocks of a zone by migrate type and order (<c>struct free_area</c>). In each list, blocks that may have
+/// memory behind them stand before those that have none. The first in a list is taken first, which keeps resident
+/// memory low.
 /// </summary>
 [InlineArray(Pageblock.TypeCount * PageGeometry.OrderCount)]
 internal struct FreeLists

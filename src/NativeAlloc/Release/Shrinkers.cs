@@ -6,7 +6,9 @@ namespace NativeAlloc.Release;
 /// </summary>
 internal static class Shrinkers
 {
-    /// <summary>In the order of registration. Any thread, by Interlocked and Volatile: a wait for a lock could be interrupted.</summary>
+    /// <summary>
+    /// In the order of registration. Any thread, by Interlocked and Volatile: a wait for a lock could be interrupted.
+    /// </summary>
     private static Registration[] s_all = [];
 
     private static long s_calls, s_failures, s_bytes;

@@ -51,7 +51,8 @@ internal static unsafe class CacheChain
     }
 
     // The index, 0 where there is none, or -1 where the arrays have to grow first.
-    private static int CreateLocked(string name, nuint objectBytes, delegate*<void*, void> constructor, WeakReference owner)
+    private static int CreateLocked(string name, nuint objectBytes, delegate*<void*, void> constructor,
+        WeakReference owner)
     {
         s_lock.Acquire();
         int made = 0;
@@ -158,7 +159,9 @@ internal static unsafe class CacheChain
         return 0;
     }
 
-    /// <summary>The caches by index, with their names; behind that of a dropped one stands that it is dropped.</summary>
+    /// <summary>
+    /// The caches by index, with their names; behind that of a dropped one stands that it is dropped.
+    /// </summary>
     internal static IEnumerable<(int Index, string Name)> All()
     {
         for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index))

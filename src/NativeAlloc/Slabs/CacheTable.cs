@@ -237,7 +237,8 @@ internal static unsafe class CacheTable
         ObjectCache* cache = CacheAt(index);
         int pageClass = Math.Min(index, WideClass);
         CacheNode* nodes = (CacheNode*)(cache + 1);
-        cache->Initialize(index, pageClass, ReturnSideOf(pageClass), objectBytes, magazine, depotLimit, nodes, constructor);
+        cache->Initialize(index, pageClass, ReturnSideOf(pageClass), objectBytes, magazine, depotLimit, nodes,
+            constructor);
         Interlocked.Or(ref s_exists[index / WordBits], 1UL << index);
     }
 }

@@ -6,8 +6,8 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// A cache's store of whole magazines on one node (Bonwick and Adams' depot), full ones and empty ones, which threads exchange for their own in a few
-/// steps whatever a magazine holds, without a lock.
+/// A cache's store of whole magazines on one node (Bonwick and Adams' depot), full ones and empty ones, which threads
+/// exchange for their own in a few steps whatever a magazine holds, without a lock.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct Depot
@@ -60,7 +60,10 @@ internal struct Depot
     /// <summary>An empty magazine's block, or 0.</summary>
     internal nint PopEmpty() => _empty.Pop<NoPause>();
 
-    /// <summary>What happens between the steps of an exchange: nothing, but in tests that try every order of the steps of two threads.</summary>
+    /// <summary>
+    /// What happens between the steps of an exchange: nothing, but in tests that try every order of the steps of two
+    /// threads.
+    /// </summary>
     internal interface IPause
     {
         static abstract void BeforeStep();
@@ -75,12 +78,14 @@ internal struct Depot
 }
 
 /// <summary>
-/// A stack of magazines that any number of threads push onto and pop from without a lock (Treiber's). Each block's first slot names the next one.
+/// A stack of magazines that any number of threads push onto and pop from without a lock (Treiber's). Each block's
+/// first slot names the next one.
 /// </summary>
 /// <remarks>
-/// The head is the top block's number and a tag that changes with every push, in one word. A thread that has read the head and the block below it, and is then held up while
-/// others pop that block and push it again, finds another tag and starts over. The slot it read may have been somebody's data by then, but it could always be read: pages of
-/// the linear region stay readable once they are online.
+/// The head is the top block's number and a tag that changes with every push, in one word. A thread that has read the
+/// head and the block below it, and is then held up while others pop that block and push it again, finds another tag
+/// and starts over. The slot it read may have been somebody's data by then, but it could always be read: pages of the
+/// linear region stay readable once they are online.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
 internal struct DepotStack
@@ -94,7 +99,8 @@ internal struct DepotStack
     /// <summary>The fewest of them since <see cref="ReadAndResetLowWater"/>. Any thread.</summary>
     private LowWater _lowWater;
 
-    // The linear region has at most 2^44 bytes, which are 2^35 magazines of the smallest size; 28 bits are left for the tag.
+    // The linear region has at most 2^44 bytes, which are 2^35 magazines of the smallest size; 28 bits are left for the
+    // tag.
     private const int NumberBits = 36;
     private const long NumberMask = (1L << NumberBits) - 1;
 
@@ -131,7 +137,8 @@ internal struct DepotStack
             long below = Volatile.Read(ref Magazine.Link(block));
             TPause.BeforeStep();
             // What was read may be anything if the block is gone: then the head has changed, too.
-            if (Interlocked.CompareExchange(ref _head, (head & ~NumberMask) | (below & NumberMask), head) != head) continue;
+            if (Interlocked.CompareExchange(ref _head, (head & ~NumberMask) | (below & NumberMask), head) != head)
+                continue;
             _lowWater.Note((ulong)Math.Max(0, Interlocked.Decrement(ref _count)));
             Volatile.Write(ref Magazine.Link(block), 0); // it may be the magazine's floor
             return block;
@@ -140,9 +147,11 @@ internal struct DepotStack
 
     private static long NumberOf(nint block)
     {
-        Debug.Assert((nuint)block >= LinearRegion.Base && block % Magazine.SmallestBlockBytes == 0, "magazines are objects of slabs");
+        Debug.Assert((nuint)block >= LinearRegion.Base && block % Magazine.SmallestBlockBytes == 0,
+            "magazines are objects of slabs");
         return (long)(((nuint)block - LinearRegion.Base) / Magazine.SmallestBlockBytes) + 1;
     }
 
-    private static nint BlockOf(long number) => (nint)(LinearRegion.Base + (nuint)(number - 1) * Magazine.SmallestBlockBytes);
+    private static nint BlockOf(long number) =>
+        (nint)(LinearRegion.Base + (nuint)(number - 1) * Magazine.SmallestBlockBytes);
 }

@@ -5,17 +5,21 @@ using System.Runtime.CompilerServices;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// A stack of object addresses (Bonwick and Adams' magazine, the kernel's <c>array_cache</c>) in a block of 512, 1024 or 2048 bytes, at a multiple of
-/// that. It is known by its <b>top</b>, the address of the next slot to fill, and both ends can be told from the top alone:
+/// A stack of object addresses (Bonwick and Adams' magazine, the kernel's <c>array_cache</c>) in a block of 512, 1024
+/// or 2048 bytes, at a multiple of that. It is known by its <b>top</b>, the address of the next slot to fill, and both
+/// ends can be told from the top alone:
 /// <list type="bullet">
-/// <item>full: the top has run into the end of the block, so it is a multiple of the block's size. The fast path does not know that size; it
-/// takes every multiple of 512 for full and lets the slow path find out, once in 64 times;</item>
-/// <item>empty: the slot below the top holds 0, the <b>floor</b>. A magazine of a capacity that does not fill its block has its floor higher up.</item>
+/// <item>full: the top has run into the end of the block, so it is a multiple of the block's size. The fast path does
+/// not know that size; it takes every multiple of 512 for full and lets the slow path find out, once in 64
+/// times;</item>
+/// <item>empty: the slot below the top holds 0, the <b>floor</b>. A magazine of a capacity that does not fill its block
+/// has its floor higher up.</item>
 /// </list>
 /// So the fast paths read one word per class and thread and compare with nothing else in memory.
 /// </summary>
 /// <param name="Capacity">Objects that it holds, where the cache's magazines are all alike.</param>
-/// <param name="LargestCapacity">Objects that it may hold where threads contend; then a magazine's floor says how many it does.</param>
+/// <param name="LargestCapacity">Objects that it may hold where threads contend; then a magazine's floor says how many
+/// it does.</param>
 /// <param name="BlockBytes">Bytes of the block, a power of two that holds the capacities and the floor.</param>
 internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacity, int BlockBytes)
 {
@@ -28,7 +32,8 @@ internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacit
     internal static Magazine Of(int capacity, int largestCapacity = 0)
     {
         Debug.Assert(capacity is > 0 and <= MostObjects, "the largest block holds the capacity");
-        int blockBytes = (int)Math.Max(SmallestBlockBytes, BitOperations.RoundUpToPowerOf2((uint)(capacity + 1) * sizeof(long)));
+        int blockBytes =
+            (int)Math.Max(SmallestBlockBytes, BitOperations.RoundUpToPowerOf2((uint)(capacity + 1) * sizeof(long)));
         return new Magazine(capacity, Math.Clamp(largestCapacity, capacity, blockBytes / sizeof(long) - 1), blockBytes);
     }
 
@@ -55,8 +60,8 @@ internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacit
     internal nint FullTop(nint block) => block + BlockBytes;
 
     /// <summary>
-    /// The slot just above a magazine's floor. Where capacities differ it is looked for, down from the top; magazines of large
-    /// objects, which these are, have few slots.
+    /// The slot just above a magazine's floor. Where capacities differ it is looked for, down from the top; magazines
+    /// of large objects, which these are, have few slots.
     /// </summary>
     internal nint BottomOf(nint top) => IsFixed ? EmptyTop(BlockOf(top)) : LowestOf(top);
 
@@ -96,8 +101,8 @@ internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacit
     internal int CountOf(nint top) => (int)((top - BottomOf(top)) / sizeof(long));
 
     /// <summary>
-    /// The first slot of a block links it into a depot's list. It may be the floor; when the magazine comes out, it is 0
-    /// again.
+    /// The first slot of a block links it into a depot's list. It may be the floor; when the magazine comes out, it is
+    /// 0 again.
     /// </summary>
     internal static ref nint Link(nint block) => ref *(nint*)block;
 }

@@ -57,7 +57,8 @@ internal static unsafe class MagazineExchange
             ThreadMagazines.Of(block)->Claim.Leave();
             if (pointer != null) return pointer;
             if (refill.Objects == 0 || grown.Count != 0) break; // no memory for a magazine
-            if (!cache->TryMakeSlabs(ThreadPages.Of(block), refill.Slabs, out grown, out refusal)) return cache->AllocAnywhere();
+            if (!cache->TryMakeSlabs(ThreadPages.Of(block), refill.Slabs, out grown, out refusal))
+                return cache->AllocAnywhere();
             // A constructor is user code: it may have given the block back, or used this very cache.
             if (cache->Constructor != null) block = CurrentThread.t_block;
         }

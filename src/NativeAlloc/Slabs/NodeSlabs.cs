@@ -6,9 +6,9 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// The slabs of one cache on one node (<c>kmem_list3</c>), in lists through the frames of their first pages: full slabs,
-/// partial slabs by how full they are, and free slabs. Objects are taken from the fullest partial slab, so that nearly
-/// empty slabs become free. The lock of the node guards all of it.
+/// The slabs of one cache on one node (<c>kmem_list3</c>), in lists through the frames of their first pages: full
+/// slabs, partial slabs by how full they are, and free slabs. Objects are taken from the fullest partial slab, so that
+/// nearly empty slabs become free. The lock of the node guards all of it.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct NodeSlabs
@@ -16,19 +16,24 @@ internal unsafe struct NodeSlabs
     /// <summary>List of slabs of which no object is free.</summary>
     internal const int Full = 0;
 
-    /// <summary>Lists of partial slabs: 1 holds those with less than a quarter of their objects free, 4 those with three quarters or more.</summary>
+    /// <summary>
+    /// Lists of partial slabs: 1 holds those with less than a quarter of their objects free, 4 those with three
+    /// quarters or more.
+    /// </summary>
     internal const int FirstPartial = 1, LastPartial = 4;
 
     /// <summary>List of slabs of which every object is free.</summary>
     internal const int Free = LastPartial + 1;
 
     /// <summary>
-    /// List of <b>hollow</b> slabs: partial ones of which holes have been given back to the system. Nothing is taken from a
-    /// hollow slab until it is filled again.
+    /// List of <b>hollow</b> slabs: partial ones of which holes have been given back to the system. Nothing is taken
+    /// from a hollow slab until it is filled again.
     /// </summary>
     internal const int Hollow = Free + 1;
 
-    /// <summary>List of slabs that a thread is just making hollow. Nothing is taken from them, and they are not given back.</summary>
+    /// <summary>
+    /// List of slabs that a thread is just making hollow. Nothing is taken from them, and they are not given back.
+    /// </summary>
     internal const int InPurge = Hollow + 1;
 
     internal const int ListCount = InPurge + 1;
@@ -112,8 +117,8 @@ internal unsafe struct NodeSlabs
     internal void AddFreeObjects(ulong count) => Volatile.Write(ref FreeObjects, FreeObjects + count);
 
     /// <summary>
-    /// Moves a slab to the hollow ones, to those that become hollow, or back. Its free objects are counted with the slabs that
-    /// it stands with.
+    /// Moves a slab to the hollow ones, to those that become hollow, or back. Its free objects are counted with the
+    /// slabs that it stands with.
     /// </summary>
     internal void MoveTo(PageFrame* frames, uint slab, int list)
     {
@@ -157,7 +162,8 @@ internal unsafe struct NodeSlabs
     }
 
     /// <summary>
-    /// Puts a slab on the list that goes with its number of free objects, which has changed. A hollow slab stays hollow.
+    /// Puts a slab on the list that goes with its number of free objects, which has changed. A hollow slab stays
+    /// hollow.
     /// </summary>
     internal void Place(PageFrame* frames, uint slab, uint objectsPerSlab)
     {

@@ -87,7 +87,8 @@ internal unsafe partial struct ObjectCache
     {
         ulong* words = LinearRegion.BitmapOf(slab);
         uint wholeWords = ObjectsPerSlab / 64, rest = ObjectsPerSlab % 64;
-        for (uint word = 0; word < wholeWords; word++) words[word] = ulong.MaxValue; // not Span.Fill, which waits for the JIT
+        // not Span.Fill, which waits for the JIT
+        for (uint word = 0; word < wholeWords; word++) words[word] = ulong.MaxValue;
         if (rest != 0) words[wholeWords] = (1UL << (int)rest) - 1;
         PageFrame* frame = LinearRegion.Frames + slab;
         frame->Order = (byte)SlabOrder;

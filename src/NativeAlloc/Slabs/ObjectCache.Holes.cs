@@ -3,9 +3,9 @@ using NativeAlloc.Pages;
 
 namespace NativeAlloc.Slabs;
 
-/// <content>
-/// Gives memory back out of slabs that are in use: the <b>holes</b>, which are the system pages that only free objects lie in, and the tail, which are those behind the last object. Nothing is taken
-/// from a slab with holes, a hollow one, until it is filled again: its purged pages are charged, and their memory comes with the next touch.
+/// <content> Gives memory back out of slabs that are in use: the <b>holes</b>, which are the system pages that only
+/// free objects lie in, and the tail, which are those behind the last object. Nothing is taken from a slab with holes,
+/// a hollow one, until it is filled again: its purged pages are charged, and their memory comes with the next touch.
 /// <code>
 /// partial ─ PurgeHoles: InPurge while the system works, without the lock ─→ hollow
 /// hollow  ─ TryFillOne, before a slab is made ─→ partial
@@ -14,21 +14,28 @@ namespace NativeAlloc.Slabs;
 /// </content>
 internal unsafe partial struct ObjectCache
 {
-    // Slabs that are looked through under one lock, some microseconds; and hollow slabs that are looked at for one to fill.
+    // Slabs that are looked through under one lock, some microseconds; and hollow slabs that are looked at for one to
+    // fill.
     private const int PurgedAtOnce = 8, MostLooks = 16;
 
     private readonly uint SystemPages => (uint)(SlabPages * PageGeometry.PageBytes / VirtualMemory.PageBytes);
 
     /// <summary>System pages of a slab behind its last object.</summary>
-    private readonly uint TailPages => SystemPages - (uint)((ObjectsPerSlab * (nuint)ObjectBytes + VirtualMemory.PageBytes - 1) / VirtualMemory.PageBytes);
+    private readonly uint TailPages => SystemPages
+        - (uint)((ObjectsPerSlab * (nuint)ObjectBytes + VirtualMemory.PageBytes - 1) / VirtualMemory.PageBytes);
 
-    /// <summary>Gives holes and tails of a node's slabs back to the system, and returns how many bytes that were. No lock is held. Objects that have a constructor keep their memory, as it runs once.</summary>
-    /// <param name="mostObjects">Out of the emptiest slabs that have so many free objects; all slabs where it is the largest number.</param>
+    /// <summary>
+    /// Gives holes and tails of a node's slabs back to the system, and returns how many bytes that were. No lock is
+    /// held. Objects that have a constructor keep their memory, as it runs once.
+    /// </summary>
+    /// <param name="mostObjects">Out of the emptiest slabs that have so many free objects; all slabs where it is the
+    /// largest number.</param>
     internal readonly nuint PurgeHoles(CacheNode* node, ulong mostObjects = ulong.MaxValue)
     {
         if (KeepsContents || node->Slabs.SlabCount == 0) return 0;
         nuint bytes = PurgeHoles(node, NodeSlabs.Hollow, ref mostObjects);
-        for (int list = NodeSlabs.LastPartial; list >= NodeSlabs.FirstPartial; list--) bytes += PurgeHoles(node, list, ref mostObjects);
+        for (int list = NodeSlabs.LastPartial; list >= NodeSlabs.FirstPartial; list--)
+            bytes += PurgeHoles(node, list, ref mostObjects);
         if (TailPages != 0 && mostObjects != 0) bytes += PurgeHoles(node, NodeSlabs.Full, ref mostObjects);
         return bytes;
     }
@@ -85,7 +92,8 @@ internal unsafe partial struct ObjectCache
         purged = Math.Max(purged, before);
         node->Slabs.SetPurged(frame, purged);
         bool isHollow = purged > TailPages;
-        node->Slabs.MoveTo(LinearRegion.Frames, slab, isHollow ? NodeSlabs.Hollow : NodeSlabs.ListOf(frame->FreeObjects, ObjectsPerSlab));
+        node->Slabs.MoveTo(LinearRegion.Frames, slab,
+            isHollow ? NodeSlabs.Hollow : NodeSlabs.ListOf(frame->FreeObjects, ObjectsPerSlab));
         nuint bytes = (purged - before) * pageBytes;
         ResidentBudget.Release(bytes);
         if (frame->FreeObjects == ObjectsPerSlab) RemoveFreeSlab(node, slab, ref freed);
@@ -94,7 +102,10 @@ internal unsafe partial struct ObjectCache
         return bytes;
     }
 
-    /// <summary>Has memory for all objects of a hollow slab again, one that needs little, so that they can be taken. False where there is none, or the budget has no room; the lock is not held.</summary>
+    /// <summary>
+    /// Has memory for all objects of a hollow slab again, one that needs little, so that they can be taken. False where
+    /// there is none, or the budget has no room; the lock is not held.
+    /// </summary>
     private readonly bool TryFillOne(CacheNode* node)
     {
         if (Volatile.Read(ref node->Slabs.HollowObjects) == 0) return false;
@@ -104,7 +115,8 @@ internal unsafe partial struct ObjectCache
         uint slab = least;
         for (int looks = MostLooks; looks != 0 && slab != PageFrame.None; looks--, slab = frames[slab].Next)
             if (frames[slab].PurgedPages < frames[least].PurgedPages) least = slab;
-        bool filled = least != PageFrame.None && ResidentBudget.TryCharge((frames[least].PurgedPages - TailPages) * VirtualMemory.PageBytes);
+        bool filled = least != PageFrame.None
+            && ResidentBudget.TryCharge((frames[least].PurgedPages - TailPages) * VirtualMemory.PageBytes);
         if (filled)
         {
             node->Slabs.SetPurged(frames + least, TailPages);
@@ -114,7 +126,8 @@ internal unsafe partial struct ObjectCache
         return filled;
     }
 
-    // A free slab goes back to the page layer as one that has all its memory: that its pages may have none is for the next purge to find out. The lock is held.
+    // A free slab goes back to the page layer as one that has all its memory: that its pages may have none is for the
+    // next purge to find out. The lock is held.
     private readonly void ForgetPurged(CacheNode* node, uint slab)
     {
         PageFrame* frame = LinearRegion.Frames + slab;
@@ -132,12 +145,14 @@ internal unsafe partial struct ObjectCache
         return count;
     }
 
-    // Whether no object that is out lies in a system page of a slab. Without the lock, too, where nothing is taken from the slab: bits are only set then.
+    // Whether no object that is out lies in a system page of a slab. Without the lock, too, where nothing is taken from
+    // the slab: bits are only set then.
     private readonly bool IsHole(uint slab, uint systemPage)
     {
         ulong* words = LinearRegion.BitmapOf(slab);
         nuint offset = systemPage * VirtualMemory.PageBytes;
-        uint first = ObjectIndexOf(offset), last = Math.Min(ObjectIndexOf(offset + VirtualMemory.PageBytes - 1), ObjectsPerSlab - 1);
+        uint first = ObjectIndexOf(offset),
+            last = Math.Min(ObjectIndexOf(offset + VirtualMemory.PageBytes - 1), ObjectsPerSlab - 1);
         if (first > last) return true;
         for (uint word = first / 64; word <= last / 64; word++)
         {
@@ -157,6 +172,9 @@ internal unsafe partial struct ObjectCache
             NodeSlabs.InPurge => frame.PurgedPages <= CountHoles(slab),
             _ => frame.PurgedPages == 0 || frame.PurgedPages == TailPages,
         };
-        return inOrder ? null : $"slab {slab} of list {frame.List} has {CountHoles(slab)} system pages without objects, {TailPages} of them at the end, and says that {frame.PurgedPages} are given back";
+        return inOrder
+            ? null
+            : $"slab {slab} of list {frame.List} has {CountHoles(slab)} system pages without objects, {TailPages} of " +
+                $"them at the end, and says that {frame.PurgedPages} are given back";
     }
 }

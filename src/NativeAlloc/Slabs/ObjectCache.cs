@@ -10,8 +10,9 @@ using NativeAlloc.Threads;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// Objects of one size (<c>kmem_cache</c>): the slabs they are cut from and the depots of magazines before them, on each node. A slab is a block of pages
-/// whose frame counts its free objects and whose bitmap, beside the frame and not in the slab, has a bit per object: 1 for free.
+/// Objects of one size (<c>kmem_cache</c>): the slabs they are cut from and the depots of magazines before them, on
+/// each node. A slab is a block of pages whose frame counts its free objects and whose bitmap, beside the frame and not
+/// in the slab, has a bit per object: 1 for free.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -61,7 +62,9 @@ internal unsafe partial struct ObjectCache
     /// <summary>The class of its pages at present, one of these two: the side that frees go to. By Volatile.</summary>
     private byte _pageClass;
 
-    /// <summary>0 where there is no cache, or it is being made or taken down; else 1 and the visits at present. By Interlocked.</summary>
+    /// <summary>
+    /// 0 where there is no cache, or it is being made or taken down; else 1 and the visits at present. By Interlocked.
+    /// </summary>
     private int _visits;
 
     /// <summary>Runs once for each object of a new slab, with its address; null for none (<c>ctor</c>).</summary>
@@ -70,15 +73,17 @@ internal unsafe partial struct ObjectCache
     /// <summary>The cache's part on each node.</summary>
     private CacheNode* _nodes;
 
-    // An offset in a slab (below 2^20) times 2^40 (the reciprocal of 16) stays within 64 bits up to 2^24; and the quotient is exact
-    // while offset × ObjectBytes < 2^44: slabs have less than 2^20 bytes and objects at most 2^19.
+    // An offset in a slab (below 2^20) times 2^40 (the reciprocal of 16) stays within 64 bits up to 2^24; and the
+    // quotient is exact while offset × ObjectBytes < 2^44: slabs have less than 2^20 bytes and objects at most 2^19.
     private const int ReciprocalShift = 44;
 
-    // So many threads may have magazines of the largest capacity: 64 threads with two of 128 KiB each for 40 classes kept 200 MiB from each other, and with as much in all as 8 threads have, 100.
+    // So many threads may have magazines of the largest capacity: 64 threads with two of 128 KiB each for 40 classes
+    // kept 200 MiB from each other, and with as much in all as 8 threads have, 100.
     private const int FewThreads = 8;
 
     internal void Initialize(
-        int index, int pageClass, int returnClass, nuint objectBytes, Magazine magazine, int depotLimit, CacheNode* nodes,
+        int index, int pageClass, int returnClass, nuint objectBytes, Magazine magazine, int depotLimit,
+        CacheNode* nodes,
         delegate*<void*, void> constructor = null)
     {
         this = default;
@@ -99,8 +104,9 @@ internal unsafe partial struct ObjectCache
     }
 
     /// <summary>
-    /// Begins a visit of somebody who is no user of the cache, such as a thread that gives all of its caches back: until <see cref="Leave"/> it is not taken down. False where there is no cache. Visits are
-    /// short, and run no code of users.
+    /// Begins a visit of somebody who is no user of the cache, such as a thread that gives all of its caches back:
+    /// until <see cref="Leave"/> it is not taken down. False where there is no cache. Visits are short, and run no code
+    /// of users.
     /// </summary>
     internal bool TryEnter()
     {
@@ -140,16 +146,18 @@ internal unsafe partial struct ObjectCache
     internal readonly CacheNode* NodeOfSlab(uint slab) => Node(LinearRegion.Frames[slab].ZoneIndex / Zone.KindCount);
 
     /// <summary>
-    /// What a new magazine holds at present: more where threads take turns at the depot, so that they meet there less often; but where there are many threads, no more than its share of what they may keep
-    /// from each other in all.
+    /// What a new magazine holds at present: more where threads take turns at the depot, so that they meet there less
+    /// often; but where there are many threads, no more than its share of what they may keep from each other in all.
     /// </summary>
     internal readonly int CapacityNow(CacheNode* node) =>
         node->Depot.Size.IsContended ? ContendedCapacity(Magazine, ThreadRegistry.Count) : Magazine.Capacity;
 
-    internal static int ContendedCapacity(Magazine magazine, int threads) => Math.Max(magazine.Capacity, magazine.LargestCapacity * FewThreads / Math.Max(FewThreads, threads));
+    internal static int ContendedCapacity(Magazine magazine, int threads) =>
+        Math.Max(magazine.Capacity, magazine.LargestCapacity * FewThreads / Math.Max(FewThreads, threads));
 
     /// <summary>Objects in a node's depot.</summary>
-    internal readonly long InDepot(CacheNode* node) => Magazine.IsFixed ? (long)node->Depot.FullCount * Magazine.Capacity : node->Depot.Objects;
+    internal readonly long InDepot(CacheNode* node) =>
+        Magazine.IsFixed ? (long)node->Depot.FullCount * Magazine.Capacity : node->Depot.Objects;
 
     /// <summary>Magazines that are worth moving at one time.</summary>
     internal readonly int BulkOf(CacheNode* node) =>
@@ -190,7 +198,9 @@ internal unsafe partial struct ObjectCache
     /// <summary>Which object of its slab an offset lies in.</summary>
     internal readonly uint ObjectIndexOf(nuint offset) => (uint)(offset * _reciprocal >> ReciprocalShift);
 
-    /// <summary>The beginning of the object that an address inside a slab lies in; null in what is left over at the slab's end.</summary>
+    /// <summary>
+    /// The beginning of the object that an address inside a slab lies in; null in what is left over at the slab's end.
+    /// </summary>
     internal readonly void* ObjectAt(void* address)
     {
         nuint slabAddress = LinearRegion.AddressOf(SlabOf((uint)LinearRegion.PageIndexOf(address)));
@@ -199,8 +209,9 @@ internal unsafe partial struct ObjectCache
     }
 
     /// <summary>
-    /// Takes up to <paramref name="wanted"/> objects out of a node's slabs that have some, and writes their addresses so that the last slot, which
-    /// a magazine hands out first, has the lowest: memory is then used in ascending order. Returns how many; the node's lock is held.
+    /// Takes up to <paramref name="wanted"/> objects out of a node's slabs that have some, and writes their addresses
+    /// so that the last slot, which a magazine hands out first, has the lowest: memory is then used in ascending order.
+    /// Returns how many; the node's lock is held.
     /// </summary>
     internal readonly int TakeObjects(CacheNode* node, nint* slots, int wanted)
     {
@@ -254,11 +265,15 @@ internal unsafe partial struct ObjectCache
         freed = slab;
     }
 
-    /// <summary>Takes free slabs of a node out, so many at most; its lock is held. The list goes to <see cref="GiveSlabs"/> after its release.</summary>
+    /// <summary>
+    /// Takes free slabs of a node out, so many at most; its lock is held. The list goes to <see cref="GiveSlabs"/>
+    /// after its release.
+    /// </summary>
     internal readonly uint TakeFreeSlabs(CacheNode* node, uint most = uint.MaxValue)
     {
         uint freed = PageFrame.None;
-        for (; most != 0 && node->Slabs.First(NodeSlabs.Free) is var slab && slab != PageFrame.None; most--) RemoveFreeSlab(node, slab, ref freed);
+        for (; most != 0 && node->Slabs.First(NodeSlabs.Free) is var slab && slab != PageFrame.None; most--)
+            RemoveFreeSlab(node, slab, ref freed);
         return freed;
     }
 
@@ -277,7 +292,9 @@ internal unsafe partial struct ObjectCache
         return pages;
     }
 
-    /// <summary>Takes objects from whichever node has some: the last resort of a node that has none and cannot grow.</summary>
+    /// <summary>
+    /// Takes objects from whichever node has some: the last resort of a node that has none and cannot grow.
+    /// </summary>
     internal readonly int TakeAnywhere(nint* slots, int wanted)
     {
         int taken = 0;
@@ -296,7 +313,10 @@ internal unsafe partial struct ObjectCache
     internal readonly void StopOnBadFree(nint pointer, bool isObject) =>
         ThrowHelper.StopOnBadFree((void*)pointer, ObjectBytes, isObject ? null : ObjectAt((void*)pointer));
 
-    /// <summary>Walks the lists and bitmaps and checks them against the counters. Throws where something is wrong; takes the locks.</summary>
+    /// <summary>
+    /// Walks the lists and bitmaps and checks them against the counters. Throws where something is wrong; takes the
+    /// locks.
+    /// </summary>
     internal readonly void Verify()
     {
         for (int index = 0; index < NodeCount; index++)
@@ -305,7 +325,8 @@ internal unsafe partial struct ObjectCache
             node->Lock.Acquire();
             string? error = FindError(node);
             node->Lock.Release();
-            if (error != null) throw new InvalidOperationException($"cache {Index} of {ObjectBytes} B, node {index}: {error}");
+            if (error != null)
+                throw new InvalidOperationException($"cache {Index} of {ObjectBytes} B, node {index}: {error}");
         }
     }
 
@@ -319,23 +340,31 @@ internal unsafe partial struct ObjectCache
             for (uint slab = node->Slabs.First(list); slab != PageFrame.None; slab = frames[slab].Next, count++)
             {
                 PageFrame frame = frames[slab];
-                if (frame.State != PageState.Slab || frame.Cache != Index) return $"page {slab} is {frame.State} of cache {frame.Cache}";
+                if (frame.State != PageState.Slab || frame.Cache != Index)
+                    return $"page {slab} is {frame.State} of cache {frame.Cache}";
                 if (NodeOfSlab(slab) != node) return $"slab {slab} is another node's";
                 if (frame.List != list) return $"slab {slab} of list {frame.List} is on list {list}";
                 if (FindBitmapError(slab, frame, out uint bits) is { } bitmapError) return bitmapError;
-                if (bits != frame.FreeObjects) return $"slab {slab} has {bits} free objects and says {frame.FreeObjects}";
-                if (NodeSlabs.ListOf(bits, ObjectsPerSlab) != list && !NodeSlabs.IsHollow(list)) return $"slab {slab} with {bits} free objects is on list {list}";
+                if (bits != frame.FreeObjects)
+                    return $"slab {slab} has {bits} free objects and says {frame.FreeObjects}";
+                if (NodeSlabs.ListOf(bits, ObjectsPerSlab) != list && !NodeSlabs.IsHollow(list))
+                    return $"slab {slab} with {bits} free objects is on list {list}";
                 if (FindHoleError(slab, frame) is { } error) return error;
                 purgedPages += frame.PurgedPages;
                 if (FindPageError(slab) is { } pageError) return pageError;
                 if (NodeSlabs.IsHollow(list)) hollowObjects += bits;
                 else freeObjects += bits;
             }
-            if (count != node->Slabs.Count(list)) return $"list {list} has {count} slabs and says {node->Slabs.Count(list)}";
+            if (count != node->Slabs.Count(list))
+                return $"list {list} has {count} slabs and says {node->Slabs.Count(list)}";
         }
-        if (hollowObjects != node->Slabs.HollowObjects) return $"the hollow slabs have {hollowObjects} free objects and the cache says {node->Slabs.HollowObjects}";
-        if (purgedPages != node->Slabs.PurgedPages) return $"{purgedPages} system pages of slabs are given back and the cache says {node->Slabs.PurgedPages}";
-        return freeObjects == node->Slabs.FreeObjects ? null : $"the slabs have {freeObjects} free objects and the cache says {node->Slabs.FreeObjects}";
+        if (hollowObjects != node->Slabs.HollowObjects)
+            return $"the hollow slabs have {hollowObjects} free objects and the cache says {node->Slabs.HollowObjects}";
+        if (purgedPages != node->Slabs.PurgedPages)
+            return $"{purgedPages} system pages of slabs are given back and the cache says {node->Slabs.PurgedPages}";
+        return freeObjects == node->Slabs.FreeObjects
+            ? null
+            : $"the slabs have {freeObjects} free objects and the cache says {node->Slabs.FreeObjects}";
     }
 
     private readonly string? FindBitmapError(uint slab, in PageFrame frame, out uint bits)

@@ -4,8 +4,8 @@ using System.Runtime.CompilerServices;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// A set of a thread's loaded magazines: a bit for each class byte. Changed by Interlocked, as those who may change one bit are not always kept from those who may change
-/// another in the same word.
+/// A set of a thread's loaded magazines: a bit for each class byte. Changed by Interlocked, as those who may change one
+/// bit are not always kept from those who may change another in the same word.
 /// </summary>
 [InlineArray(Words)]
 internal struct SideSet

@@ -7,12 +7,13 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// The sizes that slabs serve. Up to 128 B every multiple of 16; above, eight to a doubling, which wastes at most an eighth of the request; the
-/// largest is 512 KiB, from where whole pages waste no more. Classes are numbered from 1; 0 stands for "no class".
+/// The sizes that slabs serve. Up to 128 B every multiple of 16; above, eight to a doubling, which wastes at most an
+/// eighth of the request; the largest is 512 KiB, from where whole pages waste no more. Classes are numbered from 1; 0
+/// stands for "no class".
 /// </summary>
 /// <remarks>
-/// Every class is a multiple of any power of two up to its distance from the next, so a size that was rounded up to a multiple of an
-/// alignment has a class that is one too: <c>AlignedAlloc</c> needs no classes of its own.
+/// Every class is a multiple of any power of two up to its distance from the next, so a size that was rounded up to a
+/// multiple of an alignment has a class that is one too: <c>AlignedAlloc</c> needs no classes of its own.
 /// </remarks>
 internal static unsafe class SizeClasses
 {
@@ -36,11 +37,14 @@ internal static unsafe class SizeClasses
     /// <summary>Sizes that threads keep in magazines.</summary>
     internal const nuint MagazineBytes = 32768;
 
-    /// <summary>Sizes whose class the table has. Its 65 bytes are two cache lines; a table for all of the sizes above would not stay in the cache, and their class is worked out.</summary>
+    /// <summary>
+    /// Sizes whose class the table has. Its 65 bytes are two cache lines; a table for all of the sizes above would not
+    /// stay in the cache, and their class is worked out.
+    /// </summary>
     internal const nuint TableBytes = 1024;
 
-    // By granules, rounded up. Data of the assembly and not an array, because the JIT folds what stands at a constant index of it: a constant size then has a constant class. A test
-    // compares it with the arithmetic.
+    // By granules, rounded up. Data of the assembly and not an array, because the JIT folds what stands at a constant
+    // index of it: a constant size then has a constant class. A test compares it with the arithmetic.
     private static ReadOnlySpan<byte> Table =>
     [
         1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
@@ -52,9 +56,12 @@ internal static unsafe class SizeClasses
 
     /// <summary>The class of a size up to <see cref="TableBytes"/>; the class of 1 byte for 0.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static nuint OfSmall(nuint bytes) => Unsafe.Add(ref MemoryMarshal.GetReference(Table), (bytes + (Granule - 1)) >> GranuleShift);
+    internal static nuint OfSmall(nuint bytes) =>
+        Unsafe.Add(ref MemoryMarshal.GetReference(Table), (bytes + (Granule - 1)) >> GranuleShift);
 
-    /// <summary>The class of a size up to <see cref="LargestBytes"/>, by arithmetic; the class of 1 byte for 0.</summary>
+    /// <summary>
+    /// The class of a size up to <see cref="LargestBytes"/>, by arithmetic; the class of 1 byte for 0.
+    /// </summary>
     internal static int Of(nuint bytes)
     {
         Debug.Assert(bytes <= LargestBytes, "the size has a class");
@@ -77,8 +84,8 @@ internal static unsafe class SizeClasses
     }
 
     /// <summary>
-    /// Pages of a slab: the fewest that lose at most an eighth to the slab's end. Few objects to a slab mean that few keep its other memory from
-    /// going elsewhere; sizes of whole pages get slabs of a single object.
+    /// Pages of a slab: the fewest that lose at most an eighth to the slab's end. Few objects to a slab mean that few
+    /// keep its other memory from going elsewhere; sizes of whole pages get slabs of a single object.
     /// </summary>
     internal static uint SlabPagesOf(nuint objectBytes)
     {

@@ -58,8 +58,8 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint freed)
     }
 
     /// <summary>
-    /// Ends the draining. Returns the list of free slabs, through their frames: those of the constructor, and those that
-    /// became free.
+    /// Ends the draining. Returns the list of free slabs, through their frames: those of the constructor, and those
+    /// that became free.
     /// </summary>
     internal uint End()
     {

@@ -6,9 +6,10 @@ using NativeAlloc.Threads;
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// A thread's two magazines per cache, the <b>loaded</b> one that the fast paths use and the <b>previous</b> one, which is full or empty
-/// (Bonwick and Adams: with two, a thread that goes back and forth over a magazine's edge does not go to the depot each time). A
-/// magazine is known by its top; a thread that has none for a cache has <see cref="CacheTable.NoMagazine"/>, which is full and empty at once.
+/// A thread's two magazines per cache, the <b>loaded</b> one that the fast paths use and the <b>previous</b> one, which
+/// is full or empty (Bonwick and Adams: with two, a thread that goes back and forth over a magazine's edge does not go
+/// to the depot each time). A magazine is known by its top; a thread that has none for a cache has
+/// <see cref="CacheTable.NoMagazine"/>, which is full and empty at once.
 /// </summary>
 /// <remarks>
 /// The owner uses its loaded magazines on the fast paths as it likes. Whatever else it does with them, and all that it
@@ -20,10 +21,15 @@ namespace NativeAlloc.Slabs;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct ThreadMagazines : IClaimedPart
 {
-    /// <summary>Tops of the loaded magazines, by cache. First, so that the block's address and the cache's index find it.</summary>
+    /// <summary>
+    /// Tops of the loaded magazines, by cache. First, so that the block's address and the cache's index find it.
+    /// </summary>
     private fixed long _loaded[CacheTable.Sides];
 
-    /// <summary>Objects that the next refill from slabs takes: grows from few to a whole magazine, so that a thread that needs ten takes no 255.</summary>
+    /// <summary>
+    /// Objects that the next refill from slabs takes: grows from few to a whole magazine, so that a thread that needs
+    /// ten takes no 255.
+    /// </summary>
     private fixed byte _refill[CacheTable.Sides];
 
     /// <summary>
@@ -42,7 +48,9 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     /// </summary>
     public SideSet Raised;
 
-    /// <summary>Loaded magazines to recall objects from in this round. Only for the thread that has the claim.</summary>
+    /// <summary>
+    /// Loaded magazines to recall objects from in this round. Only for the thread that has the claim.
+    /// </summary>
     public SideSet Wanted;
 
     /// <summary>The object that was asked for. Only for the thread that has the claim.</summary>
@@ -66,7 +74,8 @@ internal unsafe struct ThreadMagazines : IClaimedPart
 
     internal static ThreadMagazines* Of(void* block)
     {
-        Debug.Assert(sizeof(ThreadMagazines) <= ThreadBlock.SlabsBytes, "the slab layer's part of a thread block is too small");
+        Debug.Assert(sizeof(ThreadMagazines) <= ThreadBlock.SlabsBytes,
+            "the slab layer's part of a thread block is too small");
         return (ThreadMagazines*)((byte*)block + ThreadBlock.SlabsOffset);
     }
 
@@ -81,7 +90,8 @@ internal unsafe struct ThreadMagazines : IClaimedPart
 
     internal nint Loaded(int cache) => (nint)Volatile.Read(ref _loaded[cache]);
 
-    internal nint Previous(int cache) => HasPrevious ? TopOf(Volatile.Read(ref PreviousAt(cache))) : CacheTable.NoMagazine;
+    internal nint Previous(int cache) =>
+        HasPrevious ? TopOf(Volatile.Read(ref PreviousAt(cache))) : CacheTable.NoMagazine;
 
     internal void SetLoaded(int cache, nint top) => Volatile.Write(ref _loaded[cache], top);
 
@@ -92,7 +102,9 @@ internal unsafe struct ThreadMagazines : IClaimedPart
         Volatile.Write(ref PreviousAt(cache), top == CacheTable.NoMagazine ? 0 : top);
     }
 
-    /// <summary>Takes a loaded magazine away: of two who try, the owner and one that destroys the cache, one gets it.</summary>
+    /// <summary>
+    /// Takes a loaded magazine away: of two who try, the owner and one that destroys the cache, one gets it.
+    /// </summary>
     internal nint TakeLoaded(int cache) => (nint)Interlocked.Exchange(ref _loaded[cache], CacheTable.NoMagazine);
 
     /// <summary>Takes a previous magazine away.</summary>
@@ -106,7 +118,8 @@ internal unsafe struct ThreadMagazines : IClaimedPart
 
     // Tops of the previous magazines, in the block's other system page.
     private ref nint PreviousAt(int cache) =>
-        ref ((nint*)((byte*)Unsafe.AsPointer(ref this) + (ThreadBlock.PreviousOffset - ThreadBlock.SlabsOffset)))[cache];
+        ref ((nint*)((byte*)Unsafe.AsPointer(ref this)
+            + (ThreadBlock.PreviousOffset - ThreadBlock.SlabsOffset)))[cache];
 
     /// <summary>Notes a loaded magazine's top; true if it is where it was the last time.</summary>
     internal bool NoteTop(int side, nint top)
@@ -131,7 +144,8 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     internal static long CountReallocCopied()
     {
         ulong bytes = 0;
-        for (int index = 0; index < ThreadRegistry.Count; index++) bytes += Volatile.Read(ref Of(ThreadRegistry.At(index))->_reallocCopiedBytes);
+        for (int index = 0; index < ThreadRegistry.Count; index++)
+            bytes += Volatile.Read(ref Of(ThreadRegistry.At(index))->_reallocCopiedBytes);
         return (long)bytes;
     }
 

@@ -3,8 +3,9 @@ using System.Runtime.InteropServices;
 namespace NativeAlloc.Threads;
 
 /// <summary>
-/// What a thread has of its own, in one piece of native memory. The layers above own a part each and know it by its offset; this
-/// layer knows only who owns the whole. The slab layer comes first, so that its hottest array begins at the block's address.
+/// What a thread has of its own, in one piece of native memory. The layers above own a part each and know it by its
+/// offset; this layer knows only who owns the whole. The slab layer comes first, so that its hottest array begins at
+/// the block's address.
 /// </summary>
 internal static unsafe class ThreadBlock
 {
@@ -45,7 +46,10 @@ internal struct ThreadHeader
     /// <summary>1 once the layers above have set their parts up; they stay valid from then on.</summary>
     public int Initialized;
 
-    /// <summary>The owner's <see cref="Thread.ManagedThreadId"/>, which no other living thread has; 0 for none. Read by any thread.</summary>
+    /// <summary>
+    /// The owner's <see cref="Thread.ManagedThreadId"/>, which no other living thread has; 0 for none. Read by any
+    /// thread.
+    /// </summary>
     public int OwnerId;
 }
 

@@ -5,23 +5,27 @@ using NativeAlloc.Os;
 namespace NativeAlloc.Threads;
 
 /// <summary>
-/// All thread blocks. .NET tells nobody that a thread has ended, so a block is not given back at that point: the next thread that
-/// needs one looks for a block whose owner is dead and <b>adopts</b> it, cached memory and all. The number of blocks is therefore
-/// bounded by the largest number of threads that were alive at one time, whatever the churn, without any garbage collection.
+/// All thread blocks. .NET tells nobody that a thread has ended, so a block is not given back at that point: the next
+/// thread that needs one looks for a block whose owner is dead and <b>adopts</b> it, cached memory and all. The number
+/// of blocks is therefore bounded by the largest number of threads that were alive at one time, whatever the churn,
+/// without any garbage collection.
 /// </summary>
 /// <remarks>
-/// <para>A thread counts as dead when its <see cref="Thread"/> object says so, or when that object is gone: the runtime keeps the
-/// object of a running thread alive.</para>
-/// <para>A dead thread may come back. A native library's callback at thread exit (a destructor of <c>pthread_key_create</c>)
-/// runs after the runtime has taken leave of the thread. Where it calls managed code, the thread gets another
-/// <see cref="Thread"/> object, but the thread-static pointer to its old block is still there. So each block names its owner by
-/// <see cref="ThreadHeader.OwnerId"/>, and each slow path looks whether that is the calling thread (<see cref="OwnBlock"/>). The
-/// fast paths do not look: if another thread has adopted the block meanwhile, the two use the same magazines until the first
-/// slow path, and may get the same objects. See docs/design/threads.md.</para>
+/// <para>A thread counts as dead when its <see cref="Thread"/> object says so, or when that object is gone: the runtime
+/// keeps the object of a running thread alive.</para>
+/// <para>A dead thread may come back. A native library's callback at thread exit (a destructor of
+/// <c>pthread_key_create</c>) runs after the runtime has taken leave of the thread. Where it calls managed code, the
+/// thread gets another <see cref="Thread"/> object, but the thread-static pointer to its old block is still there. So
+/// each block names its owner by <see cref="ThreadHeader.OwnerId"/>, and each slow path looks whether that is the
+/// calling thread (<see cref="OwnBlock"/>). The fast paths do not look: if another thread has adopted the block
+/// meanwhile, the two use the same magazines until the first slow path, and may get the same objects. See
+/// docs/design/threads.md.</para>
 /// </remarks>
 internal static unsafe class ThreadRegistry
 {
-    /// <summary>Threads that can own a block at one time; those beyond it work without a cache, slower and correctly.</summary>
+    /// <summary>
+    /// Threads that can own a block at one time; those beyond it work without a cache, slower and correctly.
+    /// </summary>
     internal const int MaxBlocks = 65_536;
 
     private static NativeLock s_lock;
@@ -34,7 +38,9 @@ internal static unsafe class ThreadRegistry
     /// <summary>Blocks ever made. Grown under the lock, read by any thread.</summary>
     private static int s_count;
 
-    /// <summary>Where the search for a dead owner goes on, so that it does not ask the same live threads each time.</summary>
+    /// <summary>
+    /// Where the search for a dead owner goes on, so that it does not ask the same live threads each time.
+    /// </summary>
     private static int s_cursor;
 
     private static long s_adoptions;
@@ -50,14 +56,17 @@ internal static unsafe class ThreadRegistry
     internal static byte* At(int index) => (byte*)s_region.Address + (nuint)index * ThreadBlock.Bytes;
 
 #if DEBUG
-    /// <summary>A block that this thread uses beside its own: one that it sets up, or that it empties to release it. Owner thread only.</summary>
+    /// <summary>
+    /// A block that this thread uses beside its own: one that it sets up, or that it empties to release it. Owner
+    /// thread only.
+    /// </summary>
     [ThreadStatic]
     internal static byte* t_held;
 #endif
 
     /// <summary>
-    /// Checks that the calling thread may use a block: user code that runs inside an operation may have released the one that the operation began with.
-    /// Memory of tests, which is no block of the registry, passes.
+    /// Checks that the calling thread may use a block: user code that runs inside an operation may have released the
+    /// one that the operation began with. Memory of tests, which is no block of the registry, passes.
     /// </summary>
     /// <param name="part">Any address in the block.</param>
     [Conditional("DEBUG")]
@@ -81,13 +90,17 @@ internal static unsafe class ThreadRegistry
 #endif
     }
 
-    /// <summary>Gives the calling thread a block: a dead thread's, an unused one, or a new one. Null where none can be had.</summary>
-    /// <param name="isNew">The layers above have not set this block up. They do, and then call <see cref="SetInitialized"/>.</param>
+    /// <summary>
+    /// Gives the calling thread a block: a dead thread's, an unused one, or a new one. Null where none can be had.
+    /// </summary>
+    /// <param name="isNew">The layers above have not set this block up. They do, and then call
+    /// <see cref="SetInitialized"/>.</param>
     internal static byte* Attach(out bool isNew)
     {
         Debug.Assert(CurrentThread.t_block == null, "the thread has a block already");
         isNew = false;
-        Thread thread = Thread.CurrentThread; // made before the lock: it may allocate on the managed heap, once per thread
+        // made before the lock: it may allocate on the managed heap, once per thread
+        Thread thread = Thread.CurrentThread;
         s_lock.Acquire();
         byte* block = FindAbandoned(includeUnused: true);
         if (block == null) block = Make();
@@ -95,7 +108,8 @@ internal static unsafe class ThreadRegistry
         if (attached)
         {
             ThreadHeader* header = ThreadBlock.HeaderOf(block);
-            if (header->State == ThreadBlockState.Owned) Volatile.Write(ref s_adoptions, s_adoptions + 1); // its owner is dead
+            // its owner is dead
+            if (header->State == ThreadBlockState.Owned) Volatile.Write(ref s_adoptions, s_adoptions + 1);
             header->State = ThreadBlockState.Owned;
             isNew = header->Initialized == 0;
         }
@@ -112,14 +126,19 @@ internal static unsafe class ThreadRegistry
         s_lock.Release();
     }
 
-    /// <summary>The calling thread's block; null where it has none, or where the one that it had is another's now.</summary>
+    /// <summary>
+    /// The calling thread's block; null where it has none, or where the one that it had is another's now.
+    /// </summary>
     internal static byte* OwnBlock()
     {
         byte* block = (byte*)CurrentThread.t_block;
-        return block != null && Volatile.Read(ref ThreadBlock.HeaderOf(block)->OwnerId) == Environment.CurrentManagedThreadId ? block : null;
+        return block != null && Volatile.Read(ref ThreadBlock.HeaderOf(block)->OwnerId)
+            == Environment.CurrentManagedThreadId ? block : null;
     }
 
-    /// <summary>Takes a dead thread's block in order to empty it; <see cref="Release"/> must follow. Null when there is none.</summary>
+    /// <summary>
+    /// Takes a dead thread's block in order to empty it; <see cref="Release"/> must follow. Null when there is none.
+    /// </summary>
     internal static byte* TakeDead()
     {
         s_lock.Acquire();
@@ -151,7 +170,8 @@ internal static unsafe class ThreadRegistry
             if (index >= count) index -= count;
             byte* block = At(index);
             ThreadHeader* header = ThreadBlock.HeaderOf(block);
-            bool dead = header->State == ThreadBlockState.Owned && GCHandle.FromIntPtr(header->Owner).Target is not Thread { IsAlive: true };
+            bool dead = header->State == ThreadBlockState.Owned
+                && GCHandle.FromIntPtr(header->Owner).Target is not Thread { IsAlive: true };
             if (!dead && !(includeUnused && header->State == ThreadBlockState.Unused)) continue;
             s_cursor = index;
             return block;

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>AlignedAlloc</c> keeps any alignment that is a power of two, and refuses all others.</summary>
+/// <summary>
+/// Proves that <c>AlignedAlloc</c> keeps any alignment that is a power of two, and refuses all others.
+/// </summary>
 public sealed unsafe class AlignedAllocTests : LeakCheckedTests
 {
     private const int LargestAlignmentLog2 = 30;
@@ -12,7 +14,8 @@ public sealed unsafe class AlignedAllocTests : LeakCheckedTests
     private static readonly nuint[] s_sizes =
     [
         0, 1, 24, 100, 128, 129, 1000, 4096, 20_000, Sizes.LargestMagazine, Sizes.LargestMagazine + 1, 100_000,
-        Sizes.LargestSlab, Sizes.LargestSlab + 1, 3 * Sizes.MiB, Sizes.LargestPages, Sizes.LargestPages + 1, 100 * Sizes.MiB,
+        Sizes.LargestSlab, Sizes.LargestSlab + 1, 3 * Sizes.MiB, Sizes.LargestPages, Sizes.LargestPages + 1,
+        100 * Sizes.MiB,
     ];
 
     [Fact]
@@ -64,8 +67,10 @@ public sealed unsafe class AlignedAllocTests : LeakCheckedTests
         nuint wrong = unchecked((nuint)value);
         foreach (nuint bytes in s_sizes)
         {
-            ArgumentException error = Assert.Throws<ArgumentException>("alignment", () => { NativeAllocator.AlignedAlloc(bytes, wrong); });
-            Assert.Contains(wrong.ToString(System.Globalization.CultureInfo.InvariantCulture), error.Message, StringComparison.Ordinal);
+            ArgumentException error =
+                Assert.Throws<ArgumentException>("alignment", () => { NativeAllocator.AlignedAlloc(bytes, wrong); });
+            Assert.Contains(wrong.ToString(System.Globalization.CultureInfo.InvariantCulture), error.Message,
+                StringComparison.Ordinal);
         }
         Assert.Throws<ArgumentException>("alignment", () => { NativeAllocator.AlignedRealloc(null, 100, wrong); });
     }

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves the contracts of <c>Alloc</c> and <c>TryAlloc</c> in all their forms: what they return, and what they refuse.</summary>
+/// <summary>
+/// Proves the contracts of <c>Alloc</c> and <c>TryAlloc</c> in all their forms: what they return, and what they refuse.
+/// </summary>
 public sealed unsafe class AllocTests : LeakCheckedTests
 {
     [Fact]
@@ -35,7 +37,8 @@ public sealed unsafe class AllocTests : LeakCheckedTests
                 blocks.Add((nint)block);
             }
         }
-        for (int i = 0; i < blocks.Count; i++) Pattern.Check((void*)blocks[i], Sizes.AcrossLayers[i % Sizes.AcrossLayers.Length], (ulong)i);
+        for (int i = 0; i < blocks.Count; i++)
+            Pattern.Check((void*)blocks[i], Sizes.AcrossLayers[i % Sizes.AcrossLayers.Length], (ulong)i);
         foreach (nint block in blocks) NativeAllocator.Free((void*)block);
     }
 
@@ -65,7 +68,8 @@ public sealed unsafe class AllocTests : LeakCheckedTests
     [Fact]
     public void Elements_get_the_product_of_their_number_and_size()
     {
-        foreach ((nuint count, nuint size) in new (nuint, nuint)[] { (1, 1), (3, 5), (1000, 24), (0, 7), (7, 0), (65_536, 17), (1, 70 * Sizes.MiB) })
+        foreach ((nuint count, nuint size) in new (nuint, nuint)[] { (1, 1), (3, 5), (1000, 24), (0, 7), (7, 0),
+            (65_536, 17), (1, 70 * Sizes.MiB) })
         {
             void* block = NativeAllocator.Alloc(count, size);
             Assert.True(NativeAllocator.UsableSize(block) >= count * size);
@@ -89,7 +93,8 @@ public sealed unsafe class AllocTests : LeakCheckedTests
     [Fact]
     public void Products_beyond_the_address_space_are_out_of_memory_and_change_nothing()
     {
-        foreach ((nuint count, nuint size) in new (nuint, nuint)[] { (nuint.MaxValue, 2), (2, nuint.MaxValue), ((nuint)1 << 32, (nuint)1 << 32), (nuint.MaxValue / 3, 4) })
+        foreach ((nuint count, nuint size) in new (nuint, nuint)[] { (nuint.MaxValue, 2), (2, nuint.MaxValue),
+            ((nuint)1 << 32, (nuint)1 << 32), (nuint.MaxValue / 3, 4) })
         {
             Assert.Throws<OutOfMemoryException>(() => { NativeAllocator.Alloc(count, size); });
             Assert.Throws<OutOfMemoryException>(() => { NativeAllocator.AllocZeroed(count, size); });
@@ -106,7 +111,8 @@ public sealed unsafe class AllocTests : LeakCheckedTests
         foreach (nuint bytes in Sizes.Impossible)
         {
             OutOfMemoryException error = Assert.Throws<OutOfMemoryException>(() => { NativeAllocator.Alloc(bytes); });
-            Assert.Contains(bytes.ToString(System.Globalization.CultureInfo.InvariantCulture), error.Message, StringComparison.Ordinal);
+            Assert.Contains(bytes.ToString(System.Globalization.CultureInfo.InvariantCulture), error.Message,
+                StringComparison.Ordinal);
             Assert.Throws<OutOfMemoryException>(() => { NativeAllocator.AllocZeroed(bytes); });
             Assert.Throws<OutOfMemoryException>(() => { NativeAllocator.AlignedAlloc(bytes, 4096); });
             Assert.Throws<OutOfMemoryException>(() => { NativeAllocator.AlignedAlloc(bytes, (nuint)1 << 63); });

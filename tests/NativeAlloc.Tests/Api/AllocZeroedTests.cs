@@ -21,8 +21,10 @@ public sealed unsafe class AllocZeroedTests : LeakCheckedTests
             if (zeroed == dirty) reused++;
             NativeAllocator.Free(zeroed);
         }
-        // Without reuse this would prove nothing. Up to the page layer the last block freed is the next one given out, mostly.
-        Assert.True(reused > Sizes.AcrossLayers.Length / 2, $"only {reused} of {Sizes.AcrossLayers.Length} blocks were used again");
+        // Without reuse this would prove nothing. Up to the page layer the last block freed is the next one given out,
+        // mostly.
+        Assert.True(reused > Sizes.AcrossLayers.Length / 2,
+            $"only {reused} of {Sizes.AcrossLayers.Length} blocks were used again");
     }
 
     [Fact]
@@ -70,7 +72,8 @@ public sealed unsafe class AllocZeroedTests : LeakCheckedTests
     [Fact]
     public void Pages_that_a_block_grew_into_come_back_zero()
     {
-        NativeAllocator.Trim(); // all free pages are clean, and behind a new block there are enough of them to grow into
+        // all free pages are clean, and behind a new block there are enough of them to grow into
+        NativeAllocator.Trim();
         nuint bytes = Sizes.MiB;
         byte* block = (byte*)NativeAllocator.AlignedAlloc(bytes, 32 * Sizes.MiB);
         int grownInPlace = 0;
@@ -121,7 +124,8 @@ public sealed unsafe class AllocZeroedTests : LeakCheckedTests
         Pattern.CheckZero(elements, 16_000);
         NativeAllocator.Free(elements);
 
-        // Many, as one that was freed comes round only after others where threads share a line (see the slab layer's return sides).
+        // Many, as one that was freed comes round only after others where threads share a line (see the slab layer's
+        // return sides).
         nint[] dirtyLongs = [.. Longs(() => (nint)NativeAllocator.Alloc<long>())];
         foreach (nint each in dirtyLongs)
         {
@@ -129,7 +133,8 @@ public sealed unsafe class AllocZeroedTests : LeakCheckedTests
             NativeAllocator.Free((void*)each);
         }
         nint[] longs = [.. Longs(() => (nint)NativeAllocator.AllocZeroed<long>())];
-        Assert.True(longs.Intersect(dirtyLongs).Count() > longs.Length / 2, "hardly a block was used again, so little is proved");
+        Assert.True(longs.Intersect(dirtyLongs).Count() > longs.Length / 2,
+            "hardly a block was used again, so little is proved");
         foreach (nint each in longs)
         {
             Assert.Equal(0, *(long*)each);

@@ -4,8 +4,8 @@ using NativeAlloc.Tests.Infrastructure;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// What an allocator must look like from outside: the live blocks with their addresses, sizes and contents. It does each step with the real
-/// one and throws where the two differ.
+/// What an allocator must look like from outside: the live blocks with their addresses, sizes and contents. It does
+/// each step with the real one and throws where the two differ.
 /// </summary>
 internal sealed unsafe class AllocatorModel : IDisposable
 {
@@ -44,7 +44,8 @@ internal sealed unsafe class AllocatorModel : IDisposable
     /// <summary>Checks and frees all blocks, each on the next thread.</summary>
     internal void FreeAll()
     {
-        while (_blocks.Count != 0) _threads[_blocks.Count % _threads.Length].Run(() => FreeMany(_blocks.Count - 1, 1 + _blocks.Count / 3));
+        while (_blocks.Count != 0)
+            _threads[_blocks.Count % _threads.Length].Run(() => FreeMany(_blocks.Count - 1, 1 + _blocks.Count / 3));
     }
 
     public void Dispose()
@@ -56,13 +57,17 @@ internal sealed unsafe class AllocatorModel : IDisposable
 
     private void DoHere(AllocatorStep step)
     {
-        bool allocates = step.Kind is StepKind.Alloc or StepKind.AllocZeroed or StepKind.AlignedAlloc or StepKind.TryAlloc;
+        bool allocates =
+            step.Kind is StepKind.Alloc or StepKind.AllocZeroed or StepKind.AlignedAlloc or StepKind.TryAlloc;
         if (allocates && _liveBytes + step.Bytes > MostLiveBytes) FreeMany(0, 1 + _blocks.Count / 2);
         switch (step.Kind)
         {
             case StepKind.Alloc: Add(NativeAllocator.Alloc(step.Bytes), step.Bytes, 16, zeroed: false); break;
-            case StepKind.AllocZeroed: Add(NativeAllocator.AllocZeroed(step.Bytes), step.Bytes, 16, zeroed: true); break;
-            case StepKind.AlignedAlloc: Add(NativeAllocator.AlignedAlloc(step.Bytes, step.Alignment), step.Bytes, step.Alignment, zeroed: false); break;
+            case StepKind.AllocZeroed:
+                Add(NativeAllocator.AllocZeroed(step.Bytes), step.Bytes, 16, zeroed: true); break;
+            case StepKind.AlignedAlloc:
+                Add(NativeAllocator.AlignedAlloc(step.Bytes, step.Alignment), step.Bytes, step.Alignment,
+                    zeroed: false); break;
             case StepKind.TryAlloc:
                 Require(NativeAllocator.TryAlloc(step.Bytes, out void* tried), $"TryAlloc has no {step.Bytes} bytes");
                 Add(tried, step.Bytes, 16, zeroed: false);
@@ -71,7 +76,8 @@ internal sealed unsafe class AllocatorModel : IDisposable
             case StepKind.AlignedRealloc: Resize(step, step.Alignment); break;
             case StepKind.Free: FreeMany(step.Pick, 1); break;
             case StepKind.AllocMany:
-                for (int i = 0; i < step.Count; i++) Add(NativeAllocator.Alloc(step.Bytes), step.Bytes, 16, zeroed: false);
+                for (int i = 0; i < step.Count; i++)
+                    Add(NativeAllocator.Alloc(step.Bytes), step.Bytes, 16, zeroed: false);
                 break;
             case StepKind.FreeMany: FreeMany(step.Pick, step.Count); break;
             case StepKind.Trim: NativeAllocator.Trim(); break;
@@ -124,10 +130,13 @@ internal sealed unsafe class AllocatorModel : IDisposable
         Require(start != 0, "the block is null");
         Require(start % Math.Max(alignment, 16) == 0, $"0x{start:x} is not at a multiple of {alignment}");
         Require(usable >= bytes, $"of {bytes} bytes {usable} can be used");
-        Require(NativeAllocator.Owns(pointer) && NativeAllocator.Owns((byte*)pointer + usable - 1), $"the block at 0x{start:x} is not owned");
+        Require(NativeAllocator.Owns(pointer) && NativeAllocator.Owns((byte*)pointer + usable - 1),
+            $"the block at 0x{start:x} is not owned");
         int next = FirstAtOrAbove(start);
-        if (next < _endsByStart.Count) Require(end <= _endsByStart.GetKeyAtIndex(next), $"the block 0x{start:x}..0x{end:x} overlaps with the one at 0x{Key(next):x}");
-        if (next > 0) Require(_endsByStart.GetValueAtIndex(next - 1) <= start, $"the block 0x{start:x}..0x{end:x} overlaps with the one at 0x{Key(next - 1):x}");
+        if (next < _endsByStart.Count) Require(end <= _endsByStart.GetKeyAtIndex(next),
+            $"the block 0x{start:x}..0x{end:x} overlaps with the one at 0x{Key(next):x}");
+        if (next > 0) Require(_endsByStart.GetValueAtIndex(next - 1) <= start,
+            $"the block 0x{start:x}..0x{end:x} overlaps with the one at 0x{Key(next - 1):x}");
         _endsByStart.Add(start, end);
         if (zeroed) Pattern.CheckZero(pointer, bytes);
         PagePattern.Fill(pointer, usable, block.Id);

@@ -29,26 +29,31 @@ internal enum StepKind
 /// <summary>One step of a random sequence.</summary>
 /// <param name="Kind">What is done.</param>
 /// <param name="Thread">On which thread.</param>
-/// <param name="Pick">To which block, where it is done to one: its place among the live ones, modulo their number.</param>
+/// <param name="Pick">To which block, where it is done to one: its place among the live ones, modulo their
+/// number.</param>
 /// <param name="Count">How many blocks, where it is many.</param>
 /// <param name="Bytes">The size, where there is one.</param>
 /// <param name="Alignment">The alignment, where there is one.</param>
-internal readonly record struct AllocatorStep(StepKind Kind, int Thread, int Pick, int Count, nuint Bytes, nuint Alignment)
+internal readonly record struct AllocatorStep(StepKind Kind, int Thread, int Pick, int Count, nuint Bytes,
+    nuint Alignment)
 {
     internal const int Threads = 3;
 
     // More frees than allocations of a kind, as the rest of the sequence is all frees.
     private static readonly (StepKind Kind, int Weight)[] s_weights =
     [
-        (StepKind.Alloc, 20), (StepKind.AllocZeroed, 12), (StepKind.AlignedAlloc, 12), (StepKind.TryAlloc, 6), (StepKind.Realloc, 16),
-        (StepKind.AlignedRealloc, 8), (StepKind.Free, 40), (StepKind.AllocMany, 4), (StepKind.FreeMany, 5), (StepKind.Trim, 1),
+        (StepKind.Alloc, 20), (StepKind.AllocZeroed, 12), (StepKind.AlignedAlloc, 12), (StepKind.TryAlloc, 6),
+        (StepKind.Realloc, 16),
+        (StepKind.AlignedRealloc, 8), (StepKind.Free, 40), (StepKind.AllocMany, 4), (StepKind.FreeMany, 5),
+        (StepKind.Trim, 1),
         (StepKind.ReleaseThreadCache, 2), (StepKind.EndThread, 2),
     ];
 
     // Each range with how often in a thousand; the size is chosen by its logarithm.
     private static readonly (nuint Smallest, nuint Largest, int Weight)[] s_ranges =
     [
-        (1, 1024, 550), (1024, Sizes.LargestMagazine, 200), (Sizes.LargestMagazine, Sizes.LargestSlab, 130), (Sizes.LargestSlab, 8 * Sizes.MiB, 90),
+        (1, 1024, 550), (1024, Sizes.LargestMagazine, 200), (Sizes.LargestMagazine, Sizes.LargestSlab, 130),
+        (Sizes.LargestSlab, 8 * Sizes.MiB, 90),
         (8 * Sizes.MiB, Sizes.LargestPages, 22), (Sizes.LargestPages, 100 * Sizes.MiB, 8),
     ];
 
@@ -70,7 +75,8 @@ internal readonly record struct AllocatorStep(StepKind Kind, int Thread, int Pic
             return Sizes.AcrossLayers[random.Next(last)];
         }
         (nuint smallest, nuint largest, _) = Choose(random, s_ranges, static entry => entry.Weight);
-        double log = Math.Log((double)smallest) + random.NextDouble() * (Math.Log((double)largest) - Math.Log((double)smallest));
+        double log =
+            Math.Log((double)smallest) + random.NextDouble() * (Math.Log((double)largest) - Math.Log((double)smallest));
         return Math.Clamp((nuint)Math.Exp(log), smallest, largest);
     }
 

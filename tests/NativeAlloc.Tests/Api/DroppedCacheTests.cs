@@ -4,7 +4,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that a slab cache that was dropped without being disposed of is shown as that, and taken down once it has no live objects.</summary>
+/// <summary>
+/// Proves that a slab cache that was dropped without being disposed of is shown as that, and taken down once it has no
+/// live objects.
+/// </summary>
 public sealed unsafe class DroppedCacheTests : LeakCheckedTests
 {
     [Fact]

@@ -5,8 +5,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that a wrong free of a small block, which cannot be seen at the call, ends the process with a message that says which, and that
-/// the same steps without the mistake do not.
+/// Proves that a wrong free of a small block, which cannot be seen at the call, ends the process with a message that
+/// says which, and that the same steps without the mistake do not.
 /// </summary>
 public sealed class FatalTests
 {

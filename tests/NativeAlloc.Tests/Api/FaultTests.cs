@@ -7,14 +7,16 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that any system call may fail, at any time: each call ends as documented, no block is harmed, and when the system is well again all
-/// is in order and everything can be freed. One test per kind of call makes the first of them fail, then the second, and so on, until the
-/// scenario does not make so many; each alone, and each with all that follow.
+/// Proves that any system call may fail, at any time: each call ends as documented, no block is harmed, and when the
+/// system is well again all is in order and everything can be freed. One test per kind of call makes the first of them
+/// fail, then the second, and so on, until the scenario does not make so many; each alone, and each with all that
+/// follow.
 /// </summary>
 [Trait("Category", "Slow")]
 public sealed unsafe class FaultTests : LeakCheckedTests
 {
-    // More calls of a kind than the scenario makes by far; a scenario that makes one more each time must not go on for ever.
+    // More calls of a kind than the scenario makes by far; a scenario that makes one more each time must not go on for
+    // ever.
     private const int MostCalls = 1_000, AllOfFirst = 20, Step = 29;
 
     // Sections that are brought online stay. That each of their commits fails is tried in processes that start.
@@ -44,7 +46,8 @@ public sealed unsafe class FaultTests : LeakCheckedTests
             step: Step);
         bool reached = calls > 0, outOfMemory = failures > 0;
         // Otherwise this would prove nothing: these the scenario must come by, and those must be felt.
-        if (kind is OsCall.Commit or OsCall.Move or OsCall.Decommit or OsCall.Purge or OsCall.AdviseHuge) Assert.True(reached, $"the scenario makes no {kind}");
+        if (kind is OsCall.Commit or OsCall.Move or OsCall.Decommit or OsCall.Purge or OsCall.AdviseHuge)
+            Assert.True(reached, $"the scenario makes no {kind}");
         if (kind is OsCall.Commit && andAllLater) Assert.True(outOfMemory, $"no step felt that {kind} failed");
     }
 
@@ -61,9 +64,12 @@ public sealed unsafe class FaultTests : LeakCheckedTests
         for (; ; first += first < AllOfFirst ? 1 : Step) // what comes late comes in a process that has started, too
         {
             Assert.True(first < MostCalls, "the scenario does not come to an end");
-            ChildProcess child = ChildProcess.RunHost(StartupFaults.Name, kind, first.ToString(CultureInfo.InvariantCulture), which);
-            Assert.True(child.ExitCode == 0, $"with call {first} of {kind} failing, {which}:\n{child.Output}{child.Errors}");
-            int[] figures = [.. child.Output.Split().Where(word => word.Length != 0).Select(word => int.Parse(word, CultureInfo.InvariantCulture))];
+            ChildProcess child =
+                ChildProcess.RunHost(StartupFaults.Name, kind, first.ToString(CultureInfo.InvariantCulture), which);
+            Assert.True(child.ExitCode == 0,
+                $"with call {first} of {kind} failing, {which}:\n{child.Output}{child.Errors}");
+            int[] figures = [.. child.Output.Split().Where(word => word.Length != 0)
+                .Select(word => int.Parse(word, CultureInfo.InvariantCulture))];
             Assert.Equal(2, figures.Length);
             if (figures[0] != 0) continue;
             Assert.Equal(0, figures[1]); // no call failed, so no step may
@@ -119,14 +125,16 @@ public sealed unsafe class FaultTests : LeakCheckedTests
             NativeAllocator.Free(block);
         }
         ballast.FreeAll();
-        // Where one kind fails there is often another way: scattered pages for new ones, a copy for a move. Where all fail there is none.
+        // Where one kind fails there is often another way: scattered pages for new ones, a copy for a move. Where all
+        // fail there is none.
         if (kind is null or OsCall.Commit) Assert.True(failures > 0, "no block felt it");
     }
 
     [Fact]
     public void Where_the_system_has_nothing_left_what_the_caches_hold_is_used()
     {
-        // Some pages of the smallest blocks, which are freed later into magazines and depots, where they are no free pages.
+        // Some pages of the smallest blocks, which are freed later into magazines and depots, where they are no free
+        // pages.
         nint[] small = new nint[30_000];
         for (int i = 0; i < small.Length; i++) small[i] = (nint)NativeAllocator.Alloc(1);
         List<nint> taken = [];

@@ -5,21 +5,27 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that the first use of the allocator goes well whatever runs in the middle of it, and that nothing of the library runs by itself on the thread of finalizers.</summary>
+/// <summary>
+/// Proves that the first use of the allocator goes well whatever runs in the middle of it, and that nothing of the
+/// library runs by itself on the thread of finalizers.
+/// </summary>
 public sealed unsafe class FirstUseTests
 {
     [Fact]
     public void An_allocation_while_an_assembly_is_loaded_finds_no_layer_half_set_up()
     {
-        string[] lines = ChildProcess.RunHost(LoadHandler.Name).ShouldSucceed().Output.ReplaceLineEndings("\n").Trim().Split('\n');
+        string[] lines =
+            ChildProcess.RunHost(LoadHandler.Name).ShouldSucceed().Output.ReplaceLineEndings("\n").Trim().Split('\n');
         Assert.Equal("blocks 1", lines[^1]); // for one thread
-        foreach (string method in lines[..^1]) Assert.StartsWith("NativeAlloc.Os.Startup.", method, StringComparison.Ordinal);
+        foreach (string method in lines[..^1])
+            Assert.StartsWith("NativeAlloc.Os.Startup.", method, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_limit_for_files_makes_high_pages_fail_and_nothing_worse()
     {
-        string[] lines = ChildProcess.RunHost(FileLimit.Name).ShouldSucceed().Output.ReplaceLineEndings("\n").Trim().Split('\n');
+        string[] lines =
+            ChildProcess.RunHost(FileLimit.Name).ShouldSucceed().Output.ReplaceLineEndings("\n").Trim().Split('\n');
         Assert.Equal(["page Normal", "no ring"], lines);
     }
 
@@ -28,7 +34,8 @@ public sealed unsafe class FirstUseTests
     public void No_type_has_a_finalizer()
     {
         const BindingFlags Own = BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
-        IEnumerable<string> types = typeof(NativeAllocator).Assembly.GetTypes().Where(type => type.GetMethod("Finalize", Own) != null).Select(type => type.Name);
+        IEnumerable<string> types = typeof(NativeAllocator).Assembly.GetTypes()
+            .Where(type => type.GetMethod("Finalize", Own) != null).Select(type => type.Name);
         Assert.Empty(types.Except(["PressureWatch"])); // which frees nothing
     }
 }

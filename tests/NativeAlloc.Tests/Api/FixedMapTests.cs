@@ -6,7 +6,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that the slots of <see cref="FixedMap"/> stay where they are, show the page that was set last, and never nothing in between.</summary>
+/// <summary>
+/// Proves that the slots of <see cref="FixedMap"/> stay where they are, show the page that was set last, and never
+/// nothing in between.
+/// </summary>
 public sealed unsafe class FixedMapTests : LeakCheckedTests
 {
     private const nuint PageBytes = PageAllocator.PageSize;
@@ -44,7 +47,8 @@ public sealed unsafe class FixedMapTests : LeakCheckedTests
     public void A_page_behind_several_slots_and_mapped_elsewhere_is_the_same_everywhere()
     {
         using HighPages pages = new(1);
-        byte* one = (byte*)FixedMap.Set(0, pages[0]), other = (byte*)FixedMap.Set(FixedMap.SlotCount - 1, pages[0]), mapped = (byte*)PersistentMap.Map(pages[0]);
+        byte* one = (byte*)FixedMap.Set(0, pages[0]), other = (byte*)FixedMap.Set(FixedMap.SlotCount - 1, pages[0]),
+            mapped = (byte*)PersistentMap.Map(pages[0]);
         Pattern.Fill(one, PageBytes, 7);
         Pattern.Check(other, PageBytes, 7);
         Pattern.Check(mapped, PageBytes, 7);
@@ -69,7 +73,8 @@ public sealed unsafe class FixedMapTests : LeakCheckedTests
             if (number == 0)
             {
                 // Until the readers have seen both pages: on a busy machine they may get their turn late.
-                for (int i = 0; i < Exchanges || Volatile.Read(ref ones) == 0 || Volatile.Read(ref twos) == 0; i++) FixedMap.Set(2, pages[i % 2]);
+                for (int i = 0; i < Exchanges || Volatile.Read(ref ones) == 0 || Volatile.Read(ref twos) == 0; i++)
+                    FixedMap.Set(2, pages[i % 2]);
                 Volatile.Write(ref done, true);
                 return;
             }
@@ -117,7 +122,8 @@ public sealed unsafe class FixedMapTests : LeakCheckedTests
     public void A_slot_that_there_is_not_is_refused_by_range(int slot)
     {
         using HighPages pages = new(1);
-        foreach (Action use in (Action[])[() => FixedMap.AddressOf(slot), () => FixedMap.Set(slot, pages[0]), () => FixedMap.Clear(slot)])
+        foreach (Action use in (Action[])[() => FixedMap.AddressOf(slot), () => FixedMap.Set(slot, pages[0]),
+            () => FixedMap.Clear(slot)])
         {
             ArgumentOutOfRangeException error = Assert.Throws<ArgumentOutOfRangeException>(nameof(slot), use);
             Assert.Contains($"0 to {FixedMap.SlotCount - 1}", error.Message, StringComparison.Ordinal);
@@ -140,7 +146,8 @@ public sealed unsafe class FixedMapTests : LeakCheckedTests
     {
         Page page = PageAllocator.AllocPage(PageFlags.High);
         PageAllocator.FreePage(page);
-        Assert.Contains($"{page.Index} is free", Assert.Throws<ArgumentException>("page", () => { FixedMap.Set(0, page); }).Message, StringComparison.Ordinal);
+        Assert.Contains($"{page.Index} is free", Assert.Throws<ArgumentException>("page",
+            () => { FixedMap.Set(0, page); }).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>("page", () => { FixedMap.Set(0, default); });
         Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)FixedMap.AddressOf(0)));
     }

@@ -5,7 +5,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>Free</c> takes every pointer that was given out and, where it can be seen at the call, no other.</summary>
+/// <summary>
+/// Proves that <c>Free</c> takes every pointer that was given out and, where it can be seen at the call, no other.
+/// </summary>
 public sealed unsafe class FreeTests : LeakCheckedTests
 {
     [Fact]
@@ -56,7 +58,8 @@ public sealed unsafe class FreeTests : LeakCheckedTests
             foreach (nuint offset in new nuint[] { 1, 16, 4096, 65_536, bytes / 2, bytes - 1 })
             {
                 ShouldRefuse(block + offset, inside: block);
-                ArgumentException error = Assert.Throws<ArgumentException>(() => { NativeAllocator.UsableSize(block + offset); });
+                ArgumentException error =
+                    Assert.Throws<ArgumentException>(() => { NativeAllocator.UsableSize(block + offset); });
                 Assert.Contains($"0x{(nuint)(block + offset):x}", error.Message, StringComparison.Ordinal);
             }
             Pattern.Check(block, bytes, 2);
@@ -68,7 +71,8 @@ public sealed unsafe class FreeTests : LeakCheckedTests
     public void A_pointer_into_the_middle_of_a_block_that_grew_in_place_is_refused_with_the_block_it_is_in()
     {
         using GrownBlock grown = new();
-        for (nuint offset = 64 * Sizes.KiB; offset < grown.Bytes; offset += 64 * Sizes.KiB) ShouldRefuse(grown.Address + offset, inside: grown.Address);
+        for (nuint offset = 64 * Sizes.KiB; offset < grown.Bytes; offset += 64 * Sizes.KiB)
+            ShouldRefuse(grown.Address + offset, inside: grown.Address);
     }
 
     [Fact]
@@ -143,7 +147,8 @@ public sealed unsafe class FreeTests : LeakCheckedTests
         NativeAllocator.Free(block);
         for (nuint offset = 0; offset < 10 * Sizes.MiB; offset += 256 * Sizes.KiB)
             if (!NativeAllocator.Owns(block + offset)) ShouldRefuse(block + offset);
-        ShouldRefuse((void*)(NativeAlloc.Pages.LinearRegion.Base + NativeAlloc.Pages.LinearRegion.Bytes - 65_536)); // reserved, and not in use yet
+        // reserved, and not in use yet
+        ShouldRefuse((void*)(NativeAlloc.Pages.LinearRegion.Base + NativeAlloc.Pages.LinearRegion.Bytes - 65_536));
     }
 
     private static void ShouldRefuse(void* pointer, void* inside = null)

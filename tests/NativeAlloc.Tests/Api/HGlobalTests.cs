@@ -5,25 +5,31 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>HGlobal</c> does what <c>Marshal</c>'s members of the same names do, with memory of its own.</summary>
+/// <summary>
+/// Proves that <c>HGlobal</c> does what <c>Marshal</c>'s members of the same names do, with memory of its own.
+/// </summary>
 public sealed unsafe class HGlobalTests : LeakCheckedTests
 {
     /// <summary>Plain, empty, beyond ASCII, beyond 16 bits, half a pair, a zero inside, and long.</summary>
     public static TheoryData<string> Strings =>
-        ["", "a", "native memory", "Grüße, naïve œuvre", "日本語テキスト", "🙂 and 🧵", "half a pair \ud800 here", "before\0after", new string('x', 100_000), new string('é', 700_000)];
+        ["", "a", "native memory", "Grüße, naïve œuvre", "日本語テキスト", "🙂 and 🧵", "half a pair \ud800 here",
+            "before\0after", new string('x', 100_000), new string('é', 700_000)];
 
     [Theory]
     [MemberData(nameof(Strings))]
     public void Strings_come_back_as_Marshal_reads_them(string text)
     {
-        nint ansi = HGlobal.StringToHGlobalAnsi(text), unicode = HGlobal.StringToHGlobalUni(text), utf8 = HGlobal.StringToHGlobalUTF8(text);
-        nint theirAnsi = Marshal.StringToHGlobalAnsi(text), theirUnicode = Marshal.StringToHGlobalUni(text), theirUtf8 = Marshal.StringToCoTaskMemUTF8(text);
+        nint ansi = HGlobal.StringToHGlobalAnsi(text), unicode = HGlobal.StringToHGlobalUni(text),
+            utf8 = HGlobal.StringToHGlobalUTF8(text);
+        nint theirAnsi = Marshal.StringToHGlobalAnsi(text), theirUnicode = Marshal.StringToHGlobalUni(text),
+            theirUtf8 = Marshal.StringToCoTaskMemUTF8(text);
         Assert.Equal(Marshal.PtrToStringAnsi(theirAnsi), Marshal.PtrToStringAnsi(ansi));
         Assert.Equal(Marshal.PtrToStringUni(theirUnicode), Marshal.PtrToStringUni(unicode));
         Assert.Equal(Marshal.PtrToStringUTF8(theirUtf8), Marshal.PtrToStringUTF8(utf8));
         Assert.Equal(text, Marshal.PtrToStringUni(unicode, text.Length)); // also what comes after a zero inside
         int bytes = System.Text.Encoding.UTF8.GetByteCount(text) + 1;
-        Assert.True(new Span<byte>((void*)theirUtf8, bytes).SequenceEqual(new Span<byte>((void*)utf8, bytes)), "the bytes differ, or the zero at the end");
+        Assert.True(new Span<byte>((void*)theirUtf8, bytes).SequenceEqual(new Span<byte>((void*)utf8, bytes)),
+            "the bytes differ, or the zero at the end");
         Assert.Equal(0, ((char*)unicode)[text.Length]);
         Marshal.FreeHGlobal(theirAnsi);
         Marshal.FreeHGlobal(theirUnicode);

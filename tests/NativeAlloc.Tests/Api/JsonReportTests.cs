@@ -6,7 +6,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>AllocatorReport.WriteJson</c> writes all figures, their units, the zones and the caches, and that the numbers are those of the statistics.</summary>
+/// <summary>
+/// Proves that <c>AllocatorReport.WriteJson</c> writes all figures, their units, the zones and the caches, and that the
+/// numbers are those of the statistics.
+/// </summary>
 public sealed unsafe class JsonReportTests : LeakCheckedTests
 {
     [Fact]
@@ -18,7 +21,8 @@ public sealed unsafe class JsonReportTests : LeakCheckedTests
         foreach (Figure<AllocatorStatistics> figure in StatisticsTable.All)
         {
             long written = json.GetProperty(figure.Name).GetInt64(), read = figure.Read(statistics);
-            if (figure.Name == nameof(AllocatorStatistics.LockAcquisitions)) Assert.InRange(written, 1, read); // reading takes locks itself
+            // reading takes locks itself
+            if (figure.Name == nameof(AllocatorStatistics.LockAcquisitions)) Assert.InRange(written, 1, read);
             else Assert.Equal(read, written);
         }
         AssertUnits(json.GetProperty("units"), StatisticsTable.All);
@@ -42,13 +46,17 @@ public sealed unsafe class JsonReportTests : LeakCheckedTests
             Assert.Equal(zones[i].Node, written[i].GetProperty("node").GetInt32());
             Assert.Equal(zones[i].Zone.ToString(), written[i].GetProperty("zone").GetString());
             foreach (Figure<ZoneStatistics> figure in StatisticsTable.Zones)
-                if (figure.Name != nameof(ZoneStatistics.LockAcquisitions)) Assert.Equal(figure.Read(zones[i]), written[i].GetProperty(figure.Name).GetInt64());
-            foreach ((PageFlags type, string name) in new[] { (PageFlags.None, "unmovable"), (PageFlags.Reclaimable, "reclaimable"), (PageFlags.Movable, "movable") })
+                if (figure.Name != nameof(ZoneStatistics.LockAcquisitions))
+                    Assert.Equal(figure.Read(zones[i]), written[i].GetProperty(figure.Name).GetInt64());
+            foreach ((PageFlags type, string name) in new[] { (PageFlags.None, "unmovable"),
+                (PageFlags.Reclaimable, "reclaimable"), (PageFlags.Movable, "movable") })
             {
                 Assert.Equal(
                     Enumerable.Range(0, PageAllocator.MaxOrder + 1).Select(order => zones[i].FreeBlocks(order, type)),
-                    written[i].GetProperty("freeBlocks").GetProperty(name).EnumerateArray().Select(count => count.GetInt64()));
-                Assert.Equal(zones[i].Pageblocks(type), written[i].GetProperty("pageblocks").GetProperty(name).GetInt64());
+                    written[i].GetProperty("freeBlocks").GetProperty(name).EnumerateArray()
+                        .Select(count => count.GetInt64()));
+                Assert.Equal(zones[i].Pageblocks(type),
+                    written[i].GetProperty("pageblocks").GetProperty(name).GetInt64());
             }
         }
     }
@@ -59,12 +67,14 @@ public sealed unsafe class JsonReportTests : LeakCheckedTests
         using SlabCache cache = new("json\"quoted\"", 304);
         void* one = cache.Alloc(), two = cache.Alloc();
         JsonElement[] written = [.. Write().GetProperty("caches").EnumerateArray()];
-        Assert.Equal(CacheChain.All().Select(entry => entry.Item2), written.Select(entry => entry.GetProperty("name").GetString()));
+        Assert.Equal(CacheChain.All().Select(entry => entry.Item2),
+            written.Select(entry => entry.GetProperty("name").GetString()));
         JsonElement own = Assert.Single(written, entry => entry.GetProperty("name").GetString() == cache.Name);
         Assert.Equal(304, own.GetProperty("ObjectBytes").GetInt64());
         Assert.Equal(2, own.GetProperty("Active").GetInt64() - own.GetProperty("Cached").GetInt64());
         foreach (JsonElement entry in written)
-            Assert.Equal(["name", .. StatisticsTable.Caches.Select(figure => figure.Name)], entry.EnumerateObject().Select(property => property.Name));
+            Assert.Equal(["name", .. StatisticsTable.Caches.Select(figure => figure.Name)],
+                entry.EnumerateObject().Select(property => property.Name));
         cache.Free(one);
         cache.Free(two);
     }
@@ -88,7 +98,9 @@ public sealed unsafe class JsonReportTests : LeakCheckedTests
 
     private static void AssertUnits<T>(JsonElement units, Figure<T>[] figures)
     {
-        foreach (Figure<T> figure in figures) Assert.Equal(figure.Unit.ToString(), units.GetProperty(figure.Name).GetString(), ignoreCase: true);
-        Assert.Equal(figures.Length, units.EnumerateObject().Count(property => property.Value.ValueKind == JsonValueKind.String));
+        foreach (Figure<T> figure in figures)
+            Assert.Equal(figure.Unit.ToString(), units.GetProperty(figure.Name).GetString(), ignoreCase: true);
+        Assert.Equal(figures.Length,
+            units.EnumerateObject().Count(property => property.Value.ValueKind == JsonValueKind.String));
     }
 }

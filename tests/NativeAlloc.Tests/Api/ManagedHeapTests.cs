@@ -6,17 +6,22 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that no member but the statistics allocates on the managed heap once a thread has made its first call, on fast and slow paths alike.</summary>
+/// <summary>
+/// Proves that no member but the statistics allocates on the managed heap once a thread has made its first call, on
+/// fast and slow paths alike.
+/// </summary>
 public sealed unsafe class ManagedHeapTests : LeakCheckedTests
 {
     [Fact]
-    public void Allocating_and_freeing_any_size_in_any_way_costs_no_managed_memory() => ShouldAllocateNothing(&EveryMember);
+    public void Allocating_and_freeing_any_size_in_any_way_costs_no_managed_memory() =>
+        ShouldAllocateNothing(&EveryMember);
 
     [Fact]
     public void Filling_and_emptying_magazines_depots_and_slabs_costs_no_managed_memory()
     {
         ShouldAllocateNothing(&ManySmallBlocks);
-        // A depot keeps magazines where threads take turns, so another one goes first. Without the exchanges this would prove nothing.
+        // A depot keeps magazines where threads take turns, so another one goes first. Without the exchanges this would
+        // prove nothing.
         ThreadMagazines* magazines = ThreadMagazines.Of(CurrentThread.t_block);
         (ulong depot, ulong slabs) = (magazines->DepotExchanges, magazines->SlabExchanges);
         TestThread.RunOnNew(() => SmallBlocks(1_000));

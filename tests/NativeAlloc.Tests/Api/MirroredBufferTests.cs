@@ -7,7 +7,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that the end of a ring is followed by its beginning, that any part of it is one span, and that nothing is left of one that is gone or could not be made.</summary>
+/// <summary>
+/// Proves that the end of a ring is followed by its beginning, that any part of it is one span, and that nothing is
+/// left of one that is gone or could not be made.
+/// </summary>
 public sealed unsafe class MirroredBufferTests : LeakCheckedTests
 {
     private const nuint PageBytes = PageAllocator.PageSize;
@@ -19,7 +22,8 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
 
     public static TheoryData<nuint, nuint> Lengths => new()
     {
-        { 0, PageBytes }, { 1, PageBytes }, { PageBytes, PageBytes }, { PageBytes + 1, 2 * PageBytes }, { 3 * PageBytes - 1, 3 * PageBytes }, { 100 * PageBytes, 100 * PageBytes },
+        { 0, PageBytes }, { 1, PageBytes }, { PageBytes, PageBytes }, { PageBytes + 1, 2 * PageBytes },
+        { 3 * PageBytes - 1, 3 * PageBytes }, { 100 * PageBytes, 100 * PageBytes },
         { 70 * Sizes.MiB + 1, 70 * Sizes.MiB + PageBytes },
     };
 
@@ -35,7 +39,8 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
         PagePattern.Check(ring.Pointer + length, length, 1);
         PagePattern.Fill(ring.Pointer + length, length, 2);
         PagePattern.Check(ring.Pointer, length, 2);
-        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)ring.Pointer + 2 * length)); // an overrun is an access violation
+        // an overrun is an access violation
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)ring.Pointer + 2 * length));
     }
 
     [Fact]
@@ -52,13 +57,15 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
         using MirroredBuffer ring = new(3 * PageBytes);
         int length = (int)ring.Length;
         for (int i = 0; i < length; i++) ring.Pointer[i] = ByteAt((nuint)i);
-        foreach (nuint position in (nuint[])[0, 1, ring.Length - 1, ring.Length, ring.Length + 5, 1000 * ring.Length + 77, ((nuint)1 << 60) + 3])
+        foreach (nuint position in (nuint[])[0, 1, ring.Length - 1, ring.Length, ring.Length + 5,
+            1000 * ring.Length + 77, ((nuint)1 << 60) + 3])
         {
             foreach (int count in (int[])[0, 1, 100, length - 1, length])
             {
                 Span<byte> span = ring.GetSpan(position, count);
                 Assert.Equal(count, span.Length);
-                for (int i = 0; i < count; i += 997) Assert.Equal(ring.Pointer[(position + (nuint)i) % ring.Length], span[i]);
+                for (int i = 0; i < count; i += 997)
+                    Assert.Equal(ring.Pointer[(position + (nuint)i) % ring.Length], span[i]);
                 if (count != 0) Assert.Equal(ring.Pointer[(position + (nuint)count - 1) % ring.Length], span[^1]);
             }
         }
@@ -90,7 +97,8 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
     {
         using MirroredBuffer ring = new(1);
         foreach (int length in (int[])[-1, int.MinValue, (int)PageBytes + 1, int.MaxValue])
-            Assert.Contains($"0 to {PageBytes}", Assert.Throws<ArgumentOutOfRangeException>(nameof(length), () => { ring.GetSpan(0, length); }).Message, StringComparison.Ordinal);
+            Assert.Contains($"0 to {PageBytes}", Assert.Throws<ArgumentOutOfRangeException>(nameof(length),
+                () => { ring.GetSpan(0, length); }).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -107,7 +115,8 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
 
     [Theory]
     [MemberData(nameof(ImpossibleLengths))]
-    public void A_size_that_no_system_has_is_out_of_memory(nuint minimumBytes) => Assert.Throws<OutOfMemoryException>(() => { _ = new MirroredBuffer(minimumBytes); });
+    public void A_size_that_no_system_has_is_out_of_memory(nuint minimumBytes) =>
+        Assert.Throws<OutOfMemoryException>(() => { _ = new MirroredBuffer(minimumBytes); });
 
     [Fact]
     public void Where_no_pages_are_side_by_side_single_ones_are_taken_and_where_there_are_none_it_fails()
@@ -130,7 +139,8 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
                 PagePattern.Check(ring.Pointer + ring.Length, ring.Length, 4);
                 Assert.Throws<OutOfMemoryException>(() => { _ = new MirroredBuffer(1); });
             }
-            Assert.Throws<OutOfMemoryException>(() => { _ = new MirroredBuffer((Pages + 1) * PageBytes); }); // and those that were there are free again
+            // and those that were there are free again
+            Assert.Throws<OutOfMemoryException>(() => { _ = new MirroredBuffer((Pages + 1) * PageBytes); });
             using MirroredBuffer again = new(Pages * PageBytes);
             foreach (Page page in apart) taken.Remove((page, 0));
         }

@@ -4,8 +4,9 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that random sequences of all members, on several threads in turn, leave the allocator as a model of it says: blocks are aligned and do
-/// not overlap, they keep what was written to them, zeroed ones are zero, every layer is in order along the way, and in the end nothing is live.
+/// Proves that random sequences of all members, on several threads in turn, leave the allocator as a model of it says:
+/// blocks are aligned and do not overlap, they keep what was written to them, zeroed ones are zero, every layer is in
+/// order along the way, and in the end nothing is live.
 /// </summary>
 [Trait("Category", "Slow")]
 public sealed class ModelTests : LeakCheckedTests

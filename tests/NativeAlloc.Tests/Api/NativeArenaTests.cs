@@ -5,14 +5,18 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that an arena's blocks are aligned and do not overlap, that a reset frees all of them and keeps the pages, and that its end gives all of them back.</summary>
+/// <summary>
+/// Proves that an arena's blocks are aligned and do not overlap, that a reset frees all of them and keeps the pages,
+/// and that its end gives all of them back.
+/// </summary>
 public sealed unsafe class NativeArenaTests : LeakCheckedTests
 {
     [Fact]
     public void Blocks_follow_each_other_at_the_alignment_asked_for()
     {
         using NativeArena arena = new();
-        byte* first = (byte*)arena.Alloc(1), second = (byte*)arena.Alloc(1), third = (byte*)arena.Alloc(10, 1), fourth = (byte*)arena.Alloc(1, 2);
+        byte* first = (byte*)arena.Alloc(1), second = (byte*)arena.Alloc(1), third = (byte*)arena.Alloc(10, 1),
+            fourth = (byte*)arena.Alloc(1, 2);
         Assert.Equal(0, (nint)first % 16);
         Assert.True(second == first + 16);
         Assert.True(third == second + 1);
@@ -132,8 +136,10 @@ public sealed unsafe class NativeArenaTests : LeakCheckedTests
             used += 1024;
             if (i % 10 != 0) continue;
             nuint held = NativeAllocator.GetStatistics().LiveBytes - live;
-            // The clear excess: each chunk begins with 64 bytes of its own, and what is left at its end may hold no block.
-            Assert.InRange(held, used, used + Math.Clamp(used, 64 * Sizes.KiB, 4 * Sizes.MiB + 64 * Sizes.KiB) + 16 * Sizes.KiB);
+            // The clear excess: each chunk begins with 64 bytes of its own, and what is left at its end may hold no
+            // block.
+            Assert.InRange(held, used,
+                used + Math.Clamp(used, 64 * Sizes.KiB, 4 * Sizes.MiB + 64 * Sizes.KiB) + 16 * Sizes.KiB);
         }
     }
 
@@ -261,7 +267,8 @@ public sealed unsafe class NativeArenaTests : LeakCheckedTests
 
     [Fact]
     public void Any_sequence_of_steps_keeps_blocks_apart_and_whole() => Properties.ForAllSequences(
-        Values.Pairs(Values.OneOf("small", "small", "small", "medium", "large", "reset"), Values.Pairs(Values.Between(0, 10_000), Values.Between(0, 17))),
+        Values.Pairs(Values.OneOf("small", "small", "small", "medium", "large", "reset"),
+            Values.Pairs(Values.Between(0, 10_000), Values.Between(0, 17))),
         150,
         steps =>
         {
@@ -278,7 +285,8 @@ public sealed unsafe class NativeArenaTests : LeakCheckedTests
                         blocks.Clear();
                         continue;
                     }
-                    nuint bytes = (nuint)number * (step == "large" ? 300u : step == "medium" ? 10u : 1u) / (step == "small" ? 20u : 1u), alignment = (nuint)1 << log2;
+                    nuint bytes = (nuint)number * (step == "large" ? 300u : step == "medium" ? 10u : 1u)
+                        / (step == "small" ? 20u : 1u), alignment = (nuint)1 << log2;
                     nint block = (nint)arena.Alloc(bytes, alignment);
                     Assert.Equal((nuint)0, (nuint)block % alignment);
                     Pattern.Fill((void*)block, bytes, (ulong)block);
@@ -298,8 +306,10 @@ public sealed unsafe class NativeArenaTests : LeakCheckedTests
 
     private static void AssertApart(List<(nint Address, nuint Bytes)> blocks)
     {
-        (nint Address, nuint Bytes)[] inOrder = [.. blocks.Where(block => block.Bytes != 0).OrderBy(block => block.Address)];
+        (nint Address,
+            nuint Bytes)[] inOrder = [.. blocks.Where(block => block.Bytes != 0).OrderBy(block => block.Address)];
         for (int i = 1; i < inOrder.Length; i++)
-            Assert.True((nuint)inOrder[i].Address >= (nuint)inOrder[i - 1].Address + inOrder[i - 1].Bytes, "two blocks overlap");
+            Assert.True((nuint)inOrder[i].Address >= (nuint)inOrder[i - 1].Address + inOrder[i - 1].Bytes,
+                "two blocks overlap");
     }
 }

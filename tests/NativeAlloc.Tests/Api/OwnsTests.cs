@@ -5,7 +5,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>Owns</c> knows the allocator's own memory from anybody else's, and bears any address at all.</summary>
+/// <summary>
+/// Proves that <c>Owns</c> knows the allocator's own memory from anybody else's, and bears any address at all.
+/// </summary>
 public sealed unsafe class OwnsTests : LeakCheckedTests
 {
     [Fact]
@@ -28,7 +30,8 @@ public sealed unsafe class OwnsTests : LeakCheckedTests
     {
         using GrownBlock grown = new();
         for (nuint offset = 0; offset < grown.Bytes; offset += 4099)
-            Assert.True(NativeAllocator.Owns(grown.Address + offset), $"byte {offset} of a block that grew to {grown.Bytes} bytes");
+            Assert.True(NativeAllocator.Owns(grown.Address + offset),
+                $"byte {offset} of a block that grew to {grown.Bytes} bytes");
         Assert.True(NativeAllocator.Owns(grown.Address + grown.Bytes - 1));
         Assert.False(NativeAllocator.Owns(grown.Address + grown.Bytes));
     }
@@ -69,7 +72,8 @@ public sealed unsafe class OwnsTests : LeakCheckedTests
     {
         byte* huge = (byte*)NativeAllocator.Alloc(100 * Sizes.MiB);
         nuint hugeEnd = (nuint)huge + 100 * Sizes.MiB;
-        nuint[] edges = [0, (nuint)huge, hugeEnd, LinearRegion.Base, LinearRegion.Base + LinearRegion.Bytes, (nuint)1 << 47, unchecked((nuint)0xFFFF_8000_0000_0000), nuint.MaxValue];
+        nuint[] edges = [0, (nuint)huge, hugeEnd, LinearRegion.Base, LinearRegion.Base + LinearRegion.Bytes,
+            (nuint)1 << 47, unchecked((nuint)0xFFFF_8000_0000_0000), nuint.MaxValue];
         foreach (nuint edge in edges)
             for (nint near = -70_000; near <= 70_000; near += 7) Ask(unchecked(edge + (nuint)near));
 

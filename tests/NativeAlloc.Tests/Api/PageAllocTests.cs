@@ -4,7 +4,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves what the members of the <c>alloc_pages</c> family give: whole blocks, aligned, of the kind asked for, and nobody else's.</summary>
+/// <summary>
+/// Proves what the members of the <c>alloc_pages</c> family give: whole blocks, aligned, of the kind asked for, and
+/// nobody else's.
+/// </summary>
 public sealed unsafe class PageAllocTests : LeakCheckedTests
 {
     private const nuint PageBytes = PageAllocator.PageSize;
@@ -60,11 +63,13 @@ public sealed unsafe class PageAllocTests : LeakCheckedTests
     [Fact]
     public void A_block_is_of_the_zone_and_the_node_that_were_asked_for()
     {
-        foreach ((PageFlags flags, PageZone zone) in new[] { (PageFlags.None, PageZone.Normal), (PageFlags.Dma, PageZone.Dma), (PageFlags.High, PageZone.High) })
+        foreach ((PageFlags flags, PageZone zone) in new[] { (PageFlags.None, PageZone.Normal),
+            (PageFlags.Dma, PageZone.Dma), (PageFlags.High, PageZone.High) })
         {
             foreach (int order in new[] { 0, 1, 4 })
             {
-                foreach (Page page in new[] { PageAllocator.AllocPages(order, flags), PageAllocator.AllocPagesNode(0, order, flags | PageFlags.ThisNode) })
+                foreach (Page page in new[] { PageAllocator.AllocPages(order, flags),
+                    PageAllocator.AllocPagesNode(0, order, flags | PageFlags.ThisNode) })
                 {
                     Assert.Equal((0, zone), (page.Node, page.Zone));
                     PageAllocator.FreePages(page, order);
@@ -81,7 +86,8 @@ public sealed unsafe class PageAllocTests : LeakCheckedTests
         for (int i = 0; i < 600; i++)
         {
             int order = random.Next(random.Next(1, 7));
-            PageFlags type = random.Next(3) switch { 0 => PageFlags.Movable, 1 => PageFlags.Reclaimable, _ => PageFlags.None };
+            PageFlags type =
+                random.Next(3) switch { 0 => PageFlags.Movable, 1 => PageFlags.Reclaimable, _ => PageFlags.None };
             blocks.Add((PageAllocator.AllocPages(order, type), order));
             Fill(i);
             if (i % 3 != 0) continue;
@@ -98,9 +104,11 @@ public sealed unsafe class PageAllocTests : LeakCheckedTests
             PageAllocator.FreePages(blocks[i].Page, blocks[i].Order);
         }
 
-        void Fill(int index) => Pattern.Fill(blocks[index].Page.Address, PageBytes << blocks[index].Order, (ulong)index);
+        void Fill(int index) =>
+            Pattern.Fill(blocks[index].Page.Address, PageBytes << blocks[index].Order, (ulong)index);
 
-        void Check(int index) => Pattern.Check(blocks[index].Page.Address, PageBytes << blocks[index].Order, (ulong)index);
+        void Check(int index) =>
+            Pattern.Check(blocks[index].Page.Address, PageBytes << blocks[index].Order, (ulong)index);
     }
 
     [Theory]
@@ -110,7 +118,8 @@ public sealed unsafe class PageAllocTests : LeakCheckedTests
         nuint bytes = PageBytes << order;
         foreach (PageFlags type in new[] { PageFlags.None, PageFlags.Movable, PageFlags.Cold })
         {
-            NativeAllocator.Trim(); // the thread's list is empty, so that its coldest page is the one that was freed just now
+            // the thread's list is empty, so that its coldest page is the one that was freed just now
+            NativeAllocator.Trim();
             void* dirty = PageAllocator.GetFreePages(order, type);
             new Span<byte>(dirty, (int)bytes).Fill(0xFF);
             PageAllocator.FreePages(dirty, order);

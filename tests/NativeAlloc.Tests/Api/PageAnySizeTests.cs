@@ -4,7 +4,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that the allocator of any size takes blocks of pages as its own: it frees, resizes, measures and counts them.</summary>
+/// <summary>
+/// Proves that the allocator of any size takes blocks of pages as its own: it frees, resizes, measures and counts them.
+/// </summary>
 public sealed unsafe class PageAnySizeTests : LeakCheckedTests
 {
     private const nuint PageBytes = PageAllocator.PageSize;
@@ -17,10 +19,12 @@ public sealed unsafe class PageAnySizeTests : LeakCheckedTests
             nuint bytes = PageBytes << order;
             byte* block = (byte*)PageAllocator.GetFreePages(order);
             Assert.Equal(bytes, NativeAllocator.UsableSize(block));
-            foreach (nuint offset in new nuint[] { 0, 1, bytes / 2, bytes - 1 }) Assert.True(NativeAllocator.Owns(block + offset));
+            foreach (nuint offset in new nuint[] { 0, 1, bytes / 2, bytes - 1 })
+                Assert.True(NativeAllocator.Owns(block + offset));
             foreach (nuint offset in new nuint[] { 1, bytes / 2, bytes - 1 })
             {
-                ArgumentException error = Assert.Throws<ArgumentException>(() => { NativeAllocator.UsableSize(block + offset); });
+                ArgumentException error =
+                    Assert.Throws<ArgumentException>(() => { NativeAllocator.UsableSize(block + offset); });
                 Assert.Contains($"0x{(nuint)block:x}.", error.Message, StringComparison.Ordinal);
             }
             PageAllocator.FreePages(block, order);
@@ -37,7 +41,8 @@ public sealed unsafe class PageAnySizeTests : LeakCheckedTests
         foreach (int order in new[] { 0, 1, 2, 4, 7, 10 })
         {
             nuint bytes = PageBytes << order;
-            foreach (nuint to in new nuint[] { 1, 100, 5000, bytes / 2 - 1, bytes / 2 + 1, bytes - 1, bytes, bytes + 1, 3 * bytes, Sizes.LargestPages, Sizes.LargestPages + bytes })
+            foreach (nuint to in new nuint[] { 1, 100, 5000, bytes / 2 - 1, bytes / 2 + 1, bytes - 1, bytes, bytes + 1,
+                3 * bytes, Sizes.LargestPages, Sizes.LargestPages + bytes })
             {
                 foreach (bool isExact in new[] { false, true })
                 {
@@ -67,7 +72,8 @@ public sealed unsafe class PageAnySizeTests : LeakCheckedTests
     [Fact]
     public void A_block_of_pages_can_be_resized_to_another_alignment()
     {
-        foreach (nuint alignment in new nuint[] { 16, 4096, PageBytes, Sizes.MiB, Sizes.LargestPages, 2 * Sizes.LargestPages })
+        foreach (nuint alignment in new nuint[] { 16, 4096, PageBytes, Sizes.MiB, Sizes.LargestPages,
+            2 * Sizes.LargestPages })
         {
             foreach (nuint to in new nuint[] { 100, PageBytes, 3 * Sizes.MiB })
             {
@@ -91,7 +97,8 @@ public sealed unsafe class PageAnySizeTests : LeakCheckedTests
         AllocatorStatistics start = NativeAllocator.GetStatistics();
         nuint bytes = 0;
         List<(Action Free, nuint Bytes)> held = [];
-        foreach (PageFlags flags in new[] { PageFlags.None, PageFlags.Movable, PageFlags.Dma, PageFlags.High, PageFlags.Cold | PageFlags.Reclaimable })
+        foreach (PageFlags flags in new[] { PageFlags.None, PageFlags.Movable, PageFlags.Dma, PageFlags.High,
+            PageFlags.Cold | PageFlags.Reclaimable })
         {
             for (int order = 0; order <= 4; order++)
             {

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves what taking and freeing pages does not cost: single pages no lock, and none of them managed memory.</summary>
+/// <summary>
+/// Proves what taking and freeing pages does not cost: single pages no lock, and none of them managed memory.
+/// </summary>
 public sealed unsafe class PageCostTests : LeakCheckedTests
 {
     private const int Pairs = 1_000;
@@ -27,7 +29,8 @@ public sealed unsafe class PageCostTests : LeakCheckedTests
         {
             pair();
             AllocatorStatistics first = NativeAllocator.GetStatistics();
-            long own = NativeAllocator.GetStatistics().LockAcquisitions - first.LockAcquisitions; // reading takes some, always the same number
+            // reading takes some, always the same number
+            long own = NativeAllocator.GetStatistics().LockAcquisitions - first.LockAcquisitions;
             for (int i = 0; i < Pairs; i++) pair();
             AllocatorStatistics after = NativeAllocator.GetStatistics();
             Assert.Equal(first.LockAcquisitions + 2 * own, after.LockAcquisitions);
@@ -59,7 +62,8 @@ public sealed unsafe class PageCostTests : LeakCheckedTests
     {
         Zones.Prepare();
         Zones.Prepare(PageZone.Dma);
-        foreach ((PageFlags flags, PageZone zone) in new[] { (PageFlags.None, PageZone.Normal), (PageFlags.Movable, PageZone.Normal), (PageFlags.Dma, PageZone.Dma) })
+        foreach ((PageFlags flags, PageZone zone) in new[] { (PageFlags.None, PageZone.Normal),
+            (PageFlags.Movable, PageZone.Normal), (PageFlags.Dma, PageZone.Dma) })
         {
             ZoneStatistics before = Zones.Read(zone);
             for (int i = 0; i < 100; i++) PageAllocator.FreePage(PageAllocator.AllocPage(flags));
@@ -107,7 +111,8 @@ public sealed unsafe class PageCostTests : LeakCheckedTests
         for (int order = 0; order <= PageAllocator.MaxOrder; order++)
         {
             PageAllocator.FreePages(PageAllocator.AllocPages(order), order);
-            PageAllocator.FreePages(PageAllocator.AllocPagesNode(0, order, PageFlags.ThisNode | PageFlags.Movable), order);
+            PageAllocator.FreePages(PageAllocator.AllocPagesNode(0, order, PageFlags.ThisNode | PageFlags.Movable),
+                order);
             PageAllocator.FreePages(PageAllocator.AllocPages(order, PageFlags.High | PageFlags.Zeroed), order);
             PageAllocator.FreePages(PageAllocator.GetFreePages(order), order);
             if (order <= 4) PageAllocator.FreePages(PageAllocator.GetDmaPages(order), order);

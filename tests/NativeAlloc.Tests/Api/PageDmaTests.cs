@@ -8,7 +8,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that DMA pages are locked into memory while they are held and no longer, and what happens where the system locks no more.</summary>
+/// <summary>
+/// Proves that DMA pages are locked into memory while they are held and no longer, and what happens where the system
+/// locks no more.
+/// </summary>
 public sealed unsafe class PageDmaTests : LeakCheckedTests
 {
     private const nuint PageBytes = PageAllocator.PageSize;
@@ -23,8 +26,10 @@ public sealed unsafe class PageDmaTests : LeakCheckedTests
         List<(nint Address, nuint Bytes)> held = [];
         long locked = before;
         for (int order = 0; order <= LargestOrder; order++) Hold(PageAllocator.GetDmaPages(order), PageBytes << order);
-        for (int i = 0; i < 20; i++) Hold(PageAllocator.AllocPage(PageFlags.Dma | PageFlags.Movable).Address, PageBytes);
-        foreach (nuint pages in new nuint[] { 1, 3, 7 }) Hold(PageAllocator.AllocExact(pages * PageBytes, PageFlags.Dma), pages * PageBytes);
+        for (int i = 0; i < 20; i++)
+            Hold(PageAllocator.AllocPage(PageFlags.Dma | PageFlags.Movable).Address, PageBytes);
+        foreach (nuint pages in new nuint[] { 1, 3, 7 })
+            Hold(PageAllocator.AllocExact(pages * PageBytes, PageFlags.Dma), pages * PageBytes);
         for (int i = 0; held.Count != 0; i++)
         {
             (nint address, nuint bytes) = held[i * 7 % held.Count];
@@ -106,7 +111,8 @@ public sealed unsafe class PageDmaTests : LeakCheckedTests
         Pattern.Check(page.Address, bytes, 4);
         PageAllocator.FreePages(page, order);
         NativeAllocator.Trim();
-        Assert.False(ProcessMemory.IsResident(page.Address, bytes)); // given back like any other, once nobody holds them
+        // given back like any other, once nobody holds them
+        Assert.False(ProcessMemory.IsResident(page.Address, bytes));
     }
 
     [Fact]
@@ -133,7 +139,8 @@ public sealed unsafe class PageDmaTests : LeakCheckedTests
                 foreach (bool isExact in new[] { true, false })
                 {
                     nuint bytes = isExact ? from * PageBytes : PageBytes << 3;
-                    void* block = isExact ? PageAllocator.AllocExact(bytes, PageFlags.Dma) : PageAllocator.GetDmaPages(3);
+                    void* block =
+                        isExact ? PageAllocator.AllocExact(bytes, PageFlags.Dma) : PageAllocator.GetDmaPages(3);
                     Pattern.Fill(block, bytes, from);
                     block = NativeAllocator.Realloc(block, to);
                     Pattern.Check(block, Math.Min(bytes, to), from);
@@ -162,9 +169,12 @@ public sealed unsafe class PageDmaTests : LeakCheckedTests
             using (new InjectedFaults(OsCall.Lock))
             {
                 OutOfMemoryException error = Assert.Throws<OutOfMemoryException>(take);
-                foreach (string named in new[] { $" {bytes.ToString(CultureInfo.InvariantCulture)} bytes", "RLIMIT_MEMLOCK", "ulimit -l", "LimitMEMLOCK", "CAP_IPC_LOCK" })
+                foreach (string named in new[] { $" {bytes.ToString(CultureInfo.InvariantCulture)} bytes",
+                    "RLIMIT_MEMLOCK", "ulimit -l", "LimitMEMLOCK", "CAP_IPC_LOCK" })
                     Assert.Contains(named, error.Message, StringComparison.Ordinal);
-                if (Machine.LockLimitBytes is { } limit) Assert.Contains($" {limit.ToString(CultureInfo.InvariantCulture)} bytes in all", error.Message, StringComparison.Ordinal);
+                if (Machine.LockLimitBytes is { } limit)
+                    Assert.Contains($" {limit.ToString(CultureInfo.InvariantCulture)} bytes in all", error.Message,
+                        StringComparison.Ordinal);
             }
             Assert.Equal(locked, ProcessMemory.LockedBytes());
             NativeAllocator.Trim(); // a page that was to be cleared is known to be clean again
@@ -178,11 +188,13 @@ public sealed unsafe class PageDmaTests : LeakCheckedTests
     public void A_process_that_may_lock_little_is_told_so_when_it_has_locked_that()
     {
         const long Limit = 1 << 20;
-        ChildProcess child = ChildProcess.RunHost(LockLimit.Name, Limit.ToString(CultureInfo.InvariantCulture)).ShouldSucceed();
+        ChildProcess child =
+            ChildProcess.RunHost(LockLimit.Name, Limit.ToString(CultureInfo.InvariantCulture)).ShouldSucceed();
         string[] lines = child.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         // The runtime may have locked a page for itself.
         Assert.InRange(long.Parse(lines[0], CultureInfo.InvariantCulture), Limit - (long)PageBytes, Limit);
-        Assert.Contains($"may lock {Limit.ToString(CultureInfo.InvariantCulture)} bytes in all (RLIMIT_MEMLOCK)", lines[1], StringComparison.Ordinal);
+        Assert.Contains($"may lock {Limit.ToString(CultureInfo.InvariantCulture)} bytes in all (RLIMIT_MEMLOCK)",
+            lines[1], StringComparison.Ordinal);
         Assert.Equal("0", lines[2]);
     }
 }

@@ -4,12 +4,15 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>AllocExact</c> takes the pages that were asked for and not one more, and that all of them come back.</summary>
+/// <summary>
+/// Proves that <c>AllocExact</c> takes the pages that were asked for and not one more, and that all of them come back.
+/// </summary>
 public sealed unsafe class PageExactTests : LeakCheckedTests
 {
     private const nuint PageBytes = PageAllocator.PageSize;
 
-    public static TheoryData<int> Counts => [.. Enumerable.Range(1, 64), 65, 100, 127, 128, 129, 255, 500, 513, 777, 1000, 1023, 1024];
+    public static TheoryData<int> Counts =>
+        [.. Enumerable.Range(1, 64), 65, 100, 127, 128, 129, 255, 500, 513, 777, 1000, 1023, 1024];
 
     [Theory]
     [MemberData(nameof(Counts))]
@@ -37,7 +40,8 @@ public sealed unsafe class PageExactTests : LeakCheckedTests
     [Fact]
     public void Bytes_are_rounded_up_to_whole_pages_and_any_number_that_needs_as_many_gives_them_back()
     {
-        foreach ((nuint bytes, nuint pages) in new (nuint, nuint)[] { (0, 1), (1, 1), (65_535, 1), (65_536, 1), (65_537, 2), (700_000, 11), (64 * Sizes.MiB - 1, 1024), (64 * Sizes.MiB, 1024) })
+        foreach ((nuint bytes, nuint pages) in new (nuint, nuint)[] { (0, 1), (1, 1), (65_535, 1), (65_536, 1),
+            (65_537, 2), (700_000, 11), (64 * Sizes.MiB - 1, 1024), (64 * Sizes.MiB, 1024) })
         {
             foreach (nuint freed in new[] { bytes, pages * PageBytes, (pages - 1) * PageBytes + 1 })
             {
@@ -58,7 +62,13 @@ public sealed unsafe class PageExactTests : LeakCheckedTests
         for (int i = 0; i < 300; i++)
         {
             nuint bytes = (nuint)random.Next(1, 20) * PageBytes - (nuint)random.Next(100);
-            PageFlags flags = random.Next(4) switch { 0 => PageFlags.Movable, 1 => PageFlags.Reclaimable, 2 => PageFlags.Zeroed, _ => PageFlags.None };
+            PageFlags flags = random.Next(4) switch
+            {
+                0 => PageFlags.Movable,
+                1 => PageFlags.Reclaimable,
+                2 => PageFlags.Zeroed,
+                _ => PageFlags.None
+            };
             void* exact = PageAllocator.AllocExact(bytes, flags);
             if ((flags & PageFlags.Zeroed) != 0) Pattern.CheckZero(exact, bytes);
             blocks.Add(((nint)exact, bytes));

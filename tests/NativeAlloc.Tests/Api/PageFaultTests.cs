@@ -7,13 +7,14 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that any system call may fail at any time while pages of all zones are taken and freed: each call ends as documented, no block is harmed, and
-/// when the system is well again all is in order and everything is to be had.
+/// Proves that any system call may fail at any time while pages of all zones are taken and freed: each call ends as
+/// documented, no block is harmed, and when the system is well again all is in order and everything is to be had.
 /// </summary>
 [Trait("Category", "Slow")]
 public sealed class PageFaultTests : LeakCheckedTests
 {
-    // More calls of a kind than the scenario makes by far; a scenario that makes one more each time must not go on for ever.
+    // More calls of a kind than the scenario makes by far; a scenario that makes one more each time must not go on for
+    // ever.
     private const int MostCalls = 2_000;
 
     // Beyond the first ones most calls of a kind are the same step again: from there on every thirteenth fails.
@@ -49,22 +50,27 @@ public sealed class PageFaultTests : LeakCheckedTests
             FirstInFull,
             Step);
         // Otherwise this would prove nothing: these the scenario must come by, and those must be felt.
-        if (kind is OsCall.Commit or OsCall.GrowFile or OsCall.Lock or OsCall.Purge or OsCall.PurgeFile) Assert.True(calls > 0, $"the scenario makes no {kind}");
-        if (kind is OsCall.Commit or OsCall.Lock && andAllLater) Assert.True(failures > 0, $"no step felt that {kind} failed");
+        if (kind is OsCall.Commit or OsCall.GrowFile or OsCall.Lock or OsCall.Purge or OsCall.PurgeFile)
+            Assert.True(calls > 0, $"the scenario makes no {kind}");
+        if (kind is OsCall.Commit or OsCall.Lock && andAllLater)
+            Assert.True(failures > 0, $"no step felt that {kind} failed");
     }
 
     [Theory]
     [InlineData(nameof(OsCall.CreateFile), false)]
     [InlineData(nameof(OsCall.CreateFile), true)]
     [InlineData(nameof(OsCall.GrowFile), true)]
-    public void A_system_call_that_is_made_for_the_first_high_pages_and_fails_does_no_harm(string kind, bool andAllLater)
+    public void A_system_call_that_is_made_for_the_first_high_pages_and_fails_does_no_harm(string kind,
+        bool andAllLater)
     {
         int first = 0;
         for (; ; first++)
         {
             Assert.True(first < MostCalls, "the scenario does not come to an end");
-            ChildProcess child = ChildProcess.RunHost(PageStartupFaults.Name, kind, first.ToString(CultureInfo.InvariantCulture), andAllLater.ToString()).ShouldSucceed();
-            int[] figures = [.. child.Output.Split().Where(word => word.Length != 0).Select(word => int.Parse(word, CultureInfo.InvariantCulture))];
+            ChildProcess child = ChildProcess.RunHost(PageStartupFaults.Name, kind,
+                first.ToString(CultureInfo.InvariantCulture), andAllLater.ToString()).ShouldSucceed();
+            int[] figures = [.. child.Output.Split().Where(word => word.Length != 0)
+                .Select(word => int.Parse(word, CultureInfo.InvariantCulture))];
             Assert.Equal(2, figures.Length);
             Assert.Equal(0, figures[1]); // without high pages there are others
             if (figures[0] == 0) break;

@@ -7,8 +7,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that pages are taken back only from whom they were given to, whole and once: anything else is an exception at the call that says
-/// which page, what was expected and what was given, and it changes nothing.
+/// Proves that pages are taken back only from whom they were given to, whole and once: anything else is an exception at
+/// the call that says which page, what was expected and what was given, and it changes nothing.
 /// </summary>
 public sealed unsafe class PageFreeTests : LeakCheckedTests
 {
@@ -25,7 +25,8 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
             TheoryData<int, PageFlags> blocks = [];
             for (int order = 0; order <= PageAllocator.MaxOrder; order++)
             {
-                foreach (PageFlags flags in new[] { PageFlags.None, PageFlags.Movable, PageFlags.High }) blocks.Add(order, flags);
+                foreach (PageFlags flags in new[] { PageFlags.None, PageFlags.Movable, PageFlags.High })
+                    blocks.Add(order, flags);
                 if (order <= LargestDmaOrder) blocks.Add(order, PageFlags.Dma);
             }
             return blocks;
@@ -41,10 +42,13 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
         {
             if (other == order) continue;
             int given = other;
-            ShouldRefuse(() => PageAllocator.FreePages(page, given), $"Page {page.Index} ", $"of order {order};", $"order {given}.");
-            if (page.Address != null) ShouldRefuse(() => PageAllocator.FreePages(page.Address, given), $"Page {page.Index} ", $"of order {order};", $"order {given}.");
+            ShouldRefuse(() => PageAllocator.FreePages(page, given), $"Page {page.Index} ", $"of order {order};",
+                $"order {given}.");
+            if (page.Address != null) ShouldRefuse(() => PageAllocator.FreePages(page.Address, given),
+                $"Page {page.Index} ", $"of order {order};", $"order {given}.");
         }
-        if (order != 0) ShouldRefuse(() => PageAllocator.FreePage(page), $"Page {page.Index} ", $"of order {order};", "order 0.");
+        if (order != 0)
+            ShouldRefuse(() => PageAllocator.FreePage(page), $"Page {page.Index} ", $"of order {order};", "order 0.");
         PageAllocator.FreePages(page, order);
     }
 
@@ -65,8 +69,10 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
                 if (order == 0) ShouldRefuse(() => PageAllocator.FreePage(page), $"Page {page.Index} ", "free already");
                 if (page.Address != null)
                 {
-                    ShouldRefuse(() => PageAllocator.FreePages(page.Address, order), $"Page {page.Index} ", "free already");
-                    ShouldRefuse(() => PageAllocator.FreeExact(page.Address, (nuint)PageBytes << order), $"Page {page.Index} ", "free already");
+                    ShouldRefuse(() => PageAllocator.FreePages(page.Address, order), $"Page {page.Index} ",
+                        "free already");
+                    ShouldRefuse(() => PageAllocator.FreeExact(page.Address, (nuint)PageBytes << order),
+                        $"Page {page.Index} ", "free already");
                     ShouldRefuse(() => NativeAllocator.Free(page.Address), $"0x{(nuint)page.Address:x} ");
                 }
                 NativeAllocator.ReleaseThreadCache();
@@ -84,13 +90,15 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
         {
             if (inside <= 0 || inside >= 1 << order) continue;
             Page inner = new(page.Index + (uint)inside);
-            string[] named = [$"Page {inner.Index} lies {inside} pages inside", $"{1 << order} pages", $"page {page.Index}."];
+            string[] named =
+                [$"Page {inner.Index} lies {inside} pages inside", $"{1 << order} pages", $"page {page.Index}."];
             ShouldRefuse(() => PageAllocator.FreePage(inner), named);
             ShouldRefuse(() => PageAllocator.FreePages(inner, order), named);
             if (page.Address == null) continue;
             ShouldRefuse(() => PageAllocator.FreePage(inner.Address), named);
             ShouldRefuse(() => PageAllocator.FreeExact(inner.Address, PageBytes), named);
-            ShouldRefuse(() => NativeAllocator.Free(inner.Address), $"0x{(nuint)inner.Address:x} ", $"0x{(nuint)page.Address:x}.");
+            ShouldRefuse(() => NativeAllocator.Free(inner.Address), $"0x{(nuint)inner.Address:x} ",
+                $"0x{(nuint)page.Address:x}.");
         }
         PageAllocator.FreePages(page, order);
     }
@@ -157,7 +165,8 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
             ShouldRefuse(() => PageAllocator.FreePage(page), $"Page {page.Index} ", use);
             ShouldRefuse(() => PageAllocator.FreePages(page, 2), $"Page {page.Index} ", use);
             ShouldRefuse(() => PageAllocator.FreePages(page.Address, 2), $"Page {page.Index} ", use);
-            if (use == "'Slab'") ShouldRefuse(() => PageAllocator.FreeExact(page.Address, PageBytes), $"Page {page.Index} ", use);
+            if (use == "'Slab'")
+                ShouldRefuse(() => PageAllocator.FreeExact(page.Address, PageBytes), $"Page {page.Index} ", use);
         }
     }
 
@@ -180,7 +189,8 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
             {
                 if (other is 0 || other == count) continue;
                 nuint bytes = other * PageBytes;
-                ShouldRefuse(() => PageAllocator.FreeExact(exact, bytes), $"Page {page.Index} ", $"{count} pages", $"{bytes} bytes");
+                ShouldRefuse(() => PageAllocator.FreeExact(exact, bytes), $"Page {page.Index} ", $"{count} pages",
+                    $"{bytes} bytes");
             }
             for (int order = 0; order <= PageAllocator.MaxOrder; order++)
             {
@@ -191,12 +201,14 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
             if (count > 1)
             {
                 byte* inside = exact + PageBytes;
-                string[] named = [$"Page {page.Index + 1} lies 1 pages inside", $"{count} pages", $"page {page.Index}."];
+                string[] named =
+                    [$"Page {page.Index + 1} lies 1 pages inside", $"{count} pages", $"page {page.Index}."];
                 ShouldRefuse(() => PageAllocator.FreeExact(inside, (count - 1) * PageBytes), named);
                 ShouldRefuse(() => PageAllocator.FreePage(inside), named);
             }
             PageAllocator.FreeExact(exact, count * PageBytes);
-            ShouldRefuse(() => PageAllocator.FreeExact(exact, count * PageBytes), $"Page {page.Index} ", "free already");
+            ShouldRefuse(() => PageAllocator.FreeExact(exact, count * PageBytes), $"Page {page.Index} ",
+                "free already");
         }
     }
 
@@ -207,7 +219,8 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
         {
             void* block = PageAllocator.GetFreePages(order);
             nuint bytes = (nuint)PageBytes << order;
-            ShouldRefuse(() => PageAllocator.FreeExact(block, bytes), $"Page {PageAllocator.PageOf(block).Index} ", $"of order {order},", "FreePages");
+            ShouldRefuse(() => PageAllocator.FreeExact(block, bytes), $"Page {PageAllocator.PageOf(block).Index} ",
+                $"of order {order},", "FreePages");
             PageAllocator.FreePages(block, order);
         }
     }
@@ -231,7 +244,8 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
             () => PageAllocator.FreePages(null, order),
         })
         {
-            ArgumentException error = ShouldRefuse(call, $"is {order.ToString(CultureInfo.InvariantCulture)};", "0 to 10");
+            ArgumentException error =
+                ShouldRefuse(call, $"is {order.ToString(CultureInfo.InvariantCulture)};", "0 to 10");
             Assert.Equal("order", Assert.IsType<ArgumentOutOfRangeException>(error).ParamName);
         }
         PageAllocator.FreePage(page);
@@ -244,7 +258,8 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
     [InlineData(int.MaxValue)]
     public void A_node_that_does_not_exist_is_refused(int node)
     {
-        ArgumentException error = ShouldRefuse(() => PageAllocator.AllocPagesNode(node, 0), $"is {node.ToString(CultureInfo.InvariantCulture)};");
+        ArgumentException error = ShouldRefuse(() => PageAllocator.AllocPagesNode(node, 0),
+            $"is {node.ToString(CultureInfo.InvariantCulture)};");
         Assert.Equal("node", Assert.IsType<ArgumentOutOfRangeException>(error).ParamName);
     }
 
@@ -271,7 +286,8 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
     [Fact]
     public void A_high_page_is_not_given_where_an_address_is_asked_for()
     {
-        foreach (PageFlags flags in new[] { PageFlags.High, PageFlags.High | PageFlags.Movable, PageFlags.High | PageFlags.Zeroed })
+        foreach (PageFlags flags in new[] { PageFlags.High, PageFlags.High | PageFlags.Movable,
+            PageFlags.High | PageFlags.Zeroed })
         {
             foreach (Action call in new Action[]
             {
@@ -292,9 +308,11 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
         void* exact = PageAllocator.AllocExact(1);
         foreach (nuint bytes in new nuint[] { Sizes.LargestPages + 1, (nuint)1 << 40, nuint.MaxValue })
         {
-            foreach (Action call in new Action[] { () => PageAllocator.AllocExact(bytes), () => PageAllocator.FreeExact(exact, bytes) })
+            foreach (Action call in new Action[] { () => PageAllocator.AllocExact(bytes),
+                () => PageAllocator.FreeExact(exact, bytes) })
             {
-                ArgumentException error = ShouldRefuse(call, bytes.ToString(CultureInfo.InvariantCulture), Sizes.LargestPages.ToString(CultureInfo.InvariantCulture));
+                ArgumentException error = ShouldRefuse(call, bytes.ToString(CultureInfo.InvariantCulture),
+                    Sizes.LargestPages.ToString(CultureInfo.InvariantCulture));
                 Assert.Equal("byteCount", Assert.IsType<ArgumentOutOfRangeException>(error).ParamName);
             }
         }
@@ -309,7 +327,8 @@ public sealed unsafe class PageFreeTests : LeakCheckedTests
         foreach (string each in named) Assert.Contains(each, error.Message, StringComparison.Ordinal);
         AllocatorStatistics after = NativeAllocator.GetStatistics();
         Assert.Equal((before.LiveBytes, before.LiveBlocks), (after.LiveBytes, after.LiveBlocks));
-        Assert.Equal((before.FreePageBytes, before.CachedBytes, before.CommittedBytes), (after.FreePageBytes, after.CachedBytes, after.CommittedBytes));
+        Assert.Equal((before.FreePageBytes, before.CachedBytes, before.CommittedBytes),
+            (after.FreePageBytes, after.CachedBytes, after.CommittedBytes));
         NativeAllocator.Verify();
         return error;
     }

@@ -6,7 +6,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that high pages have no address, hold what is written to them through a mapping, and are replaced by others where there are none.</summary>
+/// <summary>
+/// Proves that high pages have no address, hold what is written to them through a mapping, and are replaced by others
+/// where there are none.
+/// </summary>
 public sealed unsafe class PageHighTests : LeakCheckedTests
 {
     private const nuint PageBytes = PageAllocator.PageSize;
@@ -43,7 +46,8 @@ public sealed unsafe class PageHighTests : LeakCheckedTests
         for (int i = 0; i < 200; i++)
         {
             int order = random.Next(5);
-            blocks.Add((PageAllocator.AllocPages(order, PageFlags.High | (i % 2 == 0 ? PageFlags.Movable : PageFlags.None)), order));
+            blocks.Add((PageAllocator.AllocPages(order,
+                PageFlags.High | (i % 2 == 0 ? PageFlags.Movable : PageFlags.None)), order));
             Use(i, PagePattern.Fill);
             if (i % 3 != 0) continue;
             int victim = random.Next(blocks.Count);
@@ -105,7 +109,8 @@ public sealed unsafe class PageHighTests : LeakCheckedTests
                 else Assert.True(page.Address != null);
                 PageAllocator.FreePages(page, order);
             }
-            Page normal = PageAllocator.AllocPagesNode(0, PageAllocator.MaxOrder, PageFlags.High | PageFlags.ThisNode | PageFlags.Zeroed);
+            Page normal = PageAllocator.AllocPagesNode(0, PageAllocator.MaxOrder,
+                PageFlags.High | PageFlags.ThisNode | PageFlags.Zeroed);
             Assert.Equal(PageZone.Normal, normal.Zone);
             Assert.Equal(-1, new Span<byte>(normal.Address, (int)Sizes.MiB).IndexOfAnyExcept((byte)0));
             PageAllocator.FreePages(normal, PageAllocator.MaxOrder);
@@ -125,7 +130,8 @@ public sealed unsafe class PageHighTests : LeakCheckedTests
         PageAllocator.FreePages(dirty, 2);
         long free = Zones.Read(PageZone.High).FreePages;
         Page page;
-        using (new InjectedFaults(OsCall.PurgeFile)) page = PageAllocator.AllocPages(2, PageFlags.High | PageFlags.Zeroed);
+        using (new InjectedFaults(OsCall.PurgeFile))
+            page = PageAllocator.AllocPages(2, PageFlags.High | PageFlags.Zeroed);
         Assert.Equal(PageZone.Normal, page.Zone);
         Pattern.CheckZero(page.Address, PageBytes << 2);
         Assert.Equal(free, Zones.Read(PageZone.High).FreePages);

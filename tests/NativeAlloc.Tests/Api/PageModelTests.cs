@@ -5,8 +5,9 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that random sequences of all members of the page allocator, on several threads in turn, leave it as a model of it says: blocks are aligned,
-/// of the zone asked for and nobody else's, they keep what was written to them, what is freed wrongly is refused, and in the end all is free.
+/// Proves that random sequences of all members of the page allocator, on several threads in turn, leave it as a model
+/// of it says: blocks are aligned, of the zone asked for and nobody else's, they keep what was written to them, what is
+/// freed wrongly is refused, and in the end all is free.
 /// </summary>
 [Trait("Category", "Slow")]
 public sealed class PageModelTests : LeakCheckedTests
@@ -14,7 +15,8 @@ public sealed class PageModelTests : LeakCheckedTests
     private const int Runs = 40, LongestSequence = 300, StepsBetweenChecks = 16;
 
     [Fact]
-    public void The_page_allocator_does_what_the_model_does() => Properties.ForAllSequences(Runs, LongestSequence, PageStep.Make, Check);
+    public void The_page_allocator_does_what_the_model_does() =>
+        Properties.ForAllSequences(Runs, LongestSequence, PageStep.Make, Check);
 
     private static void Check(PageStep[] steps)
     {
@@ -41,7 +43,8 @@ public sealed class PageModelTests : LeakCheckedTests
             }
             NativeAllocator.Verify();
             model.CheckAll();
-            for (int i = 0; model.Count != 0; i++) threads[i % threads.Length].Run(() => model.FreeMany(i, 1 + model.Count / 3));
+            for (int i = 0; model.Count != 0; i++)
+                threads[i % threads.Length].Run(() => model.FreeMany(i, 1 + model.Count / 3));
         }
         finally
         {

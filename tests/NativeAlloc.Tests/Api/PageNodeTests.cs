@@ -6,8 +6,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves, in processes of their own whose machine is cut into several nodes, that pages come from the node they should, are counted there and go back
-/// to it, and that a wrong number of nodes is said to be one.
+/// Proves, in processes of their own whose machine is cut into several nodes, that pages come from the node they
+/// should, are counted there and go back to it, and that a wrong number of nodes is said to be one.
 /// </summary>
 [Trait("Category", "Slow")]
 public sealed class PageNodeTests
@@ -39,8 +39,10 @@ public sealed class PageNodeTests
     [InlineData("1.5")]
     public void A_wrong_number_of_nodes_is_named_with_where_it_is_from_and_what_it_may_be(string value)
     {
-        ChildProcess child = ChildProcess.RunHost([(Variable, value)], FakeNodes.Name, FakeNodes.ShowError).ShouldSucceed();
-        foreach (string named in new[] { nameof(InvalidOperationException), $"environment variable {Variable}", $"'{value}'", "from 0 to 64" })
+        ChildProcess child =
+            ChildProcess.RunHost([(Variable, value)], FakeNodes.Name, FakeNodes.ShowError).ShouldSucceed();
+        foreach (string named in new[] { nameof(InvalidOperationException), $"environment variable {Variable}",
+            $"'{value}'", "from 0 to 64" })
             Assert.Contains(named, child.Output, StringComparison.Ordinal);
     }
 
@@ -48,6 +50,7 @@ public sealed class PageNodeTests
     public void A_wrong_number_that_the_program_sets_is_named_too()
     {
         ChildProcess child = ChildProcess.RunHost(FakeNodes.Name, FakeNodes.ShowError, "many").ShouldSucceed();
-        foreach (string named in new[] { "AppContext 'NativeAlloc.FakeNodes'", "'many'", "from 0 to 64" }) Assert.Contains(named, child.Output, StringComparison.Ordinal);
+        foreach (string named in new[] { "AppContext 'NativeAlloc.FakeNodes'", "'many'", "from 0 to 64" })
+            Assert.Contains(named, child.Output, StringComparison.Ordinal);
     }
 }

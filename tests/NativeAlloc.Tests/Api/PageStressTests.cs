@@ -6,8 +6,9 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that threads which take pages of all kinds, pass them to each other and free them, while another gives all memory back again and again, never
-/// get a page that is somebody else's; and that in the end all sections are whole again and all requests are counted.
+/// Proves that threads which take pages of all kinds, pass them to each other and free them, while another gives all
+/// memory back again and again, never get a page that is somebody else's; and that in the end all sections are whole
+/// again and all requests are counted.
 /// </summary>
 public sealed unsafe class PageStressTests : LeakCheckedTests
 {
@@ -23,7 +24,8 @@ public sealed unsafe class PageStressTests : LeakCheckedTests
     public void Pages_stay_whole_whoever_takes_and_frees_them_and_merge_in_the_end()
     {
         foreach (PageZone zone in Enum.GetValues<PageZone>()) Zones.Prepare(zone);
-        Dictionary<PageZone, (long[] Free, ZoneStatistics Figures)> before = Enum.GetValues<PageZone>().ToDictionary(zone => zone, zone => (Zones.FreeBlocks(zone), Zones.Read(zone)));
+        Dictionary<PageZone, (long[] Free, ZoneStatistics Figures)> before =
+            Enum.GetValues<PageZone>().ToDictionary(zone => zone, zone => (Zones.FreeBlocks(zone), Zones.Read(zone)));
         Exchange exchange = new();
         Thread[] threads =
         [
@@ -37,12 +39,14 @@ public sealed unsafe class PageStressTests : LeakCheckedTests
         exchange.FreeAll();
         NativeAllocator.Trim();
         Assert.Null(exchange.Error);
-        Assert.True(exchange.ForeignFrees > exchange.Frees / 2, $"only {exchange.ForeignFrees} of {exchange.Frees} blocks were freed by another thread");
+        Assert.True(exchange.ForeignFrees > exchange.Frees / 2,
+            $"only {exchange.ForeignFrees} of {exchange.Frees} blocks were freed by another thread");
 
         long requests = 0;
         foreach ((PageZone zone, (long[] free, ZoneStatistics figures)) in before)
         {
-            // The sections that were brought online meanwhile are free blocks of the largest order, and nothing else has changed.
+            // The sections that were brought online meanwhile are free blocks of the largest order, and nothing else
+            // has changed.
             ZoneStatistics now = Zones.Read(zone);
             long[] expected = [.. free];
             expected[^1] += (now.OnlinePages - figures.OnlinePages) >> PageAllocator.MaxOrder;
@@ -105,12 +109,14 @@ public sealed unsafe class PageStressTests : LeakCheckedTests
             }
         }
 
-        // The larger the rarer; a high block in a hundred, and of DMA pages single ones, as many as any process may lock.
+        // The larger the rarer; a high block in a hundred, and of DMA pages single ones, as many as any process may
+        // lock.
         private Block Make(Random random, int thread)
         {
             int order = random.Next(1 + random.Next(LargestOrder + 1));
             int dice = random.Next(100);
-            PageFlags flags = random.Next(4) switch { 0 => PageFlags.Movable, 1 => PageFlags.Reclaimable, _ => PageFlags.None };
+            PageFlags flags =
+                random.Next(4) switch { 0 => PageFlags.Movable, 1 => PageFlags.Reclaimable, _ => PageFlags.None };
             if (dice < 1) flags |= PageFlags.High;
             else if (dice < 5) (flags, order) = (flags | PageFlags.Dma, 0);
             if (random.Next(8) == 0) flags |= PageFlags.Zeroed;
@@ -120,14 +126,18 @@ public sealed unsafe class PageStressTests : LeakCheckedTests
             if (dice >= 85) // which are neither high nor DMA pages
             {
                 nuint bytes = (nuint)random.Next(1, 1 << LargestOrder) * PageBytes;
-                block = new Block(PageAllocator.PageOf(PageAllocator.AllocExact(bytes, flags)), -1, bytes, Interlocked.Increment(ref _lastId), thread);
+                block = new Block(PageAllocator.PageOf(PageAllocator.AllocExact(bytes, flags)), -1, bytes,
+                    Interlocked.Increment(ref _lastId), thread);
             }
             else
             {
-                Page page = flags == PageFlags.None && order == 0 ? PageAllocator.AllocPage() : PageAllocator.AllocPages(order, flags);
+                Page page = flags == PageFlags.None && order == 0
+                    ? PageAllocator.AllocPage()
+                    : PageAllocator.AllocPages(order, flags);
                 block = new Block(page, order, PageBytes << order, Interlocked.Increment(ref _lastId), thread);
             }
-            if ((flags & PageFlags.Zeroed) != 0) Use(block, static (address, bytes, _) => Pattern.CheckZero(address, bytes));
+            if ((flags & PageFlags.Zeroed) != 0)
+                Use(block, static (address, bytes, _) => Pattern.CheckZero(address, bytes));
             Use(block, Fill);
             return block;
         }

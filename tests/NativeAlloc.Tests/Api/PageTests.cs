@@ -5,7 +5,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves what a <see cref="Page"/> says of itself, and that <c>PageOf</c> finds the page of any address at all.</summary>
+/// <summary>
+/// Proves what a <see cref="Page"/> says of itself, and that <c>PageOf</c> finds the page of any address at all.
+/// </summary>
 public sealed unsafe class PageTests : LeakCheckedTests
 {
     private const int PageBytes = PageAllocator.PageSize;
@@ -25,7 +27,8 @@ public sealed unsafe class PageTests : LeakCheckedTests
     [Fact]
     public void A_page_is_equal_to_itself_and_to_no_other()
     {
-        Page page = PageAllocator.AllocPage(), other = PageAllocator.AllocPage(), same = PageAllocator.PageOf(page.Address);
+        Page page = PageAllocator.AllocPage(), other = PageAllocator.AllocPage(),
+            same = PageAllocator.PageOf(page.Address);
         Assert.False(page.IsNone);
         Assert.True(page == same && page.Equals(same) && page.Equals((object)same) && !(page != same));
         Assert.Equal(page.GetHashCode(), same.GetHashCode());
@@ -57,7 +60,8 @@ public sealed unsafe class PageTests : LeakCheckedTests
         {
             Page first = PageAllocator.PageOf(block + page * PageBytes);
             Assert.True(first.Address == block + page * PageBytes);
-            foreach (int offset in new[] { 1, 4096, PageBytes / 2 + 3, PageBytes - 1 }) Assert.Equal(first, PageAllocator.PageOf(block + page * PageBytes + offset));
+            foreach (int offset in new[] { 1, 4096, PageBytes / 2 + 3, PageBytes - 1 })
+                Assert.Equal(first, PageAllocator.PageOf(block + page * PageBytes + offset));
             Assert.Equal(PageZone.Normal, first.Zone);
         }
         PageAllocator.FreePages(block, Order);
@@ -90,7 +94,8 @@ public sealed unsafe class PageTests : LeakCheckedTests
         void* huge = NativeAllocator.Alloc(100 * Sizes.MiB); // a mapping of its own
         Assert.True(PageAllocator.PageOf(huge).IsNone);
         NativeAllocator.Free(huge);
-        Assert.True(PageAllocator.PageOf((void*)(LinearRegion.Base + LinearRegion.Bytes - 1)).IsNone); // reserved, and not in use yet
+        // reserved, and not in use yet
+        Assert.True(PageAllocator.PageOf((void*)(LinearRegion.Base + LinearRegion.Bytes - 1)).IsNone);
     }
 
     [Fact]
@@ -98,15 +103,18 @@ public sealed unsafe class PageTests : LeakCheckedTests
     {
         Random random = new(1);
         nuint online = (nuint)LinearRegion.OnlinePages * PageBytes;
-        foreach (nuint edge in new[] { (nuint)0, LinearRegion.Base, LinearRegion.Base + online, LinearRegion.Base + LinearRegion.Bytes, (nuint)1 << 47, nuint.MaxValue })
+        foreach (nuint edge in new[] { (nuint)0, LinearRegion.Base, LinearRegion.Base + online,
+            LinearRegion.Base + LinearRegion.Bytes, (nuint)1 << 47, nuint.MaxValue })
             for (nint near = -200_000; near <= 200_000; near += 97) Ask(unchecked(edge + (nuint)near));
-        for (int i = 0; i < 100_000; i++) Ask((nuint)(unchecked((ulong)random.NextInt64(long.MinValue, long.MaxValue)) >> random.Next(64)));
+        for (int i = 0; i < 100_000; i++)
+            Ask((nuint)(unchecked((ulong)random.NextInt64(long.MinValue, long.MaxValue)) >> random.Next(64)));
 
         void Ask(nuint address)
         {
             bool ours = address >= LinearRegion.Base && address < LinearRegion.Base + online;
             Page page = PageAllocator.PageOf((void*)address);
-            if (page.IsNone == ours || (ours && (nuint)page.Address != address / PageBytes * PageBytes)) Assert.Fail($"0x{address:x} is said to lie in {page}");
+            if (page.IsNone == ours || (ours && (nuint)page.Address != address / PageBytes * PageBytes))
+                Assert.Fail($"0x{address:x} is said to lie in {page}");
         }
     }
 }

@@ -7,7 +7,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that a page has one window however often it is mapped, that windows nobody uses are kept until they are needed, and that whoever needs one that is not there gets the next.</summary>
+/// <summary>
+/// Proves that a page has one window however often it is mapped, that windows nobody uses are kept until they are
+/// needed, and that whoever needs one that is not there gets the next.
+/// </summary>
 public sealed unsafe class PersistentMapTests : LeakCheckedTests
 {
     private const nuint PageBytes = PageAllocator.PageSize;
@@ -27,7 +30,8 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
             Pattern.Check(address, PageBytes, 1);
             PersistentMap.Unmap(pages[0]);
         }
-        Assert.Contains("not mapped", Assert.Throws<ArgumentException>("page", () => PersistentMap.Unmap(pages[0])).Message, StringComparison.Ordinal);
+        Assert.Contains("not mapped", Assert.Throws<ArgumentException>("page",
+            () => PersistentMap.Unmap(pages[0])).Message, StringComparison.Ordinal);
         PersistentMap.Unmap(pages[1]);
     }
 
@@ -104,7 +108,8 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         Page page = PageAllocator.AllocPage(PageFlags.High);
         Map(page);
         PageAllocator.FreePage(page);
-        Assert.Contains($"{page.Index} is free", Assert.Throws<ArgumentException>("page", () => { PersistentMap.Map(page); }).Message, StringComparison.Ordinal);
+        Assert.Contains($"{page.Index} is free", Assert.Throws<ArgumentException>("page",
+            () => { PersistentMap.Map(page); }).Message, StringComparison.Ordinal);
         (int free, int idle) = PersistentWindows.Count();
         PersistentMap.Unmap(page);
         Assert.Equal((free, idle + 1), PersistentWindows.Count());
@@ -131,7 +136,8 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         Map(pages[Windows]);
         Assert.Equal(2, calls.Count); // all of them at once, and the new one
         Assert.Equal((Windows - 1, 0), PersistentWindows.Count());
-        for (nuint window = 1; window < Windows; window += 73) Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(first + window * PageBytes));
+        for (nuint window = 1; window < Windows; window += 73)
+            Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(first + window * PageBytes));
         PersistentMap.Unmap(pages[Windows]);
     }
 
@@ -191,7 +197,8 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
     {
         PersistentWindows.Flush();
         using HighPages pages = new(1);
-        using (new InjectedFaults(OsCall.MapFile)) Assert.Throws<OutOfMemoryException>(() => { PersistentMap.Map(pages[0]); });
+        using (new InjectedFaults(OsCall.MapFile))
+            Assert.Throws<OutOfMemoryException>(() => { PersistentMap.Map(pages[0]); });
         Assert.Equal((Windows, 0), PersistentWindows.Count());
         Assert.Throws<ArgumentException>(() => PersistentMap.Unmap(pages[0]));
         *Map(pages[0]) = 1;
@@ -226,7 +233,8 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
         waiter.AwaitWaiting();
         uint looked = PersistentWindows.LockAcquisitions;
         Thread.Sleep(50);
-        Assert.InRange(PersistentWindows.LockAcquisitions - looked, 0u, 10u); // once for each call that a thread which was interrupted has left
+        // once for each call that a thread which was interrupted has left
+        Assert.InRange(PersistentWindows.LockAcquisitions - looked, 0u, 10u);
         PersistentMap.Unmap(pages[0]);
         waiter.Finish();
         for (int i = 1; i <= Windows; i++) PersistentMap.Unmap(pages[i]);
@@ -273,7 +281,8 @@ public sealed unsafe class PersistentMapTests : LeakCheckedTests
                 int which = random.Next(Pages);
                 long* page = (long*)Map(pages[which]);
                 long* own = page + 8 * (number + 1);
-                if (page[0] != which || *own != written[which]) Assert.Fail($"page {which} says it is {page[0]} and has {*own}, not {written[which]}");
+                if (page[0] != which || *own != written[which])
+                    Assert.Fail($"page {which} says it is {page[0]} and has {*own}, not {written[which]}");
                 written[which] = *own = round;
                 if (round % 16 == 0) Thread.Yield();
                 PersistentMap.Unmap(pages[which]);

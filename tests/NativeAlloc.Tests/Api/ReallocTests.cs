@@ -4,7 +4,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>Realloc</c> and <c>AlignedRealloc</c> keep what a block held, from any layer to any other, and touch nothing where they fail.</summary>
+/// <summary>
+/// Proves that <c>Realloc</c> and <c>AlignedRealloc</c> keep what a block held, from any layer to any other, and touch
+/// nothing where they fail.
+/// </summary>
 public sealed unsafe class ReallocTests : LeakCheckedTests
 {
     // The last step of a realloc that copies, as a thread comes to it whose block another thread has freed just before.
@@ -55,7 +58,8 @@ public sealed unsafe class ReallocTests : LeakCheckedTests
         nuint bytes = 80 * Sizes.MiB;
         void* block = NativeAllocator.Alloc(bytes);
         Pattern.Fill(block, bytes, 1);
-        foreach (nuint to in new nuint[] { 130 * Sizes.MiB, 130 * Sizes.MiB + 1, 70 * Sizes.MiB, Sizes.LargestPages + 1, 65 * Sizes.MiB })
+        foreach (nuint to in new nuint[] { 130 * Sizes.MiB, 130 * Sizes.MiB + 1, 70 * Sizes.MiB, Sizes.LargestPages + 1,
+            65 * Sizes.MiB })
         {
             block = NativeAllocator.Realloc(block, to);
             Assert.True(NativeAllocator.UsableSize(block) >= to);
@@ -235,7 +239,8 @@ public sealed unsafe class ReallocTests : LeakCheckedTests
             if (bytes <= 16) continue; // has no multiple of 16 inside
             byte* block = (byte*)NativeAllocator.Alloc(bytes);
             Pattern.Fill(block, bytes, 8);
-            ArgumentException error = Assert.Throws<ArgumentException>(() => { NativeAllocator.Realloc(block + 16, 100); });
+            ArgumentException error =
+                Assert.Throws<ArgumentException>(() => { NativeAllocator.Realloc(block + 16, 100); });
             Assert.Contains($"0x{(nuint)block + 16:x}", error.Message, StringComparison.Ordinal);
             Assert.Contains($"0x{(nuint)block:x}", error.Message, StringComparison.Ordinal);
             Pattern.Check(block, bytes, 8);

@@ -6,7 +6,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>ReleaseThreadCache</c> gives a thread's cached memory to others, at any time and any number of times.</summary>
+/// <summary>
+/// Proves that <c>ReleaseThreadCache</c> gives a thread's cached memory to others, at any time and any number of times.
+/// </summary>
 public sealed unsafe class ReleaseThreadCacheTests : LeakCheckedTests
 {
     [Fact]
@@ -20,7 +22,8 @@ public sealed unsafe class ReleaseThreadCacheTests : LeakCheckedTests
             AllocateAndFree(30);
             Assert.True(NativeAllocator.GetStatistics().CachedBytes > ofOthers + BytesInDepots());
             NativeAllocator.ReleaseThreadCache();
-            Assert.Equal(ofOthers + BytesInDepots(), NativeAllocator.GetStatistics().CachedBytes); // while the thread lives
+            // while the thread lives
+            Assert.Equal(ofOthers + BytesInDepots(), NativeAllocator.GetStatistics().CachedBytes);
         });
     }
 

@@ -7,8 +7,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that the reports have the form of the Linux kernel's files, so that what reads those reads these, that their numbers are those of the
-/// statistics, and that what the page allocator does can be followed in them.
+/// Proves that the reports have the form of the Linux kernel's files, so that what reads those reads these, that their
+/// numbers are those of the statistics, and that what the page allocator does can be followed in them.
 /// </summary>
 public sealed unsafe partial class ReportTests : LeakCheckedTests
 {
@@ -17,7 +17,8 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
     // A pageblock has 2^5 pages, a section 2^5 pageblocks.
     private const int PageblockPages = 32;
 
-    private static readonly (PageFlags Type, string Name)[] s_types = [(PageFlags.None, "Unmovable"), (PageFlags.Movable, "Movable"), (PageFlags.Reclaimable, "Reclaimable")];
+    private static readonly (PageFlags Type, string Name)[] s_types =
+        [(PageFlags.None, "Unmovable"), (PageFlags.Movable, "Movable"), (PageFlags.Reclaimable, "Reclaimable")];
 
     [Fact]
     public void Buddyinfo_has_the_kernels_form_and_the_numbers_of_the_statistics()
@@ -29,12 +30,14 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
         for (int i = 0; i < lines.Length; i++)
         {
             // seq_printf(m, "Node %d, zone %8s ", …), then "%6lu " for each order.
-            string head = string.Create(CultureInfo.InvariantCulture, $"Node {zones[i].Node}, zone {NameOf(zones[i]),8} ");
+            string head =
+                string.Create(CultureInfo.InvariantCulture, $"Node {zones[i].Node}, zone {NameOf(zones[i]),8} ");
             Assert.StartsWith(head, lines[i], StringComparison.Ordinal);
             Assert.Equal([.. AllOrders().Select(zones[i].FreeBlocks)], Cells(lines[i][head.Length..]));
             Assert.Equal(zones[i].FreePages, AllOrders().Sum(order => zones[i].FreeBlocks(order) << order));
         }
-        Assert.Equal(["DMA", "Normal", "HighMem"], [.. lines.Select(line => line.Split(',', ' ')[5..].First(word => word.Length != 0 && word != "zone"))]);
+        Assert.Equal(["DMA", "Normal", "HighMem"],
+            [.. lines.Select(line => line.Split(',', ' ')[5..].First(word => word.Length != 0 && word != "zone"))]);
     }
 
     [Fact]
@@ -57,9 +60,11 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
             foreach ((PageFlags type, string name) in s_types)
             {
                 // seq_printf(m, "Node %4d, zone %8s, type %12s ", …), then "%6lu ".
-                string head = string.Create(CultureInfo.InvariantCulture, $"Node {zone.Node,4}, zone {NameOf(zone),8}, type {name,12} ");
+                string head = string.Create(CultureInfo.InvariantCulture,
+                    $"Node {zone.Node,4}, zone {NameOf(zone),8}, type {name,12} ");
                 Assert.StartsWith(head, lines[at], StringComparison.Ordinal);
-                Assert.Equal([.. AllOrders().Select(order => zone.FreeBlocks(order, type))], Cells(lines[at++][head.Length..]));
+                Assert.Equal([.. AllOrders().Select(order => zone.FreeBlocks(order, type))],
+                    Cells(lines[at++][head.Length..]));
             }
         }
         Assert.Equal("", lines[at++]);
@@ -70,10 +75,12 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
             string head = string.Create(CultureInfo.InvariantCulture, $"Node {zone.Node}, zone {NameOf(zone),8} ");
             Assert.StartsWith(head, lines[at], StringComparison.Ordinal);
             Assert.Matches(BlockCells(), lines[at][head.Length..]);
-            long[] blocks = [.. lines[at++][head.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(word => long.Parse(word, CultureInfo.InvariantCulture))];
+            long[] blocks = [.. lines[at++][head.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries)
+                .Select(word => long.Parse(word, CultureInfo.InvariantCulture))];
             Assert.Equal([.. s_types.Select(type => zone.Pageblocks(type.Type))], blocks);
             // Tests of a zone of their own may have taken one section out of the normal zone's hands.
-            Assert.Contains(blocks.Sum() - zone.OnlinePages / PageblockPages, (long[])[0, PageGeometry.SectionPages / PageblockPages]);
+            Assert.Contains(blocks.Sum() - zone.OnlinePages / PageblockPages,
+                (long[])[0, PageGeometry.SectionPages / PageblockPages]);
         }
         Assert.Equal(lines.Length, at);
     }
@@ -102,8 +109,10 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
     [Fact]
     public void There_must_be_something_to_write_to()
     {
-        Assert.Equal("writer", Assert.Throws<ArgumentNullException>(() => AllocatorReport.WriteBuddyInfo(null!)).ParamName);
-        Assert.Equal("writer", Assert.Throws<ArgumentNullException>(() => AllocatorReport.WritePageTypeInfo(null!)).ParamName);
+        Assert.Equal("writer",
+            Assert.Throws<ArgumentNullException>(() => AllocatorReport.WriteBuddyInfo(null!)).ParamName);
+        Assert.Equal("writer",
+            Assert.Throws<ArgumentNullException>(() => AllocatorReport.WritePageTypeInfo(null!)).ParamName);
     }
 
     [Theory]
@@ -116,7 +125,8 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
         // Two buddies: as long as one is held the other cannot merge. Single blocks that lie about come first.
         List<Page> singles = [];
         Page first = PageAllocator.AllocPages(order), second = PageAllocator.AllocPages(order);
-        for (; order != PageAllocator.MaxOrder && second.Index != (first.Index ^ (1u << order)); (first, second) = (second, PageAllocator.AllocPages(order))) singles.Add(first);
+        for (; order != PageAllocator.MaxOrder && second.Index != (first.Index ^ (1u << order));
+            (first, second) = (second, PageAllocator.AllocPages(order))) singles.Add(first);
         long[] before = Zones.FreeBlocks();
         PageAllocator.FreePages(second, order);
         NativeAllocator.ReleaseThreadCache();
@@ -136,7 +146,8 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
         ZoneStatistics zone = Zones.Read();
         foreach (PageFlags type in new[] { PageFlags.Movable, PageFlags.Reclaimable })
             for (int order = PageAllocator.MaxOrder; order >= 0; order--)
-                for (long i = zone.FreeBlocks(order, type); i > 0; i--) held.Add((PageAllocator.AllocPages(order, type), order));
+                for (long i = zone.FreeBlocks(order, type); i > 0; i--)
+                    held.Add((PageAllocator.AllocPages(order, type), order));
         NativeAllocator.ReleaseThreadCache();
         Page unmovable = PageAllocator.AllocPages(PageAllocator.MaxOrder);
         PageAllocator.FreePages(unmovable, PageAllocator.MaxOrder);
@@ -149,7 +160,8 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
         long claimed = after.Claims - before.Claims;
         Assert.True(claimed > 0);
         Assert.Equal(before.Pageblocks(PageFlags.Movable) + claimed, after.Pageblocks(PageFlags.Movable));
-        Assert.True(AllOrders().Sum(order => after.FreeBlocks(order, PageFlags.Movable)) > 0, "the rest of the block did not become movable");
+        Assert.True(AllOrders().Sum(order => after.FreeBlocks(order, PageFlags.Movable)) > 0,
+            "the rest of the block did not become movable");
 
         // The next one is served from what came over.
         Page next = PageAllocator.AllocPages(1, PageFlags.Movable);
@@ -170,7 +182,8 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
         Zones.Prepare();
         ZoneStatistics zone = Zones.Read();
         Assert.Equal("order", Assert.Throws<ArgumentOutOfRangeException>(() => zone.FreeBlocks(order)).ParamName);
-        Assert.Equal("order", Assert.Throws<ArgumentOutOfRangeException>(() => zone.FreeBlocks(order, PageFlags.Movable)).ParamName);
+        Assert.Equal("order",
+            Assert.Throws<ArgumentOutOfRangeException>(() => zone.FreeBlocks(order, PageFlags.Movable)).ParamName);
     }
 
     [Theory]
@@ -201,12 +214,14 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
 
     private static IEnumerable<int> AllOrders() => Enumerable.Range(0, Orders);
 
-    private static string NameOf(ZoneStatistics zone) => zone.Zone switch { PageZone.Dma => "DMA", PageZone.High => "HighMem", _ => "Normal" };
+    private static string NameOf(ZoneStatistics zone) =>
+        zone.Zone switch { PageZone.Dma => "DMA", PageZone.High => "HighMem", _ => "Normal" };
 
     private static long[] Cells(string text)
     {
         Assert.Matches(OrderCells(), text);
-        return [.. text.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(word => long.Parse(word, NumberStyles.None, CultureInfo.InvariantCulture))];
+        return [.. text.Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            .Select(word => long.Parse(word, NumberStyles.None, CultureInfo.InvariantCulture))];
     }
 
     [GeneratedRegex(@"^(?:[ \d]{5,}\d ){11}$")]
@@ -224,7 +239,8 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
         {
             foreach (PageFlags zone in new[] { PageFlags.Dma, PageFlags.None, PageFlags.High })
                 foreach (PageFlags type in new[] { PageFlags.None, PageFlags.Movable, PageFlags.Reclaimable })
-                    for (int order = 0; order < 5; order++) _blocks.Add((PageAllocator.AllocPages(order, zone | type), order));
+                    for (int order = 0; order < 5; order++)
+                        _blocks.Add((PageAllocator.AllocPages(order, zone | type), order));
         }
 
         public void Dispose()

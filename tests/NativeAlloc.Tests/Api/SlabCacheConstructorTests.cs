@@ -7,7 +7,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that a constructor runs once for each object, when its slab is made, and that whatever it does or throws leaves the cache in order.</summary>
+/// <summary>
+/// Proves that a constructor runs once for each object, when its slab is made, and that whatever it does or throws
+/// leaves the cache in order.
+/// </summary>
 public sealed unsafe class SlabCacheConstructorTests : LeakCheckedTests
 {
     private const long Constructed = 0x600D_600D_600D_600D;
@@ -29,7 +32,8 @@ public sealed unsafe class SlabCacheConstructorTests : LeakCheckedTests
     [Fact]
     public void A_block_that_grows_out_of_a_cache_leaves_its_object_as_it_was_constructed()
     {
-        const int Bytes = 260 * 1024; // two to a slab, so that the slab stays; and so large that its pages would be moved
+        // two to a slab, so that the slab stays; and so large that its pages would be moved
+        const int Bytes = 260 * 1024;
         using SlabCache cache = new("constructed", Bytes, 4096, &Construct);
         void* first = cache.Alloc(), second = cache.Alloc();
         void* grown = NativeAllocator.Realloc(first, 4 * Bytes); // frees the object in the state in which it was
@@ -94,7 +98,8 @@ public sealed unsafe class SlabCacheConstructorTests : LeakCheckedTests
         Assert.NotEqual(0, block);
         Assert.Equal(0, blockAfter);
         int index = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)one));
-        Assert.Equal(CacheTable.NoMagazine, ThreadMagazines.Of((void*)block)->Loaded(index)); // it may be another thread's now
+        // it may be another thread's now
+        Assert.Equal(CacheTable.NoMagazine, ThreadMagazines.Of((void*)block)->Loaded(index));
         Assert.Equal(1, CacheFigures.Of(index).Live);
         cache.Free((void*)one);
         NativeAllocator.Verify();

@@ -6,7 +6,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves the contract of slab caches: what they accept, that objects are whole, aligned and their own, which pointers they refuse, and that all memory comes back.</summary>
+/// <summary>
+/// Proves the contract of slab caches: what they accept, that objects are whole, aligned and their own, which pointers
+/// they refuse, and that all memory comes back.
+/// </summary>
 public sealed unsafe class SlabCacheTests : LeakCheckedTests
 {
     private const nuint LargestObject = 512 * Sizes.KiB, LargestAlignment = 64 * Sizes.KiB;
@@ -16,8 +19,10 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
 
     public static TheoryData<int, int> SizesAndAlignments => new()
     {
-        { 1, 0 }, { 1, 1 }, { 15, 8 }, { 16, 16 }, { 17, 0 }, { 24, 32 }, { 64, 64 }, { 100, 0 }, { 100, 128 }, { 1000, 4096 }, { 1, 65_536 }, { 3000, 0 }, { 4097, 4096 },
-        { 32_768, 0 }, { 32_769, 0 }, { 65_552, 0 }, { 65_552, 65_536 }, { 196_624, 0 }, { 393_232, 0 }, { 500_000, 65_536 }, { 524_288, 0 }, { 524_288, 65_536 },
+        { 1, 0 }, { 1, 1 }, { 15, 8 }, { 16, 16 }, { 17, 0 }, { 24, 32 }, { 64, 64 }, { 100, 0 }, { 100, 128 },
+        { 1000, 4096 }, { 1, 65_536 }, { 3000, 0 }, { 4097, 4096 },
+        { 32_768, 0 }, { 32_769, 0 }, { 65_552, 0 }, { 65_552, 65_536 }, { 196_624, 0 }, { 393_232, 0 },
+        { 500_000, 65_536 }, { 524_288, 0 }, { 524_288, 65_536 },
     };
 
     [Theory]
@@ -63,7 +68,8 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
     {
         foreach (nuint size in (nuint[])[0, LargestObject + 1, nuint.MaxValue])
         {
-            ArgumentOutOfRangeException error = Assert.Throws<ArgumentOutOfRangeException>(() => new SlabCache("bad", size));
+            ArgumentOutOfRangeException error =
+                Assert.Throws<ArgumentOutOfRangeException>(() => new SlabCache("bad", size));
             Assert.Equal("objectSize", error.ParamName);
             Assert.Equal(size, error.ActualValue);
             Assert.Contains($" {size} bytes", error.Message, StringComparison.Ordinal);
@@ -82,7 +88,8 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
         }
         foreach (nuint alignment in (nuint[])[2 * LargestAlignment, (nuint)1 << 63])
         {
-            ArgumentOutOfRangeException error = Assert.Throws<ArgumentOutOfRangeException>(() => new SlabCache("bad", 16, alignment));
+            ArgumentOutOfRangeException error =
+                Assert.Throws<ArgumentOutOfRangeException>(() => new SlabCache("bad", 16, alignment));
             Assert.Equal("alignment", error.ParamName);
             Assert.Contains($" {alignment};", error.Message, StringComparison.Ordinal);
             Assert.Contains($" {LargestAlignment}", error.Message, StringComparison.Ordinal);
@@ -175,19 +182,23 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
     {
         using SlabCache cache = new("mine", 200), other = new("another", 200);
         byte* mine = (byte*)cache.Alloc();
-        void* others = other.Alloc(), block = NativeAllocator.Alloc(200), large = NativeAllocator.Alloc(3 * Sizes.MiB), huge = NativeAllocator.Alloc(100 * Sizes.MiB);
+        void* others = other.Alloc(), block = NativeAllocator.Alloc(200), large = NativeAllocator.Alloc(3 * Sizes.MiB),
+            huge = NativeAllocator.Alloc(100 * Sizes.MiB);
         int local = 0;
-        foreach (nint wrong in (nint[])[(nint)others, (nint)block, (nint)large, (nint)huge, (nint)(&local), 0x10000, (nint)mine + 1, (nint)mine + 8, (nint)mine + 199])
+        foreach (nint wrong in (nint[])[(nint)others, (nint)block, (nint)large, (nint)huge, (nint)(&local), 0x10000,
+            (nint)mine + 1, (nint)mine + 8, (nint)mine + 199])
         {
             ArgumentException error = Assert.Throws<ArgumentException>(() => cache.Free((void*)wrong));
             Assert.Contains($"0x{(nuint)wrong:x} ", error.Message, StringComparison.Ordinal);
             Assert.Contains("'mine'", error.Message, StringComparison.Ordinal);
         }
         // Behind the last object of its slab.
-        ObjectCache* slabs = CacheTable.CacheAt(CacheTable.IndexOfSide(LinearRegion.ClassOf(LinearRegion.PageIndexOf(mine))));
+        ObjectCache* slabs =
+            CacheTable.CacheAt(CacheTable.IndexOfSide(LinearRegion.ClassOf(LinearRegion.PageIndexOf(mine))));
         nuint slab = LinearRegion.AddressOf(slabs->SlabOf((uint)LinearRegion.PageIndexOf(mine)));
         nuint end = slab + slabs->ObjectsPerSlab * slabs->ObjectBytes;
-        Assert.Contains("'mine'", Assert.Throws<ArgumentException>(() => cache.Free((void*)(end + 1))).Message, StringComparison.Ordinal);
+        Assert.Contains("'mine'", Assert.Throws<ArgumentException>(() => cache.Free((void*)(end + 1))).Message,
+            StringComparison.Ordinal);
         cache.Free(null); // does nothing
         cache.Free(mine);
         other.Free(others);
@@ -374,7 +385,8 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
                 last = (byte*)each;
                 Assert.Equal((nuint)44_000, NativeAllocator.UsableSize(last));
             }
-            Assert.Contains(objects, each => PageOf(each) != CacheTable.CacheOfPage(PageOf(each))->SlabOf(PageOf(each)));
+            Assert.Contains(objects,
+                each => PageOf(each) != CacheTable.CacheOfPage(PageOf(each))->SlabOf(PageOf(each)));
             foreach (nint each in objects) NativeAllocator.Free((void*)each);
             narrow[77].Dispose();
             narrow[77] = new SlabCache("again", 64); // takes the index that has become free
@@ -414,16 +426,22 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
         for (nuint bytes = 16; bytes <= LargestObject; bytes += 16)
         {
             uint pages = SizeClasses.SlabPagesOf(bytes);
-            if (pages > 15) Assert.Fail($"a slab of {bytes} B objects has {pages} pages, and an offset in it can no longer be divided by multiplication");
+            if (pages > 15)
+                Assert.Fail(
+                    $"a slab of {bytes} B objects has {pages} pages, and an offset in it can no longer be divided by " +
+                    "multiplication");
             ObjectCache cache = default;
             CacheNode node = default;
-            cache.Initialize(CacheTable.FirstUserCache, CacheTable.WideClass, CacheTable.WideClass, bytes, default, 0, &node);
-            if (cache.ObjectsPerSlab is 0 or > LinearRegion.BitmapWords * 64) Assert.Fail($"{cache.ObjectsPerSlab} objects of {bytes} B");
+            cache.Initialize(CacheTable.FirstUserCache, CacheTable.WideClass, CacheTable.WideClass, bytes, default, 0,
+                &node);
+            if (cache.ObjectsPerSlab is 0 or > LinearRegion.BitmapWords * 64)
+                Assert.Fail($"{cache.ObjectsPerSlab} objects of {bytes} B");
             uint last = cache.ObjectsPerSlab - 1;
             foreach (uint each in (uint[])[0, last / 3, last / 2, last])
             {
                 nuint offset = each * bytes;
-                if (cache.ObjectIndexOf(offset) != each || cache.ObjectIndexOf(offset + bytes - 1) != each) Assert.Fail($"object {each} of {bytes} B");
+                if (cache.ObjectIndexOf(offset) != each || cache.ObjectIndexOf(offset + bytes - 1) != each)
+                    Assert.Fail($"object {each} of {bytes} B");
             }
         }
     }

@@ -7,7 +7,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that slab caches keep their promises when threads allocate, free, come and go, and make and dispose of caches all at once.</summary>
+/// <summary>
+/// Proves that slab caches keep their promises when threads allocate, free, come and go, and make and dispose of caches
+/// all at once.
+/// </summary>
 [Trait("Category", "Slow")]
 public sealed unsafe class SlabCacheThreadTests : LeakCheckedTests
 {
@@ -42,7 +45,8 @@ public sealed unsafe class SlabCacheThreadTests : LeakCheckedTests
     {
         const int Threads = 8, Slots = 512, Steps = 20_000;
         nuint[] sizes = [24, 200, 5000, 65_600];
-        SlabCache[] caches = [.. sizes.Select((size, i) => new SlabCache($"stress-{i}", size, constructor: i == 1 ? &MarkAsUnused : null))];
+        SlabCache[] caches = [.. sizes.Select((size, i) =>
+            new SlabCache($"stress-{i}", size, constructor: i == 1 ? &MarkAsUnused : null))];
         nint[][] slots = [.. sizes.Select(_ => new nint[Slots])];
         long lastId = 0;
         TestThread.RunTogether(Threads, number =>
@@ -59,7 +63,8 @@ public sealed unsafe class SlabCacheThreadTests : LeakCheckedTests
                 if (random.Next(3) != 0)
                 {
                     next = (nint)caches[kind].Alloc();
-                    if (kind == 1 && *(long*)next != -1) throw new InvalidOperationException("an object is neither as constructed nor as it was freed");
+                    if (kind == 1 && *(long*)next != -1)
+                        throw new InvalidOperationException("an object is neither as constructed nor as it was freed");
                     ulong id = (ulong)Interlocked.Increment(ref lastId);
                     *(ulong*)next = id;
                     Pattern.Fill((byte*)next + 8, bytes - 8, id);
@@ -199,14 +204,16 @@ public sealed unsafe class SlabCacheThreadTests : LeakCheckedTests
             });
             Assert.Equal(left.Length, left.Distinct().Count());
         }
-        Assert.Contains($" {left.Length} of", Assert.Throws<InvalidOperationException>(cache.Dispose).Message, StringComparison.Ordinal);
+        Assert.Contains($" {left.Length} of", Assert.Throws<InvalidOperationException>(cache.Dispose).Message,
+            StringComparison.Ordinal);
         foreach (nint each in left) cache.Free((void*)each);
     }
 
     [Fact]
     public void Any_sequence_of_steps_on_two_threads_does_what_the_model_does() => Properties.ForAllSequences(
         Values.Pairs(
-            Values.OneOf("alloc", "alloc", "alloc", "free", "free", "free by any", "shrink", "release", "trim", "dispose", "resize"),
+            Values.OneOf("alloc", "alloc", "alloc", "free", "free", "free by any", "shrink", "release", "trim",
+                "dispose", "resize"),
             Values.Between(0, 100_000)),
         200,
         steps =>
@@ -266,7 +273,8 @@ public sealed unsafe class SlabCacheThreadTests : LeakCheckedTests
                         int count = live.Count(each => each.Cache == kind);
                         if (count != 0)
                         {
-                            Assert.Contains($" {count} of its objects", Assert.Throws<InvalidOperationException>(cache.Dispose).Message, StringComparison.Ordinal);
+                            Assert.Contains($" {count} of its objects", Assert.Throws<InvalidOperationException>(
+                                cache.Dispose).Message, StringComparison.Ordinal);
                             break;
                         }
                         cache.Dispose();

@@ -6,7 +6,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>WriteSlabInfo</c> has the columns of <c>/proc/slabinfo</c> 2.1, that its figures fit each other and what was done, and that caches come into it and go.</summary>
+/// <summary>
+/// Proves that <c>WriteSlabInfo</c> has the columns of <c>/proc/slabinfo</c> 2.1, that its figures fit each other and
+/// what was done, and that caches come into it and go.
+/// </summary>
 public sealed unsafe class SlabInfoTests : LeakCheckedTests
 {
     [Fact]
@@ -60,7 +63,8 @@ public sealed unsafe class SlabInfoTests : LeakCheckedTests
         foreach (nint each in objects) cache.Free((void*)each);
         row = Read()["sessions"];
         Assert.Equal(row.Active, row.Cached);
-        Assert.InRange(row.Cached, 16, 32 + row.InDepot); // two magazines, and the one that a depot keeps from its first user on
+        // two magazines, and the one that a depot keeps from its first user on
+        Assert.InRange(row.Cached, 16, 32 + row.InDepot);
         Assert.True(row.Drains > 0);
         long refills = row.Refills, drains = row.Drains;
         for (int i = 0; i < 1000; i++) cache.Free(cache.Alloc()); // the fast paths count nothing
@@ -92,7 +96,8 @@ public sealed unsafe class SlabInfoTests : LeakCheckedTests
         Row row = Read()["passing"];
         Assert.True(row.SharedFactor > 0, "the depot's limit has not grown");
         Assert.True(row.InDepot > 0);
-        // Whole magazines: of 16 KiB as long as one thread was alone, and as many as the block has slots for since there were two.
+        // Whole magazines: of 16 KiB as long as one thread was alone, and as many as the block has slots for since
+        // there were two.
         Assert.Contains(Enumerable.Range(0, (int)row.InDepot / 63 + 1), large => (row.InDepot - 63 * large) % 16 == 0);
         Assert.True(row.Hits > 0, "nobody found a magazine in the depot");
         Assert.Equal(row.Cached, row.Active);
@@ -113,7 +118,8 @@ public sealed unsafe class SlabInfoTests : LeakCheckedTests
     }
 
     [Fact]
-    public void There_must_be_a_writer() => Assert.Throws<ArgumentNullException>(() => AllocatorReport.WriteSlabInfo(null!));
+    public void There_must_be_a_writer() =>
+        Assert.Throws<ArgumentNullException>(() => AllocatorReport.WriteSlabInfo(null!));
 
     private static Dictionary<string, Row> Read()
     {
@@ -121,12 +127,16 @@ public sealed unsafe class SlabInfoTests : LeakCheckedTests
         AllocatorReport.WriteSlabInfo(writer);
         string[] lines = writer.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal("slabinfo - version: 2.1", lines[0].Trim());
-        Assert.StartsWith("# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> <batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>", lines[1], StringComparison.Ordinal);
+        Assert.StartsWith(
+            "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> " +
+            "<batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>", lines[1],
+            StringComparison.Ordinal);
         return lines[2..].Select(Row.Parse).ToDictionary(row => row.Name);
     }
 
     private sealed record Row(
-        string Name, long Active, long Objects, long ObjectBytes, long ObjectsPerSlab, long PagesPerSlab, long Limit, long Batch, long SharedFactor,
+        string Name, long Active, long Objects, long ObjectBytes, long ObjectsPerSlab, long PagesPerSlab, long Limit,
+        long Batch, long SharedFactor,
         long ActiveSlabs, long Slabs, long InDepot, long Cached, long Hits, long Misses, long Refills, long Drains)
     {
         internal static Row Parse(string line)
@@ -136,7 +146,9 @@ public sealed unsafe class SlabInfoTests : LeakCheckedTests
             Assert.Equal([":", "tunables"], words[6..8]);
             Assert.Equal([":", "slabdata"], words[11..13]);
             Assert.Equal([":", "magstat"], words[16..18]);
-            return new Row(words[0], Number(1), Number(2), Number(3), Number(4), Number(5), Number(8), Number(9), Number(10), Number(13), Number(14), Number(15), Number(18), Number(19), Number(20), Number(21), Number(22));
+            return new Row(words[0], Number(1), Number(2), Number(3), Number(4), Number(5), Number(8), Number(9),
+                Number(10), Number(13), Number(14), Number(15), Number(18), Number(19), Number(20), Number(21),
+                Number(22));
 
             long Number(int column) => long.Parse(words[column], NumberStyles.None, CultureInfo.InvariantCulture);
         }

@@ -3,7 +3,10 @@ using NativeAlloc.Tests.Infrastructure;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>A block of <see cref="Vmalloc"/> that knows what it must hold: marks at places spread over all of it, so that a block of any size can be checked without touching much of it.</summary>
+/// <summary>
+/// A block of <see cref="Vmalloc"/> that knows what it must hold: marks at places spread over all of it, so that a
+/// block of any size can be checked without touching much of it.
+/// </summary>
 internal sealed unsafe class SparseBlock
 {
     private const nuint MarkBytes = 64, WholeBytes = 256 * Sizes.KiB;
@@ -62,5 +65,6 @@ internal sealed unsafe class SparseBlock
         return Enumerable.Range(0, (int)Places).Select(i => (bytes - MarkBytes) / (Places - 1) * (nuint)i);
     }
 
-    private static nuint MarkAt(nuint at, nuint bytes) => bytes <= WholeBytes ? bytes : at + MarkBytes * 2 > bytes ? bytes - at : MarkBytes;
+    private static nuint MarkAt(nuint at, nuint bytes) =>
+        bytes <= WholeBytes ? bytes : at + MarkBytes * 2 > bytes ? bytes - at : MarkBytes;
 }

@@ -7,7 +7,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>GetStatistics</c> tells where memory is: to the byte what is live, and without contradiction all else.</summary>
+/// <summary>
+/// Proves that <c>GetStatistics</c> tells where memory is: to the byte what is live, and without contradiction all
+/// else.
+/// </summary>
 public sealed unsafe class StatisticsTests : LeakCheckedTests
 {
     [Fact]
@@ -32,7 +35,8 @@ public sealed unsafe class StatisticsTests : LeakCheckedTests
     {
         nuint before = NativeAllocator.GetStatistics().LiveBytes;
         void* block = NativeAllocator.Alloc(1);
-        foreach (nuint bytes in new nuint[] { 100, 5000, 100_000, Sizes.MiB, 20 * Sizes.MiB, 3 * Sizes.MiB, 70 * Sizes.MiB, 120 * Sizes.MiB, 66 * Sizes.MiB, 50, 7 })
+        foreach (nuint bytes in new nuint[] { 100, 5000, 100_000, Sizes.MiB, 20 * Sizes.MiB, 3 * Sizes.MiB,
+            70 * Sizes.MiB, 120 * Sizes.MiB, 66 * Sizes.MiB, 50, 7 })
         {
             block = NativeAllocator.Realloc(block, bytes);
             Assert.Equal(before + NativeAllocator.UsableSize(block), NativeAllocator.GetStatistics().LiveBytes);
@@ -85,7 +89,8 @@ public sealed unsafe class StatisticsTests : LeakCheckedTests
             nuint parts = figures.LiveBytes + figures.CachedBytes + figures.SlabFreeBytes + figures.FreePageBytes;
             Assert.True(parts <= figures.CommittedBytes, $"the parts are {parts} in all: {figures}");
             // What is missing is magazines in use, the ends of slabs, and pages on their way: little.
-            Assert.True(figures.CommittedBytes - parts <= figures.CommittedBytes / 8, $"the parts are {parts} in all: {figures}");
+            Assert.True(figures.CommittedBytes - parts <= figures.CommittedBytes / 8,
+                $"the parts are {parts} in all: {figures}");
             Assert.True(figures.CommittedBytes <= figures.ReservedBytes);
             Assert.True(figures.ResidentEstimateBytes <= figures.CommittedBytes);
         }
@@ -106,9 +111,11 @@ public sealed unsafe class StatisticsTests : LeakCheckedTests
         Assert.Equal(before.ReservedBytes, during.ReservedBytes);
         Assert.Equal(before.CommittedBytes + 100 * Sizes.MiB, during.CommittedBytes);
         Assert.Equal(before.ResidentEstimateBytes + 100 * Sizes.MiB, during.ResidentEstimateBytes);
-        Assert.Equal((during.CommittedBytes, during.ResidentEstimateBytes, during.OsCalls), (freed.CommittedBytes, freed.ResidentEstimateBytes, freed.OsCalls));
+        Assert.Equal((during.CommittedBytes, during.ResidentEstimateBytes, during.OsCalls),
+            (freed.CommittedBytes, freed.ResidentEstimateBytes, freed.OsCalls));
         Assert.Equal(during.CachedBytes + 100 * Sizes.MiB, freed.CachedBytes);
-        Assert.Equal((before.CommittedBytes, before.ResidentEstimateBytes, before.CachedBytes), (after.CommittedBytes, after.ResidentEstimateBytes, after.CachedBytes));
+        Assert.Equal((before.CommittedBytes, before.ResidentEstimateBytes, before.CachedBytes),
+            (after.CommittedBytes, after.ResidentEstimateBytes, after.CachedBytes));
         Assert.Equal(before.OsCalls + 2, during.OsCalls); // one to commit, one to ask for huge pages
         Assert.Equal(before.OsCalls + 3, after.OsCalls); // and one to unmap
     }

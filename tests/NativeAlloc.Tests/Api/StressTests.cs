@@ -6,8 +6,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that threads which allocate, resize, hand blocks to each other and free them, end, and give memory back all at once, never get
-/// memory that is somebody else's, and that nothing is lost in between.
+/// Proves that threads which allocate, resize, hand blocks to each other and free them, end, and give memory back all
+/// at once, never get memory that is somebody else's, and that nothing is lost in between.
 /// </summary>
 public sealed unsafe class StressTests : LeakCheckedTests
 {
@@ -98,7 +98,8 @@ public sealed unsafe class StressTests : LeakCheckedTests
             else if (dice < 13) NativeAllocator.Verify();
             else if (dice < 20) _ = NativeAllocator.GetStatistics();
             else if (dice < 1500) ResizeOne(random, thread);
-            else Free(Interlocked.Exchange(ref _slots[random.Next(Slots)], dice < 3500 ? 0 : Make(random, thread)), thread);
+            else Free(Interlocked.Exchange(ref _slots[random.Next(Slots)], dice < 3500 ? 0 : Make(random, thread)),
+                thread);
         }
 
         private void ResizeOne(Random random, int thread)
@@ -129,7 +130,8 @@ public sealed unsafe class StressTests : LeakCheckedTests
                 case 1:
                     nuint alignment = (nuint)1 << random.Next(4, 17);
                     block = (Header*)NativeAllocator.AlignedAlloc(bytes, alignment);
-                    if ((nuint)block % alignment != 0) throw new InvalidOperationException($"0x{(nuint)block:x} is not at a multiple of {alignment}");
+                    if ((nuint)block % alignment != 0)
+                        throw new InvalidOperationException($"0x{(nuint)block:x} is not at a multiple of {alignment}");
                     break;
                 default:
                     block = (Header*)NativeAllocator.Alloc(bytes);
@@ -159,7 +161,8 @@ public sealed unsafe class StressTests : LeakCheckedTests
 
         private static void Check(Header* block)
         {
-            if (NativeAllocator.UsableSize(block) < block->Bytes) throw new InvalidOperationException($"the header of the block at 0x{(nuint)block:x} was changed");
+            if (NativeAllocator.UsableSize(block) < block->Bytes)
+                throw new InvalidOperationException($"the header of the block at 0x{(nuint)block:x} was changed");
             PagePattern.Check(block + 1, block->Bytes - (nuint)sizeof(Header), block->Id);
         }
 

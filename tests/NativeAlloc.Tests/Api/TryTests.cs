@@ -4,7 +4,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that the Try members give what their namesakes give, and that they answer false, and throw nothing, where those throw.</summary>
+/// <summary>
+/// Proves that the Try members give what their namesakes give, and that they answer false, and throw nothing, where
+/// those throw.
+/// </summary>
 public sealed unsafe class TryTests : LeakCheckedTests
 {
     [Fact]
@@ -103,8 +106,10 @@ public sealed unsafe class TryTests : LeakCheckedTests
     [Fact]
     public void A_wrong_option_is_told_by_every_way_to_memory_and_false_where_nothing_is_thrown()
     {
-        string[] lines = ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "soon")], WrongOption.Name).ShouldSucceed().Output.ReplaceLineEndings("\n").Trim().Split('\n');
-        foreach (string line in lines) Assert.Equal(line.StartsWith("Try", StringComparison.Ordinal) ? "nothing" : "told", line.Split(": ")[1]);
+        string[] lines = ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "soon")], WrongOption.Name)
+            .ShouldSucceed().Output.ReplaceLineEndings("\n").Trim().Split('\n');
+        foreach (string line in lines)
+            Assert.Equal(line.StartsWith("Try", StringComparison.Ordinal) ? "nothing" : "told", line.Split(": ")[1]);
         Assert.Equal(8, lines.Length);
     }
 

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <c>UsableSize</c> is what a block really has, and that it wastes no more than an eighth.</summary>
+/// <summary>
+/// Proves that <c>UsableSize</c> is what a block really has, and that it wastes no more than an eighth.
+/// </summary>
 public sealed unsafe class UsableSizeTests : LeakCheckedTests
 {
     private const nuint FirstBounded = 129, LastBounded = 8 * Sizes.MiB;
@@ -31,8 +33,10 @@ public sealed unsafe class UsableSizeTests : LeakCheckedTests
     [Fact]
     public void Above_128_bytes_no_more_than_an_eighth_of_the_request_is_wasted()
     {
-        // Every size up to 16 KiB, then ever larger steps of odd numbers, and the sizes just above every power of two and every eighth of it.
-        for (nuint bytes = FirstBounded; bytes <= LastBounded; bytes += bytes < 16 * Sizes.KiB ? 1 : bytes / 509) CheckWaste(bytes);
+        // Every size up to 16 KiB, then ever larger steps of odd numbers, and the sizes just above every power of two
+        // and every eighth of it.
+        for (nuint bytes = FirstBounded; bytes <= LastBounded; bytes += bytes < 16 * Sizes.KiB ? 1 : bytes / 509)
+            CheckWaste(bytes);
         for (nuint power = 128; power < LastBounded; power *= 2)
             for (nuint step = 0; step < 8; step++) CheckWaste(power + power / 8 * step + 1);
     }
@@ -42,7 +46,8 @@ public sealed unsafe class UsableSizeTests : LeakCheckedTests
         void* block = NativeAllocator.Alloc(bytes);
         nuint usable = NativeAllocator.UsableSize(block);
         NativeAllocator.Free(block);
-        Assert.True(usable >= bytes && (usable - bytes) * 8 <= bytes, $"{bytes} bytes have {usable}: {100.0 * (usable - bytes) / bytes:f2} % wasted");
+        Assert.True(usable >= bytes && (usable - bytes) * 8 <= bytes,
+            $"{bytes} bytes have {usable}: {100.0 * (usable - bytes) / bytes:f2} % wasted");
     }
 
     [Fact]

@@ -9,8 +9,9 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that any system call may fail while <c>Vmalloc</c> is at work: each call ends as documented, no block is harmed, and afterwards no area, no memory and no mapping is lost.
-/// The first call of a kind is made to fail, then the second, and so on; each alone, and each with all that follow.
+/// Proves that any system call may fail while <c>Vmalloc</c> is at work: each call ends as documented, no block is
+/// harmed, and afterwards no area, no memory and no mapping is lost. The first call of a kind is made to fail, then the
+/// second, and so on; each alone, and each with all that follow.
 /// </summary>
 [Trait("Category", "Slow")]
 public sealed unsafe class VmallocFaultTests : AreaCheckedTests
@@ -19,7 +20,8 @@ public sealed unsafe class VmallocFaultTests : AreaCheckedTests
 
     /// <summary>The kinds of call that areas are made of, and both ways of failing.</summary>
     public static MatrixTheoryData<string, bool> Faults =>
-        new([Any, nameof(OsCall.Commit), nameof(OsCall.Move), nameof(OsCall.Decommit), nameof(OsCall.Purge), nameof(OsCall.AdviseHuge)], [false, true]);
+        new([Any, nameof(OsCall.Commit), nameof(OsCall.Move), nameof(OsCall.Decommit), nameof(OsCall.Purge),
+            nameof(OsCall.AdviseHuge)], [false, true]);
 
     [Theory]
     [MemberData(nameof(Faults))]
@@ -29,10 +31,14 @@ public sealed unsafe class VmallocFaultTests : AreaCheckedTests
         (int calls, int failures) = FaultRuns.FailEach(kind, andAllLater, _ => new Scenario(), ShouldBeAsBefore);
         Assert.True(calls > 0, $"the scenario makes no {kindName}");
         if (kind == OsCall.Commit && andAllLater) Assert.True(failures > 0, "no step felt it");
-        if (kind is OsCall.Move or OsCall.Decommit or OsCall.AdviseHuge) Assert.Equal(0, failures); // there is always another way
+        // there is always another way
+        if (kind is OsCall.Move or OsCall.Decommit or OsCall.AdviseHuge) Assert.Equal(0, failures);
     }
 
-    /// <summary>Areas from every source, grown and made smaller where they stand and elsewhere, freed into and taken from what is kept.</summary>
+    /// <summary>
+    /// Areas from every source, grown and made smaller where they stand and elsewhere, freed into and taken from what
+    /// is kept.
+    /// </summary>
     private sealed class Scenario : FaultScenario
     {
         private readonly SparseBlock?[] _blocks = new SparseBlock?[4];
@@ -83,7 +89,8 @@ public sealed unsafe class VmallocFaultTests : AreaCheckedTests
 
         private void Resize(int index, nuint bytes)
         {
-            if (_blocks[index] is { } block) Try(index, () => block.Resized(Vmalloc.Realloc(block.Address, bytes), bytes));
+            if (_blocks[index] is { } block)
+                Try(index, () => block.Resized(Vmalloc.Realloc(block.Address, bytes), bytes));
         }
 
         private void Free(int index)

@@ -8,7 +8,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that <see cref="Vmalloc.Map"/> shows pages side by side in any order, that what goes wrong leaves nothing mapped, and that <see cref="Vmalloc.Unmap"/> takes nothing but a map.</summary>
+/// <summary>
+/// Proves that <see cref="Vmalloc.Map"/> shows pages side by side in any order, that what goes wrong leaves nothing
+/// mapped, and that <see cref="Vmalloc.Unmap"/> takes nothing but a map.
+/// </summary>
 public sealed unsafe class VmallocMapTests : LeakCheckedTests
 {
     private const nuint PageBytes = PageAllocator.PageSize;
@@ -19,8 +22,10 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         using HighPages pages = new(4);
         int[] order = [3, 0, 0, 2, 1, 3];
         byte* map = (byte*)Vmalloc.Map([.. order.Select(i => pages[i])]);
-        for (int at = 0; at < order.Length; at++) Pattern.Fill(map + (nuint)at * PageBytes, PageBytes, (ulong)order[at]);
-        for (int at = 0; at < order.Length; at++) Pattern.Check(map + (nuint)at * PageBytes, PageBytes, (ulong)order[at]);
+        for (int at = 0; at < order.Length; at++)
+            Pattern.Fill(map + (nuint)at * PageBytes, PageBytes, (ulong)order[at]);
+        for (int at = 0; at < order.Length; at++)
+            Pattern.Check(map + (nuint)at * PageBytes, PageBytes, (ulong)order[at]);
         map[PageBytes + 5] = 200; // page 0, which is there twice
         Assert.Equal(200, map[2 * PageBytes + 5]);
         byte* window = (byte*)PersistentMap.Map(pages[0]);
@@ -49,9 +54,11 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         byte* map = (byte*)Vmalloc.Map(pages.AsSpan());
         Pattern.Fill(map, 3 * PageBytes, 9);
         Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt((nuint)map + 3 * PageBytes - 1));
-        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)map + 3 * PageBytes)); // an overrun is an access violation
+        // an overrun is an access violation
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)map + 3 * PageBytes));
         Vmalloc.Unmap(map);
-        for (nuint page = 0; page < 3; page++) Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)map + page * PageBytes));
+        for (nuint page = 0; page < 3; page++)
+            Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)map + page * PageBytes));
         Assert.Equal(areas, VmallocSpace.Count);
         map = (byte*)Vmalloc.Map(pages.AsSpan());
         Pattern.Check(map, 3 * PageBytes, 9);
@@ -92,8 +99,10 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         void* block = NativeAllocator.Alloc(100), window = PersistentMap.Map(pages[0]);
         int local = 0;
         foreach (nint inside in (nint[])[1, 4096, (nint)PageBytes, 2 * (nint)PageBytes - 1])
-            Assert.Contains($"lies {inside} bytes inside the map of 2 pages", FailureOfUnmap(map + inside), StringComparison.Ordinal);
-        foreach (nuint foreign in (nuint[])[(nuint)(map + 2 * PageBytes), (nuint)block, (nuint)window, (nuint)normal.Address, (nuint)(&local), 1, PageBytes, nuint.MaxValue])
+            Assert.Contains($"lies {inside} bytes inside the map of 2 pages", FailureOfUnmap(map + inside),
+                StringComparison.Ordinal);
+        foreach (nuint foreign in (nuint[])[(nuint)(map + 2 * PageBytes), (nuint)block, (nuint)window,
+            (nuint)normal.Address, (nuint)(&local), 1, PageBytes, nuint.MaxValue])
             Assert.Contains("No map", FailureOfUnmap((void*)foreign), StringComparison.Ordinal);
         Vmalloc.Unmap(null);
         Pattern.Fill(map, 2 * PageBytes, 1); // it is still there
@@ -129,7 +138,8 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         for (int failing = 0; failing < reversed.Length; failing++)
         {
             int which = failing;
-            using (new MemoryFileCalls(number => andAllLater ? number >= which : number == which)) Assert.Throws<OutOfMemoryException>(() => { Vmalloc.Map(reversed); });
+            using (new MemoryFileCalls(number => andAllLater ? number >= which : number == which))
+                Assert.Throws<OutOfMemoryException>(() => { Vmalloc.Map(reversed); });
             // Where unmapping was refused, too, the addresses are nobody's until the next call.
             byte* map = (byte*)Vmalloc.Map(reversed);
             Assert.Equal((areas + 1, mappings + reversed.Length + 1), (VmallocSpace.Count, MappingBudget.InUse));
@@ -220,7 +230,8 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
                     byte* page = map + (nuint)at * PageBytes;
                     if (*(int*)page != order[at]) Assert.Fail($"page {order[at]} says it is {*(int*)page}");
                     *(int*)(page + 64 * (number + 1)) = round;
-                    if (*(int*)(first + (nuint)order[at] * PageBytes + 64 * (number + 1)) != round) Assert.Fail($"page {order[at]} is not the same in another map");
+                    if (*(int*)(first + (nuint)order[at] * PageBytes + 64 * (number + 1)) != round)
+                        Assert.Fail($"page {order[at]} is not the same in another map");
                 }
                 Vmalloc.Unmap(map);
             }
@@ -270,7 +281,9 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         Assert.Equal(mappings, MappingBudget.InUse);
     }
 
-    private static string FailureOf(params Page[] pages) => Assert.Throws<ArgumentException>(nameof(pages), () => { Vmalloc.Map(pages); }).Message;
+    private static string FailureOf(params Page[] pages) =>
+        Assert.Throws<ArgumentException>(nameof(pages), () => { Vmalloc.Map(pages); }).Message;
 
-    private static string FailureOfUnmap(void* address) => Assert.Throws<ArgumentException>(nameof(address), () => Vmalloc.Unmap(address)).Message;
+    private static string FailureOfUnmap(void* address) =>
+        Assert.Throws<ArgumentException>(nameof(address), () => Vmalloc.Unmap(address)).Message;
 }

@@ -7,7 +7,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Api;
 
-/// <summary>Proves that blocks of <c>Vmalloc</c> hold what was written to them whatever is done to them and to others, and that wrong pointers are refused.</summary>
+/// <summary>
+/// Proves that blocks of <c>Vmalloc</c> hold what was written to them whatever is done to them and to others, and that
+/// wrong pointers are refused.
+/// </summary>
 public sealed unsafe class VmallocTests : AreaCheckedTests
 {
     private const nuint HugePage = 2 * Sizes.MiB;
@@ -33,7 +36,8 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
 
     [Fact]
     public void Random_steps_leave_every_block_as_it_was_written() => Properties.ForAllSequences(
-        Values.Pairs(Values.OneOf("alloc", "zeroed", "realloc", "realloc", "free", "other", "trim"), Values.Between(0, int.MaxValue)),
+        Values.Pairs(Values.OneOf("alloc", "zeroed", "realloc", "realloc", "free", "other", "trim"),
+            Values.Between(0, int.MaxValue)),
         120,
         steps =>
         {
@@ -51,7 +55,9 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
                 }
                 else if (kind == "realloc" && at >= 0)
                 {
-                    live[at].Resized(pick % 5 == 0 ? NativeAllocator.Realloc(live[at].Address, bytes + Sizes.MiB) : Vmalloc.Realloc(live[at].Address, bytes), pick % 5 == 0 ? bytes + Sizes.MiB : bytes);
+                    live[at].Resized(pick % 5 == 0
+                        ? NativeAllocator.Realloc(live[at].Address, bytes + Sizes.MiB)
+                        : Vmalloc.Realloc(live[at].Address, bytes), pick % 5 == 0 ? bytes + Sizes.MiB : bytes);
                 }
                 else if (kind == "free" && at >= 0)
                 {
@@ -87,12 +93,14 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
         long resident = ProcessMemory.ResidentBytes(), moved = SystemCounters.MovedBytes;
         nuint copied = NativeAllocator.GetStatistics().ReallocCopiedBytes;
         // Two that stand in each other's way, and more in all than the machine may have memory for.
-        SparseBlock[] blocks = [new(Vmalloc.Alloc(Sizes.MiB), Sizes.MiB, 1), new(Vmalloc.Alloc(Sizes.MiB), Sizes.MiB, 2)];
+        SparseBlock[] blocks =
+            [new(Vmalloc.Alloc(Sizes.MiB), Sizes.MiB, 1), new(Vmalloc.Alloc(Sizes.MiB), Sizes.MiB, 2)];
         while (blocks[^1].Bytes < last)
         {
             foreach (SparseBlock block in blocks) Resize(block, 2 * block.Bytes);
         }
-        Assert.True(SystemCounters.MovedBytes - moved >= (long)Sizes.GiB, "the blocks stood where they were nearly all the time, so nothing can be proved");
+        Assert.True(SystemCounters.MovedBytes - moved >= (long)Sizes.GiB,
+            "the blocks stood where they were nearly all the time, so nothing can be proved");
         Assert.Equal(copied, NativeAllocator.GetStatistics().ReallocCopiedBytes);
         Assert.InRange(ProcessMemory.ResidentBytes() - resident, long.MinValue, (long)Sizes.GiB);
         foreach (SparseBlock block in blocks)
@@ -102,7 +110,9 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
         }
 
         void Resize(SparseBlock block, nuint bytes) =>
-            block.Resized(asAnySize ? NativeAllocator.Realloc(block.Address, bytes) : Vmalloc.Realloc(block.Address, bytes), bytes);
+            block.Resized(asAnySize
+                ? NativeAllocator.Realloc(block.Address, bytes)
+                : Vmalloc.Realloc(block.Address, bytes), bytes);
     }
 
     [Fact]
@@ -127,7 +137,8 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
         Pattern.Check(block, 3 * Sizes.MiB, 1);
         block = (byte*)NativeAllocator.Realloc(block, 1000); // a slab's object now
         Pattern.Check(block, 1000, 1);
-        Assert.Contains("Vmalloc.Alloc", Assert.Throws<ArgumentException>(() => Vmalloc.Free(block)).Message, StringComparison.Ordinal);
+        Assert.Contains("Vmalloc.Alloc", Assert.Throws<ArgumentException>(() => Vmalloc.Free(block)).Message,
+            StringComparison.Ordinal);
         NativeAllocator.Free(block);
         NativeAllocator.Free(Vmalloc.Alloc(Sizes.MiB));
     }
@@ -150,18 +161,21 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
     public void A_pointer_that_is_no_block_is_refused_and_nothing_is_changed()
     {
         long local = 0;
-        void* small = NativeAllocator.Alloc(100), large = NativeAllocator.Alloc(Sizes.MiB), freed = Vmalloc.Alloc(7 * Sizes.MiB), gone = Vmalloc.Alloc(50 * Sizes.MiB);
+        void* small = NativeAllocator.Alloc(100), large = NativeAllocator.Alloc(Sizes.MiB),
+            freed = Vmalloc.Alloc(7 * Sizes.MiB), gone = Vmalloc.Alloc(50 * Sizes.MiB);
         Vmalloc.Free(gone);
         NativeAllocator.Trim();
         Vmalloc.Free(freed); // kept
         SparseBlock block = new(Vmalloc.Alloc(2 * Page), 2 * Page, 1);
         AllocatorStatistics before = NativeAllocator.GetStatistics();
-        foreach (nint wrong in (nint[])[(nint)(&local), 0x10000, (nint)small, (nint)large, (nint)freed, (nint)gone, (nint)(block.Address + 2 * Page)])
+        foreach (nint wrong in (nint[])[(nint)(&local), 0x10000, (nint)small, (nint)large, (nint)freed, (nint)gone,
+            (nint)(block.Address + 2 * Page)])
         {
             foreach (Action call in CallsOn(wrong))
             {
                 string message = Assert.Throws<ArgumentException>(call).Message;
-                Assert.Contains($"0x{wrong:x} is no block of Vmalloc.Alloc, or was freed before", message, StringComparison.Ordinal);
+                Assert.Contains($"0x{wrong:x} is no block of Vmalloc.Alloc, or was freed before", message,
+                    StringComparison.Ordinal);
             }
         }
         foreach (nuint inside in (nuint[])[1, 16, Page, 2 * Page - 1])
@@ -169,12 +183,15 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
             foreach (Action call in CallsOn((nint)(block.Address + inside)))
             {
                 string message = Assert.Throws<ArgumentException>(call).Message;
-                Assert.Contains($"0x{(nuint)block.Address + inside:x} is not the beginning", message, StringComparison.Ordinal);
-                Assert.Contains($"{inside} bytes inside the block of {2 * Page} bytes at 0x{(nuint)block.Address:x}.", message, StringComparison.Ordinal);
+                Assert.Contains($"0x{(nuint)block.Address + inside:x} is not the beginning", message,
+                    StringComparison.Ordinal);
+                Assert.Contains($"{inside} bytes inside the block of {2 * Page} bytes at 0x{(nuint)block.Address:x}.",
+                    message, StringComparison.Ordinal);
             }
         }
         AllocatorStatistics after = NativeAllocator.GetStatistics();
-        Assert.Equal((before.LiveBytes, before.LiveBlocks, before.CachedBytes), (after.LiveBytes, after.LiveBlocks, after.CachedBytes));
+        Assert.Equal((before.LiveBytes, before.LiveBlocks, before.CachedBytes),
+            (after.LiveBytes, after.LiveBlocks, after.CachedBytes));
         block.Check();
         Vmalloc.Free(block.Address);
         NativeAllocator.Free(small);
@@ -207,11 +224,13 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
                         block = new SparseBlock(zeroed, bytes, (ulong)(number * Rounds + round) << 40);
                         break;
                     default:
-                        if (block == null) block = new SparseBlock(Vmalloc.Alloc(bytes), bytes, (ulong)(number * Rounds + round) << 40);
+                        if (block == null) block =
+                            new SparseBlock(Vmalloc.Alloc(bytes), bytes, (ulong)(number * Rounds + round) << 40);
                         else block.Resized(Vmalloc.Realloc(block.Address, bytes), bytes);
                         break;
                 }
-                if (block != null && Interlocked.CompareExchange(ref slot, block, null) != null) Vmalloc.Free(block.Address);
+                if (block != null && Interlocked.CompareExchange(ref slot, block, null) != null)
+                    Vmalloc.Free(block.Address);
             }
         });
         foreach (SparseBlock? block in shared)
@@ -244,7 +263,8 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
         Assert.Contains("AccessViolationException", child.Errors, StringComparison.Ordinal);
     }
 
-    private static Action[] CallsOn(nint pointer) => [() => Vmalloc.Free((void*)pointer), () => { Vmalloc.Realloc((void*)pointer, 5 * Page); }];
+    private static Action[] CallsOn(nint pointer) =>
+        [() => Vmalloc.Free((void*)pointer), () => { Vmalloc.Realloc((void*)pointer, 5 * Page); }];
 
     // From nothing to 1 GiB, by its logarithm.
     private static nuint RandomSize(uint random) => ((nuint)1 << (int)(random % 30)) + random % 12_345;

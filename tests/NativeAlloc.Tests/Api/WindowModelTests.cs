@@ -7,15 +7,17 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Compares persistent maps, fixed maps and maps of the vmalloc space with a model in which a page is a number: what is written through one window is read through every other, whatever is mapped,
-/// unmapped, freed and taken again in between.
+/// Compares persistent maps, fixed maps and maps of the vmalloc space with a model in which a page is a number: what is
+/// written through one window is read through every other, whatever is mapped, unmapped, freed and taken again in
+/// between.
 /// </summary>
 public sealed unsafe class WindowModelTests : LeakCheckedTests
 {
     [Fact]
     public void What_is_written_through_one_window_is_read_through_all_others()
     {
-        Values<(int What, int Which)> operation = Values.Pairs(Values.Between(0, (int)Operation.Last), Values.Between(0, 999));
+        Values<(int What, int Which)> operation =
+            Values.Pairs(Values.Between(0, (int)Operation.Last), Values.Between(0, 999));
         Properties.ForAllSequences(operation, 150, operations =>
         {
             using Model model = new();
@@ -100,7 +102,8 @@ public sealed unsafe class WindowModelTests : LeakCheckedTests
                     _slots[slot] = -1;
                     break;
                 case Operation.MapSeveral:
-                    int[] several = [.. Enumerable.Range(0, 1 + which % 7).Select(i => (which + i * (1 + which % 4)) % Pages)];
+                    int[] several =
+                        [.. Enumerable.Range(0, 1 + which % 7).Select(i => (which + i * (1 + which % 4)) % Pages)];
                     _maps.Add(((nint)Vmalloc.Map([.. several.Select(i => _pages[i])]), several));
                     break;
                 case Operation.UnmapSeveral:

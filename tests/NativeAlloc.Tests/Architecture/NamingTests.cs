@@ -6,8 +6,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Architecture;
 
 /// <summary>
-/// A private static field begins with s_. A static field that each thread has of its own begins with t_, and is internal,
-/// as .editorconfig has one rule for all private static fields. It holds the other names.
+/// A private static field begins with s_. A static field that each thread has of its own begins with t_, and is
+/// internal, as .editorconfig has one rule for all private static fields. It holds the other names.
 /// </summary>
 public sealed class NamingTests
 {

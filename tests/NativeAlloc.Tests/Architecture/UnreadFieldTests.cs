@@ -121,7 +121,8 @@ public sealed class UnreadFieldTests
             or SyntaxKind.PostIncrementExpression or SyntaxKind.PostDecrementExpression => IsDropped(field.Parent),
         ArgumentSyntax { Parent.Parent: InvocationExpressionSyntax call } argument
             when call.ArgumentList.Arguments[0] == argument =>
-            model.GetSymbolInfo(call).Symbol is IMethodSymbol { ContainingType.Name: "Interlocked" or "Volatile" } method
+            model.GetSymbolInfo(
+                call).Symbol is IMethodSymbol { ContainingType.Name: "Interlocked" or "Volatile" } method
             && s_writers.Contains(method.Name) && IsDropped(call),
         ArgumentSyntax { Parent.Parent: InvocationExpressionSyntax call } => call.Expression.ToString() == "nameof",
         _ => false,

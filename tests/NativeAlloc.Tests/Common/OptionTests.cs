@@ -3,16 +3,22 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Common;
 
-/// <summary>Shows where an option is read from, and that a wrong one is told with its source, its value and what it may be.</summary>
+/// <summary>
+/// Shows where an option is read from, and that a wrong one is told with its source, its value and what it may be.
+/// </summary>
 public sealed class OptionTests : IDisposable
 {
-    private const string Name = "OptionOfATest", Variable = "NATIVEALLOC_OPTION_OF_A_TEST", ContextName = $"NativeAlloc.{Name}";
+    private const string Name = "OptionOfATest", Variable = "NATIVEALLOC_OPTION_OF_A_TEST",
+        ContextName = $"NativeAlloc.{Name}";
 
-    private static readonly Option s_count = new(Name, Variable, OptionUnit.Count, 0, 10) { Default = 7, Meaning = "A number." };
+    private static readonly Option s_count =
+        new(Name, Variable, OptionUnit.Count, 0, 10) { Default = 7, Meaning = "A number." };
 
-    private static readonly Option s_bytes = new(Name, Variable, OptionUnit.Bytes, 1000, 1L << 40) { Default = null, Meaning = "A size." };
+    private static readonly Option s_bytes =
+        new(Name, Variable, OptionUnit.Bytes, 1000, 1L << 40) { Default = null, Meaning = "A size." };
 
-    private static readonly Option s_choice = new(Name, Variable, OptionUnit.Choice, 0, 2) { Choices = ["Red", "Green", "Blue"], Meaning = "A colour." };
+    private static readonly Option s_choice =
+        new(Name, Variable, OptionUnit.Choice, 0, 2) { Choices = ["Red", "Green", "Blue"], Meaning = "A colour." };
 
     public void Dispose() => Set(null, null);
 
@@ -51,7 +57,8 @@ public sealed class OptionTests : IDisposable
     [InlineData("3m", 3L << 20)]
     [InlineData("1024G", 1L << 40)]
     [InlineData("1024g", 1L << 40)]
-    public void A_number_of_bytes_may_be_written_in_powers_of_1024(string text, long bytes) => AssertTaken(s_bytes, text, bytes);
+    public void A_number_of_bytes_may_be_written_in_powers_of_1024(string text, long bytes) =>
+        AssertTaken(s_bytes, text, bytes);
 
     [Theory]
     [InlineData("Red", 0)]
@@ -82,7 +89,8 @@ public sealed class OptionTests : IDisposable
     [InlineData("99999999999")]
     [InlineData("99999999999999999999")]
     [InlineData(" ")]
-    public void Anything_else_is_told_with_where_it_was_set_to_what_and_what_it_may_be(string text) => AssertTold(s_count, text, "a whole number from 0 to 10");
+    public void Anything_else_is_told_with_where_it_was_set_to_what_and_what_it_may_be(string text) =>
+        AssertTold(s_count, text, "a whole number from 0 to 10");
 
     [Theory]
     [InlineData("999")]
@@ -94,7 +102,8 @@ public sealed class OptionTests : IDisposable
     [InlineData("K")]
     [InlineData("-1M")]
     [InlineData("0.5G")]
-    public void A_wrong_number_of_bytes_is_told(string text) => AssertTold(s_bytes, text, "a number of bytes from 1000 to 1024G");
+    public void A_wrong_number_of_bytes_is_told(string text) =>
+        AssertTold(s_bytes, text, "a number of bytes from 1000 to 1024G");
 
     [Theory]
     [InlineData("Yellow")]
@@ -116,7 +125,8 @@ public sealed class OptionTests : IDisposable
     [InlineData(1536, "1536")]
     [InlineData(3L << 20, "3M")]
     [InlineData(1L << 44, "16384G")]
-    public void Bytes_are_written_in_the_largest_unit_that_fits(long bytes, string text) => Assert.Equal(text, Option.BytesText(bytes));
+    public void Bytes_are_written_in_the_largest_unit_that_fits(long bytes, string text) =>
+        Assert.Equal(text, Option.BytesText(bytes));
 
     private static long? Read(Option option)
     {
@@ -146,7 +156,8 @@ public sealed class OptionTests : IDisposable
     {
         string? error = null;
         Assert.Equal(option.Default, option.Read(ref error));
-        foreach (string named in new[] { source, $"'{text}'", range }) Assert.Contains(named, error, StringComparison.Ordinal);
+        foreach (string named in new[] { source, $"'{text}'", range })
+            Assert.Contains(named, error, StringComparison.Ordinal);
     }
 
     private static void Set(object? context, string? variable)

@@ -9,15 +9,22 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Diagnostics;
 
-/// <summary>Shows that every figure is declared once and whole: its row, its property, what is said of that, and its line in the docs go together.</summary>
+/// <summary>
+/// Shows that every figure is declared once and whole: its row, its property, what is said of that, and its line in the
+/// docs go together.
+/// </summary>
 public sealed partial class StatisticsTableTests
 {
     [Fact]
     public void Every_figure_has_its_property_and_every_property_its_figure()
     {
-        Assert.Equal(NumbersOf<AllocatorStatistics>(BindingFlags.Public), StatisticsTable.All.Select(figure => figure.Name));
-        Assert.Equal(NumbersOf<ZoneStatistics>(BindingFlags.Public).Where(name => name != nameof(ZoneStatistics.Node)), StatisticsTable.Zones.Select(figure => figure.Name)); // which zone is no figure of it
-        Assert.Equal(NumbersOf<CacheReport>(BindingFlags.NonPublic).Order(), StatisticsTable.Caches.Select(figure => figure.Name).Order());
+        Assert.Equal(NumbersOf<AllocatorStatistics>(BindingFlags.Public),
+            StatisticsTable.All.Select(figure => figure.Name));
+        // which zone is no figure of it
+        Assert.Equal(NumbersOf<ZoneStatistics>(BindingFlags.Public).Where(name => name != nameof(ZoneStatistics.Node)),
+            StatisticsTable.Zones.Select(figure => figure.Name));
+        Assert.Equal(NumbersOf<CacheReport>(BindingFlags.NonPublic).Order(),
+            StatisticsTable.Caches.Select(figure => figure.Name).Order());
     }
 
     [Fact]
@@ -32,9 +39,11 @@ public sealed partial class StatisticsTableTests
     public void A_property_is_explained_in_the_words_of_the_table()
     {
         string file = Path.ChangeExtension(typeof(NativeAllocator).Assembly.Location, ".xml");
-        Dictionary<string, string> summaries = XDocument.Load(file).Descendants("member").ToDictionary(member => (string)member.Attribute("name")!, member => (string?)member.Element("summary") ?? "");
+        Dictionary<string, string> summaries = XDocument.Load(file).Descendants("member").ToDictionary(member =>
+            (string)member.Attribute("name")!, member => (string?)member.Element("summary") ?? "");
         foreach (Figure<AllocatorStatistics> figure in StatisticsTable.All)
-            Assert.Equal(figure.Meaning, Spaces().Replace(summaries[$"P:{typeof(AllocatorStatistics).FullName}.{figure.Name}"].Trim(), " "));
+            Assert.Equal(figure.Meaning,
+                Spaces().Replace(summaries[$"P:{typeof(AllocatorStatistics).FullName}.{figure.Name}"].Trim(), " "));
     }
 
     [Fact]
@@ -44,17 +53,22 @@ public sealed partial class StatisticsTableTests
         "",
         "<!-- Made from src/NativeAlloc/Diagnostics/StatisticsTable.cs by a test; change it there. -->",
         "",
-        "`NativeAllocator.GetStatistics()` gives the figures below as properties, `AllocatorReport.WriteJson(stream)` all of this",
-        "page as one JSON object: each figure under its name, `units` with the unit of each by the same name, `zones` and",
-        "`caches` as arrays. Threads go on while the figures are read, so they need not fit each other to the byte. What is",
+        "`NativeAllocator.GetStatistics()` gives the figures below as properties, " +
+        "`AllocatorReport.WriteJson(stream)` all of this",
+        "page as one JSON object: each figure under its name, `units` with the unit of each by the same name, " +
+        "`zones` and",
+        "`caches` as arrays. Threads go on while the figures are read, so they need not fit each other to the byte. " +
+        "What is",
         "counted \"so far\" is counted from the beginning of the process.",
         "",
         .. Table(StatisticsTable.All),
         "",
         "## Zones",
         "",
-        "`GetStatistics().Zones`, and `zones` in JSON: one for each node and kind of memory that has pages (`node`, `zone`), with",
-        "its free blocks by migrate type and order (`freeBlocks`) and its pageblocks by migrate type (`pageblocks`). A page is 64",
+        "`GetStatistics().Zones`, and `zones` in JSON: one for each node and kind of memory that has pages (`node`, " +
+        "`zone`), with",
+        "its free blocks by migrate type and order (`freeBlocks`) and its pageblocks by migrate type (`pageblocks`). " +
+        "A page is 64",
         "KiB.",
         "",
         .. Table(StatisticsTable.Zones),
@@ -67,9 +81,11 @@ public sealed partial class StatisticsTableTests
     ]);
 
     private static IEnumerable<string> Table<T>(Figure<T>[] figures) =>
-        GeneratedPage.Table(["Name", "Unit", "Meaning"], figures.Select(figure => (string[])[$"`{figure.Name}`", figure.Unit.ToString().ToLowerInvariant(), figure.Meaning]));
+        GeneratedPage.Table(["Name", "Unit", "Meaning"], figures.Select(figure =>
+            (string[])[$"`{figure.Name}`", figure.Unit.ToString().ToLowerInvariant(), figure.Meaning]));
 
-    private static IEnumerable<string> NumbersOf<T>(BindingFlags visibility) => typeof(T).GetProperties(BindingFlags.Instance | visibility)
+    private static IEnumerable<string> NumbersOf<T>(BindingFlags visibility) =>
+        typeof(T).GetProperties(BindingFlags.Instance | visibility)
         .Where(property => property.PropertyType.IsPrimitive)
         .Select(property => property.Name);
 
@@ -78,14 +94,19 @@ public sealed partial class StatisticsTableTests
         for (int i = 0; i < figures.Length; i++)
         {
             // A snapshot of which only this property is not 0.
-            PropertyInfo property = typeof(T).GetProperty(figures[i].Name, BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)!;
+            PropertyInfo property = typeof(T).GetProperty(figures[i].Name,
+                BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)!;
             object snapshot = RuntimeHelpers.GetUninitializedObject(typeof(T));
-            FieldInfo field = typeof(T).GetField($"<{property.Name}>k__BackingField", BindingFlags.Instance | BindingFlags.NonPublic)!;
-            field.SetValue(snapshot, property.PropertyType == typeof(nuint) ? (nuint)7 : Convert.ChangeType(7, property.PropertyType, null));
+            FieldInfo field = typeof(T).GetField($"<{property.Name}>k__BackingField",
+                BindingFlags.Instance | BindingFlags.NonPublic)!;
+            field.SetValue(snapshot,
+                property.PropertyType == typeof(nuint) ? (nuint)7 : Convert.ChangeType(7, property.PropertyType, null));
             for (int j = 0; j < figures.Length; j++) Assert.Equal(i == j ? 7 : 0, figures[j].Read((T)snapshot));
 
-            Assert.Equal(figures[i].Name.EndsWith("Bytes", StringComparison.Ordinal), figures[i].Unit == FigureUnit.Bytes);
-            Assert.Equal(figures[i].Name.EndsWith("Pages", StringComparison.Ordinal), figures[i].Unit == FigureUnit.Pages);
+            Assert.Equal(figures[i].Name.EndsWith("Bytes", StringComparison.Ordinal),
+                figures[i].Unit == FigureUnit.Bytes);
+            Assert.Equal(figures[i].Name.EndsWith("Pages", StringComparison.Ordinal),
+                figures[i].Unit == FigureUnit.Pages);
             Assert.EndsWith(".", figures[i].Meaning, StringComparison.Ordinal);
         }
     }

@@ -10,20 +10,24 @@ using Xunit;
 namespace NativeAlloc.Tests.GeneratedCode;
 
 /// <summary>
-/// Proves that the fast paths are compiled to as few instructions as they were when they were last measured, and to none that would cost more than it counts. A timing that is worse by a nanosecond drowns in
-/// noise; a load or a check that has crept in does not.
+/// Proves that the fast paths are compiled to as few instructions as they were when they were last measured, and to
+/// none that would cost more than it counts. A timing that is worse by a nanosecond drowns in noise; a load or a check
+/// that has crept in does not.
 /// </summary>
 public sealed class FastPathTests
 {
-    private static readonly string s_golden = RepositoryTree.PathOf("tests", "NativeAlloc.Tests", "GeneratedCode", "FastPaths.txt");
+    private static readonly string s_golden =
+        RepositoryTree.PathOf("tests", "NativeAlloc.Tests", "GeneratedCode", "FastPaths.txt");
 
     [Fact]
     [Trait("Category", "Slow")]
     public void No_fast_path_has_more_instructions_than_before_or_a_lock_a_second_call_or_a_bounds_check()
     {
-        if (!(OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64))
+        if (!(OperatingSystem.IsLinux()
+            && RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64))
         {
-            // Another processor's instructions cannot be compared with these numbers, and another system finds a thread's own memory in another way.
+            // Another processor's instructions cannot be compared with these numbers, and another system finds a
+            // thread's own memory in another way.
             Assert.NotEqual("linux-x64", RuntimeInformation.RuntimeIdentifier);
             return;
         }
@@ -36,16 +40,23 @@ public sealed class FastPathTests
         {
             Listing? listing = Listing.Find(lines, typeof(CodeProbes).FullName!, method);
             IEnumerable<string> compiled = lines.Where(line => line.StartsWith("; Assembly", StringComparison.Ordinal));
-            Assert.True(listing != null, $"{method} was not compiled for good; the listing has:\n{string.Join('\n', compiled)}");
+            Assert.True(listing != null,
+                $"{method} was not compiled for good; the listing has:\n{string.Join('\n', compiled)}");
             List<string> path = listing.FastPath();
             string text = $"{method}:\n  {string.Join("\n  ", path)}";
-            Assert.True(path.Count > 5, $"no fast path was found in {method}:\n{string.Join('\n', listing.Instructions)}");
-            if (path.Count > golden[method]) worse.Add($"{path.Count} instructions instead of {golden[method]} in {text}");
-            if (path.Any(instruction => instruction.StartsWith("lock", StringComparison.Ordinal))) worse.Add($"a lock in {text}");
-            if (path.Count(instruction => instruction.StartsWith("call ", StringComparison.Ordinal)) > 1) worse.Add($"a call besides the thread's lookup in {text}");
-            if (listing.Instructions.Any(instruction => instruction.Contains("RNGCHKFAIL", StringComparison.Ordinal))) worse.Add($"a bounds check in {text}");
+            Assert.True(path.Count > 5,
+                $"no fast path was found in {method}:\n{string.Join('\n', listing.Instructions)}");
+            if (path.Count > golden[method])
+                worse.Add($"{path.Count} instructions instead of {golden[method]} in {text}");
+            if (path.Any(instruction => instruction.StartsWith("lock", StringComparison.Ordinal)))
+                worse.Add($"a lock in {text}");
+            if (path.Count(instruction => instruction.StartsWith("call ", StringComparison.Ordinal)) > 1)
+                worse.Add($"a call besides the thread's lookup in {text}");
+            if (listing.Instructions.Any(instruction => instruction.Contains("RNGCHKFAIL", StringComparison.Ordinal)))
+                worse.Add($"a bounds check in {text}");
             // The class of a constant size is a constant.
-            if (method == CodeProbes.ConstantSize && path.Any(instruction => instruction.StartsWith("movzx ", StringComparison.Ordinal) && instruction.Contains('[', StringComparison.Ordinal)))
+            if (method == CodeProbes.ConstantSize && path.Any(instruction => instruction.StartsWith("movzx ",
+                StringComparison.Ordinal) && instruction.Contains('[', StringComparison.Ordinal)))
                 worse.Add($"a table lookup in {text}");
         }
         FindMissingAccesses(lines, worse);
@@ -72,13 +83,16 @@ public sealed class FastPathTests
     {
         string[] lines =
         [
-            "; Assembly listing for method Some.Type:Method(ptr) (Tier0)", "G_M000_IG01:   ;; offset=0x0000", "       nop", "G_M000_IG02:", "       ret",
+            "; Assembly listing for method Some.Type:Method(ptr) (Tier0)", "G_M000_IG01:   ;; offset=0x0000",
+            "       nop", "G_M000_IG02:", "       ret",
             "; Assembly listing for method Some.Type:Method(ptr) (Tier1)", "; Tier1 code", "",
             "G_M000_IG01:                ;; offset=0x0000", "       push     rbp", " ",
-            "G_M000_IG02:                ;; offset=0x0001", "       test     rdi, rdi", "       jne      SHORT G_M000_IG05", " ",
+            "G_M000_IG02:                ;; offset=0x0001", "       test     rdi, rdi",
+            "       jne      SHORT G_M000_IG05", " ",
             "G_M000_IG03:", "       call     [NativeAlloc.Some:Slow()]", " ",
             "G_M000_IG04:", "       add      rsp, 8", "       pop      rbp", "       ret      ", " ",
-            "G_M000_IG05:", "       lock     ", "       inc      qword ptr [rdi]", "       jmp      SHORT G_M000_IG04", "",
+            "G_M000_IG05:", "       lock     ", "       inc      qword ptr [rdi]", "       jmp      SHORT G_M000_IG04",
+            "",
             "; Total bytes of code 78",
             "; Assembly listing for method Some.Type:Other() (Tier1)", "G_M000_IG01:", "       ret",
         ];
@@ -88,7 +102,8 @@ public sealed class FastPathTests
         Assert.Equal(["test rdi, rdi", "jne SHORT G_M000_IG05", "lock", "inc qword ptr [rdi]"], listing.FastPath());
     }
 
-    // The code that users run: of a release build, compiled step by step as the runtime does it by itself, only without its pauses.
+    // The code that users run: of a release build, compiled step by step as the runtime does it by itself, only without
+    // its pauses.
     private static string[] Compile(TemporaryDirectory directory)
     {
         string listing = directory.Combine("listing.txt"), host = ReleaseHost(directory);

@@ -2,7 +2,10 @@ using System.Text.RegularExpressions;
 
 namespace NativeAlloc.Tests.GeneratedCode;
 
-/// <summary>What the runtime compiled a method to, as its listing shows it: groups of instructions, the first of which is the prologue.</summary>
+/// <summary>
+/// What the runtime compiled a method to, as its listing shows it: groups of instructions, the first of which is the
+/// prologue.
+/// </summary>
 internal sealed partial class Listing
 {
     private const string Begin = "; Assembly listing for method ";
@@ -26,7 +29,8 @@ internal sealed partial class Listing
                 _instructions.Add(Spaces().Replace(instruction, " "));
             }
         }
-        if (groups < 2) throw new InvalidOperationException("the listing has no groups of instructions: its form has changed");
+        if (groups < 2)
+            throw new InvalidOperationException("the listing has no groups of instructions: its form has changed");
     }
 
     internal List<string> Instructions => _instructions;
@@ -34,12 +38,16 @@ internal sealed partial class Listing
     /// <summary>Finds what a method was compiled to in the end; null if it was not.</summary>
     internal static Listing? Find(string[] lines, string type, string method)
     {
-        int begin = Array.FindLastIndex(lines, line => line.StartsWith($"{Begin}{type}:{method}(", StringComparison.Ordinal) && line.EndsWith("(Tier1)", StringComparison.Ordinal));
+        int begin = Array.FindLastIndex(lines, line => line.StartsWith($"{Begin}{type}:{method}(",
+            StringComparison.Ordinal) && line.EndsWith("(Tier1)", StringComparison.Ordinal));
         if (begin < 0) return null;
         return new Listing(lines.Skip(begin + 1).TakeWhile(line => !line.StartsWith(Begin, StringComparison.Ordinal)));
     }
 
-    /// <summary>The instructions between prologue and epilogue on the way to the return that goes through no method of the library; the longest, if there are several such ways.</summary>
+    /// <summary>
+    /// The instructions between prologue and epilogue on the way to the return that goes through no method of the
+    /// library; the longest, if there are several such ways.
+    /// </summary>
     internal List<string> FastPath()
     {
         List<string> longest = [];
@@ -53,7 +61,8 @@ internal sealed partial class Listing
             for (; at < _instructions.Count && path.Count < 200; at++)
             {
                 string instruction = _instructions[at];
-                if (instruction.Contains("[NativeAlloc.", StringComparison.Ordinal)) return; // a call, or a jump in place of one
+                // a call, or a jump in place of one
+                if (instruction.Contains("[NativeAlloc.", StringComparison.Ordinal)) return;
                 if (Jump().Match(instruction) is not { Success: true } jump)
                 {
                     path.Add(instruction);

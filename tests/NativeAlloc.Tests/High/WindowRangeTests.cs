@@ -7,7 +7,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.High;
 
-/// <summary>Shows that a range of windows is reserved once, whoever comes first, is counted, and can be had later where the system refuses at first.</summary>
+/// <summary>
+/// Shows that a range of windows is reserved once, whoever comes first, is counted, and can be had later where the
+/// system refuses at first.
+/// </summary>
 public sealed class WindowRangeTests : IDisposable
 {
     private const int Windows = 6;
@@ -30,7 +33,8 @@ public sealed class WindowRangeTests : IDisposable
         Assert.True(_range.TryReserve(out nuint again));
         Assert.Equal(first, again);
         Assert.Equal((nuint)0, first % PageGeometry.PageBytes);
-        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(first + (Windows - 1) * PageGeometry.PageBytes));
+        Assert.Equal(AddressSpace.Inaccessible,
+            AddressSpace.PermissionsAt(first + (Windows - 1) * PageGeometry.PageBytes));
         Assert.Equal(_inUse + Windows, MappingBudget.InUse);
     }
 

@@ -12,18 +12,22 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
     private static readonly TimeSpan s_longest = Watchdog.LongestStandstill - TimeSpan.FromMinutes(1);
 
     /// <summary>Starts a scenario of the test host in a process of its own.</summary>
-    internal static ChildProcess RunHost(string scenario, params string[] arguments) => RunHost([], scenario, arguments);
+    internal static ChildProcess RunHost(string scenario, params string[] arguments) =>
+        RunHost([], scenario, arguments);
 
     /// <summary>The same with environment variables for the runtime.</summary>
-    internal static ChildProcess RunHost((string Name, string Value)[] variables, string scenario, params string[] arguments)
+    internal static ChildProcess RunHost((string Name, string Value)[] variables, string scenario,
+        params string[] arguments)
     {
         string host = typeof(FaultScenario).Assembly.Location;
         // A process that is to die should do so at once and leave nothing behind.
-        return RunDotnet(AppContext.BaseDirectory, [.. variables, ("DOTNET_DbgEnableMiniDump", "0")], [host, scenario, .. arguments]);
+        return RunDotnet(AppContext.BaseDirectory, [.. variables, ("DOTNET_DbgEnableMiniDump", "0")],
+            [host, scenario, .. arguments]);
     }
 
     /// <summary>Runs <c>dotnet</c> with these arguments.</summary>
-    internal static ChildProcess RunDotnet(string directory, (string Name, string Value)[] variables, params string[] arguments)
+    internal static ChildProcess RunDotnet(string directory, (string Name, string Value)[] variables,
+        params string[] arguments)
     {
         ProcessStartInfo start = new("dotnet", arguments)
         {
@@ -35,7 +39,8 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
         RemoveInherited(start);
         foreach ((string name, string value) in variables) start.Environment[name] = value;
         Watchdog.Progress();
-        using Process process = Process.Start(start) ?? throw new InvalidOperationException("dotnet could not be started.");
+        using Process process =
+            Process.Start(start) ?? throw new InvalidOperationException("dotnet could not be started.");
         process.StandardInput.Close();
         StringBuilder output = new(), errors = new();
         process.OutputDataReceived += (_, line) => Append(output, line.Data);
@@ -45,7 +50,8 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
         if (!process.WaitForExit(s_longest))
         {
             process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"dotnet {string.Join(' ', arguments)} did not end within {s_longest}. It wrote:\n{output}{errors}");
+            throw new TimeoutException(
+                $"dotnet {string.Join(' ', arguments)} did not end within {s_longest}. It wrote:\n{output}{errors}");
         }
         process.WaitForExit(); // also for what is still in the pipes
         return new ChildProcess(process.ExitCode, output.ToString(), errors.ToString());
@@ -58,10 +64,12 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
         return this;
     }
 
-    // What the test runner sets for itself would make a nested build or test host behave differently from one that a user starts.
+    // What the test runner sets for itself would make a nested build or test host behave differently from one that a
+    // user starts.
     private static void RemoveInherited(ProcessStartInfo start)
     {
-        string[] prefixes = ["MSBUILD", "DOTNET_", "NUGET_", "TESTINGPLATFORM", "VSTEST", "COREHOST_", "COMPlus_", "XUNIT"];
+        string[] prefixes =
+            ["MSBUILD", "DOTNET_", "NUGET_", "TESTINGPLATFORM", "VSTEST", "COREHOST_", "COMPlus_", "XUNIT"];
         string[] kept = ["DOTNET_ROOT", "DOTNET_CLI_HOME", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT"];
         foreach (string name in start.Environment.Keys.ToArray())
         {

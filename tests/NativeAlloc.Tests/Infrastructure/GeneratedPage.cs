@@ -2,18 +2,23 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Infrastructure;
 
-/// <summary>A page of the docs that is made from a table of the code, so that neither says what the other does not.</summary>
+/// <summary>
+/// A page of the docs that is made from a table of the code, so that neither says what the other does not.
+/// </summary>
 internal static class GeneratedPage
 {
     private const string AcceptVariable = "NATIVEALLOC_ACCEPT_DOCS";
 
-    /// <summary>Fails where the file of docs is not what the table gives; writes it anew where that is asked for.</summary>
+    /// <summary>
+    /// Fails where the file of docs is not what the table gives; writes it anew where that is asked for.
+    /// </summary>
     internal static void ShouldBe(string file, IEnumerable<string> lines)
     {
         string path = RepositoryTree.PathOf("docs", file), text = string.Join('\n', lines) + "\n";
         if (Environment.GetEnvironmentVariable(AcceptVariable) == "1") File.WriteAllText(path, text);
         Assert.True(File.Exists(path) && File.ReadAllText(path) == text,
-            $"docs/{file} is not what its table gives. Run this test once with {AcceptVariable}=1, which writes the file anew, and commit it with the change of the table.");
+            $"docs/{file} is not what its table gives. Run this test once with {AcceptVariable}=1, which writes the " +
+            "file anew, and commit it with the change of the table.");
     }
 
     /// <summary>The lines of a table.</summary>

@@ -2,7 +2,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Infrastructure;
 
-/// <summary>A large block that grew where it stands to several times its size, and so does not begin at a multiple of what its size would call for.</summary>
+/// <summary>
+/// A large block that grew where it stands to several times its size, and so does not begin at a multiple of what its
+/// size would call for.
+/// </summary>
 internal sealed unsafe class GrownBlock : IDisposable
 {
     private const nuint FirstBytes = Sizes.MiB;
@@ -14,7 +17,8 @@ internal sealed unsafe class GrownBlock : IDisposable
     internal GrownBlock()
     {
         NativeAllocator.Trim();
-        // The beginning of a section that is free as a whole, and the block that follows it; what comes from elsewhere is not wanted.
+        // The beginning of a section that is free as a whole, and the block that follows it; what comes from elsewhere
+        // is not wanted.
         nuint section = (nuint)NativeAllocator.AlignedAlloc(FirstBytes, Sizes.LargestPages);
         _others.Add((nint)section);
         byte* first = (byte*)NativeAllocator.Alloc(FirstBytes);
@@ -24,8 +28,10 @@ internal sealed unsafe class GrownBlock : IDisposable
             first = (byte*)NativeAllocator.Alloc(FirstBytes);
         }
         Address = first;
-        for (Bytes = FirstBytes; Bytes < 20 * FirstBytes; Bytes += FirstBytes) Address = (byte*)NativeAllocator.Realloc(Address, Bytes + FirstBytes);
-        Assert.True(Address == first && (nuint)Address == section + FirstBytes, "the block did not grow in place, so nothing can be proved with it");
+        for (Bytes = FirstBytes; Bytes < 20 * FirstBytes; Bytes += FirstBytes)
+            Address = (byte*)NativeAllocator.Realloc(Address, Bytes + FirstBytes);
+        Assert.True(Address == first && (nuint)Address == section + FirstBytes,
+            "the block did not grow in place, so nothing can be proved with it");
     }
 
     internal byte* Address { get; }

@@ -3,8 +3,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Infrastructure;
 
 /// <summary>
-/// Finds blocks that were left behind, or frees too many: between construction and <see cref="Finish"/> the live bytes and blocks come back
-/// to where they were, and all layers are in order. Nobody else may use the allocator meanwhile.
+/// Finds blocks that were left behind, or frees too many: between construction and <see cref="Finish"/> the live bytes
+/// and blocks come back to where they were, and all layers are in order. Nobody else may use the allocator meanwhile.
 /// </summary>
 internal sealed class LeakCheck
 {

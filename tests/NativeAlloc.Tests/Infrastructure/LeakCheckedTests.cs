@@ -1,6 +1,9 @@
 namespace NativeAlloc.Tests.Infrastructure;
 
-/// <summary>The base of test classes each of whose tests leaves the allocator as it was found: nothing more is live, all layers are in order.</summary>
+/// <summary>
+/// The base of test classes each of whose tests leaves the allocator as it was found: nothing more is live, all layers
+/// are in order.
+/// </summary>
 public abstract class LeakCheckedTests : IDisposable
 {
     private readonly LeakCheck _leaks = new();

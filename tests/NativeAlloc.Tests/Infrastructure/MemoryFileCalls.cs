@@ -2,7 +2,9 @@ using NativeAlloc.Os;
 
 namespace NativeAlloc.Tests.Infrastructure;
 
-/// <summary>Counts the calls that map or unmap parts of a memory file until it is disposed, and makes some of them fail.</summary>
+/// <summary>
+/// Counts the calls that map or unmap parts of a memory file until it is disposed, and makes some of them fail.
+/// </summary>
 internal sealed class MemoryFileCalls : IDisposable
 {
     private readonly Func<int, bool> _fails;

@@ -4,7 +4,10 @@ using NativeAlloc.Release;
 
 namespace NativeAlloc.Tests.Infrastructure;
 
-/// <summary>In the tests' process nothing goes back by itself: a test that looks at free memory would find less of it at times. Those of the decay end its periods themselves.</summary>
+/// <summary>
+/// In the tests' process nothing goes back by itself: a test that looks at free memory would find less of it at times.
+/// Those of the decay end its periods themselves.
+/// </summary>
 internal static class NoDecay
 {
     [ModuleInitializer]

@@ -15,6 +15,8 @@ internal static class RepositoryTree
     {
         for (DirectoryInfo? directory = new(AppContext.BaseDirectory); directory != null; directory = directory.Parent)
             if (File.Exists(Path.Combine(directory.FullName, SolutionFile))) return directory.FullName;
-        throw new InvalidOperationException($"No directory above {AppContext.BaseDirectory} holds {SolutionFile}: the tests must run inside the repository.");
+        throw new InvalidOperationException(
+            $"No directory above {AppContext.BaseDirectory} holds {SolutionFile}: the tests must run inside the " +
+            "repository.");
     }
 }

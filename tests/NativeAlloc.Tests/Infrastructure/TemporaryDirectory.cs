@@ -27,7 +27,8 @@ internal sealed class TemporaryDirectory : IDisposable
         }
         catch (IOException)
         {
-            // A process that is still about to end may hold a file; it is in the system's temporary directory all the same.
+            // A process that is still about to end may hold a file; it is in the system's temporary directory all the
+            // same.
         }
     }
 }

@@ -4,10 +4,12 @@ namespace NativeAlloc.Tests.Infrastructure;
 internal static class Zones
 {
     /// <summary>The figures of a zone of the first node, which has had pages.</summary>
-    internal static ZoneStatistics Read(PageZone zone = PageZone.Normal) => Find(zone) ?? throw new InvalidOperationException($"The zone {zone} has no pages yet.");
+    internal static ZoneStatistics Read(PageZone zone = PageZone.Normal) =>
+        Find(zone) ?? throw new InvalidOperationException($"The zone {zone} has no pages yet.");
 
     /// <summary>The figures of a zone of the first node; null as long as it has no pages.</summary>
-    internal static ZoneStatistics? Find(PageZone zone) => NativeAllocator.GetStatistics().Zones.SingleOrDefault(each => each.Node == 0 && each.Zone == zone);
+    internal static ZoneStatistics? Find(PageZone zone) =>
+        NativeAllocator.GetStatistics().Zones.SingleOrDefault(each => each.Node == 0 && each.Zone == zone);
 
     /// <summary>Free blocks of a zone by order, whatever their type.</summary>
     internal static long[] FreeBlocks(PageZone zone = PageZone.Normal)
@@ -24,12 +26,13 @@ internal static class Zones
     }
 
     /// <summary>
-    /// Sees to it that a zone has a free block of the largest order, and that no thread that has ended and nobody here holds single pages back: what is
-    /// taken next comes from the zone's lists, and of memory that was never used.
+    /// Sees to it that a zone has a free block of the largest order, and that no thread that has ended and nobody here
+    /// holds single pages back: what is taken next comes from the zone's lists, and of memory that was never used.
     /// </summary>
     internal static unsafe void Prepare(PageZone zone = PageZone.Normal)
     {
-        PageFlags flags = zone switch { PageZone.Dma => PageFlags.Dma, PageZone.High => PageFlags.High, _ => PageFlags.None };
+        PageFlags flags =
+            zone switch { PageZone.Dma => PageFlags.Dma, PageZone.High => PageFlags.High, _ => PageFlags.None };
         // For DMA pages of the smallest order: all of a section would be locked into memory.
         int order = zone == PageZone.Dma ? 0 : PageAllocator.MaxOrder;
         PageAllocator.FreePages(PageAllocator.AllocPages(order, flags), order);

@@ -6,7 +6,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
 
-/// <summary>The base of test classes each of whose tests leaves no area behind, no mapping counted, and nothing live. A test begins with nothing kept.</summary>
+/// <summary>
+/// The base of test classes each of whose tests leaves no area behind, no mapping counted, and nothing live. A test
+/// begins with nothing kept.
+/// </summary>
 public abstract unsafe class AreaCheckedTests : IDisposable
 {
     private readonly LeakCheck _leaks;
@@ -36,7 +39,9 @@ public abstract unsafe class AreaCheckedTests : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Gives back what is kept and fails the test if there are more areas or mappings than at its beginning, or fewer.</summary>
+    /// <summary>
+    /// Gives back what is kept and fails the test if there are more areas or mappings than at its beginning, or fewer.
+    /// </summary>
     internal void ShouldBeAsBefore()
     {
         NativeAllocator.Trim();
@@ -45,7 +50,8 @@ public abstract unsafe class AreaCheckedTests : IDisposable
     }
 
     /// <summary>Areas of users, as <see cref="Areas"/> makes them.</summary>
-    internal static void* Alloc(nuint bytes, nuint alignment = 1, MemoryChoice choice = MemoryChoice.UsedFirst, bool zeroed = false)
+    internal static void* Alloc(nuint bytes, nuint alignment = 1, MemoryChoice choice = MemoryChoice.UsedFirst,
+        bool zeroed = false)
     {
         void* block = Areas.Alloc(bytes, alignment, out _, choice, zeroed);
         Assert.True(block != null, "there is no memory for an area");
@@ -60,7 +66,9 @@ public abstract unsafe class AreaCheckedTests : IDisposable
         return area;
     }
 
-    /// <summary>An area that nothing is mapped in, busy, with its two mappings counted: what the layer's own members work on.</summary>
+    /// <summary>
+    /// An area that nothing is mapped in, busy, with its two mappings counted: what the layer's own members work on.
+    /// </summary>
     internal static VmallocArea* AddBusy(uint pages)
     {
         Assert.True(MappingBudget.TryTake(2));

@@ -8,7 +8,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
 
-/// <summary>Shows where an area's memory comes from: kept areas and free pages, whose memory is moved and leaves nothing behind, down to single pages, and within the mappings that are ours.</summary>
+/// <summary>
+/// Shows where an area's memory comes from: kept areas and free pages, whose memory is moved and leaves nothing behind,
+/// down to single pages, and within the mappings that are ours.
+/// </summary>
 public sealed unsafe class AreaGatherTests : AreaCheckedTests
 {
     private const nuint PageblockBytes = 2 * Sizes.MiB;
@@ -20,7 +23,8 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         long moved = SystemCounters.MovedBytes;
         byte* block = AllocGathered(20 * Sizes.MiB);
         Assert.True(SystemCounters.MovedBytes - moved >= (long)(16 * Sizes.MiB));
-        Assert.Equal(16 * Sizes.MiB, ResidentMemory.PagesAt((nuint)block, 20 * Sizes.MiB) * VirtualMemory.PageBytes); // it came along
+        // it came along
+        Assert.Equal(16 * Sizes.MiB, ResidentMemory.PagesAt((nuint)block, 20 * Sizes.MiB) * VirtualMemory.PageBytes);
         Assert.Equal(0u, donor.DirtyPages);
         Assert.True(donor.ReadsAsZero, "the old contents are still where they were");
         Pattern.Fill(block, 20 * Sizes.MiB, 1);
@@ -172,7 +176,8 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         using (new InjectedFaults(OsCall.Commit))
         {
             for (int order = PageAllocator.MaxOrder; order >= 0; order--)
-                while (LargeBlocks.Alloc(Page << order, 1, zeroed: false, out _) is var block && block != null) ballast.Add((nint)block);
+                while (LargeBlocks.Alloc(Page << order, 1, zeroed: false, out _) is var block && block != null)
+                    ballast.Add((nint)block);
             foreach (nint page in scattered) PageAllocator.FreePage((void*)page);
             PageLayer.DrainThreads();
             long[] free = Zones.FreeBlocks();
@@ -181,13 +186,17 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
 
             byte* area = (byte*)Vmalloc.Alloc(Wanted * Page);
             uint runs = AreaRuns.Count(AreaOf(area));
-            TestContext.Current.SendDiagnosticMessage($"64 MiB from {runs} runs, {SystemCounters.MovedBytes - moved} bytes moved, {MappingBudget.InUse} mappings in use of {MappingBudget.Limit}");
-            uint single = (uint)Enumerable.Range(0, (int)runs).Count(run => AreaRuns.BytesOf(AreaOf(area), (uint)run) == Page);
+            TestContext.Current.SendDiagnosticMessage(
+                $"64 MiB from {runs} runs, {SystemCounters.MovedBytes - moved} bytes moved, {MappingBudget.InUse} " +
+                $"mappings in use of {MappingBudget.Limit}");
+            uint single =
+                (uint)Enumerable.Range(0, (int)runs).Count(run => AreaRuns.BytesOf(AreaOf(area), (uint)run) == Page);
             Assert.Equal(Wanted, single);
             Assert.Equal((long)(Wanted * Page), SystemCounters.MovedBytes - moved);
             Pattern.Fill(area, Wanted * Page, 5);
             Pattern.Check(area, Wanted * Page, 5);
-            nint[] clean = [.. scattered.Where(page => !LinearRegion.Dirty.IsSet((uint)LinearRegion.PageIndexOf((void*)page)))];
+            nint[] clean =
+                [.. scattered.Where(page => !LinearRegion.Dirty.IsSet((uint)LinearRegion.PageIndexOf((void*)page)))];
             Assert.InRange(clean.Length, (int)(Wanted - Spare), (int)Wanted); // the array has used some since
             Assert.All(clean, page => Assert.Equal(Pattern.None, Pattern.FindNonZero((void*)page, Page)));
             Vmalloc.Free(area);

@@ -7,7 +7,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
 
-/// <summary>Shows that an area's runs are what was added less what was cut, that each counts as a mapping, and that a refusal changes nothing.</summary>
+/// <summary>
+/// Shows that an area's runs are what was added less what was cut, that each counts as a mapping, and that a refusal
+/// changes nothing.
+/// </summary>
 public sealed unsafe class AreaRunsTests : AreaCheckedTests
 {
     private static nuint SystemPage => VirtualMemory.PageBytes;
@@ -41,7 +44,8 @@ public sealed unsafe class AreaRunsTests : AreaCheckedTests
             List<nuint> runs = [];
             foreach ((string kind, int pick) in steps)
             {
-                nuint all = runs.Aggregate((nuint)0, (sum, run) => sum + run), some = all == 0 ? 0 : (nuint)pick % (all / SystemPage) * SystemPage;
+                nuint all = runs.Aggregate((nuint)0, (sum, run) => sum + run),
+                    some = all == 0 ? 0 : (nuint)pick % (all / SystemPage) * SystemPage;
                 if (kind == "add")
                 {
                     runs.Add((nuint)(1 + pick % 50) * SystemPage);

@@ -6,7 +6,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
 
-/// <summary>Shows that the tree of areas answers as a sorted list would, whatever is put in and taken out, and that it stays shallow in any order.</summary>
+/// <summary>
+/// Shows that the tree of areas answers as a sorted list would, whatever is put in and taken out, and that it stays
+/// shallow in any order.
+/// </summary>
 public sealed unsafe class AreaTreeTests : IDisposable
 {
     private const uint EndPage = 1 << 20, MostAreas = 1 << 13, First = 1;
@@ -59,10 +62,12 @@ public sealed unsafe class AreaTreeTests : IDisposable
         uint[] places = [.. Enumerable.Range(1, Count).Select(number => (uint)number)];
         if (order == "descending") Array.Reverse(places);
         if (order == "random") new Random(1).Shuffle(places);
-        if (order == "from both ends") places = [.. places.Take(Count / 2).Zip(places.Reverse(), (one, other) => (uint[])[one, other]).SelectMany(pair => pair)];
+        if (order == "from both ends") places = [.. places.Take(Count / 2).Zip(places.Reverse(),
+            (one, other) => (uint[])[one, other]).SelectMany(pair => pair)];
         Put(First, 0, 0, 0);
         _tree.Insert(First);
-        // Depth is what a lookup costs: five times the logarithm is more than a treap of this size comes to in the life of a process.
+        // Depth is what a lookup costs: five times the logarithm is more than a treap of this size comes to in the life
+        // of a process.
         int most = 5 * BitOperations.Log2(Count);
         for (int i = 0; i < Count; i++)
         {
@@ -123,7 +128,8 @@ public sealed unsafe class AreaTreeTests : IDisposable
     {
         uint number = numbers.GetValueAtIndex(at), before = numbers.GetValueAtIndex(at - 1);
         _tree.Remove(number);
-        _tree.SetHole(before, _areas[before].HolePages + _areas[number].Pages + VmallocArea.GuardPages + _areas[number].HolePages);
+        _tree.SetHole(before,
+            _areas[before].HolePages + _areas[number].Pages + VmallocArea.GuardPages + _areas[number].HolePages);
         _areas[number].SetState(AreaState.None);
         numbers.RemoveAt(at);
         unused.Push(number);
@@ -146,18 +152,23 @@ public sealed unsafe class AreaTreeTests : IDisposable
     {
         Assert.Null(_tree.FindError(EndPage, out uint count));
         Assert.Equal((uint)numbers.Count, count);
-        foreach (uint page in (uint[])[0, random % EndPage, numbers.GetKeyAtIndex((int)(random % numbers.Count)), EndPage - 1])
+        foreach (uint page in (uint[])[0, random % EndPage, numbers.GetKeyAtIndex((int)(random % numbers.Count)),
+            EndPage - 1])
             Assert.Equal(numbers.Last(each => each.Key <= page).Value, _tree.AtOrBefore(page));
         foreach (uint pages in (uint[])[1, 1 + random % 1000, 1 + random % EndPage, EndPage])
-            Assert.Equal(numbers.Values.FirstOrDefault(number => _areas[number].HolePages >= pages, AreaTree.None), _tree.BeforeHole(pages));
+            Assert.Equal(numbers.Values.FirstOrDefault(number => _areas[number].HolePages >= pages, AreaTree.None),
+                _tree.BeforeHole(pages));
     }
 
     private int Depth()
     {
-        uint[] used = [.. Enumerable.Range((int)First, (int)(MostAreas - First)).Select(number => (uint)number).Where(number => _areas[number].GetState() != AreaState.None)];
-        HashSet<uint> below = [.. used.Select(number => _areas[number].Left), .. used.Select(number => _areas[number].Right)];
+        uint[] used = [.. Enumerable.Range((int)First, (int)(MostAreas - First)).Select(number => (uint)number)
+            .Where(number => _areas[number].GetState() != AreaState.None)];
+        HashSet<uint> below =
+            [.. used.Select(number => _areas[number].Left), .. used.Select(number => _areas[number].Right)];
         return DepthBelow(used.Single(number => !below.Contains(number)));
     }
 
-    private int DepthBelow(uint number) => number == AreaTree.None ? 0 : 1 + Math.Max(DepthBelow(_areas[number].Left), DepthBelow(_areas[number].Right));
+    private int DepthBelow(uint number) =>
+        number == AreaTree.None ? 0 : 1 + Math.Max(DepthBelow(_areas[number].Left), DepthBelow(_areas[number].Right));
 }

@@ -8,7 +8,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
 
-/// <summary>Shows that every area is whole pages of its own, is freed once, grows and shrinks without a copy, and that where the system refuses, all stands as it was.</summary>
+/// <summary>
+/// Shows that every area is whole pages of its own, is freed once, grows and shrinks without a copy, and that where the
+/// system refuses, all stands as it was.
+/// </summary>
 public sealed unsafe class AreasTests : AreaCheckedTests
 {
     [Theory]
@@ -122,7 +125,8 @@ public sealed unsafe class AreasTests : AreaCheckedTests
             Assert.True(found == block);
             Assert.Equal(3 * Page, bytes);
         }
-        foreach (nint beside in (nint[])[(nint)block - 1, (nint)(block + 3 * Page)]) Assert.False(Areas.TryFind((void*)beside, out _, out _));
+        foreach (nint beside in (nint[])[(nint)block - 1, (nint)(block + 3 * Page)])
+            Assert.False(Areas.TryFind((void*)beside, out _, out _));
         Assert.True(Areas.TryFree(block));
         Assert.False(Areas.TryFind(block, out void* none, out nuint noBytes)); // kept is nobody's
         Assert.True(none == null);
@@ -164,7 +168,8 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         {
             // Each part is a run of its own. From a huge page on the area has to stand elsewhere.
             byte* block = (byte*)Alloc(part, choice: MemoryChoice.FreshOnly);
-            for (nuint parts = 2; parts <= Parts; parts++) Assert.True(Areas.Realloc(block, parts * part, out _) == block);
+            for (nuint parts = 2; parts <= Parts; parts++)
+                Assert.True(Areas.Realloc(block, parts * part, out _) == block);
             VmallocArea* area = AreaOf(block);
             uint runs = area->RunCount;
             Assert.Equal((uint)Parts, runs);
@@ -214,7 +219,8 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     public void Memory_that_the_system_did_not_give_is_neither_charged_nor_purged()
     {
         (nuint Charged, long Purged) before = (ResidentBudget.ChargedBytes, SystemCounters.PurgedBytes);
-        using (new InjectedFaults(OsCall.Commit)) Assert.True(Areas.Alloc(9 * Page, 1, out _, MemoryChoice.FreshOnly) == null);
+        using (new InjectedFaults(OsCall.Commit))
+            Assert.True(Areas.Alloc(9 * Page, 1, out _, MemoryChoice.FreshOnly) == null);
         Assert.Equal(before, (ResidentBudget.ChargedBytes, SystemCounters.PurgedBytes));
     }
 
@@ -224,7 +230,8 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     public void An_area_that_cannot_grow_stands_as_it_was(int pages)
     {
         nuint bytes = (nuint)pages * Page;
-        foreach (OsCall[] failing in (OsCall[][])[[OsCall.Commit], [OsCall.Commit, OsCall.Move], [OsCall.Commit, OsCall.Decommit], Enum.GetValues<OsCall>()])
+        foreach (OsCall[] failing in (OsCall[][])[[OsCall.Commit], [OsCall.Commit, OsCall.Move],
+            [OsCall.Commit, OsCall.Decommit], Enum.GetValues<OsCall>()])
         {
             byte* block = (byte*)Alloc(bytes, choice: MemoryChoice.FreshOnly);
             Pattern.Fill(block, bytes, 3);
@@ -271,12 +278,14 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         const nuint Bytes = 4 * Sizes.MiB;
         byte* block = (byte*)Alloc(Bytes, choice: MemoryChoice.FreshOnly);
         using Donor donor = new(Bytes);
-        // The new part gets the donor's memory, and then the system has nothing for the rest, nor does it unmap anything.
+        // The new part gets the donor's memory, and then the system has nothing for the rest, nor does it unmap
+        // anything.
         using (new InjectedFaults([.. Enum.GetValues<OsCall>().Except([OsCall.Move])]))
             Assert.True(Areas.Realloc(block, 16 * Bytes, out _) == null);
         Assert.Equal(0u, donor.DirtyPages);
         Assert.Equal(Bytes, Areas.UsableBytes(block));
-        Assert.True(Areas.Realloc(block, 8 * Bytes, out _) == block, "it did not grow where it stands, so nothing is proved");
+        Assert.True(Areas.Realloc(block, 8 * Bytes, out _) == block,
+            "it did not grow where it stands, so nothing is proved");
         Pattern.CheckZero(block + Bytes, 7 * Bytes);
         Assert.True(Areas.TryFree(block));
     }

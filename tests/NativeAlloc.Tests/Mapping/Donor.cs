@@ -4,7 +4,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
 
-/// <summary>Free pages of the buddy that hold a pattern still: what areas are gathered from. It is to be the only such memory, so it trims first.</summary>
+/// <summary>
+/// Free pages of the buddy that hold a pattern still: what areas are gathered from. It is to be the only such memory,
+/// so it trims first.
+/// </summary>
 internal sealed unsafe class Donor : IDisposable
 {
     internal const ulong Id = 77;
@@ -32,7 +35,8 @@ internal sealed unsafe class Donor : IDisposable
     internal uint Pages => (uint)(_bytes >> PageGeometry.PageShift);
 
     /// <summary>How many of the pages may have memory behind them.</summary>
-    internal uint DirtyPages => (uint)Enumerable.Range((int)FirstPage, (int)Pages).Count(page => LinearRegion.Dirty.IsSet((uint)page));
+    internal uint DirtyPages =>
+        (uint)Enumerable.Range((int)FirstPage, (int)Pages).Count(page => LinearRegion.Dirty.IsSet((uint)page));
 
     /// <summary>Whether the old contents are to be seen at the pages themselves.</summary>
     internal bool ReadsAsZero => Pattern.FindNonZero(_address, _bytes) == Pattern.None;

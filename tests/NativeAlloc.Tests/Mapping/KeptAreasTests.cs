@@ -5,7 +5,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
 
-/// <summary>Shows that a kept area is found by its size, goes to one taker only, and that no more is kept than was promised, the youngest longest.</summary>
+/// <summary>
+/// Shows that a kept area is found by its size, goes to one taker only, and that no more is kept than was promised, the
+/// youngest longest.
+/// </summary>
 public sealed unsafe class KeptAreasTests : AreaCheckedTests
 {
     private static uint LimitPages => (uint)(KeptAreas.LimitBytes / Page);
@@ -18,7 +21,8 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
         {
             Assert.True(KeptAreas.TryPut(area));
             Assert.Equal((AreaState.Kept, 1, 90 * Page), (area->GetState(), KeptAreas.Count, KeptAreas.Bytes));
-            foreach (uint other in (uint[])[91, 79, 1, 1000]) Assert.True(TakeLike(other) == null, $"90 pages are not like {other}");
+            foreach (uint other in (uint[])[91, 79, 1, 1000])
+                Assert.True(TakeLike(other) == null, $"90 pages are not like {other}");
             Assert.True(TakeLike(pages) == area);
             Assert.Equal((AreaState.Busy, 0, (nuint)0), (area->GetState(), KeptAreas.Count, KeptAreas.Bytes));
         }

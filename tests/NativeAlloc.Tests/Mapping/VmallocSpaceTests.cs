@@ -6,7 +6,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Mapping;
 
-/// <summary>Shows that areas never touch each other, that each is found by its addresses, and that holes are found as long as there are any.</summary>
+/// <summary>
+/// Shows that areas never touch each other, that each is found by its addresses, and that holes are found as long as
+/// there are any.
+/// </summary>
 public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
 {
     // As many as the space has records for, and one page for each is far less than it has pages.
@@ -14,7 +17,8 @@ public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
 
     [Fact]
     public void Random_steps_leave_the_space_as_a_sorted_list_would_be() => Properties.ForAllSequences(
-        Values.Pairs(Values.OneOf("add", "add", "add", "remove", "extend", "shorten", "cut"), Values.Between(0, int.MaxValue)),
+        Values.Pairs(Values.OneOf("add", "add", "add", "remove", "extend", "shorten", "cut"),
+            Values.Between(0, int.MaxValue)),
         150,
         steps =>
         {
@@ -42,7 +46,8 @@ public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
                 Assert.Equal(pages, area->Pages);
                 byte* begin = (byte*)VmallocSpace.AddressOf(area), end = begin + pages * Page;
                 Assert.False(VmallocSpace.TryFind(end, out _), "the guard page belongs to nobody");
-                Assert.False(VmallocSpace.TryFind(begin - 1, out _), "what is before the area is a guard page or a hole");
+                Assert.False(VmallocSpace.TryFind(begin - 1, out _),
+                    "what is before the area is a guard page or a hole");
                 areas.Add((nint)area);
             }
         }
@@ -119,7 +124,8 @@ public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
         long local = 0;
         VmallocArea* area = VmallocSpace.Add(AreaKind.Map, 2);
         byte* begin = (byte*)VmallocSpace.AddressOf(area);
-        foreach (nuint address in (nuint[])[0, (nuint)(&local), nuint.MaxValue, VmallocSpace.Base, VmallocSpace.Base - 1, VmallocSpace.Base + VmallocSpace.Bytes, VmallocSpace.Base + VmallocSpace.Bytes - Page])
+        foreach (nuint address in (nuint[])[0, (nuint)(&local), nuint.MaxValue, VmallocSpace.Base, VmallocSpace.Base
+            - 1, VmallocSpace.Base + VmallocSpace.Bytes, VmallocSpace.Base + VmallocSpace.Bytes - Page])
         {
             Assert.False(VmallocSpace.TryFind((void*)address, out _));
             Assert.True(VmallocSpace.Starting((void*)address) == null);
@@ -147,7 +153,8 @@ public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
             {
                 if (mine.Count < 20 && random.Next(2) == 0)
                 {
-                    VmallocArea* area = VmallocSpace.Add(AreaKind.Vmalloc, (uint)random.Next(1, 50), 1u << random.Next(5), (uint)random.Next(30));
+                    VmallocArea* area = VmallocSpace.Add(AreaKind.Vmalloc, (uint)random.Next(1, 50),
+                        1u << random.Next(5), (uint)random.Next(30));
                     area->ChargedBytes = (nuint)number; // whoever else had the record would write another number
                     mine.Add((nint)area);
                 }
@@ -157,7 +164,8 @@ public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
                     VmallocArea* area = (VmallocArea*)mine[pick];
                     mine.RemoveAt(pick);
                     void* last = (void*)(VmallocSpace.AddressOf(area) + area->Pages * Page - 1);
-                    if (!VmallocSpace.TryFind(last, out VmallocArea found) || found.FirstPage != area->FirstPage || area->ChargedBytes != (nuint)number)
+                    if (!VmallocSpace.TryFind(last, out VmallocArea found) || found.FirstPage != area->FirstPage
+                        || area->ChargedBytes != (nuint)number)
                         throw new InvalidOperationException("the area is not what it was");
                     VmallocSpace.Remove(area);
                 }
@@ -174,12 +182,14 @@ public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
 
         internal Model()
         {
-            for (uint page = 0; VmallocSpace.TryNext(page, out VmallocArea found); page = found.FirstPage + found.Pages) _all.Add(found.FirstPage, found.Pages);
+            for (uint page = 0; VmallocSpace.TryNext(page, out VmallocArea found); page = found.FirstPage + found.Pages)
+                _all.Add(found.FirstPage, found.Pages);
         }
 
         internal void Do(string kind, uint pick)
         {
-            VmallocArea* area = _mine.Count == 0 ? null : (VmallocArea*)_mine.GetValueAtIndex((int)(pick % _mine.Count));
+            VmallocArea* area =
+                _mine.Count == 0 ? null : (VmallocArea*)_mine.GetValueAtIndex((int)(pick % _mine.Count));
             uint pages = 1 + pick / 7 % 60;
             if (kind == "add")
             {

@@ -4,7 +4,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Os;
 
-/// <summary>Addresses for a test to use, and what the system itself says about this process's, so that a test can ask without touching them.</summary>
+/// <summary>
+/// Addresses for a test to use, and what the system itself says about this process's, so that a test can ask without
+/// touching them.
+/// </summary>
 internal static class AddressSpace
 {
     internal const string Inaccessible = "---p", Private = "rw-p", Shared = "rw-s";
@@ -30,18 +33,20 @@ internal static class AddressSpace
         foreach (string line in File.ReadLines("/proc/self/maps"))
         {
             int dash = line.IndexOf('-', StringComparison.Ordinal), space = line.IndexOf(' ', StringComparison.Ordinal);
-            if (address >= Parse(line.AsSpan(0, dash)) && address < Parse(line.AsSpan(dash + 1, space - dash - 1))) return line.Substring(space + 1, 4);
+            if (address >= Parse(line.AsSpan(0, dash)) && address < Parse(line.AsSpan(dash + 1, space - dash - 1)))
+                return line.Substring(space + 1, 4);
         }
         return "";
     }
 
     /// <summary>Bytes of address space that the process has mapped in any way.</summary>
     internal static nuint MappedBytes() =>
-        nuint.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[0], CultureInfo.InvariantCulture) * (nuint)Environment.SystemPageSize;
+        nuint.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[0], CultureInfo.InvariantCulture)
+        * (nuint)Environment.SystemPageSize;
 
     /// <summary>
-    /// Whether something changed the mapped bytes by this many, give or take what the runtime does meanwhile. Whether one address is mapped cannot
-    /// be asked of released ones: the runtime may have taken them already.
+    /// Whether something changed the mapped bytes by this many, give or take what the runtime does meanwhile. Whether
+    /// one address is mapped cannot be asked of released ones: the runtime may have taken them already.
     /// </summary>
     internal static bool ChangedBy(nint bytes, nuint before)
     {
@@ -49,5 +54,6 @@ internal static class AddressSpace
         return Math.Abs((nint)MappedBytes() - (nint)before - bytes) < Noise;
     }
 
-    private static nuint Parse(ReadOnlySpan<char> text) => nuint.Parse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+    private static nuint Parse(ReadOnlySpan<char> text) =>
+        nuint.Parse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
 }

@@ -5,7 +5,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Os;
 
-/// <summary>Shows that limits and figures are what Linux says in its files, and unknown where it says nothing or nonsense.</summary>
+/// <summary>
+/// Shows that limits and figures are what Linux says in its files, and unknown where it says nothing or nonsense.
+/// </summary>
 public sealed class LinuxFiguresTests : IDisposable
 {
     private readonly TemporaryDirectory _root = new();
@@ -18,7 +20,8 @@ public sealed class LinuxFiguresTests : IDisposable
     public void This_machine_says_what_it_has()
     {
         Assert.InRange(new LinuxSystem().ReadLoad().TotalBytes, 1UL << 20, 1UL << 50);
-        Assert.InRange(Read("", SystemFigure.AddressSpaceBytes) ?? 0, Read("", SystemFigure.AnonymousResidentBytes) ?? 0, 1UL << 48);
+        Assert.InRange(Read("", SystemFigure.AddressSpaceBytes) ?? 0,
+            Read("", SystemFigure.AnonymousResidentBytes) ?? 0, 1UL << 48);
         Assert.InRange(Read("", SystemFigure.AnonymousResidentBytes) ?? 0, 1UL << 20, 1UL << 50);
         Assert.InRange(Read("", SystemFigure.MappingLimit) ?? 0, 1000UL, ulong.MaxValue);
     }
@@ -42,7 +45,8 @@ public sealed class LinuxFiguresTests : IDisposable
     [Fact]
     public void The_files_of_the_system_are_read()
     {
-        _root.Write("proc/meminfo", "MemTotal:       24576000 kB\nMemFree:          100 kB\nMemAvailable:   21034272 kB\n");
+        _root.Write("proc/meminfo",
+            "MemTotal:       24576000 kB\nMemFree:          100 kB\nMemAvailable:   21034272 kB\n");
         _root.Write("proc/self/statm", "1000 345 67 8 0 900 0\n");
         _root.Write("proc/self/status", "Name:\tx\nRssAnon:\t    1112 kB\nRssShmem:\t      12 kB\n");
         _root.Write("proc/sys/vm/max_map_count", "262144\n");
@@ -61,7 +65,8 @@ public sealed class LinuxFiguresTests : IDisposable
     [InlineData("MemAvailable: -5 kB")]
     public void Nonsense_is_unknown(string text)
     {
-        foreach (string file in (string[])["proc/meminfo", "proc/self/statm", "proc/self/status", "proc/self/cgroup"]) _root.Write(file, text);
+        foreach (string file in (string[])["proc/meminfo", "proc/self/statm", "proc/self/status", "proc/self/cgroup"])
+            _root.Write(file, text);
         AssertUnknown();
     }
 
@@ -114,7 +119,8 @@ public sealed class LinuxFiguresTests : IDisposable
     [InlineData((int)SystemFigure.LockLimitBytes, "Max locked memory")]
     public void The_limits_of_the_process_are_the_systems(int figure, string name)
     {
-        string line = File.ReadLines("/proc/self/limits").Single(line => line.StartsWith(name, StringComparison.Ordinal));
+        string line =
+            File.ReadLines("/proc/self/limits").Single(line => line.StartsWith(name, StringComparison.Ordinal));
         string soft = line[name.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries)[0];
         ulong? expected = soft == "unlimited" ? null : ulong.Parse(soft, CultureInfo.InvariantCulture);
         Assert.Equal(expected, Read((SystemFigure)figure));

@@ -14,8 +14,10 @@ public sealed class MachineTests
     public void The_lock_limit_is_the_systems()
     {
         // "Max locked memory         8388608              8388608              bytes"
-        string line = File.ReadLines("/proc/self/limits").Single(line => line.StartsWith("Max locked memory", StringComparison.Ordinal));
+        string line = File.ReadLines("/proc/self/limits")
+            .Single(line => line.StartsWith("Max locked memory", StringComparison.Ordinal));
         string soft = line["Max locked memory".Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries)[0];
-        Assert.Equal(soft == "unlimited" ? null : ulong.Parse(soft, CultureInfo.InvariantCulture), Machine.LockLimitBytes);
+        Assert.Equal(soft == "unlimited" ? null : ulong.Parse(soft, CultureInfo.InvariantCulture),
+            Machine.LockLimitBytes);
     }
 }

@@ -6,7 +6,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Os;
 
-/// <summary>Shows that mappings are counted up to the limit and no further, by several threads too, and that the limit is half of the system's.</summary>
+/// <summary>
+/// Shows that mappings are counted up to the limit and no further, by several threads too, and that the limit is half
+/// of the system's.
+/// </summary>
 public sealed class MappingBudgetTests : IDisposable
 {
     private readonly int _limit = MappingBudget.Limit, _inUse = MappingBudget.InUse;
@@ -85,8 +88,10 @@ public sealed class MappingBudgetTests : IDisposable
     }
 
     [Fact]
-    public void Without_the_file_half_of_the_usual_limit_counts() => Assert.Equal(65_530 / 2, MappingBudget.LimitOf(null));
+    public void Without_the_file_half_of_the_usual_limit_counts() =>
+        Assert.Equal(65_530 / 2, MappingBudget.LimitOf(null));
 
     [Fact]
-    public void A_limit_beyond_all_numbers_is_none() => Assert.Equal(int.MaxValue / 2, MappingBudget.LimitOf(ulong.MaxValue));
+    public void A_limit_beyond_all_numbers_is_none() =>
+        Assert.Equal(int.MaxValue / 2, MappingBudget.LimitOf(ulong.MaxValue));
 }

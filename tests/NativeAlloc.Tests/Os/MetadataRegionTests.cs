@@ -3,7 +3,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Os;
 
-/// <summary>Shows that a table's region grows where it stands, never beyond its end, and stays as it was when the system refuses.</summary>
+/// <summary>
+/// Shows that a table's region grows where it stands, never beyond its end, and stays as it was when the system
+/// refuses.
+/// </summary>
 public sealed unsafe class MetadataRegionTests
 {
     private const nuint MiB = 1 << 20;
@@ -32,7 +35,8 @@ public sealed unsafe class MetadataRegionTests
             *(long*)(address + end - sizeof(long)) = (long)end;
         }
         Assert.Equal(address, region.Address);
-        for (nuint end = MiB / 2; end <= region.Bytes; end += MiB / 2) Assert.Equal((long)end, *(long*)(address + end - sizeof(long)));
+        for (nuint end = MiB / 2; end <= region.Bytes; end += MiB / 2)
+            Assert.Equal((long)end, *(long*)(address + end - sizeof(long)));
         region.Release();
     }
 
@@ -93,7 +97,8 @@ public sealed unsafe class MetadataRegionTests
     public void A_part_of_a_region_grows_by_itself_and_the_rest_stays_as_it_was()
     {
         MetadataRegion whole = MetadataRegion.Reserve(8 * MiB);
-        MetadataRegion part = MetadataRegion.Within(whole.Address + 4 * MiB, 3 * MiB - 4096); // it need not be whole steps
+        // it need not be whole steps
+        MetadataRegion part = MetadataRegion.Within(whole.Address + 4 * MiB, 3 * MiB - 4096);
         long calls = Platform.Calls;
         Assert.Equal(0u, part.CommittedBytes);
         Assert.True(part.TryCommitTo(0));

@@ -5,7 +5,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Os;
 
-/// <summary>Shows that the lock lets one thread in at a time, counts, and waits through a <see cref="Thread.Interrupt"/>.</summary>
+/// <summary>
+/// Shows that the lock lets one thread in at a time, counts, and waits through a <see cref="Thread.Interrupt"/>.
+/// </summary>
 public sealed unsafe class NativeLockTests : IDisposable
 {
     private readonly NativeLock* _lock = (NativeLock*)NativeMemory.AllocZeroed((nuint)sizeof(NativeLock));

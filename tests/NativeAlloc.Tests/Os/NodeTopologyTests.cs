@@ -5,8 +5,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Os;
 
 /// <summary>
-/// Shows that the system's folder of nodes is read as it is meant, that anything else is one node, and that nodes can be cut into fake ones that
-/// go round as real ones do.
+/// Shows that the system's folder of nodes is read as it is meant, that anything else is one node, and that nodes can
+/// be cut into fake ones that go round as real ones do.
 /// </summary>
 public sealed class NodeTopologyTests : IDisposable
 {
@@ -30,10 +30,12 @@ public sealed class NodeTopologyTests : IDisposable
     [InlineData("0-1023", 1024)]
     [InlineData("\n", 0)]
     [InlineData("", 0)]
-    public void A_list_counts_its_numbers(string text, int count) => Assert.Equal(count, LinuxSystem.ParseList(text).Length);
+    public void A_list_counts_its_numbers(string text, int count) =>
+        Assert.Equal(count, LinuxSystem.ParseList(text).Length);
 
     [Fact]
-    public void A_list_has_the_numbers_it_names() => Assert.Equal([0, 1, 2, 3, 8, 9, 16], LinuxSystem.ParseList("0-3,8-9,16\n"));
+    public void A_list_has_the_numbers_it_names() =>
+        Assert.Equal([0, 1, 2, 3, 8, 9, 16], LinuxSystem.ParseList("0-3,8-9,16\n"));
 
     [Theory]
     [InlineData("none")]
@@ -54,7 +56,8 @@ public sealed class NodeTopologyTests : IDisposable
     }
 
     [Fact]
-    public void A_folder_that_is_missing_is_one_node() => AssertOneNode(NodeTopology.Read(new LinuxSystem(_root.Combine("nothing")), 0), systemNode: 0);
+    public void A_folder_that_is_missing_is_one_node() =>
+        AssertOneNode(NodeTopology.Read(new LinuxSystem(_root.Combine("nothing")), 0), systemNode: 0);
 
     [Fact]
     public void A_folder_without_nodes_with_memory_is_one_node()
@@ -89,22 +92,27 @@ public sealed class NodeTopologyTests : IDisposable
     [Fact]
     public void Of_four_nodes_the_near_ones_come_first_and_of_equally_near_ones_the_next_round_the_circle()
     {
-        MakeNodes([0, 1, 2, 3], [[0], [1], [2], [3]], [[10, 16, 32, 32], [16, 10, 32, 32], [32, 32, 10, 16], [32, 32, 16, 10]]);
+        MakeNodes([0, 1, 2, 3], [[0], [1], [2], [3]],
+            [[10, 16, 32, 32], [16, 10, 32, 32], [32, 32, 10, 16], [32, 32, 16, 10]]);
         NodeTopology nodes = Read();
         Assert.Equal([0, 1, 2, 3], nodes.NearestTo(0).ToArray());
         Assert.Equal([1, 0, 2, 3], nodes.NearestTo(1).ToArray());
         Assert.Equal([2, 3, 0, 1], nodes.NearestTo(2).ToArray());
         Assert.Equal([3, 2, 0, 1], nodes.NearestTo(3).ToArray());
-        MakeNodes([0, 1, 2, 3], [[0], [1], [2], [3]], [[10, 20, 20, 20], [20, 10, 20, 20], [20, 20, 10, 20], [20, 20, 20, 10]]);
+        MakeNodes([0, 1, 2, 3], [[0], [1], [2], [3]],
+            [[10, 20, 20, 20], [20, 10, 20, 20], [20, 20, 10, 20], [20, 20, 20, 10]]);
         nodes = Read();
-        for (int node = 0; node < 4; node++) Assert.Equal(Enumerable.Range(node, 4).Select(other => other % 4), nodes.NearestTo(node).ToArray());
+        for (int node = 0; node < 4; node++)
+            Assert.Equal(Enumerable.Range(node, 4).Select(other => other % 4), nodes.NearestTo(node).ToArray());
     }
 
     [Fact]
     public void Numbers_with_gaps_are_counted_without_and_distances_are_those_of_the_right_nodes()
     {
-        // Node 4 has processors and no memory: it is online, has a place in each line of distances, and is no node of ours.
-        MakeNodes([0, 4, 8, 9], [[0, 1], [2, 3], [4, 5], [6, 7]], [[10, 99, 40, 30], [99, 10, 99, 99], [40, 99, 10, 50], [30, 99, 50, 10]]);
+        // Node 4 has processors and no memory: it is online, has a place in each line of distances, and is no node of
+        // ours.
+        MakeNodes([0, 4, 8, 9], [[0, 1], [2, 3], [4, 5], [6, 7]],
+            [[10, 99, 40, 30], [99, 10, 99, 99], [40, 99, 10, 50], [30, 99, 50, 10]]);
         Write("has_memory", "0,8-9\n");
         NodeTopology nodes = Read();
         Assert.Equal(3, nodes.Count);
@@ -112,7 +120,8 @@ public sealed class NodeTopologyTests : IDisposable
         Assert.Equal([0, 2, 1], nodes.NearestTo(0).ToArray());
         Assert.Equal([1, 0, 2], nodes.NearestTo(1).ToArray());
         Assert.Equal([2, 0, 1], nodes.NearestTo(2).ToArray());
-        Assert.Equal([0, 0, 0, 0, 1, 1, 2, 2], Enumerable.Range(0, 8).Select(nodes.NodeOfProcessor)); // 2 and 3 are near no memory of their own
+        // 2 and 3 are near no memory of their own
+        Assert.Equal([0, 0, 0, 0, 1, 1, 2, 2], Enumerable.Range(0, 8).Select(nodes.NodeOfProcessor));
     }
 
     [Fact]
@@ -129,7 +138,8 @@ public sealed class NodeTopologyTests : IDisposable
     public void A_line_of_distances_that_ends_early_leaves_the_others_far_away()
     {
         MakeNodes([0, 1, 2], [[0], [1], [2]], [[10, 15, 12], [15, 10, 30], [12, 30, 10]]);
-        Write(Path.Combine("node1", "distance"), "15 10\n"); // node 2 is as far as a remote one usually is, farther than 15
+        // node 2 is as far as a remote one usually is, farther than 15
+        Write(Path.Combine("node1", "distance"), "15 10\n");
         Assert.Equal([1, 0, 2], Read().NearestTo(1).ToArray());
         Write(Path.Combine("node1", "distance"), "25 10\n");
         Assert.Equal([1, 2, 0], Read().NearestTo(1).ToArray());
@@ -160,7 +170,8 @@ public sealed class NodeTopologyTests : IDisposable
     {
         const int Real = 100;
         int[] all = [.. Enumerable.Range(0, Real)];
-        NodeTopology nodes = new(all, [.. all.Select(node => (int[])[node])], [.. all.Select(node => all.Select(other => node == other ? 10 : 20).ToArray())], 0);
+        NodeTopology nodes = new(all, [.. all.Select(node => (int[])[node])],
+            [.. all.Select(node => all.Select(other => node == other ? 10 : 20).ToArray())], 0);
         Assert.Equal(NodeTopology.MaxNodes, nodes.Count);
         AssertPermutations(nodes);
         Assert.Equal(NodeTopology.MaxNodes, all.Select(nodes.NodeOfProcessor).Distinct().Count());
@@ -172,8 +183,10 @@ public sealed class NodeTopologyTests : IDisposable
         foreach (int real in (int[])[1, 2, 3, 4, 8])
         {
             // Processors of the nodes alternate, as on many machines.
-            int[][] processors = [.. Enumerable.Range(0, real).Select(node => Enumerable.Range(0, 64).Select(cpu => cpu * real + node).ToArray())];
-            int[][] distances = [.. Enumerable.Range(0, real).Select(node => Enumerable.Range(0, real).Select(other => 10 + 10 * Math.Abs(node - other)).ToArray())];
+            int[][] processors = [.. Enumerable.Range(0, real)
+                .Select(node => Enumerable.Range(0, 64).Select(cpu => cpu * real + node).ToArray())];
+            int[][] distances = [.. Enumerable.Range(0, real)
+                .Select(node => Enumerable.Range(0, real).Select(other => 10 + 10 * Math.Abs(node - other)).ToArray())];
             int[] system = [.. Enumerable.Range(0, real).Select(node => node * 3)];
             for (int fake = 1; fake <= NodeTopology.MaxNodes; fake++)
             {
@@ -181,14 +194,16 @@ public sealed class NodeTopologyTests : IDisposable
                 Assert.Equal(fake, nodes.Count);
                 Assert.True(nodes.IsFake);
                 AssertPermutations(nodes);
-                int[] shares = [.. system.Select(number => Enumerable.Range(0, fake).Count(node => nodes.SystemNodeOf(node) == number))];
+                int[] shares = [.. system.Select(number =>
+                    Enumerable.Range(0, fake).Count(node => nodes.SystemNodeOf(node) == number))];
                 Assert.Equal(fake, shares.Sum());
                 Assert.InRange(shares.Max() - shares.Min(), 0, 1);
                 for (int node = 0; node < fake; node++)
                 {
                     // The fakes of the same node are the nearest.
                     int[] nearest = nodes.NearestTo(node).ToArray();
-                    int[] away = [.. nearest.Select(other => Math.Abs(nodes.SystemNodeOf(other) - nodes.SystemNodeOf(node)))];
+                    int[] away =
+                        [.. nearest.Select(other => Math.Abs(nodes.SystemNodeOf(other) - nodes.SystemNodeOf(node)))];
                     Assert.Equal(away.Order(), away);
                 }
                 int[] used = new int[fake];
@@ -240,7 +255,8 @@ public sealed class NodeTopologyTests : IDisposable
         NodeTopology nodes = NodeTopology.Read(new LinuxSystem(_root.Path), 4);
         Assert.Equal(4, nodes.Count);
         Assert.Equal([0, 1, 2, 3, 0, 1, 2, 3], Enumerable.Range(0, 8).Select(nodes.NodeOfProcessor));
-        for (int node = 0; node < 4; node++) Assert.Equal(Enumerable.Range(node, 4).Select(other => other % 4), nodes.NearestTo(node).ToArray());
+        for (int node = 0; node < 4; node++)
+            Assert.Equal(Enumerable.Range(node, 4).Select(other => other % 4), nodes.NearestTo(node).ToArray());
     }
 
     [Fact]

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Os;
 
-/// <summary>Shows that the hook reaches every call there is, that a call it fails changes nothing, and that it fails no other.</summary>
+/// <summary>
+/// Shows that the hook reaches every call there is, that a call it fails changes nothing, and that it fails no other.
+/// </summary>
 public sealed unsafe class OsFaultsTests
 {
     private static nuint Page => VirtualMemory.PageBytes;
@@ -30,7 +32,8 @@ public sealed unsafe class OsFaultsTests
     {
         using Fixture fixture = new();
         // A container may forbid the first and a kernel be built without the others: nothing depends on them.
-        foreach (OsCall call in Enum.GetValues<OsCall>().Except([OsCall.Bind, OsCall.AdviseHuge])) Assert.True(fixture.Do(call), call.ToString());
+        foreach (OsCall call in Enum.GetValues<OsCall>().Except([OsCall.Bind, OsCall.AdviseHuge]))
+            Assert.True(fixture.Do(call), call.ToString());
     }
 
     [Fact]
@@ -105,7 +108,9 @@ public sealed unsafe class OsFaultsTests
                     return true;
                 case OsCall.Commit: return VirtualMemory.TryCommit(_mapped, Page);
                 case OsCall.Purge: return VirtualMemory.TryPurge(_mapped, Page);
-                case OsCall.Protect: return VirtualMemory.TryProtect(_mapped, Page, accessible: false) && VirtualMemory.TryProtect(_mapped, Page, accessible: true);
+                case OsCall.Protect:
+                    return VirtualMemory.TryProtect(_mapped, Page, accessible: false)
+                        && VirtualMemory.TryProtect(_mapped, Page, accessible: true);
                 case OsCall.Move: return VirtualMemory.TryMove(_mapped, Page, _target);
                 case OsCall.Decommit: return VirtualMemory.TryDecommit(_target, Page);
                 case OsCall.AdviseHuge: return VirtualMemory.TryAdviseHuge(_mapped, Page);
@@ -132,7 +137,9 @@ public sealed unsafe class OsFaultsTests
                 case OsCall.ReadNodes: return NodeTopology.Read(_linux, 0).Count == 2;
                 case OsCall.CurrentProcessor: return _nodes.NodeOfCurrentThread() == 1;
                 case OsCall.ReadFigure: return Machine.Read(SystemFigure.MappingLimit) != null;
-                default: throw new ArgumentOutOfRangeException(nameof(call), call, "the fixture does not know this call yet");
+                default:
+                    throw new ArgumentOutOfRangeException(nameof(call), call,
+                        "the fixture does not know this call yet");
             }
         }
 

@@ -7,7 +7,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Os;
 
-/// <summary>Shows that no more is charged than the limit, by however many threads; that a derived limit asks the system before it stands; and that an allocation which is refused loses nothing and says why.</summary>
+/// <summary>
+/// Shows that no more is charged than the limit, by however many threads; that a derived limit asks the system before
+/// it stands; and that an allocation which is refused loses nothing and says why.
+/// </summary>
 public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
 {
     private const nuint MiB = 1 << 20;
@@ -101,7 +104,8 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         ResidentBudget.SetLimit(0);
         nuint limit = ResidentBudget.LimitBytes, charged = ResidentBudget.ChargedBytes;
         List<Page> pages = [];
-        while (ResidentBudget.ChargedBytes - charged < 512 * MiB) pages.Add(PageAllocator.AllocPages(8, PageFlags.High));
+        while (ResidentBudget.ChargedBytes - charged < 512 * MiB)
+            pages.Add(PageAllocator.AllocPages(8, PageFlags.High));
         Assert.InRange(ResidentBudget.ReadResidentBytes(), 512 * MiB, limit); // though none has been touched
         nuint mostForOthers = limit - 512 * MiB;
         Assert.False(ResidentBudget.TryRaise(mostForOthers));
@@ -163,7 +167,8 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     {
         PageAllocator.FreePages(PageAllocator.AllocPages(9), 9); // 32 MiB that are free
         NativeAllocator.Free(NativeAllocator.Alloc(100));
-        nuint magazines = NativeAllocator.GetStatistics().MagazineBytes, free = NativeAllocator.GetStatistics().DirtyFreeBytes;
+        nuint magazines = NativeAllocator.GetStatistics().MagazineBytes,
+            free = NativeAllocator.GetStatistics().DirtyFreeBytes;
         nuint limit = ResidentBudget.ChargedBytes;
         ResidentBudget.SetLimit(limit);
         long runs = NativeAllocator.GetStatistics().Reclaims;
@@ -222,10 +227,13 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         Assert.Equal(16, blocks.Count);
         Assert.True(ResidentBudget.LimitHits > hits);
         string live = NativeAllocator.GetStatistics().LiveBytes.ToString(CultureInfo.InvariantCulture);
-        foreach (string part in (string[])[$"{MiB} bytes", $"limit of {limit} bytes", "ResidentLimitBytes", $"{limit} bytes are resident", $"{live} are live", "0 cached", "shrinkers"])
+        foreach (string part in (string[])[$"{MiB} bytes", $"limit of {limit} bytes", "ResidentLimitBytes",
+            $"{limit} bytes are resident", $"{live} are live", "0 cached", "shrinkers"])
             Assert.Contains(part, error.Message, StringComparison.Ordinal);
-        Assert.Contains("resident limit", Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPages(3)).Message, StringComparison.Ordinal);
-        Assert.Contains("resident limit", Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPage(PageFlags.High)).Message, StringComparison.Ordinal);
+        Assert.Contains("resident limit",
+            Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPages(3)).Message, StringComparison.Ordinal);
+        Assert.Contains("resident limit", Assert.Throws<OutOfMemoryException>(() =>
+            PageAllocator.AllocPage(PageFlags.High)).Message, StringComparison.Ordinal);
         NativeAllocator.Verify();
         NativeAllocator.Free((void*)blocks[^1]);
         blocks[^1] = (nint)NativeAllocator.Alloc(MiB);
@@ -272,7 +280,8 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     [Fact]
     public void Threads_whose_live_memory_stays_below_the_limit_are_never_refused()
     {
-        // Each holds up to 2 MiB, in sizes of all layers that change all the time; what they hold together is half of the limit.
+        // Each holds up to 2 MiB, in sizes of all layers that change all the time; what they hold together is half of
+        // the limit.
         ResidentBudget.SetLimit(ResidentBudget.ChargedBytes + 20 * MiB);
         long hits = ResidentBudget.LimitHits;
         TestThread.RunTogether(4, number =>
@@ -298,7 +307,8 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     public void A_process_with_a_limit_holds_nearly_as_much_and_not_more_and_goes_on_after_each_refusal()
     {
         const long Limit = 64L << 20;
-        ChildProcess child = ChildProcess.RunHost([("NATIVEALLOC_RESIDENT_LIMIT_BYTES", "64M")], ResidentLimit.Name).ShouldSucceed();
+        ChildProcess child =
+            ChildProcess.RunHost([("NATIVEALLOC_RESIDENT_LIMIT_BYTES", "64M")], ResidentLimit.Name).ShouldSucceed();
         string[] lines = child.Output.Split('\n');
         long[] figures = [.. lines[0].Split(' ').Select(text => long.Parse(text, CultureInfo.InvariantCulture))];
         Assert.InRange(figures[0], Limit * 3 / 4, Limit);

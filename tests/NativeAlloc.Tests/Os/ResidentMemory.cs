@@ -18,12 +18,15 @@ internal static unsafe partial class ResidentMemory
 
     /// <summary>False where a touch may bring a huge page, so that its neighbours have memory too.</summary>
     internal static bool ComesInSystemPages { get; } =
-        !File.Exists("/sys/kernel/mm/transparent_hugepage/enabled") || !File.ReadAllText("/sys/kernel/mm/transparent_hugepage/enabled").Contains("[always]", StringComparison.Ordinal);
+        !File.Exists("/sys/kernel/mm/transparent_hugepage/enabled") || !File.ReadAllText(
+            "/sys/kernel/mm/transparent_hugepage/enabled").Contains("[always]", StringComparison.Ordinal);
 
     /// <summary>Bytes that the process has locked into memory.</summary>
     internal static ulong LockedBytes()
     {
-        string line = File.ReadLines("/proc/self/status").Single(line => line.StartsWith("VmLck:", StringComparison.Ordinal)); // "VmLck:       64 kB"
+        // "VmLck:       64 kB"
+        string line =
+            File.ReadLines("/proc/self/status").Single(line => line.StartsWith("VmLck:", StringComparison.Ordinal));
         return ulong.Parse(line["VmLck:".Length..^"kB".Length].Trim(), CultureInfo.InvariantCulture) * 1024;
     }
 

@@ -9,7 +9,8 @@ public sealed class UnsupportedSystemTests
 {
     [Fact]
     public void Every_call_says_that_the_system_is_not_supported() =>
-        ChildProcess.RunHost(UnsupportedCalls.Name, [.. UnsupportedCalls.Calls.Select(call => call.Name)]).ShouldSucceed();
+        ChildProcess.RunHost(UnsupportedCalls.Name, [.. UnsupportedCalls.Calls.Select(call => call.Name)])
+            .ShouldSucceed();
 
     // As the first call of a process: no static constructor may throw before.
     [Theory]
@@ -20,5 +21,6 @@ public sealed class UnsupportedSystemTests
     [InlineData("GetStatistics")]
     [InlineData("Free")]
     [InlineData("FixedMap.AddressOf")]
-    public void The_first_call_says_it_too(string call) => ChildProcess.RunHost(UnsupportedCalls.Name, call).ShouldSucceed();
+    public void The_first_call_says_it_too(string call) =>
+        ChildProcess.RunHost(UnsupportedCalls.Name, call).ShouldSucceed();
 }

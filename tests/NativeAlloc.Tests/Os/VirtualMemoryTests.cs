@@ -149,7 +149,8 @@ public sealed unsafe class VirtualMemoryTests
     }
 
     [Fact]
-    public void Where_a_limit_refuses_a_move_the_target_stays_reserved_too() => ChildProcess.RunHost(DataLimit.Name).ShouldSucceed();
+    public void Where_a_limit_refuses_a_move_the_target_stays_reserved_too() =>
+        ChildProcess.RunHost(DataLimit.Name).ShouldSucceed();
 
     [Fact]
     public void Decommitted_addresses_are_inaccessible_have_no_memory_and_read_zero_once_committed_again()
@@ -254,7 +255,8 @@ public sealed unsafe class VirtualMemoryTests
         Assert.Equal(before, ResidentMemory.LockedBytes());
         Assert.Equal(0u, ResidentMemory.PagesAt(address, 2 * Page));
         VirtualMemory.Release(address, 2 * Page);
-        Assert.True(VirtualMemory.TryReserve(Page, Page, out nuint reserved)); // what is inaccessible cannot be brought into memory
+        // what is inaccessible cannot be brought into memory
+        Assert.True(VirtualMemory.TryReserve(Page, Page, out nuint reserved));
         Assert.False(VirtualMemory.TryLock(reserved, Page));
         VirtualMemory.Release(reserved, Page);
     }
@@ -383,10 +385,12 @@ public sealed unsafe class VirtualMemoryTests
         return address;
     }
 
-    private static void Fill(nuint address, nuint bytes, byte value) => new Span<byte>((void*)address, (int)bytes).Fill(value);
+    private static void Fill(nuint address, nuint bytes, byte value) =>
+        new Span<byte>((void*)address, (int)bytes).Fill(value);
 
     private static void AssertZero(nuint address, nuint bytes) => AssertFilled(address, bytes, 0);
 
     private static void AssertFilled(nuint address, nuint bytes, byte value) =>
-        Assert.False(new ReadOnlySpan<byte>((void*)address, (int)bytes).ContainsAnyExcept(value), $"some byte is not {value}");
+        Assert.False(new ReadOnlySpan<byte>((void*)address, (int)bytes).ContainsAnyExcept(value),
+            $"some byte is not {value}");
 }

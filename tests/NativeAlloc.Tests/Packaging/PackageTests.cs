@@ -6,7 +6,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Packaging;
 
-/// <summary>Proves that the package holds what it must, and that a project of a user's, far from this repository, can use it.</summary>
+/// <summary>
+/// Proves that the package holds what it must, and that a project of a user's, far from this repository, can use it.
+/// </summary>
 public sealed class PackageTests
 {
     [Fact]
@@ -24,22 +26,28 @@ public sealed class PackageTests
 
     // Everything the build makes goes elsewhere too: the tree may be in use by another build.
     private static void Pack(TemporaryDirectory directory, string packages, string version) =>
-        ChildProcess.RunDotnet(RepositoryTree.Root, [], "pack", RepositoryTree.PathOf("src", "NativeAlloc", "NativeAlloc.csproj"),
+        ChildProcess.RunDotnet(RepositoryTree.Root, [], "pack",
+            RepositoryTree.PathOf("src", "NativeAlloc", "NativeAlloc.csproj"),
             "--configuration", "Release", "--output", packages, "--artifacts-path", directory.Combine("artifacts"),
             $"-p:Version={version}", "-p:UseSharedCompilation=false", "-p:RunAnalyzers=false").ShouldSucceed();
 
     private static void CheckContents(string packages, string version)
     {
         string[] files = Entries(Path.Combine(packages, $"NativeAlloc.{version}.nupkg"));
-        foreach (string expected in new[] { "lib/net10.0/NativeAlloc.dll", "lib/net10.0/NativeAlloc.xml", "README.md", "NativeAlloc.nuspec" })
+        foreach (string expected in new[] { "lib/net10.0/NativeAlloc.dll", "lib/net10.0/NativeAlloc.xml", "README.md",
+            "NativeAlloc.nuspec" })
             Assert.Contains(expected, files);
-        string[] assemblies = [.. files.Where(file => file.EndsWith(".dll", StringComparison.OrdinalIgnoreCase)).Order()];
-        Assert.Equal(["lib/net10.0/NativeAlloc.dll", .. IsCompiled ? (string[])["runtimes/linux-x64/lib/net10.0/NativeAlloc.dll"] : []], assemblies);
-        Assert.Contains("lib/net10.0/NativeAlloc.pdb", Entries(Path.Combine(packages, $"NativeAlloc.{version}.snupkg")));
+        string[] assemblies =
+            [.. files.Where(file => file.EndsWith(".dll", StringComparison.OrdinalIgnoreCase)).Order()];
+        Assert.Equal(["lib/net10.0/NativeAlloc.dll",
+            .. IsCompiled ? (string[])["runtimes/linux-x64/lib/net10.0/NativeAlloc.dll"] : []], assemblies);
+        Assert.Contains("lib/net10.0/NativeAlloc.pdb",
+            Entries(Path.Combine(packages, $"NativeAlloc.{version}.snupkg")));
     }
 
     // Only there can the package be made with compiled code in it.
-    private static bool IsCompiled => RuntimeInformation.RuntimeIdentifier == "linux-x64" || (OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64);
+    private static bool IsCompiled => RuntimeInformation.RuntimeIdentifier == "linux-x64" || (OperatingSystem.IsLinux()
+        && RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64);
 
     private const int MostMethodsAtStart = 30;
 

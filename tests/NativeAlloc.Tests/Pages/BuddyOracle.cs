@@ -3,8 +3,9 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Tests.Pages;
 
 /// <summary>
-/// What a buddy allocator over a few pages must do, told by bitmaps alone: which pages are free, which may have memory behind them, and of which migrate
-/// type each pageblock is. A free block is the largest aligned run of free pages, as blocks are merged at once.
+/// What a buddy allocator over a few pages must do, told by bitmaps alone: which pages are free, which may have memory
+/// behind them, and of which migrate type each pageblock is. A free block is the largest aligned run of free pages, as
+/// blocks are merged at once.
 /// </summary>
 internal sealed class BuddyOracle(int order)
 {
@@ -39,14 +40,16 @@ internal sealed class BuddyOracle(int order)
 
     internal void Take(int page, int count)
     {
-        if (!AllFree(page, count)) throw new InvalidOperationException($"pages {page}..{page + count - 1} are not all free");
+        if (!AllFree(page, count))
+            throw new InvalidOperationException($"pages {page}..{page + count - 1} are not all free");
         _free.AsSpan(page, count).Clear();
         _dirty.AsSpan(page, count).Fill(true);
     }
 
     internal void Give(int page, int count)
     {
-        if (_free.AsSpan(page, count).Contains(true)) throw new InvalidOperationException($"some of the pages {page}..{page + count - 1} are free");
+        if (_free.AsSpan(page, count).Contains(true))
+            throw new InvalidOperationException($"some of the pages {page}..{page + count - 1} are free");
         _free.AsSpan(page, count).Fill(true);
         // Where pageblocks have become one free block, the first says which type it is.
         foreach ((int head, int blockOrder) in FreeBlocks())
@@ -67,8 +70,8 @@ internal sealed class BuddyOracle(int order)
     }
 
     /// <summary>
-    /// The free blocks that a request may be served from, all equally right: the smallest of its own type, or the largest of another; used memory before fresh or
-    /// the other way round.
+    /// The free blocks that a request may be served from, all equally right: the smallest of its own type, or the
+    /// largest of another; used memory before fresh or the other way round.
     /// </summary>
     /// <returns>None where there is nothing to be had.</returns>
     internal List<(int Page, int Order)> Candidates(int least, MigrateType type, MemoryChoice choice)
@@ -83,7 +86,8 @@ internal sealed class BuddyOracle(int order)
 
         List<(int Page, int Order)> Smallest(bool used)
         {
-            List<(int Page, int Order)> own = blocks.FindAll(block => block.Order >= least && TypeOf(block.Page) == type && IsUsed(block) == used);
+            List<(int Page, int Order)> own =
+                blocks.FindAll(block => block.Order >= least && TypeOf(block.Page) == type && IsUsed(block) == used);
             return own.FindAll(block => block.Order == own.Min(other => other.Order));
         }
 
@@ -93,7 +97,8 @@ internal sealed class BuddyOracle(int order)
             {
                 foreach (MigrateType other in Pageblock.FallbacksOf(type))
                 {
-                    List<(int Page, int Order)> others = blocks.FindAll(block => block.Order == current && TypeOf(block.Page) == other);
+                    List<(int Page, int Order)> others =
+                        blocks.FindAll(block => block.Order == current && TypeOf(block.Page) == other);
                     List<(int Page, int Order)> used = others.FindAll(IsUsed);
                     if (used.Count != 0) return used;
                     if (others.Count != 0 && !usedOnly) return others;

@@ -6,8 +6,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Pages;
 
 /// <summary>
-/// Shows that hot pages can be had back from threads that do nothing for it, that a thread in the middle of using its list keeps it, and that a
-/// thread goes on as if nothing were when others empty its list all the time.
+/// Shows that hot pages can be had back from threads that do nothing for it, that a thread in the middle of using its
+/// list keeps it, and that a thread goes on as if nothing were when others empty its list all the time.
 /// </summary>
 public sealed unsafe class DrainThreadsTests
 {
@@ -176,11 +176,13 @@ public sealed unsafe class DrainThreadsTests
         Assert.Equal(used, UsedPages());
         PageBlocks.CountLive(out long blocksAfter, out long pagesAfter);
         Assert.Equal((blocks, livePages), (blocksAfter, pagesAfter));
-        if (PageLayer.NodeCount == 1) Assert.Equal(hits + taken, PageLayer.CountHits(TestZone.Normal)); // from a list or not, each counts once
+        // from a list or not, each counts once
+        if (PageLayer.NodeCount == 1) Assert.Equal(hits + taken, PageLayer.CountHits(TestZone.Normal));
         TestZone.Normal->Verify();
     }
 
-    // Takes, stamps, checks and gives single pages of all types, some of which others have taken; returns how many it took.
+    // Takes, stamps, checks and gives single pages of all types, some of which others have taken; returns how many it
+    // took.
     private static long Work(int number, int mostLive, ConcurrentQueue<uint> passed, Func<int, bool> goesOn)
     {
         ThreadPages* own = ThreadPages.Of(NativeAllocator.GetBlock());
@@ -219,7 +221,8 @@ public sealed unsafe class DrainThreadsTests
         return taken;
     }
 
-    // Both ends of the page say whose it is and which page it is: another owner would say something else, a purge nothing.
+    // Both ends of the page say whose it is and which page it is: another owner would say something else, a purge
+    // nothing.
     private static void Stamp(uint page, int number)
     {
         long* words = (long*)LinearRegion.AddressOf(page);
@@ -229,21 +232,24 @@ public sealed unsafe class DrainThreadsTests
     private static void CheckStamp(uint page)
     {
         long* words = (long*)LinearRegion.AddressOf(page);
-        if (words[0] >> 8 != page || words[0] != words[PageGeometry.PageBytes / sizeof(long) - 1]) throw new InvalidOperationException($"page {page} is somebody else's too");
+        if (words[0] >> 8 != page || words[0] != words[PageGeometry.PageBytes / sizeof(long) - 1])
+            throw new InvalidOperationException($"page {page} is somebody else's too");
     }
 
     // As the page allocator does it: by the fast way, and where that does not go, by the slow one.
     private static void Take(ThreadPages* own, MigrateType type, out uint page)
     {
         if (type == MigrateType.Unmovable && PageBlocks.TryTakeHot(own, out page)) return;
-        if (!PageBlocks.TryTake(own, PageRequest.Block(0) with { State = PageState.Block, Type = type }, out page, out _)) throw new InvalidOperationException("no memory");
+        if (!PageBlocks.TryTake(own, PageRequest.Block(0) with { State = PageState.Block, Type = type }, out page,
+            out _)) throw new InvalidOperationException("no memory");
     }
 
     private static void Give(ThreadPages* own, uint page, bool cold = false)
     {
         if (!cold && PageBlocks.TryGiveHot(own, page)) return;
         LinearRegion.Frames[page].Cold = cold;
-        if (PageBlocks.Give(own, page, 0) != PageFault.None) throw new InvalidOperationException($"page {page} is no block any more");
+        if (PageBlocks.Give(own, page, 0) != PageFault.None)
+            throw new InvalidOperationException($"page {page} is no block any more");
     }
 
     private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
 
-/// <summary>Shows that a list of frames is a list: what is put in at either end and taken out anywhere, in order both ways.</summary>
+/// <summary>
+/// Shows that a list of frames is a list: what is put in at either end and taken out anywhere, in order both ways.
+/// </summary>
 public sealed unsafe class FrameListTests
 {
     [Fact]

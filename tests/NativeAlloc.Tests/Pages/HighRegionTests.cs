@@ -5,7 +5,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
 
-/// <summary>Shows that high pages are memory without an address: apart from the linear region, the same wherever they are mapped, and zero after a purge.</summary>
+/// <summary>
+/// Shows that high pages are memory without an address: apart from the linear region, the same wherever they are
+/// mapped, and zero after a purge.
+/// </summary>
 public sealed unsafe class HighRegionTests : IDisposable
 {
     private static readonly int s_index = Zone.IndexOf(0, ZoneKind.High);
@@ -20,7 +23,8 @@ public sealed unsafe class HighRegionTests : IDisposable
         Assert.Equal(0u, LinearRegion.EndPage % PageGeometry.SectionPages);
         Assert.True(LinearRegion.EndPage - LinearRegion.HighFirstPage >= PageGeometry.SectionPages);
         Assert.True(HighRegion.Contains(LinearRegion.HighFirstPage) && HighRegion.Contains(LinearRegion.EndPage - 1));
-        foreach (uint page in (uint[])[0, LinearRegion.PageCount - 1, LinearRegion.HighFirstPage - 1, LinearRegion.EndPage, uint.MaxValue]) Assert.False(HighRegion.Contains(page));
+        foreach (uint page in (uint[])[0, LinearRegion.PageCount - 1, LinearRegion.HighFirstPage - 1,
+            LinearRegion.EndPage, uint.MaxValue]) Assert.False(HighRegion.Contains(page));
     }
 
     [Fact]
@@ -61,7 +65,8 @@ public sealed unsafe class HighRegionTests : IDisposable
         nuint before = AddressSpace.MappedBytes();
         for (int i = 0; i < 4; i++) // 256 MiB of windows would show
         {
-            Assert.True(HighRegion.TryBringSectionOnline(s_index, NodeTopology.Current.SystemNodeOf(0), out uint first));
+            Assert.True(HighRegion.TryBringSectionOnline(s_index, NodeTopology.Current.SystemNodeOf(0),
+                out uint first));
             GiveToAllocator(first);
         }
         Assert.InRange((nint)AddressSpace.MappedBytes() - (nint)before, nint.MinValue, (nint)PageGeometry.SectionBytes);
@@ -72,7 +77,8 @@ public sealed unsafe class HighRegionTests : IDisposable
     {
         uint before = HighRegion.OnlinePages;
         nint section = HighRegion.File;
-        using (new InjectedFaults(OsCall.GrowFile, OsCall.CreateFile)) Assert.False(HighRegion.TryBringSectionOnline(s_index, -1, out _));
+        using (new InjectedFaults(OsCall.GrowFile, OsCall.CreateFile))
+            Assert.False(HighRegion.TryBringSectionOnline(s_index, -1, out _));
         Assert.Equal(before, HighRegion.OnlinePages);
         Assert.Equal(section, HighRegion.File);
         Assert.Equal(-1, LinearRegion.ZoneIndexOf(LinearRegion.HighFirstPage + before));
@@ -94,8 +100,10 @@ public sealed unsafe class HighRegionTests : IDisposable
         two.Page(1)[77] = 99;
         Assert.Equal(99, one.Page(2)[77]);
         Assert.True(HighRegion.TryPurge(page + 1, 2));
-        Assert.False(one.Page(1).ContainsAnyExcept((byte)0) || two.Page(1).ContainsAnyExcept((byte)0), "a purged page is not zero");
-        Assert.False(one.Page(0).ContainsAnyExcept((byte)1) || one.Page(3).ContainsAnyExcept((byte)4), "a page beside was purged");
+        Assert.False(one.Page(1).ContainsAnyExcept((byte)0) || two.Page(1).ContainsAnyExcept((byte)0),
+            "a purged page is not zero");
+        Assert.False(one.Page(0).ContainsAnyExcept((byte)1) || one.Page(3).ContainsAnyExcept((byte)4),
+            "a page beside was purged");
         two.Page(0)[0] = 5; // usable as before
         Assert.Equal(5, one.Page(1)[0]);
         PageLayer.GivePages(page, Count);

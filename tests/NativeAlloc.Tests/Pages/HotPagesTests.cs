@@ -4,7 +4,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
 
-/// <summary>Shows that the list is one with two ends, wherever in its ring it stands: the page that came last goes first, the coldest come out in the order they came.</summary>
+/// <summary>
+/// Shows that the list is one with two ends, wherever in its ring it stands: the page that came last goes first, the
+/// coldest come out in the order they came.
+/// </summary>
 public sealed class HotPagesTests
 {
     [Fact]
@@ -82,9 +85,11 @@ public sealed class HotPagesTests
                 else hot.Add(page);
             }
             Assert.True(hot.IsFull);
-            uint[] cold = [.. Enumerable.Range(0, HotPages.Capacity).Select(page => (uint)page).Where(page => page % 3 == 0).Reverse()];
+            uint[] cold = [.. Enumerable.Range(0, HotPages.Capacity).Select(page => (uint)page)
+                .Where(page => page % 3 == 0).Reverse()];
             Assert.Equal(cold, TakeCold(ref hot, cold.Length));
-            Assert.Equal(Enumerable.Range(0, HotPages.Capacity).Select(page => (uint)page).Where(page => page % 3 != 0).Reverse(), TakeHot(ref hot, HotPages.Capacity));
+            Assert.Equal(Enumerable.Range(0, HotPages.Capacity).Select(page => (uint)page).Where(page => page % 3 != 0)
+                .Reverse(), TakeHot(ref hot, HotPages.Capacity));
         }
     }
 

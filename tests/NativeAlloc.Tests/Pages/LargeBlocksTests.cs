@@ -7,7 +7,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
 
-/// <summary>Shows that a large block is found by any of its pages, freed once, and resized where it stands or not at all.</summary>
+/// <summary>
+/// Shows that a large block is found by any of its pages, freed once, and resized where it stands or not at all.
+/// </summary>
 public sealed unsafe class LargeBlocksTests : IDisposable
 {
     private const nuint Page = PageGeometry.PageBytes;
@@ -66,7 +68,8 @@ public sealed unsafe class LargeBlocksTests : IDisposable
     public void Only_the_first_page_frees_a_block()
     {
         uint page = Alloc(9 * Page);
-        for (uint inner = 1; inner < 16; inner++) Assert.False(LargeBlocks.TryFree(page + inner)); // its own and the free tail
+        // its own and the free tail
+        for (uint inner = 1; inner < 16; inner++) Assert.False(LargeBlocks.TryFree(page + inner));
         Assert.True(LargeBlocks.TryFree(page));
     }
 
@@ -97,7 +100,8 @@ public sealed unsafe class LargeBlocksTests : IDisposable
             uint page = Alloc(count * Page);
             for (uint inner = 0; inner < count; inner++)
             {
-                Assert.True(LargeBlocks.TryFind(page + inner, out uint head, out uint found), $"page {inner} of {count} finds no block");
+                Assert.True(LargeBlocks.TryFind(page + inner, out uint head, out uint found),
+                    $"page {inner} of {count} finds no block");
                 Assert.Equal(page, head);
                 Assert.Equal(count, found);
             }
@@ -135,7 +139,8 @@ public sealed unsafe class LargeBlocksTests : IDisposable
         const uint Count = 5, Grown = 12;
         List<uint> blocks = [];
         bool found = false;
-        // A block of five pages begins at a multiple of eight; wanted is one that begins at no multiple of sixteen and has room behind it.
+        // A block of five pages begins at a multiple of eight; wanted is one that begins at no multiple of sixteen and
+        // has room behind it.
         while (!found && blocks.Count < 256)
         {
             uint page = Alloc(Count * Page);
@@ -144,7 +149,8 @@ public sealed unsafe class LargeBlocksTests : IDisposable
             found = true;
             for (uint inner = 0; inner < Grown; inner++)
             {
-                Assert.True(LargeBlocks.TryFind(page + inner, out uint head, out uint count), $"page {inner} of {Grown} finds no block");
+                Assert.True(LargeBlocks.TryFind(page + inner, out uint head, out uint count),
+                    $"page {inner} of {Grown} finds no block");
                 Assert.Equal((page, Grown), (head, count));
             }
             Assert.False(LargeBlocks.TryFind(page + Grown, out _, out _));
@@ -208,7 +214,8 @@ public sealed unsafe class LargeBlocksTests : IDisposable
         List<uint> taken = [];
         using (new InjectedFaults(OsCall.Commit))
         {
-            while (LargeBlocks.Alloc(LargeBlocks.LargestBytes, 16, zeroed: false, out _) is var block && block != null) taken.Add((uint)LinearRegion.PageIndexOf(block));
+            while (LargeBlocks.Alloc(LargeBlocks.LargestBytes, 16, zeroed: false, out _) is var block && block != null)
+                taken.Add((uint)LinearRegion.PageIndexOf(block));
             Assert.Equal(_bytesBefore + (nuint)taken.Count * LargeBlocks.LargestBytes, LargeBlocks.Bytes);
             Assert.Equal(_countBefore + taken.Count, LargeBlocks.Count);
             Assert.Equal(_usedBefore + (uint)taken.Count * PageGeometry.SectionPages, UsedPages());
@@ -273,7 +280,8 @@ public sealed unsafe class LargeBlocksTests : IDisposable
     private static void AssertStamped(uint page, uint count)
     {
         for (uint inner = 0; inner < count; inner++)
-            if (*(uint*)LinearRegion.AddressOf(page + inner) != page) Assert.Fail($"page {inner} of the block at {page} is somebody else's");
+            if (*(uint*)LinearRegion.AddressOf(page + inner) != page)
+                Assert.Fail($"page {inner} of the block at {page} is somebody else's");
     }
 
     private static uint Alloc(nuint bytes)
@@ -286,9 +294,11 @@ public sealed unsafe class LargeBlocksTests : IDisposable
 
     private static void Fill(uint page, uint count) => Bytes(page, count).Fill(0x5C);
 
-    private static void AssertFilled(uint page, uint count) => Assert.False(Bytes(page, count).ContainsAnyExcept((byte)0x5C), "contents were lost");
+    private static void AssertFilled(uint page, uint count) =>
+        Assert.False(Bytes(page, count).ContainsAnyExcept((byte)0x5C), "contents were lost");
 
-    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)Page));
+    private static Span<byte> Bytes(uint page, uint count) =>
+        new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)Page));
 
     private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 }

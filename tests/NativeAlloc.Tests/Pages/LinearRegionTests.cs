@@ -6,7 +6,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
 
-/// <summary>Shows that addresses and pages belong to each other, that the tables hold what was put there and nothing beside it, and how sections come.</summary>
+/// <summary>
+/// Shows that addresses and pages belong to each other, that the tables hold what was put there and nothing beside it,
+/// and how sections come.
+/// </summary>
 public sealed unsafe class LinearRegionTests
 {
     [Fact]
@@ -21,7 +24,8 @@ public sealed unsafe class LinearRegionTests
 
     [Fact]
     public void Every_address_in_a_page_leads_to_the_page() => Properties.Check(
-        Values.Pairs(Values.Between(0, (int)LinearRegion.PageCount - 1), Values.Between(0, (int)PageGeometry.PageBytes - 1)),
+        Values.Pairs(Values.Between(0, (int)LinearRegion.PageCount - 1),
+            Values.Between(0, (int)PageGeometry.PageBytes - 1)),
         at =>
         {
             nuint address = LinearRegion.AddressOf((uint)at.First);
@@ -38,7 +42,8 @@ public sealed unsafe class LinearRegionTests
         int local;
         nuint end = LinearRegion.Base + LinearRegion.Bytes;
         foreach (nuint address in (nuint[])[0, 1, LinearRegion.Base - 1, end, end + 1, (nuint)(&local), nuint.MaxValue])
-            Assert.True(LinearRegion.PageIndexOf((void*)address) >= LinearRegion.PageCount, $"0x{address:x} is no address of the region");
+            Assert.True(LinearRegion.PageIndexOf((void*)address) >= LinearRegion.PageCount,
+                $"0x{address:x} is no address of the region");
         Assert.Equal(LinearRegion.PageCount - 1, LinearRegion.PageIndexOf((void*)(end - 1)));
     }
 
@@ -63,7 +68,8 @@ public sealed unsafe class LinearRegionTests
         using TestZone zone = new(); // for its section, which is clean
         uint first = zone.First;
         Properties.ForAllSequences(
-            Values.Pairs(Values.OneOf("mark", "clean", "ask"), Values.Pairs(Values.Between(0, (int)PageGeometry.SectionPages - 1), Values.Between(1, 200))),
+            Values.Pairs(Values.OneOf("mark", "clean", "ask"),
+                Values.Pairs(Values.Between(0, (int)PageGeometry.SectionPages - 1), Values.Between(1, 200))),
             80,
             operations =>
             {
@@ -75,13 +81,16 @@ public sealed unsafe class LinearRegionTests
                     if (kind == "mark") LinearRegion.Dirty.Set(first + (uint)page, (uint)count);
                     if (kind == "clean") LinearRegion.Dirty.Clear(first + (uint)page, (uint)count);
                     if (kind != "ask") oracle.AsSpan(page, count).Fill(kind == "mark");
-                    Assert.Equal(oracle.AsSpan(page, count).Contains(true), LinearRegion.Dirty.Any(first + (uint)page, (uint)count));
-                    Assert.Equal((uint)oracle.AsSpan(page, count).Count(true), LinearRegion.Dirty.Count(first + (uint)page, (uint)count));
+                    Assert.Equal(oracle.AsSpan(page, count).Contains(true),
+                        LinearRegion.Dirty.Any(first + (uint)page, (uint)count));
+                    Assert.Equal((uint)oracle.AsSpan(page, count).Count(true),
+                        LinearRegion.Dirty.Count(first + (uint)page, (uint)count));
                     Assert.Equal(oracle[page], LinearRegion.Dirty.IsSet(first + (uint)page));
                 }
                 for (uint page = 0; page < oracle.Length; page++)
                     if (oracle[page] != LinearRegion.Dirty.IsSet(first + page)) Assert.Fail($"page {page} is wrong");
-                Assert.Equal((uint)oracle.Count(dirty => dirty), LinearRegion.Dirty.Count(first, PageGeometry.SectionPages));
+                Assert.Equal((uint)oracle.Count(dirty => dirty),
+                    LinearRegion.Dirty.Count(first, PageGeometry.SectionPages));
             },
             runs: 60);
         LinearRegion.Dirty.Clear(first, PageGeometry.SectionPages);
@@ -113,7 +122,8 @@ public sealed unsafe class LinearRegionTests
                     {
                         uint which = (page & ~63u) + i;
                         bool expected = which >= page && which < page + count && LinearRegion.Dirty.IsSet(which);
-                        if ((words[i / 64] >> (int)(i % 64) & 1) != 0 != expected) Assert.Fail($"the bit of page {which} is wrong in a copy of {count} from {page}");
+                        if ((words[i / 64] >> (int)(i % 64) & 1) != 0 != expected)
+                            Assert.Fail($"the bit of page {which} is wrong in a copy of {count} from {page}");
                     }
                 }
             },
@@ -136,7 +146,8 @@ public sealed unsafe class LinearRegionTests
             LinearRegion.SetType(first + (uint)at * Pageblock.Pages, (uint)count * Pageblock.Pages, type);
             oracle.AsSpan(at, count).Fill(type);
             for (uint page = 0; page < PageGeometry.SectionPages; page += 1 + page % 5)
-                if (LinearRegion.TypeOf(first + page) != oracle[page / Pageblock.Pages]) Assert.Fail($"page {page} is of the wrong type");
+                if (LinearRegion.TypeOf(first + page) != oracle[page / Pageblock.Pages])
+                    Assert.Fail($"page {page} is of the wrong type");
         }
         LinearRegion.SetType(first, PageGeometry.SectionPages, MigrateType.Unmovable);
     }
@@ -146,14 +157,18 @@ public sealed unsafe class LinearRegionTests
     {
         for (uint section = 0; section < LinearRegion.EndPage; section += PageGeometry.SectionPages)
         {
-            bool online = section < LinearRegion.OnlinePages || (section >= LinearRegion.HighFirstPage && section - LinearRegion.HighFirstPage < HighRegion.OnlinePages);
+            bool online = section < LinearRegion.OnlinePages || (section >= LinearRegion.HighFirstPage
+                && section - LinearRegion.HighFirstPage < HighRegion.OnlinePages);
             int zone = LinearRegion.ZoneIndexOf(section);
             Assert.Equal(online, zone >= 0);
             Assert.True(zone < PageLayer.ZoneCount);
-            foreach (uint inside in (uint[])[1, 77, PageGeometry.SectionPages - 1]) Assert.Equal(zone, LinearRegion.ZoneIndexOf(section + inside));
+            foreach (uint inside in (uint[])[1, 77, PageGeometry.SectionPages - 1])
+                Assert.Equal(zone, LinearRegion.ZoneIndexOf(section + inside));
         }
-        foreach (uint none in (uint[])[LinearRegion.PageCount, LinearRegion.HighFirstPage - 1, LinearRegion.EndPage - 1, LinearRegion.EndPage, LinearRegion.EndPage + 1, int.MaxValue, PageFrame.None])
-            if (none < LinearRegion.HighFirstPage || none - LinearRegion.HighFirstPage >= HighRegion.OnlinePages) Assert.Equal(-1, LinearRegion.ZoneIndexOf(none));
+        foreach (uint none in (uint[])[LinearRegion.PageCount, LinearRegion.HighFirstPage - 1, LinearRegion.EndPage - 1,
+            LinearRegion.EndPage, LinearRegion.EndPage + 1, int.MaxValue, PageFrame.None])
+            if (none < LinearRegion.HighFirstPage || none - LinearRegion.HighFirstPage >= HighRegion.OnlinePages)
+                Assert.Equal(-1, LinearRegion.ZoneIndexOf(none));
     }
 
     [Fact]
@@ -179,7 +194,8 @@ public sealed unsafe class LinearRegionTests
         for (uint count = 1; count <= 16; count *= 2)
         {
             LinearRegion.SetClass(first + 16, count, 250);
-            for (uint page = 0; page < 64; page++) Assert.Equal(page >= 16 && page < 16 + count ? 250 : 0, LinearRegion.ClassOf(first + page));
+            for (uint page = 0; page < 64; page++)
+                Assert.Equal(page >= 16 && page < 16 + count ? 250 : 0, LinearRegion.ClassOf(first + page));
             LinearRegion.SetClass(first + 16, count, 0);
             Assert.Equal(0, LinearRegion.ClassOf(first + 16));
         }
@@ -228,7 +244,8 @@ public sealed unsafe class LinearRegionTests
     public void A_refused_section_leaves_the_region_as_it_was()
     {
         uint before = LinearRegion.OnlinePages;
-        using (new InjectedFaults(OsCall.Commit)) Assert.False(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out _, out _));
+        using (new InjectedFaults(OsCall.Commit))
+            Assert.False(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out _, out _));
         Assert.Equal(before, LinearRegion.OnlinePages);
         Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first, out _));
         Assert.Equal(before, first);

@@ -7,8 +7,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Pages;
 
 /// <summary>
-/// Shows the ways of a page between a thread's list, the zone and the system, that none is lost on any of them, and that the layer stands when
-/// the system refuses.
+/// Shows the ways of a page between a thread's list, the zone and the system, that none is lost on any of them, and
+/// that the layer stands when the system refuses.
 /// </summary>
 public sealed unsafe class PageLayerTests : IDisposable
 {
@@ -133,7 +133,8 @@ public sealed unsafe class PageLayerTests : IDisposable
         uint online = LinearRegion.OnlinePages;
         for (int order = 0; order < PageGeometry.OrderCount; order++)
         {
-            Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Choice = MemoryChoice.UsedOnly }, out uint page, out Refusal failure));
+            Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Choice = MemoryChoice.UsedOnly },
+                out uint page, out Refusal failure));
             Assert.Equal(PageFrame.None, page);
             Assert.Equal(Refusal.OutOfMemory, failure);
         }
@@ -170,7 +171,8 @@ public sealed unsafe class PageLayerTests : IDisposable
         ThreadPages hot = default;
         for (int order = 0; order < PageGeometry.OrderCount; order++)
         {
-            Assert.True(PageLayer.TryTakePages(order == 0 ? null : &hot, 1u << order, MemoryChoice.UsedFirst, out uint page));
+            Assert.True(PageLayer.TryTakePages(order == 0 ? null : &hot, 1u << order, MemoryChoice.UsedFirst,
+                out uint page));
             Assert.Equal(0u, page % (1u << order));
             Assert.Equal(PageState.Taken, LinearRegion.Frames[page].State);
             Assert.Equal(_usedBefore + (1u << order), UsedPages());
@@ -256,9 +258,11 @@ public sealed unsafe class PageLayerTests : IDisposable
         Assert.False(LinearRegion.Dirty.Any(page, Count));
         Assert.False(Bytes(page, Count).ContainsAnyExcept((byte)0), "a purged page is not zero");
         Assert.Equal(0u, PageLayer.Purge());
-        // Cleared by nobody: what is known to be zero stays without memory. (The look above has put the system's own zero page there.)
+        // Cleared by nobody: what is known to be zero stays without memory. (The look above has put the system's own
+        // zero page there.)
         Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), Count * PageGeometry.PageBytes));
-        Assert.True(PageLayer.TryTake(null, new PageRequest(PageGeometry.OrderOf(Count), Count) { Zeroed = true }, out uint again, out _));
+        Assert.True(PageLayer.TryTake(null, new PageRequest(PageGeometry.OrderOf(Count), Count) { Zeroed = true },
+            out uint again, out _));
         Assert.Equal(0u, ResidentMemory.PagesAt(LinearRegion.AddressOf(again), Count * PageGeometry.PageBytes));
         PageLayer.GivePages(again, Count);
     }
@@ -277,7 +281,8 @@ public sealed unsafe class PageLayerTests : IDisposable
     [Fact]
     public void Pages_in_use_are_not_purged()
     {
-        Assert.True(PageLayer.TryTakePages(null, 3, MemoryChoice.UsedFirst, out uint page)); // the fourth page of its block is free
+        // the fourth page of its block is free
+        Assert.True(PageLayer.TryTakePages(null, 3, MemoryChoice.UsedFirst, out uint page));
         Bytes(page, 3).Fill(0x77);
         PageLayer.Purge();
         Assert.False(Bytes(page, 3).ContainsAnyExcept((byte)0x77), "a page in use was purged");
@@ -372,7 +377,8 @@ public sealed unsafe class PageLayerTests : IDisposable
                 else
                 {
                     int order = random.Next(8) == 0 ? random.Next(4) : 0;
-                    if (!PageLayer.TryTakePages(&hot, 1u << order, MemoryChoice.UsedFirst, out uint page)) throw new InvalidOperationException("no memory");
+                    if (!PageLayer.TryTakePages(&hot, 1u << order, MemoryChoice.UsedFirst, out uint page))
+                        throw new InvalidOperationException("no memory");
                     *(long*)LinearRegion.AddressOf(page) = number + 1;
                     live.Add((page, order));
                 }
@@ -404,7 +410,8 @@ public sealed unsafe class PageLayerTests : IDisposable
     // There is a free section that is not used at all.
     private static void MakeFreshBlock()
     {
-        if (!LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first, out _)) throw new InvalidOperationException("no section for the test");
+        if (!LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first, out _))
+            throw new InvalidOperationException("no section for the test");
         TestZone.Normal->Lock.Acquire();
         TestZone.Normal->AddSection(first);
         TestZone.Normal->Lock.Release();
@@ -415,11 +422,13 @@ public sealed unsafe class PageLayerTests : IDisposable
     {
         uint pages = 0;
         for (uint section = 0; section < LinearRegion.OnlinePages; section += PageGeometry.SectionPages)
-            if (LinearRegion.ZoneIndexOf(section) == TestZone.Normal->Index) pages += LinearRegion.Dirty.Count(section, PageGeometry.SectionPages);
+            if (LinearRegion.ZoneIndexOf(section) == TestZone.Normal->Index)
+                pages += LinearRegion.Dirty.Count(section, PageGeometry.SectionPages);
         return pages;
     }
 
     private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 
-    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)PageGeometry.PageBytes));
+    private static Span<byte> Bytes(uint page, uint count) =>
+        new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)PageGeometry.PageBytes));
 }

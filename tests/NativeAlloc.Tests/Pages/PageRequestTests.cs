@@ -6,8 +6,9 @@ using Xunit;
 namespace NativeAlloc.Tests.Pages;
 
 /// <summary>
-/// Shows that the page layer gives what a request asks for: pages that read as zero and cost nothing where they did already, locked ones, ones without an
-/// address; where it looks when there is none of the kind; and that no system call that fails loses a page.
+/// Shows that the page layer gives what a request asks for: pages that read as zero and cost nothing where they did
+/// already, locked ones, ones without an address; where it looks when there is none of the kind; and that no system
+/// call that fails loses a page.
 /// </summary>
 public sealed unsafe class PageRequestTests : IDisposable
 {
@@ -27,7 +28,7 @@ public sealed unsafe class PageRequestTests : IDisposable
         Assert.Equal(_usedBefore, UsedPages());
     }
 
-    // ── zeroed ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── zeroed ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     [Fact]
     public void Of_a_zeroed_block_only_the_pages_that_were_in_use_are_cleared()
@@ -45,7 +46,8 @@ public sealed unsafe class PageRequestTests : IDisposable
         for (uint at = 0; at < Count; at++)
         {
             uint resident = ResidentMemory.PagesAt(LinearRegion.AddressOf(page + at), PageGeometry.PageBytes);
-            if (ResidentMemory.ComesInSystemPages) Assert.Equal(at % 3 == 0, resident != 0); // a clean page stays untouched
+            // a clean page stays untouched
+            if (ResidentMemory.ComesInSystemPages) Assert.Equal(at % 3 == 0, resident != 0);
         }
         Assert.False(Bytes(page, Count).ContainsAnyExcept((byte)0), "a zeroed block is not zero");
         PageLayer.GivePages(page, Count);
@@ -62,7 +64,8 @@ public sealed unsafe class PageRequestTests : IDisposable
         Assert.True(PageLayer.TryTake(null, new PageRequest(8, Count) { Zeroed = true }, out uint again, out _));
         Assert.Equal(page, again);
         uint resident = ResidentMemory.PagesAt(LinearRegion.AddressOf(page), Count * PageGeometry.PageBytes);
-        if (ResidentMemory.ComesInSystemPages) Assert.Equal((uint)written.Length * (uint)(PageGeometry.PageBytes / VirtualMemory.PageBytes), resident);
+        if (ResidentMemory.ComesInSystemPages)
+            Assert.Equal((uint)written.Length * (uint)(PageGeometry.PageBytes / VirtualMemory.PageBytes), resident);
         Assert.False(Bytes(page, Count).ContainsAnyExcept((byte)0), "a zeroed block is not zero");
         PageLayer.GivePages(page, Count);
     }
@@ -117,7 +120,7 @@ public sealed unsafe class PageRequestTests : IDisposable
         PageLayer.GivePages(zeroed, 4);
     }
 
-    // ── the head's frame ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── the head's frame ─────────────────────────────────────────────────────────────────────────────────────────────
 
     [Fact]
     public void The_head_says_what_was_asked_for_in_every_zone()
@@ -128,7 +131,9 @@ public sealed unsafe class PageRequestTests : IDisposable
             {
                 foreach (PageState state in (PageState[])[PageState.Taken, PageState.Block, PageState.Large])
                 {
-                    Assert.True(PageLayer.TryTake(null, new PageRequest(3, 5) { Kind = kind, Type = type, State = state }, out uint page, out Refusal failure));
+                    Assert.True(PageLayer.TryTake(null, new PageRequest(3,
+                        5)
+                    { Kind = kind, Type = type, State = state }, out uint page, out Refusal failure));
                     Assert.Equal(Refusal.None, failure);
                     Assert.Equal(0u, page % 8);
                     PageFrame frame = LinearRegion.Frames[page];
@@ -147,20 +152,24 @@ public sealed unsafe class PageRequestTests : IDisposable
     {
         Zone* zone = TestZone.Normal;
         using Hoard hoard = new(ZoneKind.Normal); // nothing but what follows is free
-        Assert.True(PageLayer.TryTake(null, PageRequest.Block(10) with { Type = MigrateType.Movable }, out uint section, out _));
-        (long steals, long claims) = (zone->Steals, zone->Claims); // a section that was brought online for it is its own
+        Assert.True(PageLayer.TryTake(null, PageRequest.Block(10) with { Type = MigrateType.Movable }, out uint section,
+            out _));
+        // a section that was brought online for it is its own
+        (long steals, long claims) = (zone->Steals, zone->Claims);
         PageLayer.GivePages(section, PageGeometry.SectionPages);
         MigrateType type = LinearRegion.TypeOf(section);
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(2) with { Type = type }, out uint own, out _));
         Assert.Equal((steals, claims), (zone->Steals, zone->Claims));
-        Assert.True(PageLayer.TryTake(null, PageRequest.Block(2) with { Type = Pageblock.FallbacksOf(type)[0] }, out uint stolen, out _));
+        Assert.True(PageLayer.TryTake(null, PageRequest.Block(2) with { Type = Pageblock.FallbacksOf(type)[0] },
+            out uint stolen, out _));
         Assert.Equal(steals + 1, zone->Steals);
-        Assert.Equal(claims + PageGeometry.SectionPages / 2 / Pageblock.Pages, zone->Claims); // half of the section was the largest block
+        // half of the section was the largest block
+        Assert.Equal(claims + PageGeometry.SectionPages / 2 / Pageblock.Pages, zone->Claims);
         PageLayer.GivePages(own, 4);
         PageLayer.GivePages(stolen, 4);
     }
 
-    // ── zones ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── zones ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     [Fact]
     public void Dma_pages_are_locked_while_they_are_taken()
@@ -169,7 +178,8 @@ public sealed unsafe class PageRequestTests : IDisposable
         ulong before = ResidentMemory.LockedBytes();
         Assert.True(PageLayer.TryTake(null, request, out uint page, out _));
         Assert.Equal(before + 12 * PageGeometry.PageBytes, ResidentMemory.LockedBytes());
-        Assert.Equal(12 * (uint)(PageGeometry.PageBytes / VirtualMemory.PageBytes), ResidentMemory.PagesAt(LinearRegion.AddressOf(page), 12 * PageGeometry.PageBytes));
+        Assert.Equal(12 * (uint)(PageGeometry.PageBytes / VirtualMemory.PageBytes),
+            ResidentMemory.PagesAt(LinearRegion.AddressOf(page), 12 * PageGeometry.PageBytes));
         Bytes(page, 12).Fill(9);
         PageLayer.GivePages(page + 8, 4); // a part of it
         Assert.Equal(before + 8 * PageGeometry.PageBytes, ResidentMemory.LockedBytes());
@@ -203,7 +213,8 @@ public sealed unsafe class PageRequestTests : IDisposable
         {
             using (new InjectedFaults(OsCall.Lock))
             {
-                Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.Dma }, out uint page, out Refusal failure));
+                Assert.False(PageLayer.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.Dma },
+                    out uint page, out Refusal failure));
                 Assert.Equal((PageFrame.None, Refusal.LockLimit), (page, failure));
             }
             Assert.Equal(used, UsedPages());
@@ -215,7 +226,8 @@ public sealed unsafe class PageRequestTests : IDisposable
     [Fact]
     public void Dma_pages_come_from_no_other_zone_and_others_not_from_theirs()
     {
-        foreach ((ZoneKind wanted, ZoneKind other) in ((ZoneKind, ZoneKind)[])[(ZoneKind.Dma, ZoneKind.Normal), (ZoneKind.Normal, ZoneKind.Dma)])
+        foreach ((ZoneKind wanted, ZoneKind other) in ((ZoneKind, ZoneKind)[])[(ZoneKind.Dma, ZoneKind.Normal),
+            (ZoneKind.Normal, ZoneKind.Dma)])
         {
             // There are free pages of the other kind, and of the one that is wanted none.
             Assert.True(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = other }, out uint page, out _));
@@ -224,7 +236,8 @@ public sealed unsafe class PageRequestTests : IDisposable
             using (new InjectedFaults(OsCall.Commit))
             {
                 Assert.NotEqual(0u, PageLayer.ZoneOf(0, other)->FreePages);
-                Assert.False(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = wanted }, out uint none, out Refusal failure));
+                Assert.False(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = wanted }, out uint none,
+                    out Refusal failure));
                 Assert.Equal((PageFrame.None, Refusal.OutOfMemory), (none, failure));
             }
         }
@@ -238,7 +251,8 @@ public sealed unsafe class PageRequestTests : IDisposable
         {
             using (new InjectedFaults(OsCall.GrowFile, OsCall.CreateFile))
             {
-                Assert.True(PageLayer.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.High }, out uint page, out Refusal failure));
+                Assert.True(PageLayer.TryTake(null, PageRequest.Block(order) with { Kind = ZoneKind.High },
+                    out uint page, out Refusal failure));
                 Assert.Equal((ZoneKind.Normal, Refusal.None), (KindOf(page), failure));
                 PageLayer.GivePages(page, 1u << order);
             }
@@ -246,22 +260,25 @@ public sealed unsafe class PageRequestTests : IDisposable
         using Hoard normal = new(ZoneKind.Normal);
         using (new InjectedFaults(OsCall.GrowFile, OsCall.CreateFile, OsCall.Commit))
         {
-            Assert.False(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = ZoneKind.High }, out uint none, out Refusal failure));
+            Assert.False(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = ZoneKind.High }, out uint none,
+                out Refusal failure));
             Assert.Equal((PageFrame.None, Refusal.OutOfMemory), (none, failure));
         }
-        Assert.True(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = ZoneKind.High }, out uint last, out _)); // of a new section
+        // of a new section
+        Assert.True(PageLayer.TryTake(null, PageRequest.Block(0) with { Kind = ZoneKind.High }, out uint last, out _));
         Assert.Equal(ZoneKind.High, KindOf(last));
         PageLayer.GivePages(last, 1);
     }
 
-    // ── system calls that fail ───────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── system calls that fail ───────────────────────────────────────────────────────────────────────────────────────
 
     [Theory]
     [InlineData(false, false)]
     [InlineData(false, true)]
     [InlineData(true, false)]
     [InlineData(true, true)]
-    public void Whichever_system_call_fails_no_page_is_lost_and_none_is_said_to_be_what_it_is_not(bool needsSections, bool andAllLater)
+    public void Whichever_system_call_fails_no_page_is_lost_and_none_is_said_to_be_what_it_is_not(bool needsSections,
+        bool andAllLater)
     {
         Action scenario = needsSections ? GrowEveryZone : UseEveryZone;
         scenario();
@@ -286,7 +303,9 @@ public sealed unsafe class PageRequestTests : IDisposable
             PageLayer.Verify();
         }
         while (call > failing++); // until there was no such call
-        OsCall[] expected = needsSections ? [OsCall.Commit, OsCall.GrowFile, OsCall.Lock] : [OsCall.Lock, OsCall.Purge, OsCall.PurgeFile];
+        OsCall[] expected = needsSections
+            ? [OsCall.Commit, OsCall.GrowFile, OsCall.Lock]
+            : [OsCall.Lock, OsCall.Purge, OsCall.PurgeFile];
         Assert.Superset(expected.ToHashSet(), kinds);
         Assert.True(failing > expected.Length);
     }
@@ -295,7 +314,8 @@ public sealed unsafe class PageRequestTests : IDisposable
     private static void GrowEveryZone()
     {
         Requests requests = new();
-        foreach (ZoneKind kind in Enum.GetValues<ZoneKind>()) requests.Take(null, PageRequest.Block(2) with { Kind = kind });
+        foreach (ZoneKind kind in Enum.GetValues<ZoneKind>())
+            requests.Take(null, PageRequest.Block(2) with { Kind = kind });
         requests.GiveAll();
     }
 
@@ -313,9 +333,11 @@ public sealed unsafe class PageRequestTests : IDisposable
             }
         }
         requests.GiveEveryOther(own);
-        foreach (ZoneKind kind in Enum.GetValues<ZoneKind>()) requests.Take(own, new PageRequest(3, 5) { Kind = kind, Zeroed = true });
+        foreach (ZoneKind kind in Enum.GetValues<ZoneKind>())
+            requests.Take(own, new PageRequest(3, 5) { Kind = kind, Zeroed = true });
         PageLayer.Purge();
-        foreach (ZoneKind kind in Enum.GetValues<ZoneKind>()) requests.Take(own, new PageRequest(3, 5) { Kind = kind, Zeroed = true });
+        foreach (ZoneKind kind in Enum.GetValues<ZoneKind>())
+            requests.Take(own, new PageRequest(3, 5) { Kind = kind, Zeroed = true });
         requests.GiveAll();
         PageLayer.Drain(own);
         PageLayer.Purge();
@@ -334,9 +356,11 @@ public sealed unsafe class PageRequestTests : IDisposable
             if (!taken) return;
             _live.Add((page, request.Count));
             ZoneKind kind = KindOf(page);
-            Assert.True(kind == request.Kind || (kind, request.Kind) == (ZoneKind.Normal, ZoneKind.High), $"{kind} pages for a request of {request.Kind} ones");
+            Assert.True(kind == request.Kind || (kind, request.Kind) == (ZoneKind.Normal, ZoneKind.High),
+                $"{kind} pages for a request of {request.Kind} ones");
             if (kind == ZoneKind.High) return; // not to be seen without a mapping, which is a system call itself
-            if (request.Zeroed) Assert.False(Bytes(page, request.Count).ContainsAnyExcept((byte)0), "a zeroed block is not zero");
+            if (request.Zeroed)
+                Assert.False(Bytes(page, request.Count).ContainsAnyExcept((byte)0), "a zeroed block is not zero");
             Bytes(page, request.Count).Fill(0x5A);
         }
 
@@ -356,7 +380,9 @@ public sealed unsafe class PageRequestTests : IDisposable
         }
     }
 
-    /// <summary>All that is free of some zones, held until the end: who wants such pages meanwhile needs a new section.</summary>
+    /// <summary>
+    /// All that is free of some zones, held until the end: who wants such pages meanwhile needs a new section.
+    /// </summary>
     private sealed class Hoard : IDisposable
     {
         private readonly List<(uint Page, int Order)> _held = [];
@@ -402,7 +428,8 @@ public sealed unsafe class PageRequestTests : IDisposable
     {
         PageLayer.Purge();
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(order), out uint page, out _));
-        Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), PageGeometry.PageBytes << order)); // what was only read is gone, too
+        // what was only read is gone, too
+        Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), PageGeometry.PageBytes << order));
         return page;
     }
 
@@ -410,7 +437,9 @@ public sealed unsafe class PageRequestTests : IDisposable
 
     // Of each zone.
     private static uint[] UsedPages() =>
-        [.. Enumerable.Range(0, PageLayer.ZoneCount).Select(index => PageLayer.ZoneAt(index)->OnlinePages - PageLayer.ZoneAt(index)->FreePages)];
+        [.. Enumerable.Range(0, PageLayer.ZoneCount)
+            .Select(index => PageLayer.ZoneAt(index)->OnlinePages - PageLayer.ZoneAt(index)->FreePages)];
 
-    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)PageGeometry.PageBytes));
+    private static Span<byte> Bytes(uint page, uint count) =>
+        new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)PageGeometry.PageBytes));
 }

@@ -6,12 +6,13 @@ using NativeAlloc.Release;
 namespace NativeAlloc.Tests.Pages;
 
 /// <summary>
-/// A zone of a test's own over one section of the region. The section is brought online once and serves one test after the other; between
-/// them its frames belong to nobody, so that no other zone finds a free block there.
+/// A zone of a test's own over one section of the region. The section is brought online once and serves one test after
+/// the other; between them its frames belong to nobody, so that no other zone finds a free block there.
 /// </summary>
 internal sealed unsafe class TestZone : IDisposable
 {
-    // Its section says that it is the normal zone's, as its pages may be looked up there; no free block of it is ever on that zone's lists.
+    // Its section says that it is the normal zone's, as its pages may be looked up there; no free block of it is ever
+    // on that zone's lists.
     private static readonly int s_index = NativeAlloc.Pages.Zone.IndexOf(0, ZoneKind.Normal);
     private static readonly uint s_section = BringSectionOnline();
 
@@ -50,7 +51,8 @@ internal sealed unsafe class TestZone : IDisposable
     /// <summary>First page of the section.</summary>
     internal uint First { get; } = s_section;
 
-    internal bool TryTake(int order, uint usedPages, out uint page, out bool zeroed) => TryTake(order, usedPages, MemoryChoice.UsedFirst, out page, out zeroed);
+    internal bool TryTake(int order, uint usedPages, out uint page, out bool zeroed) =>
+        TryTake(order, usedPages, MemoryChoice.UsedFirst, out page, out zeroed);
 
     internal bool TryTake(int order, uint usedPages, MemoryChoice choice, out uint page, out bool zeroed) =>
         TryTake(new PageRequest(order, usedPages) { Choice = choice }, out page, out zeroed);
@@ -73,7 +75,9 @@ internal sealed unsafe class TestZone : IDisposable
     }
 
     internal uint Take(int order, MemoryChoice choice = MemoryChoice.UsedFirst) =>
-        TryTake(order, 1u << order, choice, out uint page, out _) ? page : throw new InvalidOperationException($"the zone has no block of order {order}");
+        TryTake(order, 1u << order, choice, out uint page, out _)
+            ? page
+            : throw new InvalidOperationException($"the zone has no block of order {order}");
 
     internal bool TryTakeAt(uint page, uint count)
     {
@@ -109,13 +113,17 @@ internal sealed unsafe class TestZone : IDisposable
         return purged;
     }
 
-    /// <summary>Takes all but the first 2^order pages out of play, so that these are a world of their own: nothing merges beyond them.</summary>
+    /// <summary>
+    /// Takes all but the first 2^order pages out of play, so that these are a world of their own: nothing merges beyond
+    /// them.
+    /// </summary>
     internal void Isolate(int order)
     {
         uint page = Take(order);
         for (int above = order; above < PageGeometry.MaxOrder; above++) Take(above);
         Give(page, order);
-        if (page != First || Zone->FreePages != 1u << order) throw new InvalidOperationException("the part in play is not the first");
+        if (page != First || Zone->FreePages != 1u << order)
+            throw new InvalidOperationException("the part in play is not the first");
     }
 
     /// <summary>Puts what <see cref="Isolate"/> took back.</summary>
@@ -162,5 +170,7 @@ internal sealed unsafe class TestZone : IDisposable
     }
 
     private static uint BringSectionOnline() =>
-        LinearRegion.TryBringSectionOnline(s_index, -1, out uint first, out _) ? first : throw new InvalidOperationException("no section for the tests");
+        LinearRegion.TryBringSectionOnline(s_index, -1, out uint first, out _)
+            ? first
+            : throw new InvalidOperationException("no section for the tests");
 }

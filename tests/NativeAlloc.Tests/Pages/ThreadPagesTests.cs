@@ -5,7 +5,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
 
-/// <summary>Shows where a thread's lists are, who may use them, what they count, and what becomes of pages of other nodes.</summary>
+/// <summary>
+/// Shows where a thread's lists are, who may use them, what they count, and what becomes of pages of other nodes.
+/// </summary>
 public sealed unsafe class ThreadPagesTests
 {
     [Fact]
@@ -86,7 +88,11 @@ public sealed unsafe class ThreadPagesTests
         uint[] pages = new uint[Pageblock.TypeCount];
         foreach (MigrateType type in Enum.GetValues<MigrateType>())
         {
-            Assert.True(PageLayer.TryTake(own, PageRequest.Block(0) with { Type = type, Choice = MemoryChoice.FreshFirst }, out pages[(int)type], out _));
+            Assert.True(PageLayer.TryTake(own, PageRequest.Block(0) with
+            {
+                Type = type,
+                Choice = MemoryChoice.FreshFirst
+            }, out pages[(int)type], out _));
             PageLayer.Drain(own);
         }
         foreach (uint page in pages) PageLayer.GivePages(own, page, 1);
@@ -109,7 +115,8 @@ public sealed unsafe class ThreadPagesTests
     {
         ThreadPages hot = default;
         uint[] pages = new uint[3];
-        for (int i = 0; i < pages.Length; i++) Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out pages[i]));
+        for (int i = 0; i < pages.Length; i++)
+            Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out pages[i]));
         PageLayer.GivePages(&hot, pages[0], 1);
         PageLayer.GivePages(&hot, pages[1], 1);
         PageLayer.GivePages(&hot, pages[2], 1, cold: true);
@@ -117,7 +124,8 @@ public sealed unsafe class ThreadPagesTests
         Assert.Equal(pages[2], cold);
         PageLayer.GivePages(&hot, cold, 1, cold: true);
         uint[] taken = new uint[3];
-        for (int i = 0; i < taken.Length; i++) Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out taken[i]));
+        for (int i = 0; i < taken.Length; i++)
+            Assert.True(PageLayer.TryTakePages(&hot, 1, MemoryChoice.UsedFirst, out taken[i]));
         Assert.Equal([pages[1], pages[0], pages[2]], taken);
         foreach (uint page in taken) PageLayer.GivePages(page, 1);
     }

@@ -3,7 +3,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
 
-/// <summary>Shows where the marks of a zone are, and that no number of pages is too small or too large for them.</summary>
+/// <summary>
+/// Shows where the marks of a zone are, and that no number of pages is too small or too large for them.
+/// </summary>
 public sealed class WatermarksTests
 {
     private const uint PagesOf4GiB = 65_536;

@@ -19,7 +19,8 @@ internal sealed unsafe class Window : IDisposable
     }
 
     /// <summary>The so-manieth page.</summary>
-    internal Span<byte> Page(uint index) => new((void*)(_address + ((nuint)index << PageGeometry.PageShift)), (int)PageGeometry.PageBytes);
+    internal Span<byte> Page(uint index) =>
+        new((void*)(_address + ((nuint)index << PageGeometry.PageShift)), (int)PageGeometry.PageBytes);
 
     public void Dispose() => VirtualMemory.Release(_address, _bytes);
 }

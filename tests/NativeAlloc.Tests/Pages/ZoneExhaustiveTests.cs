@@ -4,36 +4,42 @@ using Xunit;
 namespace NativeAlloc.Tests.Pages;
 
 /// <summary>
-/// Shows that the buddy does right in every situation there is, on a part of a section so small that all of them can be tried: each
-/// step is compared with bitmaps that know nothing of lists, splitting or merging.
+/// Shows that the buddy does right in every situation there is, on a part of a section so small that all of them can be
+/// tried: each step is compared with bitmaps that know nothing of lists, splitting or merging.
 /// </summary>
 [Trait("Category", "Slow")]
 public sealed class ZoneExhaustiveTests
 {
     /// <summary>
-    /// From every state that any sequence of whatever length can reach, every step is tried. How many shapes there must be is known: h(0) = 2, a page
-    /// that is free or in use, and h(k+1) = h(k)² + 1, two halves of any shape (both free being the one free block) or one block in use.
+    /// From every state that any sequence of whatever length can reach, every step is tried. How many shapes there must
+    /// be is known: h(0) = 2, a page that is free or in use, and h(k+1) = h(k)² + 1, two halves of any shape (both free
+    /// being the one free block) or one block in use.
     /// </summary>
     [Theory]
     [InlineData(1, 5)]
     [InlineData(2, 26)]
     [InlineData(3, 677)]
-    public void Every_reachable_state_of_pages_that_were_all_in_use_once(int order, int shapes) => Explore(order, clean: false, shapes);
+    public void Every_reachable_state_of_pages_that_were_all_in_use_once(int order, int shapes) =>
+        Explore(order, clean: false, shapes);
 
     [Theory]
     [InlineData(1, 5)]
     [InlineData(2, 26)]
     [InlineData(3, 677)]
-    public void Every_reachable_state_with_pages_that_were_never_in_use_and_with_purges(int order, int shapes) => Explore(order, clean: true, shapes);
+    public void Every_reachable_state_with_pages_that_were_never_in_use_and_with_purges(int order, int shapes) =>
+        Explore(order, clean: true, shapes);
 
-    /// <summary>Types within one pageblock, of which half can be free and then changes its type, and less than half cannot.</summary>
+    /// <summary>
+    /// Types within one pageblock, of which half can be free and then changes its type, and less than half cannot.
+    /// </summary>
     [Theory]
     [InlineData(2, 0, 26, true)]
     [InlineData(4, 3, 5, true)]
     [InlineData(4, 2, 26, true)]
     [InlineData(5, 3, 26, true)]
     [InlineData(5, 2, 677, false)]
-    public void Every_reachable_state_inside_a_pageblock_with_requests_of_two_types(int order, int leastOrder, int shapes, bool clean) =>
+    public void Every_reachable_state_inside_a_pageblock_with_requests_of_two_types(int order, int leastOrder,
+        int shapes, bool clean) =>
         Explore(order, clean, shapes, leastOrder, MigrateType.Unmovable, MigrateType.Movable);
 
     /// <summary>Types over two and four pageblocks, in blocks of whole ones and of halves of one.</summary>
@@ -41,20 +47,25 @@ public sealed class ZoneExhaustiveTests
     [InlineData(6, 5, 5, true)]
     [InlineData(6, 4, 26, true)]
     [InlineData(7, 5, 26, false)]
-    public void Every_reachable_state_of_several_pageblocks_with_requests_of_all_types(int order, int leastOrder, int shapes, bool clean) =>
+    public void Every_reachable_state_of_several_pageblocks_with_requests_of_all_types(int order, int leastOrder,
+        int shapes, bool clean) =>
         Explore(order, clean, shapes, leastOrder, Enum.GetValues<MigrateType>());
 
     [Fact]
-    public void Every_sequence_of_steps_on_sixteen_pages() => FollowAll(order: 4, leastOrder: 0, longest: 7, MigrateType.Unmovable);
+    public void Every_sequence_of_steps_on_sixteen_pages() =>
+        FollowAll(order: 4, leastOrder: 0, longest: 7, MigrateType.Unmovable);
 
     [Fact]
-    public void Every_sequence_of_steps_of_two_types_on_sixteen_pages() => FollowAll(order: 4, leastOrder: 0, longest: 4, MigrateType.Unmovable, MigrateType.Reclaimable);
+    public void Every_sequence_of_steps_of_two_types_on_sixteen_pages() =>
+        FollowAll(order: 4, leastOrder: 0, longest: 4, MigrateType.Unmovable, MigrateType.Reclaimable);
 
     [Fact]
-    public void Every_sequence_of_steps_of_two_types_on_four_pageblocks() => FollowAll(order: 7, leastOrder: 4, longest: 5, MigrateType.Unmovable, MigrateType.Movable);
+    public void Every_sequence_of_steps_of_two_types_on_four_pageblocks() =>
+        FollowAll(order: 7, leastOrder: 4, longest: 5, MigrateType.Unmovable, MigrateType.Movable);
 
     [Fact]
-    public void Every_sequence_of_steps_of_all_types_on_two_pageblocks() => FollowAll(order: 6, leastOrder: 3, longest: 4, Enum.GetValues<MigrateType>());
+    public void Every_sequence_of_steps_of_all_types_on_two_pageblocks() =>
+        FollowAll(order: 6, leastOrder: 3, longest: 4, Enum.GetValues<MigrateType>());
 
     private static void FollowAll(int order, int leastOrder, int longest, params MigrateType[] types)
     {
@@ -103,9 +114,10 @@ public sealed class ZoneExhaustiveTests
         world.FreeAllAndRejoin();
     }
 
-    // Every run of the smallest blocks where it stands, and of a block of every order that fits it every number of these, and of pages one more than half and one
-    // less than all, which are those that leave most pieces.
-    private static void CheckRuns(ZoneWorld world, ZoneWorld.State state, int order, int leastOrder, MigrateType[] types)
+    // Every run of the smallest blocks where it stands, and of a block of every order that fits it every number of
+    // these, and of pages one more than half and one less than all, which are those that leave most pieces.
+    private static void CheckRuns(ZoneWorld world, ZoneWorld.State state, int order, int leastOrder,
+        MigrateType[] types)
     {
         int pages = 1 << order, least = 1 << leastOrder;
         for (int page = 0; page < pages; page += least)
@@ -118,9 +130,11 @@ public sealed class ZoneExhaustiveTests
                 for (int blockOrder = leastOrder; blockOrder <= order; blockOrder++)
                 {
                     int all = 1 << blockOrder, half = all / 2;
-                    IEnumerable<int> parts = Enumerable.Range(half + 1, all - half).Where(used => used % least == 0 || used == half + 1 || used == all - 1);
+                    IEnumerable<int> parts = Enumerable.Range(half + 1, all - half)
+                        .Where(used => used % least == 0 || used == half + 1 || used == all - 1);
                     foreach (int used in parts)
-                        From(world, state, $"take {used} pages of a block of order {blockOrder}, {choice}, {type}", () => world.CheckPart(blockOrder, used, choice, type));
+                        From(world, state, $"take {used} pages of a block of order {blockOrder}, {choice}, {type}",
+                            () => world.CheckPart(blockOrder, used, choice, type));
                 }
             }
         }

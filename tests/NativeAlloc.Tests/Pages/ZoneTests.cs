@@ -5,7 +5,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
 
-/// <summary>Shows what a zone does with a whole section: splitting, merging, the tail of a block, growth in place, and what it knows of zero pages.</summary>
+/// <summary>
+/// Shows what a zone does with a whole section: splitting, merging, the tail of a block, growth in place, and what it
+/// knows of zero pages.
+/// </summary>
 public sealed unsafe class ZoneTests : IDisposable
 {
     private readonly TestZone _zone = new();
@@ -29,7 +32,8 @@ public sealed unsafe class ZoneTests : IDisposable
         {
             uint page = _zone.Take(taken);
             Assert.Equal(_zone.First, page);
-            for (int order = 0; order < PageGeometry.MaxOrder; order++) Assert.Equal(order >= taken ? 1u : 0u, _zone.Zone->FreeBlocks(order));
+            for (int order = 0; order < PageGeometry.MaxOrder; order++)
+                Assert.Equal(order >= taken ? 1u : 0u, _zone.Zone->FreeBlocks(order));
             Assert.Equal(PageGeometry.SectionPages - (1u << taken), _zone.Zone->FreePages);
             _zone.Zone->Verify();
             _zone.Give(page, taken);
@@ -180,7 +184,8 @@ public sealed unsafe class ZoneTests : IDisposable
         const int Threads = 4;
         for (int round = 0; round < 5; round++)
         {
-            List<(uint Page, int Order)>[] taken = [.. Enumerable.Range(0, Threads).Select(_ => new List<(uint, int)>())];
+            List<(uint Page, int Order)>[] taken =
+                [.. Enumerable.Range(0, Threads).Select(_ => new List<(uint, int)>())];
             TestThread.RunTogether(Threads, number =>
             {
                 Random random = new(round * Threads + number);
@@ -193,7 +198,8 @@ public sealed unsafe class ZoneTests : IDisposable
             });
             Assert.Equal(0u, _zone.Zone->FreePages);
             (uint Page, int Order)[] all = [.. taken.SelectMany(blocks => blocks)];
-            Assert.Equal((int)PageGeometry.SectionPages, all.SelectMany(block => Enumerable.Range((int)block.Page, 1 << block.Order)).Distinct().Count());
+            Assert.Equal((int)PageGeometry.SectionPages,
+                all.SelectMany(block => Enumerable.Range((int)block.Page, 1 << block.Order)).Distinct().Count());
             new Random(round).Shuffle(all);
             TestThread.RunTogether(Threads, number =>
             {
@@ -309,7 +315,8 @@ public sealed unsafe class ZoneTests : IDisposable
 
     [Fact]
     public void Dirty_pages_are_counted_whoever_has_them() => Properties.ForAllSequences(
-        Values.Pairs(Values.OneOf("take", "take", "part", "fresh", "at", "free", "free", "clean", "purge"), Values.Between(0, 1023)),
+        Values.Pairs(Values.OneOf("take", "take", "part", "fresh", "at", "free", "free", "clean", "purge"),
+            Values.Between(0, 1023)),
         150,
         operations =>
         {
@@ -320,12 +327,15 @@ public sealed unsafe class ZoneTests : IDisposable
             {
                 int order = number % 7;
                 uint count = kind == "part" ? (1u << order) / 2 + 1 : 1u << order, page = zone.First + (uint)number;
-                if (kind is "take" or "part" && zone.TryTake(Math.Max(order, kind == "part" ? 1 : 0), count, out page, out _)) Use(page, count);
-                else if (kind == "fresh" && zone.TryTake(order, count, MemoryChoice.FreshFirst, out page, out _)) Use(page, count);
+                if (kind is "take" or "part"
+                    && zone.TryTake(Math.Max(order, kind == "part" ? 1 : 0), count, out page, out _)) Use(page, count);
+                else if (kind == "fresh" && zone.TryTake(order, count, MemoryChoice.FreshFirst, out page, out _))
+                    Use(page, count);
                 else if (kind == "at" && live.Count != 0 && live[number % live.Count] is var before)
                 {
                     page = before.Page + before.Count;
-                    if (page + count <= zone.First + PageGeometry.SectionPages && zone.TryTakeAt(page, count)) Use(page, count);
+                    if (page + count <= zone.First + PageGeometry.SectionPages && zone.TryTakeAt(page, count))
+                        Use(page, count);
                 }
                 else if (kind is "free" or "clean" && live.Count != 0)
                 {
@@ -374,11 +384,13 @@ public sealed unsafe class ZoneTests : IDisposable
                     if (!zone.TryTake(order, count, out uint page, out bool zeroed)) continue;
                     Span<bool> taken = everTaken.AsSpan((int)(page - zone.First), (int)count);
                     Assert.Equal(!taken.Contains(true), zeroed);
-                    if (zeroed) Assert.False(Bytes(page, count).ContainsAnyExcept((byte)0), "a block said to be zero is not");
+                    if (zeroed)
+                        Assert.False(Bytes(page, count).ContainsAnyExcept((byte)0), "a block said to be zero is not");
                     taken.Fill(true);
                     // A byte somewhere in every other page: what is taken need not be written to.
                     for (uint at = 0; at < count; at++)
-                        if ((at + number) % 2 == 0) Bytes(page + at, 1)[number * 37 % (int)PageGeometry.PageBytes] = 0xFF;
+                        if ((at + number) % 2 == 0)
+                            Bytes(page + at, 1)[number * 37 % (int)PageGeometry.PageBytes] = 0xFF;
                     live.Add((page, count));
                 }
                 else if (kind == "free" && live.Count != 0)
@@ -389,7 +401,8 @@ public sealed unsafe class ZoneTests : IDisposable
                 }
                 else if (kind == "purge" && zone.TryPurge(number % (Order + 1), askSystem: true))
                 {
-                    for (uint page = 0; page < everTaken.Length; page++) everTaken[page] &= LinearRegion.Dirty.IsSet(zone.First + page);
+                    for (uint page = 0; page < everTaken.Length; page++)
+                        everTaken[page] &= LinearRegion.Dirty.IsSet(zone.First + page);
                 }
                 zone.Zone->Verify();
             }
@@ -439,7 +452,8 @@ public sealed unsafe class ZoneTests : IDisposable
         }
     }
 
-    private static Span<byte> Bytes(uint page, uint count) => new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)PageGeometry.PageBytes));
+    private static Span<byte> Bytes(uint page, uint count) =>
+        new((void*)LinearRegion.AddressOf(page), (int)(count * (uint)PageGeometry.PageBytes));
 
     private static void AssertWhole(TestZone zone)
     {

@@ -6,8 +6,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Pages;
 
 /// <summary>
-/// Shows what a zone does with migrate types over a whole section: where a type gets its memory from when it has none, when pageblocks change their type, and
-/// that all of it is one block again in the end whatever happened.
+/// Shows what a zone does with migrate types over a whole section: where a type gets its memory from when it has none,
+/// when pageblocks change their type, and that all of it is one block again in the end whatever happened.
 /// </summary>
 public sealed unsafe class ZoneTypesTests : IDisposable
 {
@@ -21,7 +21,8 @@ public sealed unsafe class ZoneTypesTests : IDisposable
     public void Every_type_falls_back_on_each_of_the_others_once()
     {
         foreach (MigrateType type in Enum.GetValues<MigrateType>())
-            Assert.Equal(Enum.GetValues<MigrateType>().Where(other => other != type), Pageblock.FallbacksOf(type).ToArray().Order());
+            Assert.Equal(Enum.GetValues<MigrateType>().Where(other => other != type),
+                Pageblock.FallbacksOf(type).ToArray().Order());
         Assert.Equal(Pageblock.TypeCount, Enum.GetValues<MigrateType>().Length);
     }
 
@@ -52,7 +53,8 @@ public sealed unsafe class ZoneTypesTests : IDisposable
         uint other = Take(3, MigrateType.Reclaimable); // takes the largest that is left, half of the section
         Assert.Equal((2L, (long)Pageblocks + Pageblocks / 2), (_zone.Zone->Steals, _zone.Zone->Claims));
         Assert.Equal(_zone.First + PageGeometry.SectionPages / 2, other);
-        Assert.Equal((Pageblocks / 2, Pageblocks / 2), (CountPageblocks(MigrateType.Movable), CountPageblocks(MigrateType.Reclaimable)));
+        Assert.Equal((Pageblocks / 2, Pageblocks / 2),
+            (CountPageblocks(MigrateType.Movable), CountPageblocks(MigrateType.Reclaimable)));
         _zone.Zone->Verify();
         _zone.Give(page, 0);
         _zone.Give(next, 0);
@@ -67,12 +69,15 @@ public sealed unsafe class ZoneTypesTests : IDisposable
     [InlineData(17, true)]
     [InlineData(1, false)]
     [InlineData(31, true)]
-    public void A_pageblock_changes_its_type_if_half_of_it_is_free_and_else_only_the_piece_goes(int freePages, bool changes)
+    public void A_pageblock_changes_its_type_if_half_of_it_is_free_and_else_only_the_piece_goes(int freePages,
+        bool changes)
     {
         uint all = _zone.Take(PageGeometry.MaxOrder);
         uint pageblock = all + 7 * Pageblock.Pages;
-        // Scattered over the pageblock, so that the free pages are several blocks; in the second half, where no run is the whole half.
-        uint[] free = [.. Enumerable.Range(0, (int)Pageblock.Pages).Select(i => (uint)(i * 5) % Pageblock.Pages).Take(freePages).Select(i => pageblock + i)];
+        // Scattered over the pageblock, so that the free pages are several blocks; in the second half, where no run is
+        // the whole half.
+        uint[] free = [.. Enumerable.Range(0, (int)Pageblock.Pages).Select(i => (uint)(i * 5) % Pageblock.Pages)
+            .Take(freePages).Select(i => pageblock + i)];
         foreach (uint page in free) _zone.Give(page, 0);
         Assert.Equal((uint)freePages, _zone.Zone->FreePages);
         uint taken = Take(0, MigrateType.Reclaimable);
@@ -83,7 +88,8 @@ public sealed unsafe class ZoneTypesTests : IDisposable
         Assert.Equal((1L, changes ? 1L : 0L), (_zone.Zone->Steals, _zone.Zone->Claims));
         // All that is left free is of that type.
         uint left = 0;
-        for (int order = 0; order < PageGeometry.OrderCount; order++) left += _zone.Zone->FreeBlocks(type, order) << order;
+        for (int order = 0; order < PageGeometry.OrderCount; order++)
+            left += _zone.Zone->FreeBlocks(type, order) << order;
         Assert.Equal((uint)freePages - 1, left);
         _zone.Zone->Verify();
         // The next of the same type is a steal again where nothing was claimed.
@@ -94,7 +100,8 @@ public sealed unsafe class ZoneTypesTests : IDisposable
             _zone.Give(next, 0);
         }
         _zone.Give(taken, 0);
-        foreach (uint page in Enumerable.Range(0, (int)PageGeometry.SectionPages).Select(i => all + (uint)i).Except(free)) _zone.Give(page, 0);
+        foreach (uint page in Enumerable.Range(0, (int)PageGeometry.SectionPages).Select(i => all + (uint)i)
+            .Except(free)) _zone.Give(page, 0);
         AssertWhole(_zone);
     }
 
@@ -106,7 +113,8 @@ public sealed unsafe class ZoneTypesTests : IDisposable
             using TestZone zone = new();
             MigrateType first = Pageblock.FallbacksOf(type)[0], second = Pageblock.FallbacksOf(type)[1];
             uint all = zone.Take(PageGeometry.MaxOrder);
-            uint firstPage = all + 4 * Pageblock.Pages, secondPage = all + 2 * Pageblock.Pages, larger = all + 8 * Pageblock.Pages;
+            uint firstPage = all + 4 * Pageblock.Pages, secondPage = all + 2 * Pageblock.Pages,
+                larger = all + 8 * Pageblock.Pages;
             LinearRegion.SetType(firstPage, Pageblock.Pages, first);
             LinearRegion.SetType(secondPage, Pageblock.Pages, second);
             LinearRegion.SetType(larger, 2 * Pageblock.Pages, second);
@@ -145,7 +153,8 @@ public sealed unsafe class ZoneTypesTests : IDisposable
     }
 
     [Fact]
-    public void A_long_random_run_of_all_types_keeps_every_invariant_and_ends_whole_in_any_order() => Properties.ForAllSequences(
+    public void A_long_random_run_of_all_types_keeps_every_invariant_and_ends_whole_in_any_order() =>
+        Properties.ForAllSequences(
         Values.Pairs(
             Values.OneOf("take", "take", "take", "part", "at", "anywhere", "free", "free", "free", "clean", "purge"),
             Values.Pairs(Values.Between(0, 1023), Values.Between(0, 1023))),
@@ -164,10 +173,13 @@ public sealed unsafe class ZoneTypesTests : IDisposable
                 {
                     // Small orders more often than large ones.
                     int order = Math.Min(number % 8, other % 11);
-                    uint count = kind == "take" || order == 0 ? 1u << order : (1u << order) / 2 + 1 + (uint)number % ((1u << order) / 2);
+                    uint count = kind == "take" || order == 0
+                        ? 1u << order
+                        : (1u << order) / 2 + 1 + (uint)number % ((1u << order) / 2);
                     MigrateType type = (MigrateType)(other % Pageblock.TypeCount);
                     MemoryChoice choice = (MemoryChoice)(number / 8 % 3);
-                    if (!zone.TryTake(new PageRequest(order, count) { Type = type, Choice = choice }, out uint page, out bool zeroed)) continue;
+                    if (!zone.TryTake(new PageRequest(order, count) { Type = type, Choice = choice }, out uint page,
+                        out bool zeroed)) continue;
                     Assert.Equal(0u, page % (1u << order));
                     Assert.Equal(!dirty.AsSpan((int)(page - zone.First), (int)count).Contains(true), zeroed);
                     Use(page, count);
@@ -203,7 +215,8 @@ public sealed unsafe class ZoneTypesTests : IDisposable
             }
             Assert.Equal(used.Select(page => !page), zone.FreePages());
             // Everything, in pieces of any size and in any order.
-            (uint Page, uint Count)[] pieces = [.. live.SelectMany(block => Pieces(block.Page, block.Count, new Random(seed)))];
+            (uint Page,
+                uint Count)[] pieces = [.. live.SelectMany(block => Pieces(block.Page, block.Count, new Random(seed)))];
             new Random(seed).Shuffle(pieces);
             foreach ((uint page, uint count) in pieces)
             {
@@ -247,7 +260,8 @@ public sealed unsafe class ZoneTypesTests : IDisposable
         for (int round = 0; round < 4; round++)
         {
             using TestZone zone = new();
-            List<(uint Page, int Order)>[] live = [.. Enumerable.Range(0, Threads).Select(_ => new List<(uint, int)>())];
+            List<(uint Page, int Order)>[] live =
+                [.. Enumerable.Range(0, Threads).Select(_ => new List<(uint, int)>())];
             int[] owners = new int[PageGeometry.SectionPages];
             int overlaps = 0;
             TestThread.RunTogether(Threads, number =>
@@ -267,9 +281,11 @@ public sealed unsafe class ZoneTypesTests : IDisposable
                     else
                     {
                         // Threads prefer a type each, and ask for others too.
-                        MigrateType type = (MigrateType)((number + (random.Next(4) == 0 ? 1 : 0)) % Pageblock.TypeCount);
+                        MigrateType type =
+                            (MigrateType)((number + (random.Next(4) == 0 ? 1 : 0)) % Pageblock.TypeCount);
                         int order = Math.Min(random.Next(8), random.Next(8));
-                        if (!zone.TryTake(PageRequest.Block(order) with { Type = type }, out uint page, out _)) continue;
+                        if (!zone.TryTake(PageRequest.Block(order) with { Type = type }, out uint page, out _))
+                            continue;
                         Own(page, order, 0, number + 1);
                         mine.Add((page, order));
                     }
@@ -279,7 +295,8 @@ public sealed unsafe class ZoneTypesTests : IDisposable
                 void Own(uint page, int order, int from, int to)
                 {
                     for (uint at = page - zone.First; at < page - zone.First + (1u << order); at++)
-                        if (Interlocked.CompareExchange(ref owners[at], to, from) != from) Interlocked.Increment(ref overlaps);
+                        if (Interlocked.CompareExchange(ref owners[at], to, from) != from)
+                            Interlocked.Increment(ref overlaps);
                 }
             });
             Assert.Equal(0, overlaps);
@@ -299,13 +316,16 @@ public sealed unsafe class ZoneTypesTests : IDisposable
     private uint Take(int order, MigrateType type) => Take(_zone, order, type);
 
     private static uint Take(TestZone zone, int order, MigrateType type) =>
-        zone.TryTake(PageRequest.Block(order) with { Type = type }, out uint page, out _) ? page : throw new InvalidOperationException($"the zone has no block of order {order}");
+        zone.TryTake(PageRequest.Block(order) with { Type = type }, out uint page, out _)
+            ? page
+            : throw new InvalidOperationException($"the zone has no block of order {order}");
 
     private bool TryTake(int order, MigrateType type, MemoryChoice choice, out uint page) =>
         _zone.TryTake(PageRequest.Block(order) with { Type = type, Choice = choice }, out page, out _);
 
     private uint CountPageblocks(MigrateType type) =>
-        (uint)Enumerable.Range(0, (int)Pageblocks).Count(block => LinearRegion.TypeOf(_zone.First + (uint)block * Pageblock.Pages) == type);
+        (uint)Enumerable.Range(0, (int)Pageblocks)
+            .Count(block => LinearRegion.TypeOf(_zone.First + (uint)block * Pageblock.Pages) == type);
 
     private static IEnumerable<(uint Page, uint Count)> Pieces(uint page, uint count, Random random)
     {

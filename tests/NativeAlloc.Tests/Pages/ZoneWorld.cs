@@ -4,7 +4,8 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.Tests.Pages;
 
 /// <summary>One step of a test that explores a zone.</summary>
-internal readonly record struct ZoneStep(char Kind, int Number, MemoryChoice Choice = MemoryChoice.UsedFirst, MigrateType Type = MigrateType.Unmovable)
+internal readonly record struct ZoneStep(char Kind, int Number, MemoryChoice Choice = MemoryChoice.UsedFirst,
+    MigrateType Type = MigrateType.Unmovable)
 {
     /// <summary>Takes a block of an order.</summary>
     internal static ZoneStep Take(int order, MemoryChoice choice, MigrateType type) => new('t', order, choice, type);
@@ -16,16 +17,18 @@ internal readonly record struct ZoneStep(char Kind, int Number, MemoryChoice Cho
     internal static ZoneStep Purge(int order) => new('p', order);
 
     public override string ToString() =>
-        $"{Kind}{Number}" + (Choice == MemoryChoice.UsedFirst ? "" : $" {Choice}") + (Type == MigrateType.Unmovable ? "" : $" {Type}");
+        $"{Kind}{Number}" + (Choice == MemoryChoice.UsedFirst ? "" : $" {Choice}") +
+        (Type == MigrateType.Unmovable ? "" : $" {Type}");
 }
 
 /// <summary>
-/// The first 2^order pages of a zone, isolated from the rest, and an oracle that goes along with every step. The whole can be saved and
-/// brought back, so that a test can go on from one state in every direction.
+/// The first 2^order pages of a zone, isolated from the rest, and an oracle that goes along with every step. The whole
+/// can be saved and brought back, so that a test can go on from one state in every direction.
 /// </summary>
 /// <param name="order">The size.</param>
 /// <param name="clean">No page was ever in use.</param>
-/// <param name="leastOrder">The smallest blocks that are taken: with larger ones a world of several pageblocks has few enough states to try them all.</param>
+/// <param name="leastOrder">The smallest blocks that are taken: with larger ones a world of several pageblocks has few
+/// enough states to try them all.</param>
 /// <param name="types">The migrate types that are asked for.</param>
 internal sealed unsafe class ZoneWorld : IDisposable
 {
@@ -61,12 +64,15 @@ internal sealed unsafe class ZoneWorld : IDisposable
         for (int order = _leastOrder; order <= _order; order++) yield return ZoneStep.Purge(order);
     }
 
-    /// <summary>Does a step and checks all there is against the oracle. False if the step rightly did nothing.</summary>
+    /// <summary>
+    /// Does a step and checks all there is against the oracle. False if the step rightly did nothing.
+    /// </summary>
     internal bool Do(ZoneStep step)
     {
         bool done = step.Kind switch
         {
-            't' => DoTake(PageRequest.Block(step.Number) with { Choice = step.Choice, Type = step.Type }) is { } block && Keep((block, step.Number)),
+            't' => DoTake(PageRequest.Block(step.Number) with { Choice = step.Choice, Type = step.Type }) is { } block
+                && Keep((block, step.Number)),
             'f' => DoFree(step.Number),
             _ => DoPurge(step.Number),
         };
@@ -80,8 +86,8 @@ internal sealed unsafe class ZoneWorld : IDisposable
         return true;
     }
 
-    // Takes pages and compares the answer with what there was before: whether there is a block, which of those it may be, and what became of the type of
-    // the pageblocks that it is from.
+    // Takes pages and compares the answer with what there was before: whether there is a block, which of those it may
+    // be, and what became of the type of the pageblocks that it is from.
     private int? DoTake(in PageRequest request)
     {
         (int order, int count, MigrateType type) = (request.Order, (int)request.Count, request.Type);
@@ -91,7 +97,8 @@ internal sealed unsafe class ZoneWorld : IDisposable
         Require(taken == (candidates.Count != 0), "a block is taken if there is one of the kind and only then");
         if (!taken)
         {
-            Require(absolute == PageFrame.None && (steals, claims) == (_zone.Zone->Steals, _zone.Zone->Claims), "nothing is nothing");
+            Require(absolute == PageFrame.None && (steals, claims) == (_zone.Zone->Steals, _zone.Zone->Claims),
+                "nothing is nothing");
             return null;
         }
         int page = (int)(absolute - _zone.First);
@@ -100,23 +107,30 @@ internal sealed unsafe class ZoneWorld : IDisposable
         (int Page, int Order) block = candidates[at];
         bool stolen = _oracle.TypeOf(block.Page) != type;
         // Half of a pageblock is worth having it all; what is larger comes with all of its pageblocks.
-        bool claimed = stolen && (block.Order >= Pageblock.Order || _oracle.FreePagesOfPageblock(block.Page) >= Pageblock.Pages / 2);
+        bool claimed = stolen
+            && (block.Order >= Pageblock.Order || _oracle.FreePagesOfPageblock(block.Page) >= Pageblock.Pages / 2);
         if (claimed) _oracle.SetType(block.Page, block.Order, type);
-        Require(_zone.Zone->Steals == steals + (stolen ? 1 : 0), "requests that another type's memory served are counted");
-        Require(_zone.Zone->Claims == claims + (claimed ? Math.Max(1, 1 << block.Order >> Pageblock.Order) : 0), "pageblocks that changed their type are counted");
+        Require(_zone.Zone->Steals == steals + (stolen ? 1 : 0),
+            "requests that another type's memory served are counted");
+        Require(_zone.Zone->Claims == claims + (claimed ? Math.Max(1, 1 << block.Order >> Pageblock.Order) : 0),
+            "pageblocks that changed their type are counted");
         Require(zeroed == !_oracle.AnyDirty(page, count), "a block is zeroed if nobody ever had one of its pages");
         _oracle.Take(page, count); // and precisely the others must be free: the caller checks
         PageFrame frame = LinearRegion.Frames[absolute];
-        Require(frame.State == request.State && frame.Order == order && frame.PageCount == count && frame.ZoneIndex == _zone.Zone->Index, "the head says what was taken");
-        Require(frame.Type == _oracle.TypeOf(page), "the head says the type of its pageblock, the list that a single page goes back to");
+        Require(frame.State == request.State && frame.Order == order && frame.PageCount == count
+            && frame.ZoneIndex == _zone.Zone->Index, "the head says what was taken");
+        Require(frame.Type == _oracle.TypeOf(page),
+            "the head says the type of its pageblock, the list that a single page goes back to");
         return page;
     }
 
-    // Of a block that is halved until it has an order: which part stays. The lower half, unless only the upper one is used.
+    // Of a block that is halved until it has an order: which part stays. The lower half, unless only the upper one is
+    // used.
     private int FirstUsedPart(int page, int from, int order)
     {
         while (from-- > order)
-            if (_oracle.AnyDirty(page + (1 << from), 1 << from) && !_oracle.AnyDirty(page, 1 << from)) page += 1 << from;
+            if (_oracle.AnyDirty(page + (1 << from), 1 << from) && !_oracle.AnyDirty(page, 1 << from))
+                page += 1 << from;
         return page;
     }
 
@@ -131,23 +145,27 @@ internal sealed unsafe class ZoneWorld : IDisposable
 
     private bool DoPurge(int order)
     {
-        List<(int Page, int Order)> dirty = _oracle.FreeBlocks().Where(block => block.Order == order && _oracle.AnyDirty(block.Page, 1 << order)).ToList();
+        List<(int Page, int Order)> dirty = _oracle.FreeBlocks()
+            .Where(block => block.Order == order && _oracle.AnyDirty(block.Page, 1 << order)).ToList();
         bool purged = _zone.TryPurge(order, askSystem: false);
         Require(purged == (dirty.Count != 0), "a dirty block is found if there is one and only then");
         if (!purged) return false;
-        (int page, _) = dirty.Single(block => Enumerable.Range(block.Page, 1 << order).All(clean => !LinearRegion.Dirty.IsSet(_zone.First + (uint)clean)));
+        (int page, _) = dirty.Single(block => Enumerable.Range(block.Page, 1 << order)
+            .All(clean => !LinearRegion.Dirty.IsSet(_zone.First + (uint)clean)));
         _oracle.Purge(page, 1 << order);
         return true;
     }
 
     /// <summary>
-    /// Takes exactly these pages, if they are free, and gives them back. Only where a block could end before them, as this is how one grows.
+    /// Takes exactly these pages, if they are free, and gives them back. Only where a block could end before them, as
+    /// this is how one grows.
     /// </summary>
     internal void CheckAt(int page, int count)
     {
         if (_oracle.IsInsideFreeBlock(page)) return;
         bool taken = _zone.TryTakeAt(_zone.First + (uint)page, (uint)count);
-        Require(taken == _oracle.AllFree(page, count), "pages are taken where they stand if all of them are free and only then");
+        Require(taken == _oracle.AllFree(page, count),
+            "pages are taken where they stand if all of them are free and only then");
         if (taken) _oracle.Take(page, count);
         Check();
         if (!taken) return;
@@ -172,7 +190,8 @@ internal sealed unsafe class ZoneWorld : IDisposable
         _zone.Zone->Verify();
         Require(_zone.Zone->FreePages == _oracle.FreePages, "the free pages are counted");
         // The rest of the section is in use.
-        Require(_zone.Zone->DirtyPages == PageGeometry.SectionPages - Pages + _oracle.DirtyPages, "the dirty pages are counted");
+        Require(_zone.Zone->DirtyPages == PageGeometry.SectionPages - Pages + _oracle.DirtyPages,
+            "the dirty pages are counted");
         Span<int> counts = stackalloc int[Pageblock.TypeCount * PageGeometry.OrderCount];
         counts.Clear();
         foreach ((int page, int order) in _oracle.FreeBlocks())
@@ -183,11 +202,13 @@ internal sealed unsafe class ZoneWorld : IDisposable
             counts[type * PageGeometry.OrderCount + order]++;
         }
         for (int block = 0; block < _oracle.Types.Count; block++)
-            Require(LinearRegion.TypeOf(_zone.First + (uint)block * Pageblock.Pages) == _oracle.Types[block], "the types of the pageblocks are those of the oracle");
+            Require(LinearRegion.TypeOf(_zone.First + (uint)block * Pageblock.Pages) == _oracle.Types[block],
+                "the types of the pageblocks are those of the oracle");
         for (int type = 0; type < Pageblock.TypeCount; type++)
         {
             for (int order = 0; order < PageGeometry.OrderCount; order++)
-                Require(_zone.Zone->FreeBlocks((MigrateType)type, order) == counts[type * PageGeometry.OrderCount + order], "there are no other free blocks");
+                Require(_zone.Zone->FreeBlocks((MigrateType)type, order)
+                    == counts[type * PageGeometry.OrderCount + order], "there are no other free blocks");
         }
         foreach ((int page, int order) in _live)
         {
@@ -195,7 +216,8 @@ internal sealed unsafe class ZoneWorld : IDisposable
             Require(frame.State == PageState.Taken && frame.Order == order, "a block in use says so");
         }
         for (int page = 0; page < Pages; page++)
-            Require(LinearRegion.Dirty.IsSet(_zone.First + (uint)page) == _oracle.AnyDirty(page, 1), "the dirty bits are those of the oracle");
+            Require(LinearRegion.Dirty.IsSet(_zone.First + (uint)page) == _oracle.AnyDirty(page, 1),
+                "the dirty bits are those of the oracle");
     }
 
     // Not an assertion of the test library: this runs millions of times.
@@ -204,7 +226,9 @@ internal sealed unsafe class ZoneWorld : IDisposable
         if (!condition) throw new InvalidOperationException("violated: " + what);
     }
 
-    /// <summary>Frees all and checks that the part in play is one block again, and with the rest the whole section.</summary>
+    /// <summary>
+    /// Frees all and checks that the part in play is one block again, and with the rest the whole section.
+    /// </summary>
     internal void FreeAll()
     {
         while (_live.Count != 0) Do(ZoneStep.Free(_live.Count - 1));
@@ -235,7 +259,8 @@ internal sealed unsafe class ZoneWorld : IDisposable
                 // The list by its links: who comes before this block.
                 PageFrame frame = LinearRegion.Frames[_zone.First + page];
                 if (frame.State == PageState.Free && frame.Order == order)
-                    key.Append((char)('0' + page)).Append((char)(frame.Previous == PageFrame.None ? '-' : '0' + (frame.Previous - _zone.First)));
+                    key.Append((char)('0' + page))
+                        .Append((char)(frame.Previous == PageFrame.None ? '-' : '0' + (frame.Previous - _zone.First)));
             }
             key.Append('|');
         }
@@ -246,7 +271,8 @@ internal sealed unsafe class ZoneWorld : IDisposable
         return key.ToString();
     }
 
-    internal State Save() => new(*_zone.Zone, new ReadOnlySpan<PageFrame>(LinearRegion.Frames + _zone.First, Pages).ToArray(), _oracle.Copy(), [.. _live]);
+    internal State Save() => new(*_zone.Zone,
+        new ReadOnlySpan<PageFrame>(LinearRegion.Frames + _zone.First, Pages).ToArray(), _oracle.Copy(), [.. _live]);
 
     internal void Restore(State state)
     {
@@ -254,7 +280,8 @@ internal sealed unsafe class ZoneWorld : IDisposable
         state.Frames.CopyTo(new Span<PageFrame>(LinearRegion.Frames + _zone.First, Pages));
         _oracle = state.Oracle.Copy();
         _live = [.. state.Live];
-        for (int block = 0; block < _oracle.Types.Count; block++) LinearRegion.SetType(_zone.First + (uint)block * Pageblock.Pages, Pageblock.Pages, _oracle.Types[block]);
+        for (int block = 0; block < _oracle.Types.Count; block++)
+            LinearRegion.SetType(_zone.First + (uint)block * Pageblock.Pages, Pageblock.Pages, _oracle.Types[block]);
         for (int page = 0; page < Pages; page++)
         {
             if (_oracle.AnyDirty(page, 1)) LinearRegion.Dirty.Set(_zone.First + (uint)page, 1);

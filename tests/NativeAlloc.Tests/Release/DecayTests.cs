@@ -12,8 +12,9 @@ using Xunit;
 namespace NativeAlloc.Tests.Release;
 
 /// <summary>
-/// Shows what goes back at the end of a period and what stays, that a rest ends with everything given back and nothing armed, and that the next use arms it again. The tests end the periods themselves, of a
-/// day each; one in a process of its own waits for real ones.
+/// Shows what goes back at the end of a period and what stays, that a rest ends with everything given back and nothing
+/// armed, and that the next use arms it again. The tests end the periods themselves, of a day each; one in a process of
+/// its own waits for real ones.
 /// </summary>
 public sealed unsafe class DecayTests : IDisposable
 {
@@ -168,7 +169,8 @@ public sealed unsafe class DecayTests : IDisposable
     {
         Use(512);
         uint[] scattered = new uint[40];
-        for (int i = 0; i < scattered.Length; i++) Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out scattered[i]));
+        for (int i = 0; i < scattered.Length; i++)
+            Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out scattered[i]));
         for (int i = 0; i < scattered.Length; i += 2) PageLayer.GivePages(scattered[i], 1);
         uint before = PageLayer.DirtyFreePages();
         nuint bytes = PageLayer.PurgeDownTo(most);
@@ -207,11 +209,13 @@ public sealed unsafe class DecayTests : IDisposable
         Assert.True(PageLayer.TryTakePages(null, 8, MemoryChoice.UsedFirst, out uint page));
         PageLayer.Purge(); // the rest of a huge page, where the system has made one of it
         for (uint at = 0; at < 8; at++) PageLayer.SplitOff(page, page + at);
-        for (uint at = 0; at < 8; at++) PageLayer.GivePages(page + at, 1, clean: at % 3 == 2); // 0 and 1, 3 and 4, 6 and 7 have memory
+        // 0 and 1, 3 and 4, 6 and 7 have memory
+        for (uint at = 0; at < 8; at++) PageLayer.GivePages(page + at, 1, clean: at % 3 == 2);
         int call = 0;
         using (new InjectedFaults(kind => kind == OsCall.Purge && call++ == failing))
             Assert.Equal((nuint)Math.Min(failing, Runs) * 2 * PageGeometry.PageBytes, PageLayer.Purge());
-        for (uint at = 0; at < 8; at++) Assert.Equal(at % 3 != 2 && at / 3 >= failing, LinearRegion.Dirty.IsSet(page + at));
+        for (uint at = 0; at < 8; at++)
+            Assert.Equal(at % 3 != 2 && at / 3 >= failing, LinearRegion.Dirty.IsSet(page + at));
         PageLayer.Verify();
     }
 
@@ -245,11 +249,13 @@ public sealed unsafe class DecayTests : IDisposable
                 return 0;
             }))
             {
-                ResidentBudget.SetLimit(ResidentBudget.ChargedBytes + 1024); // nothing more can be charged, and nothing has to be
+                // nothing more can be charged, and nothing has to be
+                ResidentBudget.SetLimit(ResidentBudget.ChargedBytes + 1024);
                 ResidentBudget.Charge(1);
                 ResidentBudget.Release(1);
                 DecayThread.Attend();
-                Assert.True(SpinWait.SpinUntil(() => PageLayer.DirtyFreePages() == 0 && KeptAreas.Bytes == 0, TimeSpan.FromSeconds(30)));
+                Assert.True(SpinWait.SpinUntil(() => PageLayer.DirtyFreePages() == 0 && KeptAreas.Bytes == 0,
+                    TimeSpan.FromSeconds(30)));
             }
         }
         finally
@@ -326,7 +332,8 @@ public sealed unsafe class DecayTests : IDisposable
     [Theory]
     [InlineData(0)]
     [InlineData(3)]
-    public void Threads_at_work_and_at_rest_lose_nothing_to_a_decay_that_never_sleeps_long_and_it_disarms_in_the_end(int period)
+    public void Threads_at_work_and_at_rest_lose_nothing_to_a_decay_that_never_sleeps_long_and_it_disarms_in_the_end(
+        int period)
     {
         const long LeastTicks = 10;
         Decay.Configure(period, 64);
@@ -341,14 +348,22 @@ public sealed unsafe class DecayTests : IDisposable
                 (nint block, int bytes) = held[index];
                 if (block != 0) Pattern.Check((void*)block, (nuint)bytes, (ulong)index);
                 NativeAllocator.Free((void*)block);
-                bytes = random.Next(200) switch { 0 => random.Next(1 << 21), < 20 => PageAllocator.PageSize, _ => random.Next(1500) };
-                held[index] = ((nint)(bytes == PageAllocator.PageSize ? PageAllocator.GetFreePage() : NativeAllocator.Alloc((nuint)bytes)), bytes);
+                bytes = random.Next(200) switch
+                {
+                    0 => random.Next(1 << 21),
+                    < 20 => PageAllocator.PageSize,
+                    _ => random.Next(1500)
+                };
+                held[index] = ((nint)(bytes == PageAllocator.PageSize
+                    ? PageAllocator.GetFreePage()
+                    : NativeAllocator.Alloc((nuint)bytes)), bytes);
                 Pattern.Fill((void*)held[index].Block, (nuint)bytes, (ulong)index);
                 if (step % 2000 == 0) SpinWait.SpinUntil(() => !Decay.IsArmed); // at rest
             }
             for (int index = 0; index < held.Length; index++)
             {
-                if (held[index].Block != 0) Pattern.Check((void*)held[index].Block, (nuint)held[index].Bytes, (ulong)index);
+                if (held[index].Block != 0)
+                    Pattern.Check((void*)held[index].Block, (nuint)held[index].Bytes, (ulong)index);
                 NativeAllocator.Free((void*)held[index].Block);
             }
         });
@@ -365,15 +380,18 @@ public sealed unsafe class DecayTests : IDisposable
         long[] figures = [.. output.Split(' ').Select(text => long.Parse(text, CultureInfo.InvariantCulture))];
         (long grown, long left, long ticks) = (figures[0], figures[1], figures[2]);
         Assert.True(grown >= 128L << 20, $"{grown} bytes were used");
-        Assert.True(left <= grown / 4, $"{left} of {grown} bytes are left"); // what idle threads have in their magazines, and the runtime's own
+        // what idle threads have in their magazines, and the runtime's own
+        Assert.True(left <= grown / 4, $"{left} of {grown} bytes are left");
         Assert.Equal(0, ticks);
     }
 
     [Theory]
     [InlineData(DecaySurvives.FullHeap)]
     [InlineData(DecaySurvives.Failure)]
-    public void No_exception_on_the_decays_thread_ends_the_process_and_memory_goes_back_later(string how) => ChildProcess.RunHost(
-        [("NATIVEALLOC_DECAY_MILLISECONDS", "1"), ("DOTNET_GCHeapHardLimit", "0x4000000")], DecaySurvives.Name, how).ShouldSucceed();
+    public void No_exception_on_the_decays_thread_ends_the_process_and_memory_goes_back_later(string how) =>
+        ChildProcess.RunHost(
+        [("NATIVEALLOC_DECAY_MILLISECONDS", "1"), ("DOTNET_GCHeapHardLimit", "0x4000000")], DecaySurvives.Name, how)
+            .ShouldSucceed();
 
     // The machine that tests run on may be short of memory.
     private static readonly MemoryLoad s_calm = new(Machine.MemoryBytes, IsScarce: false);

@@ -52,7 +52,8 @@ public sealed unsafe class ReclaimerTests
         Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.UsedFirst, out uint page));
         PageLayer.GivePages(page, 1);
         Exception thrown = new InvalidOperationException("not now");
-        using (Shrinkers.Register(_ => throw thrown)) Assert.True(Reclaimer.Run(1, out Exception? error) && error == thrown);
+        using (Shrinkers.Register(_ => throw thrown))
+            Assert.True(Reclaimer.Run(1, out Exception? error) && error == thrown);
         Assert.False(LinearRegion.Dirty.IsSet(page));
         Assert.True(Reclaimer.Run(1, out Exception? none)); // the thread is not inside any more
         Assert.Null(none);

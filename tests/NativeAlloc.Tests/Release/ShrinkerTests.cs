@@ -111,16 +111,19 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
             Assert.Same(thrown, error.InnerException);
             Assert.Contains($" {SectionBytes} bytes", error.Message, StringComparison.Ordinal);
             Assert.True(later, "the next one was not asked");
-            error = Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPagesNode(0, TopOrder, PageFlags.ThisNode));
+            error = Assert.Throws<OutOfMemoryException>(() =>
+                PageAllocator.AllocPagesNode(0, TopOrder, PageFlags.ThisNode));
             Assert.Contains(" node 0,", error.Message, StringComparison.Ordinal);
         }
         using (new InjectedFaults(OsCall.Commit))
         {
-            Assert.Same(thrown, Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(SectionBytes)).InnerException);
+            Assert.Same(thrown,
+                Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(SectionBytes)).InnerException);
             Assert.False(NativeAllocator.TryAlloc(SectionBytes, out _));
         }
         AllocatorStatistics after = NativeAllocator.GetStatistics();
-        Assert.Equal((before.LiveBytes, before.LiveBlocks, before.CommittedBytes), (after.LiveBytes, after.LiveBlocks, after.CommittedBytes));
+        Assert.Equal((before.LiveBytes, before.LiveBlocks, before.CommittedBytes),
+            (after.LiveBytes, after.LiveBlocks, after.CommittedBytes));
         Assert.Equal(failures + 4, after.ShrinkerFailures);
         NativeAllocator.Verify();
         FreeAll();
@@ -132,7 +135,8 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
     public void What_a_shrinker_throws_is_nobodys_concern_where_another_frees_enough()
     {
         HoldAllSections();
-        using IDisposable failing = PageAllocator.RegisterShrinker(_ => throw new InvalidOperationException("the shrinker's own"));
+        using IDisposable failing =
+            PageAllocator.RegisterShrinker(_ => throw new InvalidOperationException("the shrinker's own"));
         using IDisposable freeing = PageAllocator.RegisterShrinker(_ =>
         {
             FreeOne();
@@ -154,7 +158,8 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
             void* small = NativeAllocator.Alloc(100);
             NativeAllocator.Free(small);
             // What there is not now there is not for the shrinker either: it is told so, and goes on.
-            refusedInside = Record.Exception(() => PageAllocator.AllocPages(TopOrder)) is OutOfMemoryException { InnerException: null };
+            refusedInside = Record.Exception(() =>
+                PageAllocator.AllocPages(TopOrder)) is OutOfMemoryException { InnerException: null };
             FreeOne();
             Page page = PageAllocator.AllocPages(TopOrder);
             PagePattern.Fill(page.Address, SectionBytes, 1);
@@ -230,7 +235,8 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
 
     [Fact]
     public void There_must_be_something_to_ask() =>
-        Assert.Equal("shrink", Assert.Throws<ArgumentNullException>(() => PageAllocator.RegisterShrinker(null!)).ParamName);
+        Assert.Equal("shrink",
+            Assert.Throws<ArgumentNullException>(() => PageAllocator.RegisterShrinker(null!)).ParamName);
 
     [Fact]
     public void What_threads_hold_in_their_lists_is_found_before_an_allocation_fails()
@@ -245,7 +251,8 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
             const int Count = 10;
             thread.Run(() =>
             {
-                for (int i = 0; i < Count; i++) PageAllocator.FreePage(singles[i]); // into the list of a thread that lives on
+                // into the list of a thread that lives on
+                for (int i = 0; i < Count; i++) PageAllocator.FreePage(singles[i]);
             });
             Page page = PageAllocator.AllocPage();
             Assert.Contains(page, singles[..Count]);
@@ -276,7 +283,8 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
         using IDisposable registration = PageAllocator.RegisterShrinker(_ => (nuint)(asked++ * 0));
         long runs = NativeAllocator.GetStatistics().Reclaims;
         using (new InjectedFaults(OsCall.Lock))
-            Assert.Contains("RLIMIT_MEMLOCK", Assert.Throws<OutOfMemoryException>(() => PageAllocator.AllocPage(PageFlags.Dma)).Message, StringComparison.Ordinal);
+            Assert.Contains("RLIMIT_MEMLOCK", Assert.Throws<OutOfMemoryException>(() =>
+                PageAllocator.AllocPage(PageFlags.Dma)).Message, StringComparison.Ordinal);
         Assert.Equal((0, runs), (asked, NativeAllocator.GetStatistics().Reclaims));
     }
 
@@ -319,8 +327,10 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
     {
         using LowZone low = new(2048);
         ZoneStatistics zone = Zones.Read();
-        Assert.Equal((low.LimitPages, low.MinPages, low.LowPages, low.HighPages), (zone.LimitPages, zone.MinPages, zone.LowPages, zone.HighPages));
-        Assert.True(zone.MinPages < zone.LowPages && zone.LowPages < zone.HighPages && zone.HighPages < zone.LimitPages);
+        Assert.Equal((low.LimitPages, low.MinPages, low.LowPages, low.HighPages),
+            (zone.LimitPages, zone.MinPages, zone.LowPages, zone.HighPages));
+        Assert.True(zone.MinPages < zone.LowPages && zone.LowPages < zone.HighPages
+            && zone.HighPages < zone.LimitPages);
     }
 
     private static InjectedFaults NoNewSections() => new(OsCall.Commit);
@@ -352,7 +362,9 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
         _half = default;
     }
 
-    /// <summary>Makes the first node's normal zone small for a while: it may take only so many pages more than it has now.</summary>
+    /// <summary>
+    /// Makes the first node's normal zone small for a while: it may take only so many pages more than it has now.
+    /// </summary>
     private sealed class LowZone : IDisposable
     {
         private readonly Watermarks _former;

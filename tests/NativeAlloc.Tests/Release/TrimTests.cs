@@ -6,7 +6,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Release;
 
-/// <summary>Proves that <c>Trim</c> gives free memory back to the system, all of it, and nothing that is in use.</summary>
+/// <summary>
+/// Proves that <c>Trim</c> gives free memory back to the system, all of it, and nothing that is in use.
+/// </summary>
 [Trait("Category", "Slow")]
 public sealed unsafe class TrimTests : LeakCheckedTests
 {
@@ -101,7 +103,11 @@ public sealed unsafe class TrimTests : LeakCheckedTests
                     NativeAllocator.Free((void*)block);
                     held[index] = default;
                     if (step >= 60_000) continue;
-                    bytes = random.Next(200) == 0 ? random.Next(1 << 20) : random.Next(20) == 0 ? random.Next(70_000) : random.Next(1000);
+                    bytes = random.Next(200) == 0
+                        ? random.Next(1 << 20)
+                        : random.Next(20) == 0
+                        ? random.Next(70_000)
+                        : random.Next(1000);
                     held[index] = ((nint)NativeAllocator.Alloc((nuint)bytes), bytes);
                     Pattern.Fill((void*)held[index].Block, (nuint)bytes, (ulong)index);
                 }

@@ -8,7 +8,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Release;
 
-/// <summary>Shows what a period's end takes from the caches of a program at work: the magazines that lay in a depot all the time and the slabs that were free all the time, and no more.</summary>
+/// <summary>
+/// Shows what a period's end takes from the caches of a program at work: the magazines that lay in a depot all the time
+/// and the slabs that were free all the time, and no more.
+/// </summary>
 public sealed unsafe class UnneededTests : IDisposable
 {
     private const nuint ObjectBytes = 96;

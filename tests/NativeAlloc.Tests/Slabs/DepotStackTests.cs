@@ -5,14 +5,17 @@ using Xunit;
 namespace NativeAlloc.Tests.Slabs;
 
 /// <summary>
-/// Shows, for every order of the atomic steps of two threads, that what they push onto and pop from a depot's stacks comes out as if each had done it in one piece: each magazine is on one stack or with one
-/// thread, the counts are right, and a magazine that is out holds nothing of the stack's.
+/// Shows, for every order of the atomic steps of two threads, that what they push onto and pop from a depot's stacks
+/// comes out as if each had done it in one piece: each magazine is on one stack or with one thread, the counts are
+/// right, and a magazine that is out holds nothing of the stack's.
 /// </summary>
 public sealed unsafe class DepotStackTests : IDisposable
 {
     private const int Blocks = 8, LargestDepth = 3;
 
-    /// <summary>Names of operations: pop from a stack, push what was popped last, push what has been held longest. Stack 0 or 1.</summary>
+    /// <summary>
+    /// Names of operations: pop from a stack, push what was popped last, push what has been held longest. Stack 0 or 1.
+    /// </summary>
     private const string Pop0 = "pop 0", Push0 = "push 0", PushOldest0 = "oldest 0", Pop1 = "pop 1", Push1 = "push 1";
 
     private readonly MagazineBlocks _blocks = new(Blocks, Magazine.SmallestBlockBytes);
@@ -48,7 +51,8 @@ public sealed unsafe class DepotStackTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Pairs))]
-    public void Every_order_of_the_steps_of_two_threads_ends_as_some_order_of_whole_operations(string first, string second)
+    public void Every_order_of_the_steps_of_two_threads_ends_as_some_order_of_whole_operations(string first,
+        string second)
     {
         for (int depth = 0; depth <= LargestDepth; depth++)
         {
@@ -72,11 +76,13 @@ public sealed unsafe class DepotStackTests : IDisposable
     public void A_pop_that_is_held_up_while_another_thread_pops_two_and_puts_the_first_back_starts_over()
     {
         World world = new(Pop0, Of(Pop0, Pop0, PushOldest0), 3);
-        // The first thread has read the head and what is below it, the second does all it does, then the first tries to exchange the head.
+        // The first thread has read the head and what is below it, the second does all it does, then the first tries to
+        // exchange the head.
         int[] steps = [0, 0, .. Enumerable.Repeat(1, 3 + 3 + 2), 0];
         _interleaving.RunOnce(steps, () => SetUp(world), () =>
         {
-            // With the block below that it read, which the second thread holds, the first would have put a block on the stack that is not free.
+            // With the block below that it read, which the second thread holds, the first would have put a block on the
+            // stack that is not free.
             Assert.Equal("A 2 | B 1 | 0 | ", CheckAndDescribe());
         });
         Assert.Equal(steps.Length + 3, _interleaving.Steps.Count); // it failed, and did all of it again
@@ -99,7 +105,8 @@ public sealed unsafe class DepotStackTests : IDisposable
                     Pop(1);
                     Pop(1);
                     Push(1);
-                });
+                }
+                );
             },
             () =>
             {
@@ -158,13 +165,14 @@ public sealed unsafe class DepotStackTests : IDisposable
 
     private static string Of(params string[] operations) => string.Join(", ", operations);
 
-    // ── the real stacks ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── the real stacks ──────────────────────────────────────────────────────────────────────────────────────────────
 
     private readonly List<int>[] _held = [[], []];
 
     private (Action First, Action Second) SetUp(World world)
     {
-        for (int block = 0; block < Blocks; block++) new Span<long>((void*)_blocks[block], Magazine.SmallestBlockBytes / sizeof(long)).Fill(block + 1);
+        for (int block = 0; block < Blocks; block++)
+            new Span<long>((void*)_blocks[block], Magazine.SmallestBlockBytes / sizeof(long)).Fill(block + 1);
         for (int block = 0; block < Blocks; block++) Magazine.Link(_blocks[block]) = 0;
         for (int stack = 0; stack < _stacks.Length; stack++)
         {
@@ -190,7 +198,8 @@ public sealed unsafe class DepotStackTests : IDisposable
                 nint block = stack.Pop<Interleaving>();
                 if (block == 0) continue;
                 // As soon as it is out it is a magazine like any other, whose floor may be where the link was.
-                if (Magazine.Link(block) != 0) throw new InvalidOperationException("a magazine came out with a link in it");
+                if (Magazine.Link(block) != 0)
+                    throw new InvalidOperationException("a magazine came out with a link in it");
                 held.Add((int)((block - _blocks[0]) / Magazine.SmallestBlockBytes));
             }
             else if (held.Count != 0)
@@ -207,7 +216,8 @@ public sealed unsafe class DepotStackTests : IDisposable
     {
         List<int>[] stacks = new List<int>[_stacks.Length];
         HashSet<int> all = [];
-        foreach (int block in _held[0].Concat(_held[1])) Assert.True(all.Add(block), "two threads hold the same magazine");
+        foreach (int block in _held[0].Concat(_held[1]))
+            Assert.True(all.Add(block), "two threads hold the same magazine");
         for (int stack = 0; stack < _stacks.Length; stack++)
         {
             int count = _stacks[stack].Count;
@@ -225,7 +235,8 @@ public sealed unsafe class DepotStackTests : IDisposable
         foreach (int block in all)
         {
             Assert.Equal(0, Magazine.Link(_blocks[block]));
-            Assert.False(new Span<long>((void*)_blocks[block], Magazine.SmallestBlockBytes / sizeof(long))[1..].ContainsAnyExcept(block + 1), "a magazine's objects were written to");
+            Assert.False(new Span<long>((void*)_blocks[block], Magazine.SmallestBlockBytes / sizeof(long))[1..]
+                .ContainsAnyExcept(block + 1), "a magazine's objects were written to");
         }
         return Describe(_held, stacks);
     }
@@ -233,17 +244,21 @@ public sealed unsafe class DepotStackTests : IDisposable
     private static string Describe(IEnumerable<int>[] held, IEnumerable<int>[] stacks) =>
         $"A {Text(held[0])} | B {Text(held[1])} | {Text(stacks[0])} | {Text(stacks[1])}";
 
-    private static string Text(IEnumerable<int> blocks) => string.Join(' ', blocks.Select(block => block.ToString(CultureInfo.InvariantCulture)));
+    private static string Text(IEnumerable<int> blocks) =>
+        string.Join(' ', blocks.Select(block => block.ToString(CultureInfo.InvariantCulture)));
 
-    // ── the model ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── the model ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// <summary>Two stacks of block numbers and what two threads hold and do; the model of the operations, each in one piece.</summary>
+    /// <summary>
+    /// Two stacks of block numbers and what two threads hold and do; the model of the operations, each in one piece.
+    /// </summary>
     private sealed class World
     {
         internal World(string first, string second, int depth)
         {
             Operations = [first.Split(", "), second.Split(", ")];
-            int stackCount = first.Contains('1', StringComparison.Ordinal) || second.Contains('1', StringComparison.Ordinal) ? 2 : 1;
+            int stackCount =
+                first.Contains('1', StringComparison.Ordinal) || second.Contains('1', StringComparison.Ordinal) ? 2 : 1;
             int next = 0;
             Stacks = [[], []];
             for (int stack = 0; stack < stackCount; stack++)
@@ -251,7 +266,8 @@ public sealed unsafe class DepotStackTests : IDisposable
             // Whoever begins with a push has something to push.
             Held = [[], []];
             for (int thread = 0; thread < 2; thread++)
-                for (int i = 0; i < Operations[thread].TakeWhile(operation => operation is Push0 or Push1).Count(); i++) Held[thread].Add(next++);
+                for (int i = 0; i < Operations[thread].TakeWhile(operation => operation is Push0 or Push1).Count(); i++)
+                    Held[thread].Add(next++);
             Assert.InRange(next, 0, Blocks);
         }
 
@@ -270,7 +286,8 @@ public sealed unsafe class DepotStackTests : IDisposable
 
             void Go(int first, int second, List<int>[] held, List<int>[] stacks)
             {
-                if (first == Operations[0].Length && second == Operations[1].Length) outcomes.Add(Describe(held, stacks));
+                if (first == Operations[0].Length && second == Operations[1].Length)
+                    outcomes.Add(Describe(held, stacks));
                 for (int thread = 0; thread < 2; thread++)
                 {
                     int at = thread == 0 ? first : second;

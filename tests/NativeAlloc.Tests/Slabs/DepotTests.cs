@@ -5,7 +5,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
 
-/// <summary>Shows that a depot is two stacks, counts both, and leaves nothing of its own behind in a magazine.</summary>
+/// <summary>
+/// Shows that a depot is two stacks, counts both, and leaves nothing of its own behind in a magazine.
+/// </summary>
 public sealed unsafe class DepotTests : IDisposable
 {
     private const int Blocks = 8;
@@ -147,12 +149,14 @@ public sealed unsafe class DepotTests : IDisposable
                 bool full = (i + number) % 3 != 0;
                 nint block = full ? shared->PopFull() : shared->PopEmpty();
                 if (block == 0) continue;
-                if (Magazine.Link(block) != 0) throw new InvalidOperationException("a magazine came out with a link in it");
+                if (Magazine.Link(block) != 0)
+                    throw new InvalidOperationException("a magazine came out with a link in it");
                 // Marked while it is out, in the slot that the stack uses and in another.
                 Volatile.Write(ref Magazine.Link(block), number + 1);
                 Volatile.Write(ref ((nint*)block)[1], number + 1);
                 if (i % 16 == 0) Thread.Yield();
-                if (Volatile.Read(ref Magazine.Link(block)) != number + 1 || Volatile.Read(ref ((nint*)block)[1]) != number + 1)
+                if (Volatile.Read(ref Magazine.Link(block)) != number + 1
+                    || Volatile.Read(ref ((nint*)block)[1]) != number + 1)
                     throw new InvalidOperationException("two threads hold the same magazine");
                 Magazine.Link(block) = 0;
                 if (i % 2 == 0) shared->PushFull(block);

@@ -11,8 +11,9 @@ using Xunit;
 namespace NativeAlloc.Tests.Slabs;
 
 /// <summary>
-/// Shows that a slab in use gives back the system pages that only free objects lie in, and no other; that nothing is taken from it until what it needs is charged again; and that objects may come
-/// back to it all the while. <see cref="TestCache"/> compares every step with an oracle, byte by byte.
+/// Shows that a slab in use gives back the system pages that only free objects lie in, and no other; that nothing is
+/// taken from it until what it needs is charged again; and that objects may come back to it all the while.
+/// <see cref="TestCache"/> compares every step with an oracle, byte by byte.
 /// </summary>
 public sealed unsafe class HolesTests
 {
@@ -29,8 +30,10 @@ public sealed unsafe class HolesTests
     [InlineData(4096)]
     [InlineData(9216)]
     [InlineData(40_960)]
-    public void Random_taking_putting_purging_and_filling_agrees_with_an_oracle_at_every_step(int bytes) => Properties.ForAllSequences(
-        Values.Pairs(Values.OneOf("take", "take", "put", "put", "grow", "purge", "shrink"), Values.Pairs(Values.Between(1, 90), Values.Between(0, int.MaxValue))),
+    public void Random_taking_putting_purging_and_filling_agrees_with_an_oracle_at_every_step(int bytes) =>
+        Properties.ForAllSequences(
+        Values.Pairs(Values.OneOf("take", "take", "put", "put", "grow", "purge", "shrink"),
+            Values.Pairs(Values.Between(1, 90), Values.Between(0, int.MaxValue))),
         60,
         operations =>
         {
@@ -38,18 +41,22 @@ public sealed unsafe class HolesTests
             uint dirty = PageLayer.DirtyPages();
             using (TestCache cache = new((nuint)bytes))
             {
-                int most = (int)Math.Max(2, 120_000 / (cache.Cache->SlabPages * PageGeometry.PageBytes / 16)); // every byte of each is looked at
+                // every byte of each is looked at
+                int most = (int)Math.Max(2, 120_000 / (cache.Cache->SlabPages * PageGeometry.PageBytes / 16));
                 foreach ((string kind, (int count, int seed)) in operations)
                 {
                     if (kind == "take") cache.Take(count);
-                    if (kind == "put") cache.Put(cache.Some(count * Math.Max(1, (int)cache.Cache->ObjectsPerSlab / 60), seed));
+                    if (kind == "put")
+                        cache.Put(cache.Some(count * Math.Max(1, (int)cache.Cache->ObjectsPerSlab / 60), seed));
                     if (kind == "grow" && cache.HollowCount != 0) cache.Fill();
                     else if (kind == "grow" && cache.SlabCount < most) cache.Grow();
                     if (kind == "purge") cache.PurgeHoles();
                     if (kind == "shrink") cache.Shrink();
                 }
             }
-            Assert.Equal((nint)(PageLayer.DirtyPages() - dirty) << PageGeometry.PageShift, (nint)(ResidentBudget.ChargedBytes - charged)); // as if no slab had ever been hollow
+            // as if no slab had ever been hollow
+            Assert.Equal((nint)(PageLayer.DirtyPages() - dirty) << PageGeometry.PageShift,
+                (nint)(ResidentBudget.ChargedBytes - charged));
         },
         runs: 25);
 
@@ -190,7 +197,8 @@ public sealed unsafe class HolesTests
                     (nint pointer, int bytes) = live[at];
                     live[at] = live[^1];
                     live.RemoveAt(live.Count - 1);
-                    if (new Span<byte>((void*)pointer, bytes).ContainsAnyExcept((byte)(number + 1 + bytes % 50))) throw new InvalidOperationException("a block lost what was written to it");
+                    if (new Span<byte>((void*)pointer, bytes).ContainsAnyExcept((byte)(number + 1 + bytes % 50)))
+                        throw new InvalidOperationException("a block lost what was written to it");
                     NativeAllocator.Free((void*)pointer);
                 }
             }

@@ -3,8 +3,10 @@ using NativeAlloc.Slabs;
 namespace NativeAlloc.Tests.Slabs;
 
 /// <summary>
-/// Two threads that take turns step by step, in every order there is. The code under test calls <see cref="BeforeStep"/> before each of its atomic steps; there the thread that holds the baton keeps it or
-/// hands it over, as the schedule says. A schedule is a sequence of choices; after each run the last choice that has an alternative left is changed, until none has.
+/// Two threads that take turns step by step, in every order there is. The code under test calls
+/// <see cref="BeforeStep"/> before each of its atomic steps; there the thread that holds the baton keeps it or hands it
+/// over, as the schedule says. A schedule is a sequence of choices; after each run the last choice that has an
+/// alternative left is changed, until none has.
 /// </summary>
 internal sealed class Interleaving : Depot.IPause, IDisposable
 {
@@ -42,7 +44,10 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
         return runs;
     }
 
-    /// <summary>Runs two actions in one order: thread by thread as the steps say, and after their end the first thread that can go on.</summary>
+    /// <summary>
+    /// Runs two actions in one order: thread by thread as the steps say, and after their end the first thread that can
+    /// go on.
+    /// </summary>
     internal void RunOnce(ReadOnlySpan<int> steps, Func<(Action First, Action Second)> setUp, Action check)
     {
         _choices.Clear();
@@ -66,13 +71,15 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
         }
         catch (Exception error)
         {
-            throw new InvalidOperationException($"The order of steps {string.Concat(Steps.Select(actor => "AB"[actor]))}: {error.Message}", error);
+            throw new InvalidOperationException(
+                $"The order of steps {string.Concat(Steps.Select(actor => "AB"[actor]))}: {error.Message}", error);
         }
     }
 
     private bool MoveToNextSchedule()
     {
-        while (_choices.Count != 0 && !(_choices[^1].MayChange && _choices[^1].Actor == 0)) _choices.RemoveAt(_choices.Count - 1);
+        while (_choices.Count != 0 && !(_choices[^1].MayChange && _choices[^1].Actor == 0))
+            _choices.RemoveAt(_choices.Count - 1);
         if (_choices.Count == 0) return false;
         _choices[^1] = new Choice(1, MayChange: false);
         return true;

@@ -5,7 +5,10 @@ using NativeAlloc.Threads;
 
 namespace NativeAlloc.Tests.Slabs;
 
-/// <summary>A thread's block without the thread, and the steps that a thread makes on it, the fast ones as the allocator makes them.</summary>
+/// <summary>
+/// A thread's block without the thread, and the steps that a thread makes on it, the fast ones as the allocator makes
+/// them.
+/// </summary>
 internal sealed unsafe class LooseThreadBlock : IDisposable
 {
     private byte* _block = (byte*)NativeMemory.AlignedAlloc(ThreadBlock.Bytes, 64);
@@ -31,8 +34,10 @@ internal sealed unsafe class LooseThreadBlock : IDisposable
 
     internal void Free(int cache, nint pointer)
     {
-        int side = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer)); // the cache's index, or its return side
-        if (CacheTable.IndexOfSide(side) != cache) throw new InvalidOperationException($"a page of cache {cache} has class {side}");
+        // the cache's index, or its return side
+        int side = LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer));
+        if (CacheTable.IndexOfSide(side) != cache)
+            throw new InvalidOperationException($"a page of cache {cache} has class {side}");
         nint top = Magazines->Loaded(side);
         if (Magazine.MayBeFull(top))
         {

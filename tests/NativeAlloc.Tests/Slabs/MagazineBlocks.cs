@@ -3,7 +3,9 @@ using NativeAlloc.Slabs;
 
 namespace NativeAlloc.Tests.Slabs;
 
-/// <summary>Blocks for magazines that are a test's own: in the linear region, as a depot knows a block by its place there.</summary>
+/// <summary>
+/// Blocks for magazines that are a test's own: in the linear region, as a depot knows a block by its place there.
+/// </summary>
 internal sealed unsafe class MagazineBlocks : IDisposable
 {
     private readonly nint _memory;
@@ -14,7 +16,8 @@ internal sealed unsafe class MagazineBlocks : IDisposable
         Count = count;
         _blockBytes = blockBytes;
         _memory = (nint)NativeAllocator.AlignedAlloc((nuint)(count * blockBytes), Magazine.LargestBlockBytes);
-        if (LinearRegion.PageIndexOf((void*)_memory) >= LinearRegion.OnlinePages) throw new InvalidOperationException("the blocks lie in the linear region");
+        if (LinearRegion.PageIndexOf((void*)_memory) >= LinearRegion.OnlinePages)
+            throw new InvalidOperationException("the blocks lie in the linear region");
         new Span<byte>((void*)_memory, count * blockBytes).Clear();
     }
 

@@ -11,8 +11,9 @@ using Xunit;
 namespace NativeAlloc.Tests.Slabs;
 
 /// <summary>
-/// Shows the way of an object between a thread's two magazines, the depot and the slabs: which steps need a lock, that a thread's objects can
-/// serve another, that everything comes back in the end, and that the layer stands when there is no memory.
+/// Shows the way of an object between a thread's two magazines, the depot and the slabs: which steps need a lock, that
+/// a thread's objects can serve another, that everything comes back in the end, and that the layer stands when there is
+/// no memory.
 /// </summary>
 public sealed unsafe class MagazineExchangeTests : IDisposable
 {
@@ -57,16 +58,19 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
             Assert.Equal(cache->ObjectBytes <= SizeClasses.MagazineBytes, capacity != 0);
             Assert.True(capacity <= 2 || (uint)capacity * cache->ObjectBytes <= 16 * 1024);
             if (capacity == 0) continue;
-            Assert.Equal(Magazine.Of(capacity, cache->Magazine.LargestCapacity), cache->Magazine); // in a block of the same size
+            // in a block of the same size
+            Assert.Equal(Magazine.Of(capacity, cache->Magazine.LargestCapacity), cache->Magazine);
             bool grows = !cache->Magazine.IsFixed;
-            Assert.True(!grows || (cache->Magazine.LargestCapacity + 1 >= 2 * capacity && (uint)cache->Magazine.LargestCapacity * cache->ObjectBytes <= 128 * 1024));
+            Assert.True(!grows || (cache->Magazine.LargestCapacity + 1 >= 2 * capacity
+                && (uint)cache->Magazine.LargestCapacity * cache->ObjectBytes <= 128 * 1024));
             Assert.Equal(cache->ObjectBytes is >= 512 and <= 32 * 1024, grows);
         }
         int[] blockBytes = [512, 1024, 2048];
         for (int i = 0; i < blockBytes.Length; i++)
         {
             Assert.Equal((uint)blockBytes[i], CacheTable.CacheAt(MagazineCache + i)->ObjectBytes);
-            Assert.Equal(0, CacheTable.CacheAt(MagazineCache + i)->Magazine.Capacity); // else each magazine would need one
+            // else each magazine would need one
+            Assert.Equal(0, CacheTable.CacheAt(MagazineCache + i)->Magazine.Capacity);
         }
         Assert.Equal(CacheTable.FirstUserCache, MagazineCache + blockBytes.Length);
     }
@@ -100,9 +104,11 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
         // Somewhere the slab may end and go on at its beginning.
         int wraps = Enumerable.Range(1, objects.Count - 1).Count(i => objects[i] < objects[i - 1]);
         Assert.True(wraps == 0 || (wraps == 1 && objects[^1] < objects[0]), string.Join(' ', objects));
-        Assert.Single(objects.Select(pointer => cache->SlabOf((uint)LinearRegion.PageIndexOf((void*)pointer))).Distinct());
+        Assert.Single(objects.Select(pointer => cache->SlabOf((uint)LinearRegion.PageIndexOf((void*)pointer)))
+            .Distinct());
         Assert.Equal(objects.Count, objects.Distinct().Count());
-        Assert.All(objects, pointer => Assert.Equal(index, LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer))));
+        Assert.All(objects,
+            pointer => Assert.Equal(index, LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer))));
         foreach (nint pointer in objects) _thread.Free(index, pointer);
     }
 
@@ -160,7 +166,8 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
         int index = SizeClasses.Of(1024);
         ObjectCache* cache = CacheTable.CacheAt(index);
         using LooseThreadBlock consumer = new();
-        for (int i = 0; i < 16; i++) Pass(); // fills both threads' magazines, and the depot gets to know that there are two
+        // fills both threads' magazines, and the depot gets to know that there are two
+        for (int i = 0; i < 16; i++) Pass();
         uint slabs = cache->Node(0)->Slabs.SlabCount, locks = cache->Node(0)->Lock.Acquisitions;
         ulong refills = cache->Node(0)->Refills;
         for (int i = 0; i < Rounds; i++) Pass();
@@ -202,7 +209,8 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
         Assert.InRange(cache->Node(0)->Depot.FullCount, limit - DepotSize.LargestBulk, limit);
         Assert.Equal(cache->Node(0)->Depot.FullCount < limit, cache->DepotHasRoom(cache->Node(0)));
         cache->Verify();
-        Assert.InRange(InUse(cache) - before, 0u, 4u * (uint)capacity); // two magazines each; all others are in slabs, or their slabs have gone
+        // two magazines each; all others are in slabs, or their slabs have gone
+        Assert.InRange(InUse(cache) - before, 0u, 4u * (uint)capacity);
         Assert.True(cache->Node(0)->Slabs.SlabCount < most, "no slab has gone");
     }
 
@@ -213,7 +221,8 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
         ObjectCache* cache = CacheTable.CacheAt(index);
         int capacity = cache->Magazine.Capacity;
         ulong before = InUse(cache);
-        for (int i = 0; i < 400; i++) Pass(8 * cache->Magazine.LargestCapacity / capacity); // whatever threads made of the depot's limit, they are gone
+        // whatever threads made of the depot's limit, they are gone
+        for (int i = 0; i < 400; i++) Pass(8 * cache->Magazine.LargestCapacity / capacity);
         Assert.Equal((0, 0), (cache->Node(0)->Depot.Size.Limit, cache->Node(0)->Depot.Size.Kept));
         for (int i = 0; i < 8; i++) Pass(4);
         ulong locks = cache->Node(0)->Lock.Acquisitions, exchanges = _thread.Magazines->SlabExchanges;
@@ -224,7 +233,8 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
 
         Pass(40);
         Assert.Equal(0, cache->Node(0)->Depot.Size.Kept);
-        Assert.InRange(InUse(cache) - before, 0u, 2u * (uint)capacity); // what its magazines hold; the rest is in the depot or the slabs
+        // what its magazines hold; the rest is in the depot or the slabs
+        Assert.InRange(InUse(cache) - before, 0u, 2u * (uint)capacity);
 
         void Pass(int magazines)
         {
@@ -272,7 +282,8 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
             Assert.Equal(before, Magazines());
         }
 
-        static ulong[] Magazines() => [.. Enumerable.Range(0, 3).Select(i => InUse(CacheTable.CacheAt(MagazineCache + i)))];
+        static ulong[] Magazines() =>
+            [.. Enumerable.Range(0, 3).Select(i => InUse(CacheTable.CacheAt(MagazineCache + i)))];
     }
 
     [Theory]
@@ -302,7 +313,8 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
             int index = SizeClasses.Of(size);
             ObjectCache* cache = CacheTable.CacheAt(index);
             ulong before = InUse(cache);
-            void* one = MagazineExchange.AllocMiss(null, index, out _), two = MagazineExchange.AllocMiss(null, index, out _);
+            void* one = MagazineExchange.AllocMiss(null, index, out _),
+                two = MagazineExchange.AllocMiss(null, index, out _);
             Assert.True(one != two);
             Assert.Equal(before + 2, InUse(cache));
             MagazineExchange.FreeMiss(null, index, one);
@@ -464,17 +476,20 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
         int index = SizeClasses.Of(3000);
         ObjectCache* cache = CacheTable.CacheAt(index);
         CacheFigures before = CacheFigures.Of(index);
-        void* one = MagazineExchange.AllocMiss(null, index, out _), two = MagazineExchange.AllocMiss(null, index, out _);
+        void* one = MagazineExchange.AllocMiss(null, index, out _),
+            two = MagazineExchange.AllocMiss(null, index, out _);
         CacheFigures between = CacheFigures.Of(index);
         Assert.Equal(before.Live + 2, between.Live);
-        Assert.Equal(cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab, between.Live + between.InMagazines + between.InSlabs);
+        Assert.Equal(cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab,
+            between.Live + between.InMagazines + between.InSlabs);
         MagazineExchange.FreeMiss(null, index, one);
         MagazineExchange.FreeMiss(null, index, two);
         Assert.Equal(before.Live, CacheFigures.Of(index).Live);
     }
 
     // Objects that are not in a slab.
-    private static ulong InUse(ObjectCache* cache) => cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab - cache->Node(0)->Slabs.ObjectsInSlabs - (ulong)cache->InDepot(cache->Node(0));
+    private static ulong InUse(ObjectCache* cache) => cache->Node(0)->Slabs.SlabCount * cache->ObjectsPerSlab
+        - cache->Node(0)->Slabs.ObjectsInSlabs - (ulong)cache->InDepot(cache->Node(0));
 
     private static uint UsedPages() => TestZone.Normal->OnlinePages - TestZone.Normal->FreePages;
 }

@@ -4,11 +4,15 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
 
-/// <summary>Shows that a magazine of any capacity tells from its top alone when it is empty and when it is full, and how much it holds.</summary>
+/// <summary>
+/// Shows that a magazine of any capacity tells from its top alone when it is empty and when it is full, and how much it
+/// holds.
+/// </summary>
 public sealed unsafe class MagazineTests : IDisposable
 {
     // The block in play, with one before and one behind that no magazine may touch.
-    private readonly nint _memory = (nint)NativeMemory.AlignedAlloc(3 * Magazine.LargestBlockBytes, Magazine.LargestBlockBytes);
+    private readonly nint _memory =
+        (nint)NativeMemory.AlignedAlloc(3 * Magazine.LargestBlockBytes, Magazine.LargestBlockBytes);
 
     public void Dispose() => NativeMemory.AlignedFree((void*)_memory);
 
@@ -20,7 +24,8 @@ public sealed unsafe class MagazineTests : IDisposable
     {
         Magazine magazine = Magazine.Of(capacity);
         // At every place that a block of its size has beside larger ones.
-        for (nint block = _memory + Magazine.LargestBlockBytes; block < _memory + 2 * Magazine.LargestBlockBytes; block += magazine.BlockBytes)
+        for (nint block = _memory + Magazine.LargestBlockBytes; block < _memory + 2 * Magazine.LargestBlockBytes;
+            block += magazine.BlockBytes)
         {
             Span<byte> all = new((void*)_memory, 3 * Magazine.LargestBlockBytes);
             all.Fill(0xCC); // as unused memory is
@@ -48,7 +53,8 @@ public sealed unsafe class MagazineTests : IDisposable
             Assert.Equal(magazine.EmptyTop(block), top);
             int begin = (int)(block - _memory);
             Assert.False(all[..begin].ContainsAnyExcept((byte)0xCC), "something before the block was written to");
-            Assert.False(all[(begin + magazine.BlockBytes)..].ContainsAnyExcept((byte)0xCC), "something behind the block was written to");
+            Assert.False(all[(begin + magazine.BlockBytes)..].ContainsAnyExcept((byte)0xCC),
+                "something behind the block was written to");
         }
     }
 
@@ -60,7 +66,8 @@ public sealed unsafe class MagazineTests : IDisposable
         Assert.Equal(capacity, magazine.Capacity);
         Assert.Equal(capacity < 64 ? 512 : capacity < 128 ? 1024 : 2048, magazine.BlockBytes);
         nint block = _memory + Magazine.LargestBlockBytes;
-        Assert.InRange(magazine.EmptyTop(block) - sizeof(nint), block, block + magazine.BlockBytes - sizeof(nint)); // the floor
+        // the floor
+        Assert.InRange(magazine.EmptyTop(block) - sizeof(nint), block, block + magazine.BlockBytes - sizeof(nint));
         Assert.Equal(block + magazine.BlockBytes, magazine.FullTop(block));
         Assert.Equal(capacity * sizeof(nint), magazine.FullTop(block) - magazine.EmptyTop(block));
     }
@@ -70,12 +77,14 @@ public sealed unsafe class MagazineTests : IDisposable
     {
         Magazine magazine = Magazine.Of(Magazine.MostObjects);
         nint empty = magazine.EmptyTop(_memory);
-        int[] doubtful = [.. Enumerable.Range(0, magazine.Capacity + 1).Where(held => Magazine.MayBeFull(empty + held * sizeof(nint)))];
+        int[] doubtful = [.. Enumerable.Range(0, magazine.Capacity + 1)
+            .Where(held => Magazine.MayBeFull(empty + held * sizeof(nint)))];
         Assert.Equal([63, 127, 191, 255], doubtful);
         foreach (int capacity in (int[])[1, 62, 63])
         {
             Magazine small = Magazine.Of(capacity);
-            for (int held = 0; held <= capacity; held++) Assert.Equal(held == capacity, Magazine.MayBeFull(small.EmptyTop(_memory) + held * sizeof(nint)));
+            for (int held = 0; held <= capacity; held++)
+                Assert.Equal(held == capacity, Magazine.MayBeFull(small.EmptyTop(_memory) + held * sizeof(nint)));
         }
     }
 
@@ -84,7 +93,8 @@ public sealed unsafe class MagazineTests : IDisposable
     {
         Assert.True(Magazine.MayBeFull(CacheTable.NoMagazine));
         Assert.True(Magazine.IsEmpty(CacheTable.NoMagazine));
-        for (int capacity = 1; capacity <= Magazine.MostObjects; capacity++) Assert.True(Magazine.Of(capacity).IsFull(CacheTable.NoMagazine));
+        for (int capacity = 1; capacity <= Magazine.MostObjects; capacity++)
+            Assert.True(Magazine.Of(capacity).IsFull(CacheTable.NoMagazine));
     }
 
     [Theory]
@@ -104,13 +114,15 @@ public sealed unsafe class MagazineTests : IDisposable
             Assert.True(Magazine.IsEmpty(top));
             for (int objects = 0; objects < each; objects++)
             {
-                Assert.Equal((objects, each - objects, bottom), (magazine.CountOf(top), magazine.RoomOf(top), magazine.BottomOf(top)));
+                Assert.Equal((objects, each - objects, bottom),
+                    (magazine.CountOf(top), magazine.RoomOf(top), magazine.BottomOf(top)));
                 Assert.False(magazine.IsFull(top));
                 *(nint*)top = 16 * (objects + 1);
                 top += sizeof(nint);
             }
             Assert.True(magazine.IsFull(top));
-            Assert.Equal((each, bottom, magazine.FullTop((nint)memory)), (magazine.CountOf(top), magazine.BottomOf(top), top));
+            Assert.Equal((each, bottom, magazine.FullTop((nint)memory)),
+                (magazine.CountOf(top), magazine.BottomOf(top), top));
         }
         NativeMemory.AlignedFree(memory);
     }

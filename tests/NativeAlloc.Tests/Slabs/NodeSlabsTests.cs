@@ -5,7 +5,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
 
-/// <summary>Shows that a slab stands on the list that its free objects call for, moves only when that changes, and that the fullest is found first.</summary>
+/// <summary>
+/// Shows that a slab stands on the list that its free objects call for, moves only when that changes, and that the
+/// fullest is found first.
+/// </summary>
 public sealed unsafe class NodeSlabsTests
 {
     private const uint PerSlab = 4;
@@ -85,7 +88,8 @@ public sealed unsafe class NodeSlabsTests
 
     [Fact]
     public void The_fullest_slab_that_has_objects_is_found_first_and_the_peak_is_kept() => Properties.ForAllSequences(
-        Values.Pairs(Values.OneOf("place", "place", "place", "remove"), Values.Pairs(Values.Between(0, 15), Values.Between(0, 40))),
+        Values.Pairs(Values.OneOf("place", "place", "place", "remove"),
+            Values.Pairs(Values.Between(0, 15), Values.Between(0, 40))),
         100,
         operations =>
         {

@@ -10,11 +10,18 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
 
-/// <summary>Shows that a cache hands each object out once, in ascending order round the slab, knows an object by any address in it, and lets go of slabs it does not need.</summary>
+/// <summary>
+/// Shows that a cache hands each object out once, in ascending order round the slab, knows an object by any address in
+/// it, and lets go of slabs it does not need.
+/// </summary>
 public sealed unsafe class ObjectCacheTests
 {
-    /// <summary>Sizes with slabs of one page and of several, with and without a rest at the end, with one word of bits and with many.</summary>
-    public static TheoryData<int> Sizes => [16, 48, 112, 144, 1024, 1152, 3584, 8192, 10_240, 32_768, 40_960, 98_304, 524_288];
+    /// <summary>
+    /// Sizes with slabs of one page and of several, with and without a rest at the end, with one word of bits and with
+    /// many.
+    /// </summary>
+    public static TheoryData<int> Sizes =>
+        [16, 48, 112, 144, 1024, 1152, 3584, 8192, 10_240, 32_768, 40_960, 98_304, 524_288];
 
     [Theory]
     [MemberData(nameof(Sizes))]
@@ -30,7 +37,8 @@ public sealed unsafe class ObjectCacheTests
         Assert.Equal(Enumerable.Range(0, (int)count).Select(i => address + (nint)i * bytes), objects);
         Assert.Empty(cache.Take(1));
         Assert.Equal(1u, cache.Node->Slabs.Count(NodeSlabs.Full));
-        for (uint page = slab; page < slab + cache.Cache->SlabPages; page++) Assert.Equal(TestCache.Index, LinearRegion.ClassOf(page));
+        for (uint page = slab; page < slab + cache.Cache->SlabPages; page++)
+            Assert.Equal(TestCache.Index, LinearRegion.ClassOf(page));
     }
 
     [Theory]
@@ -40,7 +48,8 @@ public sealed unsafe class ObjectCacheTests
     [InlineData(8192)]
     [InlineData(40_960)]
     public void Random_taking_and_putting_agrees_with_bitmaps_at_every_step(int bytes) => Properties.ForAllSequences(
-        Values.Pairs(Values.OneOf("take", "take", "put", "put", "grow", "shrink"), Values.Pairs(Values.Between(1, 90), Values.Between(0, int.MaxValue))),
+        Values.Pairs(Values.OneOf("take", "take", "put", "put", "grow", "shrink"),
+            Values.Pairs(Values.Between(1, 90), Values.Between(0, int.MaxValue))),
         80,
         operations =>
         {
@@ -60,8 +69,10 @@ public sealed unsafe class ObjectCacheTests
     [InlineData(1152)]
     [InlineData(8192)]
     [InlineData(98_304)]
-    public void Several_magazines_at_once_and_slabs_by_several_agree_with_bitmaps_at_every_step(int bytes) => Properties.ForAllSequences(
-        Values.Pairs(Values.OneOf("take", "take", "put", "put", "grow", "shrink", "purge"), Values.Pairs(Values.Between(1, 200), Values.Between(0, int.MaxValue))),
+    public void Several_magazines_at_once_and_slabs_by_several_agree_with_bitmaps_at_every_step(int bytes) =>
+        Properties.ForAllSequences(
+        Values.Pairs(Values.OneOf("take", "take", "put", "put", "grow", "shrink", "purge"),
+            Values.Pairs(Values.Between(1, 200), Values.Between(0, int.MaxValue))),
         50,
         operations =>
         {
@@ -81,7 +92,8 @@ public sealed unsafe class ObjectCacheTests
     private static nint[][] Batches(nint[] objects, int seed)
     {
         Random random = new(seed);
-        int[] cuts = [0, .. Enumerable.Range(0, random.Next(9)).Select(_ => random.Next(objects.Length + 1)).Order(), objects.Length];
+        int[] cuts = [0, .. Enumerable.Range(0, random.Next(9)).Select(_ => random.Next(objects.Length + 1)).Order(),
+            objects.Length];
         return [.. cuts.Zip(cuts.Skip(1), (from, to) => objects[from..to])];
     }
 
@@ -107,8 +119,10 @@ public sealed unsafe class ObjectCacheTests
             new Random(seed).Shuffle(order);
             foreach (uint slab in order)
             {
-                nint begin = (nint)LinearRegion.AddressOf(slab), end = begin + (nint)(cache.Cache->SlabPages * PageGeometry.PageBytes);
-                Assert.Equal(1, cache.Put(all.Where(pointer => pointer >= begin && pointer < end).ToArray())); // its pages are the zone's again
+                nint begin = (nint)LinearRegion.AddressOf(slab),
+                    end = begin + (nint)(cache.Cache->SlabPages * PageGeometry.PageBytes);
+                // its pages are the zone's again
+                Assert.Equal(1, cache.Put(all.Where(pointer => pointer >= begin && pointer < end).ToArray()));
                 foreach (nint pointer in cache.Live) Assert.Equal(pointer, *(nint*)pointer);
                 TestZone.Normal->Verify();
             }
@@ -120,7 +134,8 @@ public sealed unsafe class ObjectCacheTests
     {
         PageLayer.Purge();
         Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.FreshFirst, out uint used));
-        Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.FreshFirst, out uint between)); // so that the two do not merge
+        // so that the two do not merge
+        Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.FreshFirst, out uint between));
         Assert.True(PageLayer.TryTakePages(null, 1, MemoryChoice.FreshFirst, out uint alsoUsed));
         PageLayer.GivePages(used, 1);
         PageLayer.GivePages(alsoUsed, 1);
@@ -156,7 +171,8 @@ public sealed unsafe class ObjectCacheTests
             // Nothing is free, so that the slabs need a new section.
             using (new InjectedFaults(OsCall.Commit))
                 foreach (uint count in (uint[])[PageGeometry.SectionPages, 64, 8, 1])
-                    while (PageLayer.TryTakePages(null, count, MemoryChoice.UsedFirst, out uint page)) taken.Add((page, count));
+                    while (PageLayer.TryTakePages(null, count, MemoryChoice.UsedFirst, out uint page))
+                        taken.Add((page, count));
             using (TestCache cache = new((nuint)bytes))
             {
                 int calls = 0, first = refusal;
@@ -164,7 +180,9 @@ public sealed unsafe class ObjectCacheTests
                 using (new InjectedFaults(_ => calls++ == first && (refused = true)))
                 {
                     for (int i = 0; i < 12; i++)
-                        if (!cache.TryGrow(4, out _)) Assert.True(refused, "there is no memory though nothing was refused"); // TestCache checks the rest
+                        // TestCache checks the rest
+                        if (!cache.TryGrow(4, out _))
+                            Assert.True(refused, "there is no memory though nothing was refused");
                 }
                 Assert.True(cache.TryGrow(4, out _));
                 cache.Take(100);
@@ -212,7 +230,8 @@ public sealed unsafe class ObjectCacheTests
         for (int i = 0; i < 6; i++) cache.Grow();
         nint[] all = cache.Take(6 * 64);
         Array.Reverse(all);
-        // Of the slabs, in the order that they were used up, so many objects come back; the quarters are 0 to 15, 16 to 31, 32 to 47, 48 to 63.
+        // Of the slabs, in the order that they were used up, so many objects come back; the quarters are 0 to 15, 16 to
+        // 31, 32 to 47, 48 to 63.
         int[] free = [40, 60, 5, 63, 20, 0];
         for (int slab = 0; slab < free.Length; slab++)
             if (free[slab] != 0) cache.Put(all.AsSpan(slab * 64, free[slab]));
@@ -308,11 +327,13 @@ public sealed unsafe class ObjectCacheTests
         {
             ObjectCache* cache = CacheTable.CacheAt(index);
             uint bytes = cache->ObjectBytes;
-            // What it says never falls as the offset rises; so the first and the last byte of an object stand for all between.
+            // What it says never falls as the offset rises; so the first and the last byte of an object stand for all
+            // between.
             for (uint i = 0; i < cache->ObjectsPerSlab; i++)
             {
                 nuint offset = (nuint)i * bytes;
-                if (cache->ObjectIndexOf(offset) != i || cache->ObjectIndexOf(offset + bytes - 1) != i || cache->ObjectIndexOf(offset + bytes / 2) != i)
+                if (cache->ObjectIndexOf(offset) != i || cache->ObjectIndexOf(offset + bytes - 1) != i
+                    || cache->ObjectIndexOf(offset + bytes / 2) != i)
                     Assert.Fail($"object {i} of {bytes} B");
             }
             nuint end = (nuint)cache->ObjectsPerSlab * bytes, slabBytes = cache->SlabPages * PageGeometry.PageBytes;
@@ -351,7 +372,8 @@ public sealed unsafe class ObjectCacheTests
     [InlineData(64, 16)]
     [InlineData(1000, 16)]
     public void The_more_threads_there_are_the_less_a_magazine_holds_where_they_take_turns(int threads, int objects) =>
-        Assert.Equal(objects, ObjectCache.ContendedCapacity(new Magazine(Capacity: 16, LargestCapacity: 120, BlockBytes: 1024), threads));
+        Assert.Equal(objects,
+            ObjectCache.ContendedCapacity(new Magazine(Capacity: 16, LargestCapacity: 120, BlockBytes: 1024), threads));
 
     [Fact]
     public void Without_memory_there_is_no_object_and_nothing_changes()
@@ -399,7 +421,8 @@ public sealed unsafe class ObjectCacheTests
                     nint pointer = live[at];
                     live[at] = live[^1];
                     live.RemoveAt(live.Count - 1);
-                    if (*(long*)pointer != number) throw new InvalidOperationException("two threads hold the same object");
+                    if (*(long*)pointer != number)
+                        throw new InvalidOperationException("two threads hold the same object");
                     SlabReturn.FreeDirect(shared, &hot, (void*)pointer);
                 }
             }

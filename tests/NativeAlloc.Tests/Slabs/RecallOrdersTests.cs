@@ -62,7 +62,8 @@ public sealed unsafe class RecallOrdersTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Classes))]
-    public void Every_order_of_a_few_operations_and_a_recall_leaves_each_object_in_one_place(int size, bool returnSide, int operations)
+    public void Every_order_of_a_few_operations_and_a_recall_leaves_each_object_in_one_place(int size, bool returnSide,
+        int operations)
     {
         SetUp(size, returnSide);
         foreach (string program in Programs(operations))
@@ -73,7 +74,8 @@ public sealed unsafe class RecallOrdersTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Classes))]
-    public void Every_order_of_fewer_operations_and_two_recalls_leaves_each_object_in_one_place(int size, bool returnSide, int operations)
+    public void Every_order_of_fewer_operations_and_two_recalls_leaves_each_object_in_one_place(int size,
+        bool returnSide, int operations)
     {
         SetUp(size, returnSide);
         foreach (string program in Programs(operations / 2))
@@ -126,11 +128,12 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         _inUse = InUse();
     }
 
-    // ── the orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── the orders ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     // Of pops and pushes, all sequences.
     private static IEnumerable<string> Programs(int length) =>
-        Enumerable.Range(0, 1 << length).Select(bits => string.Concat(Enumerable.Range(0, length).Select(i => (bits >> i & 1) == 0 ? '-' : '+')));
+        Enumerable.Range(0, 1 << length)
+            .Select(bits => string.Concat(Enumerable.Range(0, length).Select(i => (bits >> i & 1) == 0 ? '-' : '+')));
 
     private void RunAll(string program, int objects, int rounds) => _orders.RunAll(() =>
     {
@@ -159,7 +162,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         throw new InvalidOperationException($"{where}: {error}");
     });
 
-    // ── the owner ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── the owner ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     private nint _top, _object;
     private bool _isSlow;
@@ -221,7 +224,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         return path();
     }
 
-    // ── the whole ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── the whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     private void Fill(int objects, int spare)
     {
@@ -252,8 +255,11 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         foreach (nint each in all)
             if (IsInSlab(each)) return $"object {each:x} is in use and in its slab";
         if (all.Distinct().Count() != all.Count) return "an object is in two places";
-        if (InUse() - _inUse != (ulong)all.Count) return $"{InUse() - _inUse} objects are out of their slabs and {all.Count} can be found";
-        return counted == all.Count - _held.Count ? null : $"{counted} objects were counted in magazines that hold {all.Count - _held.Count}";
+        if (InUse() - _inUse != (ulong)all.Count)
+            return $"{InUse() - _inUse} objects are out of their slabs and {all.Count} can be found";
+        return counted == all.Count - _held.Count
+            ? null
+            : $"{counted} objects were counted in magazines that hold {all.Count - _held.Count}";
     }
 
     private int CountLoaded(int side)
@@ -295,7 +301,8 @@ public sealed unsafe class RecallOrdersTests : IDisposable
     private ulong InUse()
     {
         ulong objects = 0;
-        for (int i = 0; i < ObjectCache.NodeCount; i++) objects += _cache->Node(i)->Slabs.SlabCount * _cache->ObjectsPerSlab - _cache->Node(i)->Slabs.ObjectsInSlabs - (ulong)_cache->InDepot(_cache->Node(i));
+        for (int i = 0; i < ObjectCache.NodeCount; i++) objects += _cache->Node(i)->Slabs.SlabCount
+            * _cache->ObjectsPerSlab - _cache->Node(i)->Slabs.ObjectsInSlabs - (ulong)_cache->InDepot(_cache->Node(i));
         return objects;
     }
 }

@@ -8,8 +8,9 @@ using Xunit;
 namespace NativeAlloc.Tests.Slabs;
 
 /// <summary>
-/// Shows that what idle threads keep in their magazines comes back without their doing, but for an object of each class; that threads which are busy lose nothing by it; and that whoever has to do
-/// with such a magazine next finds it in order.
+/// Shows that what idle threads keep in their magazines comes back without their doing, but for an object of each
+/// class; that threads which are busy lose nothing by it; and that whoever has to do with such a magazine next finds it
+/// in order.
 /// </summary>
 public sealed unsafe class RecallTests : LeakCheckedTests
 {
@@ -37,17 +38,20 @@ public sealed unsafe class RecallTests : LeakCheckedTests
                 blocks[number] = (nint)NativeAllocator.GetBlock();
             });
         }
-        Assert.All(blocks, block => Assert.True(InMagazines(block) > 100, "the threads keep nothing, so nothing can be shown"));
+        Assert.All(blocks,
+            block => Assert.True(InMagazines(block) > 100, "the threads keep nothing, so nothing can be shown"));
         CacheRelease.DrainIdleThreads(all: false); // sees where they are
         Assert.All(blocks, block => Assert.True(InMagazines(block) > 100, "who was busy until now is not idle yet"));
         Assert.False(CacheRelease.DrainIdleThreads(all: false));
         foreach (nint block in blocks)
         {
             for (int side = 1; side < CacheTable.Sides; side++) Assert.InRange(InLoaded(block, side), 0, 1);
-            for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index)) Assert.Equal(CacheTable.NoMagazine, Magazines(block)->Previous(index));
+            for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index))
+                Assert.Equal(CacheTable.NoMagazine, Magazines(block)->Previous(index));
         }
         CacheTable.Verify();
-        for (int i = 0; i < s_sizes.Length; i++) Assert.Equal(live[i], CacheFigures.Of(SizeClasses.Of(s_sizes[i])).Live);
+        for (int i = 0; i < s_sizes.Length; i++)
+            Assert.Equal(live[i], CacheFigures.Of(SizeClasses.Of(s_sizes[i])).Live);
         // By fast paths and slow ones, from the one object on.
         foreach (TestThread thread in threads) thread.Run(() => AllocAndFree(1000));
         CacheTable.Verify();
@@ -107,7 +111,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
         thread.Free(index, thread.Alloc(index));
         thread.Magazines->Claim.Claim();
         nint loaded = thread.Magazines->Loaded(index);
-        nint one = (nint)MagazineExchange.AllocMiss(thread.Block, index, out _), two = (nint)MagazineExchange.AllocMiss(thread.Block, index, out _);
+        nint one = (nint)MagazineExchange.AllocMiss(thread.Block, index, out _),
+            two = (nint)MagazineExchange.AllocMiss(thread.Block, index, out _);
         Assert.True(one != 0 && one != two);
         MagazineExchange.FreeMiss(thread.Block, index, (void*)one);
         MagazineExchange.FreeMiss(thread.Block, index, (void*)two);
@@ -229,7 +234,8 @@ public sealed unsafe class RecallTests : LeakCheckedTests
                 {
                     int at = random.Next(live.Count);
                     long* pointer = (long*)live[at];
-                    if (pointer[0] != number || pointer[1] != (nint)pointer) throw new InvalidOperationException("two threads hold the same object");
+                    if (pointer[0] != number || pointer[1] != (nint)pointer)
+                        throw new InvalidOperationException("two threads hold the same object");
                     live[at] = live[^1];
                     live.RemoveAt(live.Count - 1);
                     NativeAllocator.Free(pointer);

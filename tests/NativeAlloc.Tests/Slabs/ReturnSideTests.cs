@@ -7,7 +7,10 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
 
-/// <summary>Shows that objects which share cache lines come round late once there is a second thread, at once where there is none, and that nothing else changes.</summary>
+/// <summary>
+/// Shows that objects which share cache lines come round late once there is a second thread, at once where there is
+/// none, and that nothing else changes.
+/// </summary>
 public sealed unsafe class ReturnSideTests : IDisposable
 {
     private static readonly nuint[] s_sizes = [16, 32, 48, 64, 1024];
@@ -63,14 +66,17 @@ public sealed unsafe class ReturnSideTests : IDisposable
     }
 
     [Fact]
-    public void Every_object_is_with_a_user_in_a_magazine_in_a_depot_or_in_a_slab_at_every_step() => Properties.ForAllSequences(
-        Values.Pairs(Values.OneOf("alloc", "alloc", "free", "burst", "drop", "drain", "no thread"), Values.Between(0, 100_000)),
+    public void Every_object_is_with_a_user_in_a_magazine_in_a_depot_or_in_a_slab_at_every_step() =>
+        Properties.ForAllSequences(
+        Values.Pairs(Values.OneOf("alloc", "alloc", "free", "burst", "drop", "drain", "no thread"),
+            Values.Between(0, 100_000)),
         120,
         steps =>
         {
             using LooseThreadBlock one = new(), two = new();
             Reclaimer.ReleaseCaches();
-            long[] others = [.. s_sizes.Select(size => Outside(SizeClasses.Of(size)))]; // what threads of the runner keep
+            // what threads of the runner keep
+            long[] others = [.. s_sizes.Select(size => Outside(SizeClasses.Of(size)))];
             List<nint>[] live = [.. s_sizes.Select(_ => new List<nint>())];
             foreach ((string step, int number) in steps)
             {
@@ -86,7 +92,8 @@ public sealed unsafe class ReturnSideTests : IDisposable
                         }
                         break;
                     case "free" or "drop":
-                        for (int i = 0; i < (step == "drop" ? 40 * count : count) && live[kind].Count != 0; i++) thread.Free(index, TakeOut(live[kind], number + i * 7));
+                        for (int i = 0; i < (step == "drop" ? 40 * count : count) && live[kind].Count != 0; i++)
+                            thread.Free(index, TakeOut(live[kind], number + i * 7));
                         break;
                     case "drain":
                         if (number % 3 == 0) thread.Drain();
@@ -96,13 +103,15 @@ public sealed unsafe class ReturnSideTests : IDisposable
                         live[kind].Add((nint)MagazineExchange.AllocMiss(null, index, out _));
                         *(nint*)live[kind][^1] = live[kind][^1];
                         nint pointer = TakeOut(live[kind], number);
-                        MagazineExchange.FreeMiss(null, LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer)), (void*)pointer);
+                        MagazineExchange.FreeMiss(null, LinearRegion.ClassOf(LinearRegion.PageIndexOf((void*)pointer)),
+                            (void*)pointer);
                         break;
                 }
                 for (int i = 0; i < s_sizes.Length; i++)
                 {
                     int each = SizeClasses.Of(s_sizes[i]);
-                    Assert.Equal(others[i] + live[i].Count + InMagazines(one, each) + InMagazines(two, each), Outside(each));
+                    Assert.Equal(others[i] + live[i].Count + InMagazines(one, each) + InMagazines(two, each),
+                        Outside(each));
                     CacheTable.CacheAt(each)->Verify();
                 }
             }
@@ -132,7 +141,8 @@ public sealed unsafe class ReturnSideTests : IDisposable
         int capacity = cache->Magazine.Capacity, magazines = 200;
         nint[] objects = new nint[magazines * capacity];
         for (int i = 0; i < objects.Length; i++) objects[i] = _one.Alloc(index);
-        nint[] keepers = [.. objects.DistinctBy(pointer => LinearRegion.PageIndexOf((void*)pointer))]; // so that the slabs stay
+        // so that the slabs stay
+        nint[] keepers = [.. objects.DistinctBy(pointer => LinearRegion.PageIndexOf((void*)pointer))];
         Assert.Equal(3, cache->BulkOf(cache->Node(0)));
         uint before = cache->Node(0)->Lock.Acquisitions;
         nint[] freed = [.. objects.Except(keepers)];
@@ -152,12 +162,14 @@ public sealed unsafe class ReturnSideTests : IDisposable
     {
         ObjectCache* cache = CacheTable.CacheAt(SizeClasses.Of(2000));
         CacheNode* node = cache->Node(0);
-        uint perMagazine = (uint)cache->Magazine.Capacity * 16 / cache->ObjectsPerSlab; // a sixteenth of the cache at most
+        // a sixteenth of the cache at most
+        uint perMagazine = (uint)cache->Magazine.Capacity * 16 / cache->ObjectsPerSlab;
         List<nint> objects = [];
         while (node->Slabs.SlabCount < 5 * perMagazine)
         {
             objects.Add(_one.Alloc(cache->Index));
-            uint expected = Math.Min(3, node->Slabs.SlabCount * cache->ObjectsPerSlab / (16 * (uint)cache->Magazine.Capacity));
+            uint expected =
+                Math.Min(3, node->Slabs.SlabCount * cache->ObjectsPerSlab / (16 * (uint)cache->Magazine.Capacity));
             Assert.Equal((int)expected, cache->BulkOf(node));
         }
         foreach (nint pointer in objects) _one.Free(cache->Index, pointer);
@@ -182,7 +194,8 @@ public sealed unsafe class ReturnSideTests : IDisposable
         for (int i = 0; i < ObjectCache.NodeCount; i++)
         {
             CacheNode* node = cache->Node(i);
-            outside += node->Slabs.SlabCount * cache->ObjectsPerSlab - (long)node->Slabs.ObjectsInSlabs - cache->InDepot(node);
+            outside +=
+                node->Slabs.SlabCount * cache->ObjectsPerSlab - (long)node->Slabs.ObjectsInSlabs - cache->InDepot(node);
         }
         return outside;
     }
@@ -191,7 +204,9 @@ public sealed unsafe class ReturnSideTests : IDisposable
     {
         Magazine magazine = CacheTable.CacheAt(index)->Magazine;
         long count = CountOf(thread.Magazines->Loaded(index)) + CountOf(thread.Magazines->Previous(index));
-        return CacheTable.ReturnSideOf(index) == index ? count : count + CountOf(thread.Magazines->Loaded(CacheTable.ReturnSideOf(index)));
+        return CacheTable.ReturnSideOf(index) == index
+            ? count
+            : count + CountOf(thread.Magazines->Loaded(CacheTable.ReturnSideOf(index)));
 
         int CountOf(nint top) => top == CacheTable.NoMagazine ? 0 : magazine.CountOf(top);
     }

@@ -17,7 +17,8 @@ public sealed class SizeClassesTests
             int sizeClass = SizeClasses.Of(bytes);
             if (sizeClass is < 1 or >= SizeClasses.Count) Assert.Fail($"{bytes} B has class {sizeClass}");
             if (SizeClasses.BytesOf(sizeClass) < bytes) Assert.Fail($"{bytes} B do not fit class {sizeClass}");
-            if (sizeClass > 1 && SizeClasses.BytesOf(sizeClass - 1) >= bytes) Assert.Fail($"{bytes} B fit the class before {sizeClass}");
+            if (sizeClass > 1 && SizeClasses.BytesOf(sizeClass - 1) >= bytes)
+                Assert.Fail($"{bytes} B fit the class before {sizeClass}");
         }
     }
 
@@ -27,7 +28,8 @@ public sealed class SizeClassesTests
         for (nuint bytes = 1; bytes <= SizeClasses.LargestBytes; bytes++)
         {
             nuint waste = SizeClasses.BytesOf(SizeClasses.Of(bytes)) - bytes;
-            if (bytes > 128 ? waste * 8 > bytes : waste >= SizeClasses.Granule) Assert.Fail($"{bytes} B waste {waste} B");
+            if (bytes > 128 ? waste * 8 > bytes : waste >= SizeClasses.Granule)
+                Assert.Fail($"{bytes} B waste {waste} B");
         }
     }
 
@@ -52,7 +54,8 @@ public sealed class SizeClassesTests
         Assert.Equal(1024u, SizeClasses.TableBytes);
         Assert.Equal(32_768u, SizeClasses.MagazineBytes);
         for (nuint bytes = 0; bytes <= SizeClasses.TableBytes; bytes++)
-            if ((int)SizeClasses.OfSmall(bytes) != SizeClasses.Of(bytes)) Assert.Fail($"{bytes} B: the table says {SizeClasses.OfSmall(bytes)}");
+            if ((int)SizeClasses.OfSmall(bytes) != SizeClasses.Of(bytes))
+                Assert.Fail($"{bytes} B: the table says {SizeClasses.OfSmall(bytes)}");
     }
 
     [Fact]
@@ -62,7 +65,8 @@ public sealed class SizeClassesTests
         {
             // All multiples there are: a size is rounded up to one of them.
             for (nuint rounded = alignment; rounded <= SizeClasses.LargestBytes; rounded += alignment)
-                if (SizeClasses.BytesOf(SizeClasses.Of(rounded)) % alignment != 0) Assert.Fail($"the class of {rounded} B is no multiple of {alignment}");
+                if (SizeClasses.BytesOf(SizeClasses.Of(rounded)) % alignment != 0)
+                    Assert.Fail($"the class of {rounded} B is no multiple of {alignment}");
         }
     }
 
@@ -75,7 +79,8 @@ public sealed class SizeClassesTests
             uint pages = SizeClasses.SlabPagesOf(bytes);
             Assert.InRange(pages, 1u, 15u); // below 2^20 bytes: an offset can be divided by multiplication
             Assert.True(Fits(bytes, pages), $"a slab of {bytes} B objects has {pages} pages");
-            for (uint fewer = 1; fewer < pages; fewer++) Assert.False(Fits(bytes, fewer), $"a slab of {bytes} B objects could have {fewer} pages instead of {pages}");
+            for (uint fewer = 1; fewer < pages; fewer++) Assert.False(Fits(bytes, fewer),
+                $"a slab of {bytes} B objects could have {fewer} pages instead of {pages}");
             nuint objects = pages * PageGeometry.PageBytes / bytes;
             Assert.True(objects <= LinearRegion.BitmapWords * 64, $"{objects} objects of {bytes} B have no bits");
             if (bytes % PageGeometry.PageBytes == 0) Assert.Equal(1u, objects);
@@ -95,7 +100,9 @@ public sealed class SizeClassesTests
         {
             nuint bytes = SizeClasses.BytesOf(sizeClass);
             nuint alignment = (nuint)1 << BitOperations.TrailingZeroCount(bytes);
-            Assert.Equal(0u, (PageGeometry.PageBytes << PageGeometry.OrderOf(SizeClasses.SlabPagesOf(bytes))) % alignment); // slabs begin at a multiple of their order
+            // slabs begin at a multiple of their order
+            Assert.Equal(0u,
+                (PageGeometry.PageBytes << PageGeometry.OrderOf(SizeClasses.SlabPagesOf(bytes))) % alignment);
         }
     }
 }

@@ -7,8 +7,8 @@ using NativeAlloc.Tests.Pages;
 namespace NativeAlloc.Tests.Slabs;
 
 /// <summary>
-/// A cache of a test's own, under an index that no cache of the allocator has. It remembers which objects are out and checks every step
-/// against what is free in each slab; at its end everything must have come back.
+/// A cache of a test's own, under an index that no cache of the allocator has. It remembers which objects are out and
+/// checks every step against what is free in each slab; at its end everything must have come back.
 /// </summary>
 internal sealed unsafe class TestCache : IDisposable
 {
@@ -61,14 +61,18 @@ internal sealed unsafe class TestCache : IDisposable
     /// <summary>Makes a slab and adds it.</summary>
     internal uint Grow() => Grow(1)[0];
 
-    /// <summary>Makes one slab, or up to so many side by side, and adds them; returns their first pages in ascending order.</summary>
+    /// <summary>
+    /// Makes one slab, or up to so many side by side, and adds them; returns their first pages in ascending order.
+    /// </summary>
     internal uint[] Grow(int wanted)
     {
         Require(TryGrow(wanted, out uint[] slabs), "there is memory for a slab");
         return slabs;
     }
 
-    /// <summary>Grows where a hollow slab can be filled again: one that needs little memory, before any slab is made.</summary>
+    /// <summary>
+    /// Grows where a hollow slab can be filled again: one that needs little memory, before any slab is made.
+    /// </summary>
     internal void Fill()
     {
         Require(_hollow.Count != 0, "there is a hollow slab");
@@ -78,16 +82,19 @@ internal sealed unsafe class TestCache : IDisposable
         bool isFilled = Cache->TryMakeSlabs(null, 1, out NewSlabs grown, out _);
         Require(isFilled && grown == new NewSlabs((nint)Node, PageFrame.None, 0), "a hollow slab is filled again");
         uint filled = hollow.Single(slab => LinearRegion.Frames[slab].List != NodeSlabs.Hollow);
-        Require(hollow.Length > 16 || least - LinearRegion.Frames[filled].PurgedPages == (int)(purged - (nuint)Node->Slabs.PurgedPages), "it is the one that needs least");
-        Require(ResidentBudget.ChargedBytes == charged + (purged - (nuint)Node->Slabs.PurgedPages) * VirtualMemory.PageBytes, "what it needs is charged");
+        Require(hollow.Length > 16 || least - LinearRegion.Frames[filled].PurgedPages
+            == (int)(purged - (nuint)Node->Slabs.PurgedPages), "it is the one that needs least");
+        Require(ResidentBudget.ChargedBytes == charged
+            + (purged - (nuint)Node->Slabs.PurgedPages) * VirtualMemory.PageBytes, "what it needs is charged");
         _hollow.Remove(filled);
         _purged[filled] = HolesOf(new bool[_slabs[filled].Length]); // the tail is nobody's
         Check();
     }
 
     /// <summary>
-    /// Writes to every byte of the slabs that has memory, has their holes and tails given back, and looks at every byte: what lies in a system page with an object that is out, or in a slab that is free, is as it
-    /// was, and what lies in any other reads as zero. Returns how many bytes the cache says that were.
+    /// Writes to every byte of the slabs that has memory, has their holes and tails given back, and looks at every
+    /// byte: what lies in a system page with an object that is out, or in a slab that is free, is as it was, and what
+    /// lies in any other reads as zero. Returns how many bytes the cache says that were.
     /// </summary>
     internal nuint PurgeHoles()
     {
@@ -97,7 +104,8 @@ internal sealed unsafe class TestCache : IDisposable
             for (int page = 0; page < _purged[slab].Length; page++)
                 if (!_purged[slab][page]) BytesOf(slab).Slice(page * SystemPage, SystemPage).Fill(Pattern);
         }
-        nuint charged = ResidentBudget.ChargedBytes, purged = (nuint)Node->Slabs.PurgedPages, bytes = Cache->PurgeHoles(Node);
+        nuint charged = ResidentBudget.ChargedBytes, purged = (nuint)Node->Slabs.PurgedPages,
+            bytes = Cache->PurgeHoles(Node);
         foreach ((uint slab, bool[] objects) in _slabs)
         {
             bool[] holes = HolesOf(objects), isTail = HolesOf(new bool[objects.Length]);
@@ -105,15 +113,18 @@ internal sealed unsafe class TestCache : IDisposable
             for (int page = 0; page < holes.Length; page++)
             {
                 byte expected = holes[page] && !isFree ? (byte)0 : Pattern;
-                if (BytesOf(slab).Slice(page * SystemPage, SystemPage).ContainsAnyExcept(expected)) Require(false, $"system page {page} of slab {slab} holds {expected}");
+                if (BytesOf(slab).Slice(page * SystemPage, SystemPage).ContainsAnyExcept(expected))
+                    Require(false, $"system page {page} of slab {slab} holds {expected}");
             }
             if (!isFree) _purged[slab] = holes;
             bool isHollow = !isFree && holes.AsSpan().Count(true) > isTail.AsSpan().Count(true);
             if (isHollow) _hollow.Add(slab);
             Require(isHollow == _hollow.Contains(slab), "a slab that nothing came back to stays as hollow as it was");
-            Require(isFree || LinearRegion.Frames[slab].PurgedPages == holes.AsSpan().Count(true), "holes and tail are counted");
+            Require(isFree || LinearRegion.Frames[slab].PurgedPages == holes.AsSpan().Count(true),
+                "holes and tail are counted");
         }
-        Require(bytes == ((nuint)Node->Slabs.PurgedPages - purged) * VirtualMemory.PageBytes && ResidentBudget.ChargedBytes == charged - bytes, "what is given back is no longer charged");
+        Require(bytes == ((nuint)Node->Slabs.PurgedPages - purged) * VirtualMemory.PageBytes
+            && ResidentBudget.ChargedBytes == charged - bytes, "what is given back is no longer charged");
         Check();
         return bytes;
     }
@@ -134,7 +145,8 @@ internal sealed unsafe class TestCache : IDisposable
 
     private static int SystemPage => (int)VirtualMemory.PageBytes;
 
-    private Span<byte> BytesOf(uint slab) => new((void*)LinearRegion.AddressOf(slab), (int)(Cache->SlabPages * PageGeometry.PageBytes));
+    private Span<byte> BytesOf(uint slab) =>
+        new((void*)LinearRegion.AddressOf(slab), (int)(Cache->SlabPages * PageGeometry.PageBytes));
 
     // By system pages: whether no object lies there that is out.
     private bool[] HolesOf(bool[] objects)
@@ -162,7 +174,8 @@ internal sealed unsafe class TestCache : IDisposable
         }
         slabs = made ? [.. NewSlabs().Order()] : [];
         Require(!made || grown.Node == (nint)Node, "the slabs are the first node's");
-        Require(slabs.Length <= wanted && made == (slabs.Length != 0), "there are as many new slabs as the answer says");
+        Require(slabs.Length <= wanted && made == (slabs.Length != 0),
+            "there are as many new slabs as the answer says");
         Require(!made || taken == slabs.Length * Cache->SlabPages, "the pages that were taken are those of the slabs");
         for (int i = 0; i < slabs.Length; i++)
         {
@@ -178,14 +191,15 @@ internal sealed unsafe class TestCache : IDisposable
     private List<uint> NewSlabs()
     {
         List<uint> slabs = [];
-        for (uint slab = Node->Slabs.First(NodeSlabs.Free); slab != PageFrame.None; slab = LinearRegion.Frames[slab].Next)
+        for (uint slab = Node->Slabs.First(NodeSlabs.Free); slab != PageFrame.None;
+            slab = LinearRegion.Frames[slab].Next)
             if (!_slabs.ContainsKey(slab)) slabs.Add(slab);
         return slabs;
     }
 
     /// <summary>
-    /// Takes up to so many objects, the first in the last slot. Each must be from one of the fullest slabs, to the quarter, and there the first
-    /// that is free.
+    /// Takes up to so many objects, the first in the last slot. Each must be from one of the fullest slabs, to the
+    /// quarter, and there the first that is free.
     /// </summary>
     internal nint[] Take(int wanted)
     {
@@ -194,7 +208,8 @@ internal sealed unsafe class TestCache : IDisposable
         Node->Lock.Acquire();
         fixed (nint* first = slots) taken = Cache->TakeObjects(Node, first, wanted);
         Node->Lock.Release();
-        Require(taken == Math.Min(wanted, available), $"{taken} of {wanted} objects were taken and {available} were free");
+        Require(taken == Math.Min(wanted, available),
+            $"{taken} of {wanted} objects were taken and {available} were free");
         for (int i = taken; i-- > 0;)
         {
             nint pointer = slots[i];
@@ -203,9 +218,11 @@ internal sealed unsafe class TestCache : IDisposable
             long offset = pointer - (nint)LinearRegion.AddressOf(slab);
             int quarter = ListOf(objects!);
             Require(!_hollow.Contains(slab), "nothing is taken from a hollow slab");
-            Require(!_slabs.Any(others => !_hollow.Contains(others.Key) && ListOf(others.Value) is var other && other != 0 && other < quarter), "objects come from the fullest slab that has some");
+            Require(!_slabs.Any(others => !_hollow.Contains(others.Key) && ListOf(others.Value) is var other
+                && other != 0 && other < quarter), "objects come from the fullest slab that has some");
             int next = Array.IndexOf(objects!, true);
-            Require(offset == next * (long)Cache->ObjectBytes, $"the object at offset {offset} is not its slab's next free one, {next}");
+            Require(offset == next * (long)Cache->ObjectBytes,
+                $"the object at offset {offset} is not its slab's next free one, {next}");
             objects![next] = false;
             _live.Add(pointer);
         }
@@ -213,7 +230,10 @@ internal sealed unsafe class TestCache : IDisposable
         return slots[..taken];
     }
 
-    /// <summary>Puts objects back and gives the slabs that come out, which are those that become free, to the page layer; returns how many those are.</summary>
+    /// <summary>
+    /// Puts objects back and gives the slabs that come out, which are those that become free, to the page layer;
+    /// returns how many those are.
+    /// </summary>
     internal int Put(params ReadOnlySpan<nint> objects)
     {
         nint[] batch = objects.ToArray();
@@ -238,7 +258,8 @@ internal sealed unsafe class TestCache : IDisposable
         foreach (nint[] batch in batches)
             fixed (nint* first = batch) put.Drain(first, batch.Length);
         uint freed = put.End();
-        Require(Node->Lock.Acquisitions == locks + (batches.ToArray().Any(batch => batch.Length != 0) ? 1 : 0), "the lock is taken once");
+        Require(Node->Lock.Acquisitions == locks + (batches.ToArray().Any(batch => batch.Length != 0) ? 1 : 0),
+            "the lock is taken once");
         int given = Give(freed);
         Require(_slabs.Values.Count(all => !all.Contains(false)) == unused, "slabs that become free go back at once");
         return given;
@@ -280,15 +301,19 @@ internal sealed unsafe class TestCache : IDisposable
         Cache->Verify();
         Require(Node->Slabs.SlabCount == _slabs.Count, "the slabs are counted");
         Require(Node->Slabs.FreeObjects == (ulong)FreeObjects, "the free objects are counted");
-        Require(Node->Slabs.ObjectsInSlabs == (ulong)_slabs.Values.Sum(objects => objects.Count(free => free)), "those of hollow slabs are counted");
+        Require(Node->Slabs.ObjectsInSlabs == (ulong)_slabs.Values.Sum(objects => objects.Count(free => free)),
+            "those of hollow slabs are counted");
         Require(Node->Slabs.PeakSlabCount == _peak, "the most slabs there ever were are known");
         for (int list = 0; list < NodeSlabs.ListCount; list++)
-            Require(Node->Slabs.Count(list) == _slabs.Count(slab => (_hollow.Contains(slab.Key) ? NodeSlabs.Hollow : ListOf(slab.Value)) == list), "the slabs are on the lists they belong in");
+            Require(Node->Slabs.Count(list) == _slabs.Count(slab => (_hollow.Contains(slab.Key)
+                ? NodeSlabs.Hollow
+                : ListOf(slab.Value)) == list), "the slabs are on the lists they belong in");
         foreach ((uint slab, bool[] objects) in _slabs)
         {
             ulong* bits = LinearRegion.BitmapOf(slab);
             for (int i = 0; i < objects.Length; i++)
-                if (((bits[i >> 6] >> (i & 63)) & 1) != 0 != objects[i]) Require(false, $"the bit of object {i} is that of the oracle");
+                if (((bits[i >> 6] >> (i & 63)) & 1) != 0 != objects[i])
+                    Require(false, $"the bit of object {i} is that of the oracle");
         }
     }
 

@@ -7,7 +7,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
 
-/// <summary>Shows that a new thread has no magazines, that a cache's two are its own, and how a thread's appetite grows.</summary>
+/// <summary>
+/// Shows that a new thread has no magazines, that a cache's two are its own, and how a thread's appetite grows.
+/// </summary>
 public sealed unsafe class ThreadMagazinesTests : IDisposable
 {
     private readonly byte* _block = (byte*)NativeMemory.AllocZeroed(ThreadBlock.Bytes);
@@ -69,7 +71,8 @@ public sealed unsafe class ThreadMagazinesTests : IDisposable
     [Fact]
     public void Refills_double_up_to_the_capacity()
     {
-        Assert.Equal([8, 16, 32, 64, 128, 255, 255], Enumerable.Range(0, 7).Select(_ => _magazines->NextRefill(1, 255)));
+        Assert.Equal([8, 16, 32, 64, 128, 255, 255],
+            Enumerable.Range(0, 7).Select(_ => _magazines->NextRefill(1, 255)));
         Assert.Equal([8, 16, 31, 31], Enumerable.Range(0, 4).Select(_ => _magazines->NextRefill(2, 31)));
         Assert.Equal([2, 2, 2], Enumerable.Range(0, 3).Select(_ => _magazines->NextRefill(3, 2)));
         Assert.Equal(8, _magazines->NextRefill(4, 255)); // each cache for itself

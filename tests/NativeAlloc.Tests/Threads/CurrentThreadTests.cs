@@ -4,7 +4,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Threads;
 
-/// <summary>Shows that a thread's block is its own, comes with its first slow path and goes with the release of its cache.</summary>
+/// <summary>
+/// Shows that a thread's block is its own, comes with its first slow path and goes with the release of its cache.
+/// </summary>
 public sealed unsafe class CurrentThreadTests
 {
     [Fact]

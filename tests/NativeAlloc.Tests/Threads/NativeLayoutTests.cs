@@ -9,7 +9,9 @@ using Xunit;
 
 namespace NativeAlloc.Tests.Threads;
 
-/// <summary>Pins the sizes and places of everything that lives in native memory, where code elsewhere relies on them.</summary>
+/// <summary>
+/// Pins the sizes and places of everything that lives in native memory, where code elsewhere relies on them.
+/// </summary>
 public sealed unsafe class NativeLayoutTests
 {
     [Fact]
@@ -49,7 +51,8 @@ public sealed unsafe class NativeLayoutTests
         ThreadPages pages = default;
         ThreadPages* own = &pages;
         HashSet<nint> lists = [(nint)own->Foreign];
-        for (int type = 0; type < Pageblock.TypeCount; type++) Assert.True(lists.Add((nint)own->List((MigrateType)type)));
+        for (int type = 0; type < Pageblock.TypeCount; type++)
+            Assert.True(lists.Add((nint)own->List((MigrateType)type)));
         Assert.All(lists, list => Assert.InRange(list, (nint)own, (nint)own + sizeof(ThreadPages) - sizeof(HotPages)));
         nint[] inOrder = [.. lists.Order()];
         for (int i = 1; i < inOrder.Length; i++) Assert.Equal(inOrder[i - 1] + sizeof(HotPages), inOrder[i]);
@@ -147,7 +150,8 @@ public sealed unsafe class NativeLayoutTests
     [InlineData(typeof(ThreadMagazines))]
     public void What_lives_in_native_memory_holds_no_reference(Type type)
     {
-        MethodInfo ask = typeof(RuntimeHelpers).GetMethod(nameof(RuntimeHelpers.IsReferenceOrContainsReferences))!.MakeGenericMethod(type);
+        MethodInfo ask = typeof(RuntimeHelpers).GetMethod(
+            nameof(RuntimeHelpers.IsReferenceOrContainsReferences))!.MakeGenericMethod(type);
         Assert.Equal(false, ask.Invoke(null, null));
     }
 
@@ -158,7 +162,8 @@ public sealed unsafe class NativeLayoutTests
         byte* node = (byte*)nodes;
         Assert.Equal(0, (byte*)&nodes->Depot - node);
         Assert.InRange(sizeof(Depot), 1, 128);
-        foreach (nint locked in (nint[])[(nint)((byte*)&nodes->Lock - node), (nint)((byte*)&nodes->Refills - node), (nint)((byte*)&nodes->Drains - node), (nint)((byte*)&nodes->Slabs - node)])
+        foreach (nint locked in (nint[])[(nint)((byte*)&nodes->Lock - node), (nint)((byte*)&nodes->Refills - node),
+            (nint)((byte*)&nodes->Drains - node), (nint)((byte*)&nodes->Slabs - node)])
             Assert.InRange(locked, 128, CacheNode.Bytes - 1);
         Assert.InRange((byte*)&nodes->Slabs - node + sizeof(NodeSlabs), 1, CacheNode.Bytes);
         Assert.Equal(0, CacheNode.Bytes % 128);
@@ -187,6 +192,7 @@ public sealed unsafe class NativeLayoutTests
         }
         Assert.True(classes.Add(CacheTable.WideClass));
         Assert.Equal(Enumerable.Range(1, byte.MaxValue), classes.Order());
-        Assert.Equal([16u, 32u, 48u], Enumerable.Range(1, CacheTable.TinyClasses).Select(index => (uint)SizeClasses.BytesOf(index)));
+        Assert.Equal([16u, 32u, 48u],
+            Enumerable.Range(1, CacheTable.TinyClasses).Select(index => (uint)SizeClasses.BytesOf(index)));
     }
 }

@@ -10,8 +10,8 @@ using Xunit;
 namespace NativeAlloc.Tests.Threads;
 
 /// <summary>
-/// Shows that a block goes from a thread that has ended to the next that needs one, as it is and without a collection; that a live
-/// thread's block is its own; and that the number of blocks follows the threads that are alive together.
+/// Shows that a block goes from a thread that has ended to the next that needs one, as it is and without a collection;
+/// that a live thread's block is its own; and that the number of blocks follows the threads that are alive together.
 /// </summary>
 public sealed unsafe class ThreadRegistryTests
 {
@@ -128,9 +128,11 @@ public sealed unsafe class ThreadRegistryTests
     }
 
     [Fact]
-    public void A_thread_whose_block_is_another_threads_by_now_gets_another_on_its_next_slow_path() => TestThread.RunOnNew(() =>
+    public void A_thread_whose_block_is_another_threads_by_now_gets_another_on_its_next_slow_path() =>
+        TestThread.RunOnNew(() =>
     {
-        // As in a native library's callback at thread exit, which finds the pointer to a block that was adopted meanwhile.
+        // As in a native library's callback at thread exit, which finds the pointer to a block that was adopted
+        // meanwhile.
         byte* mine = (byte*)NativeAllocator.GetBlock();
         Assert.True(mine == ThreadRegistry.OwnBlock());
         int id = ThreadBlock.HeaderOf(mine)->OwnerId;
