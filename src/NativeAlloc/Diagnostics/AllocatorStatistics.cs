@@ -46,7 +46,10 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Free pages in the hot lists of threads.</summary>
     public nuint HotPageBytes { get; init; }
 
-    /// <summary>Freed areas of the vmalloc space that stay mapped for the next request.</summary>
+    /// <summary>
+    /// Memory of the vmalloc space that is kept for the next request: that of freed areas, and what live ones hold
+    /// beyond their size.
+    /// </summary>
     public nuint KeptAreaBytes { get; init; }
 
     /// <summary>Free objects in slabs.</summary>
