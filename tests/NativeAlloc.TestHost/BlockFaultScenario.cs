@@ -12,6 +12,10 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
 
     private const int MostBulkFailures = 50;
 
+    private const int PageRunOrder = 5;
+
+    private const nuint PageRunBytes = PageAllocator.PageSize << PageRunOrder;
+
     // Enough to tell whose a block is without touching all of the large ones.
     private const nuint PatternBytes = 128 * KiB;
 
@@ -110,6 +114,10 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
 
     private void AllocateHuge()
     {
+        // Pages grow beyond the largest order: they move into an area.
+        int before = _blocks.Count;
+        Allocate(PageRunBytes, () => (nint)PageAllocator.GetFreePages(PageRunOrder));
+        if (_blocks.Count != before) Resize(before, 5 * MiB);
         Allocate(100 * MiB, () => (nint)NativeAllocator.Alloc(100 * MiB));
         Allocate(SectionBytes + 1, () => (nint)NativeAllocator.AllocZeroed(SectionBytes + 1), zeroed: true);
         Allocate(80 * MiB, () => AllocOrThrow(80 * MiB));
