@@ -25,7 +25,7 @@ internal struct WindowRange(int windows)
         if (address != 0) return true;
         if (!MappingBudget.TryTake(_windows)) return false;
         nuint bytes = (nuint)_windows << PageGeometry.PageShift;
-        bool reserved = VirtualMemory.TryReserve(bytes, PageGeometry.PageBytes, out nuint own);
+        bool reserved = VirtualMemory.TryReserveForFiles(bytes, bytes, PageGeometry.PageBytes, out nuint own);
         nuint first = reserved ? Interlocked.CompareExchange(ref _address, own, 0) : 0;
         address = first != 0 ? first : own; // another thread's, if it was faster
         if (!reserved || first != 0) MappingBudget.Give(_windows);

@@ -55,7 +55,7 @@ internal static unsafe class AreaMemory
             VmallocSpace.Shorten(area, (uint)(to >> PageGeometry.PageShift));
             if (TryAddFresh(area, from, to, out refusal)) return true;
         }
-        if (choice == MemoryChoice.FreshOnly) return false;
+        if (choice == MemoryChoice.FreshOnly || !Platform.MovesMemory) return false;
         nuint at = Gather(area, from, to, VirtualMemory.HugePageBytes);
         if (!TryAddFresh(area, at, to, out refusal))
         {
@@ -88,6 +88,12 @@ internal static unsafe class AreaMemory
         nuint more = within > area->ChargedBytes ? within - area->ChargedBytes : 0;
         refusal = Refusal.ResidentLimit(more);
         if (!TryCharge(area, more)) return false;
+        if (more != 0 && !VirtualMemory.TryCommitToUse(VmallocSpace.AddressOf(area) + (within - more), more))
+        {
+            Uncharge(area, more);
+            refusal = Refusal.OutOfMemory;
+            return false;
+        }
         if (bytes <= area->SizeBytes || TryLengthen(area, pages, wantedPages, choice, out refusal))
         {
             area->UsedPages = pages;
@@ -292,7 +298,8 @@ internal static unsafe class AreaMemory
             refusal = Refusal.ResidentLimit(to - at);
             return false;
         }
-        if (!VirtualMemory.TryCommit(address + at, end - at))
+        // The room is committed when it is used, where that is charged.
+        if (!VirtualMemory.TryCommit(address + at, (Platform.ChargesCommit ? to : end) - at))
         {
             Teardown.TryDecommit(area, at, end); // the system may have done a part of it
             ResidentBudget.Release(to - at);

@@ -153,9 +153,9 @@ internal unsafe struct AreaTree
     private readonly uint LargestHole(uint node) => node == None ? 0 : _areas[node].LargestHole;
 
     /// <summary>What is wrong with the tree; null if nothing is.</summary>
-    internal readonly string? FindError(uint endPage, out uint count)
+    internal readonly string? FindError(uint endPage, out uint count, uint firstPage = 0)
     {
-        uint at = 0;
+        uint at = firstPage;
         count = 0;
         string? error = FindError(_root, uint.MaxValue, ref at, ref count);
         return error ?? (at == endPage ? null : $"the areas and holes end at page {at}, and the space at {endPage}");

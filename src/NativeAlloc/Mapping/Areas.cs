@@ -115,7 +115,7 @@ internal static unsafe class Areas
     internal static void* AllocFrom(void* source, nuint sourceBytes, nuint byteCount, out Refusal refusal)
     {
         Debug.Assert(byteCount > sourceBytes, "the area holds all that is moved");
-        if (!TryPages(byteCount, out uint pages, out refusal)) return null;
+        if (!TryPages(byteCount, out uint pages, out refusal) || !Platform.MovesMemory) return null;
         uint length = WithRoom(pages);
         VmallocArea* area = Add(pages, length, VmallocSpace.AlignmentOf(length), RoomOf(pages), out refusal);
         if (area == null) return null;
@@ -249,7 +249,7 @@ internal static unsafe class Areas
             MemorySignals.Raise(MemorySignals.Used);
             return area;
         }
-        if (refusal != Refusal.None || area->Pages >= pages) return null;
+        if (refusal != Refusal.None || area->Pages >= pages || !Platform.MovesMemory) return null;
         return Move(area, pages, length, multiple, out refusal);
     }
 

@@ -32,6 +32,12 @@ internal static unsafe class VmallocSpace
 
     private static readonly nuint s_base;
     private static readonly uint s_pageCount;
+
+    /// <summary>
+    /// So many pages at the beginning of the space are for maps alone, where files cannot be mapped over any addresses;
+    /// else 0, and all areas are of one kind. A constant to the JIT.
+    /// </summary>
+    private static readonly uint s_mapPages;
     private static readonly nuint s_areas;
 
     private static NativeLock s_lock;
@@ -42,8 +48,11 @@ internal static unsafe class VmallocSpace
     /// </summary>
     private static MetadataRegion s_areaRegion, s_startRegion;
 
-    /// <summary>Under the lock.</summary>
-    private static AreaTree s_tree;
+    /// <summary>The areas, and those of the part for maps where there is one. Under the lock.</summary>
+    private static AreaTree s_tree, s_mapTree;
+
+    /// <summary>Stands for the beginning of the part for maps; none where there is no such part.</summary>
+    private static uint s_mapHead;
 
     /// <summary>Records ever used, and the first of those that are not in use now. Under the lock.</summary>
     private static uint s_records, s_freeRecord;
@@ -60,7 +69,9 @@ internal static unsafe class VmallocSpace
         nuint most = AddressShare.Of((nuint)BitOperations.RoundUpToPowerOf2(wanted), AddressPart);
         for (nuint bytes = most; bytes >= LeastBytes; bytes /= 2)
         {
-            if (!VirtualMemory.TryReserve(bytes, VirtualMemory.HugePageBytes, out nuint address)) continue;
+            nuint mapBytes = Platform.Current.FileShareOf(bytes);
+            if (!VirtualMemory.TryReserveForFiles(bytes, mapBytes, VirtualMemory.HugePageBytes, out nuint address))
+                continue;
             MetadataRegion areas =
                 MetadataRegion.Reserve(AddressShare.Of(MaxAreas * (nuint)VmallocArea.Bytes, TableAddressPart));
             if (areas.Address == 0)
@@ -74,7 +85,8 @@ internal static unsafe class VmallocSpace
             s_startRegion = MetadataRegion.Reserve((nuint)pages * sizeof(uint));
             s_base = address;
             s_pageCount = pages;
-            s_tree = new AreaTree(Records);
+            s_mapPages = (uint)(mapBytes >> PageGeometry.PageShift);
+            s_tree = s_mapTree = new AreaTree(Records);
             s_records = Head;
             return;
         }
@@ -121,8 +133,9 @@ internal static unsafe class VmallocSpace
     {
         ulong needed = (ulong)pages + VmallocArea.GuardPages + (alignmentPages - 1);
         if (needed >= s_pageCount || !TryMakeHead()) return null;
-        uint before = needed + roomPages < s_pageCount ? s_tree.BeforeHole((uint)needed + roomPages) : AreaTree.None;
-        if (before == AreaTree.None) before = s_tree.BeforeHole((uint)needed);
+        ref AreaTree tree = ref TreeOf(kind);
+        uint before = needed + roomPages < s_pageCount ? tree.BeforeHole((uint)needed + roomPages) : AreaTree.None;
+        if (before == AreaTree.None) before = tree.BeforeHole((uint)needed);
         if (before == AreaTree.None) return null;
         uint hole = Records[before].FirstPage + Records[before].Pages + VmallocArea.GuardPages,
             end = hole + Records[before].HolePages;
@@ -135,8 +148,8 @@ internal static unsafe class VmallocSpace
         *area = new VmallocArea { FirstPage = first, Pages = pages, UsedPages = pages, HolePages = holePages };
         area->Kind = kind;
         area->SetState(AreaState.Busy);
-        s_tree.SetHole(before, first - hole);
-        s_tree.Insert(number);
+        tree.SetHole(before, first - hole);
+        tree.Insert(number);
         Volatile.Write(ref Start(first), number);
         Volatile.Write(ref s_count, s_count + 1);
         return area;
@@ -150,7 +163,8 @@ internal static unsafe class VmallocSpace
     {
         ulong needed = (ulong)pages + VmallocArea.GuardPages + (alignmentPages - 1);
         s_lock.Acquire();
-        bool has = needed < s_pageCount && (s_records == Head || s_tree.BeforeHole((uint)needed) != AreaTree.None);
+        bool has = needed < s_pageCount - s_mapPages
+            && (s_records == Head || s_tree.BeforeHole((uint)needed) != AreaTree.None);
         s_lock.Release();
         return has;
     }
@@ -163,9 +177,10 @@ internal static unsafe class VmallocSpace
         uint number = NumberOf(area);
         s_lock.Acquire();
         Volatile.Write(ref Start(area->FirstPage), AreaTree.None);
-        s_tree.Remove(number);
-        uint before = s_tree.AtOrBefore(area->FirstPage);
-        s_tree.SetHole(before, Records[before].HolePages + area->Pages + VmallocArea.GuardPages + area->HolePages);
+        ref AreaTree tree = ref TreeAt(area->FirstPage);
+        tree.Remove(number);
+        uint before = tree.AtOrBefore(area->FirstPage);
+        tree.SetHole(before, Records[before].HolePages + area->Pages + VmallocArea.GuardPages + area->HolePages);
         area->SetState(AreaState.None);
         area->Left = s_freeRecord;
         s_freeRecord = number;
@@ -187,7 +202,7 @@ internal static unsafe class VmallocSpace
         {
             uint more = Math.Min(Math.Max(pages, wantedPages) - area->Pages, area->HolePages);
             Volatile.Write(ref area->Pages, area->Pages + more);
-            s_tree.SetHole(NumberOf(area), area->HolePages - more);
+            TreeAt(area->FirstPage).SetHole(NumberOf(area), area->HolePages - more);
         }
         s_lock.Release();
         return extended;
@@ -200,7 +215,7 @@ internal static unsafe class VmallocSpace
         s_lock.Acquire();
         uint less = area->Pages - pages;
         Volatile.Write(ref area->Pages, pages);
-        s_tree.SetHole(NumberOf(area), area->HolePages + less);
+        TreeAt(area->FirstPage).SetHole(NumberOf(area), area->HolePages + less);
         s_lock.Release();
     }
 
@@ -216,12 +231,13 @@ internal static unsafe class VmallocSpace
         bool committed = s_startRegion.TryCommitTo((nuint)(first + 1) * sizeof(uint));
         if (committed)
         {
-            uint before = s_tree.AtOrBefore(area->FirstPage - 1);
+            ref AreaTree tree = ref TreeAt(area->FirstPage);
+            uint before = tree.AtOrBefore(area->FirstPage - 1);
             Volatile.Write(ref Start(area->FirstPage), AreaTree.None);
             area->FirstPage = first; // still between the same neighbours
             area->Pages -= pages;
             Volatile.Write(ref Start(first), number);
-            s_tree.SetHole(before, Records[before].HolePages + pages);
+            tree.SetHole(before, Records[before].HolePages + pages);
         }
         s_lock.Release();
         return committed;
@@ -259,7 +275,7 @@ internal static unsafe class VmallocSpace
         if (!Contains(address)) return false;
         uint page = (uint)(((nuint)address - s_base) >> PageGeometry.PageShift);
         s_lock.Acquire();
-        uint number = s_tree.AtOrBefore(page);
+        uint number = TreeAt(page).AtOrBefore(page);
         bool inside = number > Head && page - Records[number].FirstPage < Records[number].Pages;
         if (inside) found = Records[number];
         s_lock.Release();
@@ -270,19 +286,23 @@ internal static unsafe class VmallocSpace
     internal static bool TryNext(uint page, out VmallocArea found)
     {
         s_lock.Acquire();
-        uint number = page == 0 ? Head : s_tree.AtOrBefore(page - 1);
         found = default;
-        bool any = false;
-        if (number != AreaTree.None && s_count != 0)
-        {
-            uint next =
-                Records[number].FirstPage + Records[number].Pages + VmallocArea.GuardPages + Records[number].HolePages;
-            number = s_tree.AtOrBefore(next);
-            any = next < s_pageCount && number > Head && Records[number].FirstPage >= page;
-            if (any) found = Records[number];
-        }
+        bool any = s_count != 0 && page < s_mapPages && TryNext(s_mapTree, page, s_mapHead, s_mapPages, ref found);
+        any = any || (s_count != 0 && TryNext(s_tree, Math.Max(page, s_mapPages), Head, s_pageCount, ref found));
         s_lock.Release();
         return any;
+    }
+
+    private static bool TryNext(in AreaTree tree, uint page, uint head, uint endPage, ref VmallocArea found)
+    {
+        uint number = page == Records[head].FirstPage ? head : tree.AtOrBefore(page - 1);
+        if (number == AreaTree.None) return false;
+        uint next =
+            Records[number].FirstPage + Records[number].Pages + VmallocArea.GuardPages + Records[number].HolePages;
+        number = tree.AtOrBefore(next);
+        if (next >= endPage || number == head || Records[number].FirstPage < page) return false;
+        found = Records[number];
+        return true;
     }
 
     /// <summary>
@@ -294,14 +314,32 @@ internal static unsafe class VmallocSpace
     private static bool TryMakeHead()
     {
         if (s_records > Head) return true;
-        if (!s_areaRegion.TryCommitTo((Head + 1) * (nuint)VmallocArea.Bytes)
+        if (!s_areaRegion.TryCommitTo((Head + 2) * (nuint)VmallocArea.Bytes)
             || !s_startRegion.TryCommitTo(sizeof(uint))) return false;
-        Records[Head] = new VmallocArea { HolePages = s_pageCount - VmallocArea.GuardPages };
-        Records[Head].SetState(AreaState.Busy);
-        s_tree.Insert(Head);
         s_records = Head + 1;
+        MakeHead(ref s_tree, Head, s_mapPages, s_pageCount);
+        if (s_mapPages == 0) return true;
+        uint number = TakeRecord();
+        s_mapHead = number;
+        MakeHead(ref s_mapTree, number, 0, s_mapPages);
         return true;
     }
+
+    private static void MakeHead(ref AreaTree tree, uint number, uint firstPage, uint endPage)
+    {
+        Records[number] = new VmallocArea
+        {
+            FirstPage = firstPage,
+            HolePages = endPage - firstPage - VmallocArea.GuardPages,
+        };
+        Records[number].SetState(AreaState.Busy);
+        tree.Insert(number);
+    }
+
+    private static ref AreaTree TreeOf(AreaKind kind) =>
+        ref s_mapPages != 0 && kind == AreaKind.Map ? ref s_mapTree : ref s_tree;
+
+    private static ref AreaTree TreeAt(uint page) => ref page < s_mapPages ? ref s_mapTree : ref s_tree;
 
     private static uint TakeRecord()
     {
@@ -334,9 +372,16 @@ internal static unsafe class VmallocSpace
         if (s_pageCount == 0) return;
         s_lock.Acquire();
         uint count = 0;
-        string? error = s_records == Head ? null : s_tree.FindError(s_pageCount, out count);
-        if (error == null && s_records != Head && count != s_count + 1)
-            error = $"the tree has {count} areas and says {s_count + 1}";
+        string? error = s_records == Head ? null : s_tree.FindError(s_pageCount, out count, s_mapPages);
+        uint heads = 1;
+        if (error == null && s_records != Head && s_mapPages != 0)
+        {
+            error = s_mapTree.FindError(s_mapPages, out uint maps);
+            count += maps;
+            heads++;
+        }
+        if (error == null && s_records != Head && count != s_count + heads)
+            error = $"the tree has {count} areas and says {s_count + heads}";
         s_lock.Release();
         if (error != null) throw new InvalidOperationException($"vmalloc space: {error}");
     }

@@ -20,10 +20,14 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     private static readonly nuint s_failed = nuint.MaxValue;
 
     private readonly byte[] _root;
+    private readonly bool _asOthers;
 
     /// <param name="root">The folder that /proc and /sys are in; tests have one of their own.</param>
-    internal LinuxSystem(string root = "")
+    /// <param name="asOthers">For tests: commit is charged and memory does not move, as on Windows. What is not
+    /// committed, or was purged, faults when it is touched.</param>
+    internal LinuxSystem(string root = "", bool asOthers = false)
     {
+        _asOthers = asOthers;
         RootFolder = root;
         _root = Encoding.UTF8.GetBytes(root);
     }
@@ -31,6 +35,15 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     private string RootFolder { get; }
 
     private static nuint PageBytes => (nuint)Environment.SystemPageSize;
+
+    internal override bool ChargesCommit => _asOthers;
+
+    internal override bool MovesMemory => !_asOthers;
+
+    internal override bool TryReserveForFiles(nuint bytes, nuint fileBytes, nuint alignment, out nuint address) =>
+        TryReserve(bytes, alignment, out address);
+
+    internal override nuint FileShareOf(nuint bytes) => _asOthers ? bytes / 8 & ~(nuint)(FileUnitBytes - 1) : 0;
 
     internal override bool TryReserve(nuint bytes, nuint alignment, out nuint address)
     {
@@ -71,10 +84,12 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     internal override bool TryProtect(nuint address, nuint bytes, bool accessible) =>
         MProtect(address, bytes, accessible ? ProtReadWrite : ProtNone) == 0;
 
-    internal override bool TryPurge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseDontNeed) == 0;
+    internal override bool TryPurge(nuint address, nuint bytes) =>
+        _asOthers ? TryReserveAt(address, bytes) : MAdvise(address, bytes, MadviseDontNeed) == 0;
 
     internal override bool TryMove(nuint source, nuint bytes, nuint target)
     {
+        if (_asOthers) return false;
         if (MRemap(source, bytes, bytes, RemapMayMove | RemapFixed | RemapDontUnmap, target) == target) return true;
         // The system unmaps the target before it finds some reasons to refuse, such as a limit (ulimit -d). The next
         // mapping of the process would get the hole, so fill it. Where there is no hole, this does nothing.

@@ -12,7 +12,19 @@ internal static class Platform
     /// </summary>
     internal const string UnsupportedSwitch = "NativeAlloc.UnsupportedSystem";
 
+    /// <summary>
+    /// Set by tests likewise: Linux then charges commit and moves no memory, as other systems do.
+    /// </summary>
+    internal const string AsOthersSwitch = "NativeAlloc.LinuxAsOtherSystems";
+
     internal static readonly SystemContract Current = Choose();
+
+    /// <inheritdoc cref="SystemContract.ChargesCommit"/>
+    /// <remarks>A constant to the JIT, as the next.</remarks>
+    internal static readonly bool ChargesCommit = Current.ChargesCommit;
+
+    /// <inheritdoc cref="SystemContract.MovesMemory"/>
+    internal static readonly bool MovesMemory = Current.MovesMemory;
 
     /// <summary>By Interlocked and Volatile.</summary>
     private static long s_calls;
@@ -42,8 +54,10 @@ internal static class Platform
 
     private static SystemContract Choose()
     {
-        bool isFake = AppContext.TryGetSwitch(UnsupportedSwitch, out bool unsupported) && unsupported;
-        if (isFake || !Environment.Is64BitProcess) return new UnsupportedSystem();
-        return OperatingSystem.IsLinux() ? new LinuxSystem() : new UnsupportedSystem();
+        if (IsSet(UnsupportedSwitch) || !Environment.Is64BitProcess) return new UnsupportedSystem();
+        if (OperatingSystem.IsLinux()) return new LinuxSystem(asOthers: IsSet(AsOthersSwitch));
+        return OperatingSystem.IsWindows() ? new WindowsSystem() : new UnsupportedSystem();
     }
+
+    private static bool IsSet(string name) => AppContext.TryGetSwitch(name, out bool isSet) && isSet;
 }

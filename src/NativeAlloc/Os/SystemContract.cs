@@ -3,8 +3,8 @@ namespace NativeAlloc.Os;
 /// <summary>
 /// All that this library asks of an operating system: memory, memory files, nodes, figures, sleeping. Each member
 /// states what must hold before and what holds afterwards. One class for each system does the work
-/// (<see cref="LinuxSystem"/>); <see cref="Platform"/> chooses it, and <see cref="VirtualMemory"/>,
-/// <see cref="Machine"/> and <see cref="NodeTopology"/> are how the layers above reach it.
+/// (<see cref="LinuxSystem"/>, <see cref="WindowsSystem"/>); <see cref="Platform"/> chooses it, and
+/// <see cref="VirtualMemory"/>, <see cref="Machine"/> and <see cref="NodeTopology"/> are how the layers above reach it.
 /// </summary>
 /// <remarks>
 /// <para>Words: <b>reserve</b> takes addresses without memory; <b>commit</b> makes reserved addresses usable (memory
@@ -12,6 +12,10 @@ namespace NativeAlloc.Os;
 /// zero again;
 /// <b>release</b> gives the addresses back. A <b>memory file</b> is memory that has no address of its own and may be
 /// mapped at several.</para>
+/// <para><b>Charged commit.</b> Some systems promise memory to what is committed, touched or not, and have only so much
+/// to promise (<see cref="ChargesCommit"/>). There a caller commits what it is about to use, and a purge takes the
+/// promise back as well: addresses that were purged have to be committed again before they are touched. Elsewhere a
+/// commit costs nothing, is done in large steps, and what was purged stays usable.</para>
 /// <para>Rules for all members. Any thread may call them. None throws, and only those that read nodes allocate managed
 /// memory. A <c>Try…</c> member answers false where the system says no, and then nothing has changed unless the member
 /// says otherwise. Addresses and sizes of ranges are whole system pages
@@ -19,6 +23,20 @@ namespace NativeAlloc.Os;
 /// </remarks>
 internal abstract class SystemContract
 {
+    /// <summary>
+    /// The unit in which files are mapped where not every address will do: what Windows gives addresses out in. Memory
+    /// files consist of whole units there.
+    /// </summary>
+    internal const int FileUnitBytes = 64 * 1024;
+
+    // ── what the system is like ──────────────────────────────────────────────────────────────────────────────────
+
+    /// <summary>Whether committed memory counts against a limit before it is touched. The same at all times.</summary>
+    internal abstract bool ChargesCommit { get; }
+
+    /// <summary>Whether <see cref="TryMove"/> can succeed. The same at all times.</summary>
+    internal abstract bool MovesMemory { get; }
+
     // ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// <summary>Reserves address space. Touching it before a commit is an access violation.</summary>
@@ -26,6 +44,22 @@ internal abstract class SystemContract
     /// <param name="alignment">A power of two, at least a system page: the address is a multiple of it.</param>
     /// <param name="address">Where it begins; 0 where the answer is false.</param>
     internal abstract bool TryReserve(nuint bytes, nuint alignment, out nuint address);
+
+    /// <summary>
+    /// Reserves address space, and sees to it that memory files can be mapped over a first part of it, in units of
+    /// <see cref="FileUnitBytes"/>.
+    /// </summary>
+    /// <param name="bytes">How much, whole units.</param>
+    /// <param name="fileBytes">The first part, whole units. What follows is like any reserved addresses.</param>
+    /// <param name="alignment">A power of two, at least a unit: the address is a multiple of it.</param>
+    /// <param name="address">Where it begins; 0 where the answer is false.</param>
+    internal abstract bool TryReserveForFiles(nuint bytes, nuint fileBytes, nuint alignment, out nuint address);
+
+    /// <summary>
+    /// How many bytes of addresses for files it is sensible to reserve beside so many others; 0 where files can be
+    /// mapped over any.
+    /// </summary>
+    internal abstract nuint FileShareOf(nuint bytes);
 
     /// <summary>Reserves addresses below 2 GiB, which fit into an instruction as they are.</summary>
     /// <remarks>A system may have none or may not do this. Callers go on with <see cref="TryReserve"/> then.</remarks>
@@ -35,7 +69,10 @@ internal abstract class SystemContract
     /// <remarks>Committing twice is harmless: the contents stay. After a refusal a part may be committed.</remarks>
     internal abstract bool TryCommit(nuint address, nuint bytes);
 
-    /// <summary>Gives back the memory behind committed addresses, which stay committed and read as zero.</summary>
+    /// <summary>
+    /// Gives back the memory behind committed addresses, which stay committed and read as zero. Where commit is charged
+    /// they become reserved ones, and read as zero when they are committed again.
+    /// </summary>
     internal abstract bool TryPurge(nuint address, nuint bytes);
 
     /// <summary>Makes committed addresses inaccessible or accessible again. The contents stay.</summary>
@@ -99,9 +136,14 @@ internal abstract class SystemContract
     /// <summary>
     /// Gives back the memory behind a part of a file, wherever that is mapped. The part reads as zero.
     /// </summary>
+    /// <remarks>A system may keep the memory of what is mapped at the time.</remarks>
     internal abstract bool TryPurgeFile(nint file, nuint offset, nuint bytes);
 
-    /// <summary>Maps a part of a file over reserved addresses. What was mapped there is replaced in one step.</summary>
+    /// <summary>Maps a part of a file over reserved addresses. What was mapped there is replaced.</summary>
+    /// <remarks>
+    /// In one step where the system can; elsewhere a touch in between is an access violation. The addresses are of
+    /// <see cref="TryReserveForFiles"/>; on Linux any will do.
+    /// </remarks>
     internal abstract bool TryMapFile(nint file, nuint offset, nuint address, nuint bytes);
 
     /// <summary>Turns addresses where a file is mapped into reserved ones. The file keeps its contents.</summary>

@@ -6,7 +6,16 @@ namespace NativeAlloc.Os;
 /// </summary>
 internal sealed class UnsupportedSystem : SystemContract
 {
+    internal override bool ChargesCommit => false;
+
+    internal override bool MovesMemory => false;
+
     internal override bool TryReserve(nuint bytes, nuint alignment, out nuint address) => Refuse(out address);
+
+    internal override bool TryReserveForFiles(nuint bytes, nuint fileBytes, nuint alignment, out nuint address) =>
+        Refuse(out address);
+
+    internal override nuint FileShareOf(nuint bytes) => 0;
 
     internal override bool TryReserveLow(nuint bytes, out nuint address) => Refuse(out address);
 

@@ -27,6 +27,17 @@ internal static class VirtualMemory
         return Platform.Enter(OsCall.Reserve) && Platform.Current.TryReserve(bytes, alignment, out address);
     }
 
+    /// <inheritdoc cref="SystemContract.TryReserveForFiles"/>
+    internal static bool TryReserveForFiles(nuint bytes, nuint fileBytes, nuint alignment, out nuint address)
+    {
+        Debug.Assert(bytes != 0 && bytes % SystemContract.FileUnitBytes == 0, "reserve takes whole units");
+        Debug.Assert(fileBytes <= bytes && fileBytes % SystemContract.FileUnitBytes == 0, "the part is whole units");
+        Debug.Assert(nuint.IsPow2(alignment) && alignment >= SystemContract.FileUnitBytes, "a power of two of units");
+        address = 0;
+        return Platform.Enter(OsCall.Reserve)
+            && Platform.Current.TryReserveForFiles(bytes, fileBytes, alignment, out address);
+    }
+
     /// <inheritdoc cref="SystemContract.TryReserveLow"/>
     internal static bool TryReserveLow(nuint bytes, out nuint address)
     {
@@ -41,6 +52,13 @@ internal static class VirtualMemory
         AssertRange(address, bytes);
         return Platform.Enter(OsCall.Commit) && Platform.Current.TryCommit(address, bytes);
     }
+
+    /// <summary>
+    /// Commits again what may have been purged, and what was never committed as commit is charged. Nothing to do on
+    /// systems that do not charge it.
+    /// </summary>
+    internal static bool TryCommitToUse(nuint address, nuint bytes) =>
+        !Platform.ChargesCommit || TryCommit(address, bytes);
 
     /// <inheritdoc cref="SystemContract.TryPurge"/>
     internal static bool TryPurge(nuint address, nuint bytes)

@@ -235,6 +235,7 @@ internal static unsafe class LinearRegion
     {
         const uint FewPages = 2 * Pageblock.Pages;
         end = wantedEnd;
+        if (Platform.ChargesCommit) return true; // pages are committed when they are taken
         if (VirtualMemory.TryCommit(AddressOf(firstPage), (nuint)(end - firstPage) << PageGeometry.PageShift))
             return true;
         if (end - firstPage <= FewPages) return false;

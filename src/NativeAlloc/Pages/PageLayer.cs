@@ -184,7 +184,8 @@ internal static unsafe partial class PageLayer
         SectionBits bits;
         ulong* dirty = (ulong*)&bits;
         zone->Lock.Acquire();
-        while (!zone->TryTake(request, out page, out nuint refusedBytes, request.Zeroed ? dirty : null))
+        bool wantsDirty = request.Zeroed || Platform.ChargesCommit;
+        while (!zone->TryTake(request, out page, out nuint refusedBytes, wantsDirty ? dirty : null))
         {
             zone->Lock.Release();
             if (refusedBytes != 0) return Refusal.ResidentLimit(refusedBytes);
@@ -194,6 +195,11 @@ internal static unsafe partial class PageLayer
         zone->CountHit(wanted);
         zone->Lock.Release();
         MemorySignals.Raise(MemorySignals.Used);
+        if (Platform.ChargesCommit && !TryCommitTaken(zone, page, request.Count, dirty))
+        {
+            page = PageFrame.None;
+            return Refusal.OutOfMemory;
+        }
         if (zone->Kind == ZoneKind.Dma && !TryLock(page, request.Count, out Refusal refusal))
         {
             GiveUnlocked(zone, page, request.Count, clean: false);
@@ -340,7 +346,7 @@ internal static unsafe partial class PageLayer
         zone->Lock.Acquire();
         bool extended = zone->Kind == ZoneKind.Normal && zone->TryTakeAt(page + oldCount, newCount - oldCount);
         zone->Lock.Release();
-        return extended;
+        return extended && (!Platform.ChargesCommit || TryCommitTaken(zone, page + oldCount, newCount - oldCount));
     }
 
     // ── reclaim ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -115,8 +115,13 @@ internal unsafe partial struct ObjectCache
         uint slab = least;
         for (int looks = MostLooks; looks != 0 && slab != PageFrame.None; looks--, slab = frames[slab].Next)
             if (frames[slab].PurgedPages < frames[least].PurgedPages) least = slab;
-        bool filled = least != PageFrame.None
-            && ResidentBudget.TryCharge((frames[least].PurgedPages - TailPages) * VirtualMemory.PageBytes);
+        nuint charge = least != PageFrame.None ? (frames[least].PurgedPages - TailPages) * VirtualMemory.PageBytes : 0;
+        bool filled = least != PageFrame.None && ResidentBudget.TryCharge(charge);
+        if (filled && !TryCommitObjects(least))
+        {
+            ResidentBudget.Release(charge);
+            filled = false;
+        }
         if (filled)
         {
             node->Slabs.SetPurged(frames + least, TailPages);
@@ -126,13 +131,21 @@ internal unsafe partial struct ObjectCache
         return filled;
     }
 
+    // The tail stays without memory, as no object lies in it.
+    private readonly bool TryCommitObjects(uint slab) =>
+        VirtualMemory.TryCommitToUse(
+            LinearRegion.AddressOf(slab), (SystemPages - TailPages) * VirtualMemory.PageBytes);
+
     // A free slab goes back to the page layer as one that has all its memory: that its pages may have none is for the
-    // next purge to find out. The lock is held.
+    // next purge to find out. Where commit is charged, its frame goes on saying that it has holes: see GiveSlabs. The
+    // lock is held.
     private readonly void ForgetPurged(CacheNode* node, uint slab)
     {
         PageFrame* frame = LinearRegion.Frames + slab;
-        ResidentBudget.Charge(frame->PurgedPages * VirtualMemory.PageBytes);
+        ushort purged = frame->PurgedPages;
+        ResidentBudget.Charge(purged * VirtualMemory.PageBytes);
         node->Slabs.SetPurged(frame, 0);
+        if (Platform.ChargesCommit) frame->PurgedPages = purged;
         if (NodeSlabs.IsHollow(frame->List)) node->Slabs.MoveTo(LinearRegion.Frames, slab, NodeSlabs.Free);
     }
 

@@ -286,10 +286,20 @@ internal unsafe partial struct ObjectCache
             uint slab = freed;
             freed = LinearRegion.Frames[slab].Next;
             LinearRegion.SetClass(slab, SlabPages, 0);
-            PageLayer.GivePages(own, slab, SlabPages);
+            if (Platform.ChargesCommit && LinearRegion.Frames[slab].PurgedPages != 0) GiveHollow(slab);
+            else PageLayer.GivePages(own, slab, SlabPages);
             pages += SlabPages;
         }
         return pages;
+    }
+
+    // To commit what a slab has not may fail; to give up the rest cannot.
+    private readonly void GiveHollow(uint slab)
+    {
+        nuint bytes = SlabPages * PageGeometry.PageBytes;
+        bool purged = VirtualMemory.TryPurge(LinearRegion.AddressOf(slab), bytes);
+        Debug.Assert(purged, "the system takes commit back");
+        PageLayer.GivePages(slab, SlabPages, clean: true);
     }
 
     /// <summary>
