@@ -21,4 +21,19 @@ public static unsafe partial class NativeAllocator
         Startup.Begin();
         if (!GivenOptions.TryGive(options.ToValues())) ThrowHelper.ThrowTooLateToConfigure();
     }
+
+    /// <summary>
+    /// Told what was found when the process has to end because a block may have two owners: freed twice, or freed by a
+    /// pointer that was never handed out. Null for nobody. It gets the message that the process then ends with, on a
+    /// thread of its own, and has five seconds.
+    /// </summary>
+    /// <remarks>
+    /// For a last line in a log. The allocator may be locked, so what the handler allocates from it may wait until the
+    /// time is over. The process ends in any case (<see cref="Environment.FailFast(string)"/>).
+    /// </remarks>
+    public static Action<string>? CorruptionHandler
+    {
+        get => FatalError.Handler;
+        set => FatalError.Handler = value;
+    }
 }

@@ -23,6 +23,7 @@ public static unsafe partial class NativeAllocator
         nuint oldBytes = cache->ObjectBytes;
         void* beginning = cache->ObjectAt(ptr);
         if (beginning != ptr) ThrowNotABlock(ptr, beginning, oldBytes);
+        ThrowIfFree(cache, ptr);
         if (StaysInPlace(oldBytes, byteCount)) return ptr;
         void* pointer = Alloc(byteCount);
         nuint kept = Math.Min(oldBytes, byteCount);

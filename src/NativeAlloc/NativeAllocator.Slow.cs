@@ -27,6 +27,9 @@ public static unsafe partial class NativeAllocator
         Startup.Begin();
         if (ptr == null) return 0;
         if (!TryFindBlock(ptr, out void* block, out nuint bytes) || block != ptr) ThrowNotABlock(ptr, block, bytes);
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        ObjectCache* cache = page < LinearRegion.OnlinePages ? CacheTable.UserCacheOfPage(page) : null;
+        if (cache != null) ThrowIfFree(cache, ptr);
         return bytes;
     }
 
@@ -259,6 +262,15 @@ public static unsafe partial class NativeAllocator
             ThrowHelper.ThrowOfArena(ptr, chunk, chunkBytes);
         if (block == null || block == ptr) ThrowHelper.ThrowForeign(ptr);
         ThrowHelper.ThrowInterior(ptr, block, bytes);
+    }
+
+    // As far as it can be seen: an object that is in its slab, or in the magazine that this thread frees to.
+    private static void ThrowIfFree(ObjectCache* cache, void* ptr)
+    {
+        bool isFree = cache->IsInSlab(ptr);
+        if (!isFree && cache->Magazine.Capacity != 0 && CurrentThread.t_block is var block && block != null)
+            isFree = ThreadMagazines.Of(block)->IsLoaded(cache, LinearRegion.ClassOf(LinearRegion.PageIndexOf(ptr)), ptr);
+        if (isFree) ThrowHelper.ThrowIsFree(ptr, cache->ObjectBytes);
     }
 
     /// <summary>Finds the block of this library that an address lies in.</summary>

@@ -37,6 +37,18 @@ internal static unsafe class BadFrees
     /// <summary>A pointer into the middle of a block.</summary>
     internal const string Interior = "interior";
 
+    /// <summary>Freed twice, found when frees of live blocks have filled the magazine.</summary>
+    internal const string TwiceThenFull = "twice-then-full";
+
+    /// <summary>A pointer into the middle of a block, found when frees have filled the magazine.</summary>
+    internal const string InteriorThenFull = "interior-then-full";
+
+    /// <summary>A block that was never allocated, found when frees have filled the magazine.</summary>
+    internal const string NeverAllocatedThenFull = "never-allocated-then-full";
+
+    /// <summary>Freed twice, where a handler has been set that allocates.</summary>
+    internal const string TwiceWithHandler = "twice-with-handler";
+
     /// <summary>The steps with a slab cache's object, without a mistake.</summary>
     internal const string CacheClean = "cache-clean";
 
@@ -73,7 +85,12 @@ internal static unsafe class BadFrees
         if (args[0].StartsWith("cache-", StringComparison.Ordinal)) return RunCache(args[0]);
         if (args[0].StartsWith("page-", StringComparison.Ordinal)) return RunPage(args[0]);
         byte* block = (byte*)NativeAllocator.Alloc(BlockBytes);
-        byte* wrong = args[0] == Interior ? block + 16 : block;
+        byte* wrong = args[0] switch
+        {
+            Interior or InteriorThenFull => block + 16,
+            NeverAllocatedThenFull => block + 500 * BlockBytes, // further than the first refill
+            _ => block,
+        };
         Console.WriteLine($"0x{(nuint)wrong:x}");
         switch (args[0])
         {
@@ -104,6 +121,18 @@ internal static unsafe class BadFrees
                 break;
             case OnTwoThreadsThenLarge:
                 FreeOnTwoThreads(block, 600_000);
+                break;
+            case TwiceThenFull:
+            case InteriorThenFull:
+            case NeverAllocatedThenFull:
+                FreeThenFill(block, args[0]);
+                break;
+            case TwiceWithHandler:
+                NativeAllocator.CorruptionHandler = message =>
+                    Console.Error.WriteLine($"handler ({(nuint)NativeAllocator.Alloc(7) != 0}): {message}");
+                NativeAllocator.Free(block);
+                NativeAllocator.Free(block);
+                NativeAllocator.Trim();
                 break;
             case Interior:
                 NativeAllocator.Free(wrong);
@@ -170,6 +199,22 @@ internal static unsafe class BadFrees
         for (int i = 0; i < Count; i++) others[i] = NativeAllocator.Alloc(BlockBytes);
         for (int i = 0; i < Count; i++) NativeAllocator.Free(others[i]);
         NativeAllocator.Free(others);
+    }
+
+    // As many frees as fill the loaded magazine, and one more, which moves it. Nothing is drained into slabs.
+    private static void FreeThenFill(byte* block, string mistake)
+    {
+        const int Count = 300;
+        void** others = (void**)NativeAllocator.Alloc(Count, (nuint)sizeof(void*));
+        for (int i = 0; i < Count; i++) others[i] = NativeAllocator.Alloc(BlockBytes);
+        if (mistake == TwiceThenFull) NativeAllocator.Free(block);
+        NativeAllocator.Free(mistake switch
+        {
+            InteriorThenFull => block + 16,
+            NeverAllocatedThenFull => block + 500 * BlockBytes,
+            _ => block,
+        });
+        for (int i = 0; i < Count; i++) NativeAllocator.Free(others[i]);
     }
 
     // The second thread keeps its copy while the first one's goes to the slab, the slab to the page layer, and its page

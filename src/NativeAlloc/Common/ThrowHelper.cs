@@ -120,12 +120,28 @@ internal static unsafe class ThrowHelper
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void StopOnBadFree(void* ptr, nuint objectBytes, void* block) =>
-        Environment.FailFast(block == null
+        FatalError.Stop(block == null
             ? $"NativeAlloc: double free of 0x{(nuint)ptr:x} (size class {objectBytes} B): the object is free in its " +
-                "slab already. It was freed twice some time ago; the second free may have given the memory to two " +
-                "owners."
+                "slab already. It was freed twice some time ago, or was never allocated; the second free may have " +
+                "given the memory to two owners."
             : $"NativeAlloc: free of 0x{(nuint)ptr:x} (size class {objectBytes} B), which is not the beginning of an " +
                 $"object: the nearest one is at 0x{(nuint)block:x}. Pass the pointer that the allocation returned.");
+
+    /// <summary>Ends the process: a magazine that frees have filled has an object twice.</summary>
+    /// <param name="objectBytes">The size class.</param>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void StopOnTwiceInMagazine(void* ptr, nuint objectBytes) => FatalError.Stop(
+        $"NativeAlloc: double free of 0x{(nuint)ptr:x} (size class {objectBytes} B): the thread's magazine has it " +
+        "twice. Either one owner freed it twice, or it had two owners since an earlier double free and both freed it.");
+
+    /// <summary>A block was passed on that its allocator knows to be free.</summary>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowIsFree(void* ptr, nuint blockBytes) =>
+        throw new ArgumentException(
+            $"The block of {blockBytes} bytes at 0x{(nuint)ptr:x} is free: it was freed before, or never allocated. " +
+            "Do not use a pointer after its free.", nameof(ptr));
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -138,7 +154,7 @@ internal static unsafe class ThrowHelper
     /// <param name="now">What its page is now.</param>
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void StopOnStaleFree(void* ptr, nuint objectBytes, string now) => Environment.FailFast(
+    internal static void StopOnStaleFree(void* ptr, nuint objectBytes, string now) => FatalError.Stop(
         $"NativeAlloc: double free of 0x{(nuint)ptr:x} (size class {objectBytes} B): " +
         $"the slab that it was an object of is gone, and its page is {now}. " +
         "It was freed twice some time ago; the second free may have given the memory to two owners.");
@@ -272,7 +288,7 @@ internal static unsafe class ThrowHelper
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void StopOnBadPage(uint page) =>
-        Environment.FailFast(
+        FatalError.Stop(
             $"NativeAlloc: double free of page {page}: two threads freed it at the same time, and it may have been " +
             "given to two owners since.");
 

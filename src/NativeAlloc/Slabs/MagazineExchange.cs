@@ -101,6 +101,7 @@ internal static unsafe class MagazineExchange
             nint returned = magazines->Loaded(side);
             if (returned != CacheTable.NoMagazine && cache->Magazine.CountOf(returned) >= SmallestRound)
             {
+                MagazineCheck.Check(cache, returned);
                 magazines->SetLoaded(side, loaded);
                 magazines->SetLoaded(index, returned);
                 return true;
@@ -211,6 +212,7 @@ internal static unsafe class MagazineExchange
             FreeAsVisitor(cache, ThreadPages.Of(block), pointer);
             return;
         }
+        MagazineCheck.CheckObject(cache, (nint)pointer);
         nint top = EmptyFor(cache, block, side);
         // Without memory for a magazine it is slower, and nothing is lost.
         if (top == 0) SlabReturn.FreeDirect(cache, ThreadPages.Of(block), pointer);
@@ -231,7 +233,11 @@ internal static unsafe class MagazineExchange
     {
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         nint loaded = magazines->Loaded(side);
-        if (loaded != CacheTable.NoMagazine && !cache->Magazine.IsFull(loaded)) return loaded;
+        if (loaded != CacheTable.NoMagazine)
+        {
+            if (!cache->Magazine.IsFull(loaded)) return loaded;
+            MagazineCheck.Check(cache, loaded);
+        }
         nint other = SwapOut(cache, magazines, side, loaded);
         if (other != 0) return other;
         CacheNode* node = cache->NodeOf(ThreadPages.Of(block));

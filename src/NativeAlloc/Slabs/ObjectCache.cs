@@ -318,10 +318,36 @@ internal unsafe partial struct ObjectCache
         return taken;
     }
 
+    /// <summary>
+    /// Whether an object is free in its slab. Read without the lock: for an object that is in use, or in a magazine,
+    /// the answer is no.
+    /// </summary>
+    internal readonly bool IsInSlab(uint slab, uint index) =>
+        (Volatile.Read(ref LinearRegion.BitmapOf(slab)[index >> 6]) >> (int)(index & 63) & 1) != 0;
+
+    /// <summary>The same for the address of an object.</summary>
+    internal readonly bool IsInSlab(void* pointer)
+    {
+        uint slab = SlabOf((uint)LinearRegion.PageIndexOf(pointer));
+        return IsInSlab(slab, ObjectIndexOf((nuint)pointer - LinearRegion.AddressOf(slab)));
+    }
+
     /// <summary>Ends the process: an object came back that cannot have been handed out.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal readonly void StopOnBadFree(nint pointer, bool isObject) =>
         ThrowHelper.StopOnBadFree((void*)pointer, ObjectBytes, isObject ? null : ObjectAt((void*)pointer));
+
+    /// <summary>Ends the process: an object came back whose slab is gone.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal readonly void StopOnStaleFree(PageFrame* frame, nint pointer) =>
+        ThrowHelper.StopOnStaleFree((void*)pointer, ObjectBytes, frame->GetState() switch
+        {
+            PageState.Slab => $"a slab of cache {frame->Cache}",
+            PageState.Free or PageState.Hot => "free",
+            PageState.Large => "part of a large block",
+            PageState.Block => "a block of the page allocator",
+            _ => "used for something else",
+        });
 
     /// <summary>
     /// Walks the lists and bitmaps and checks them against the counters. Throws where something is wrong; takes the

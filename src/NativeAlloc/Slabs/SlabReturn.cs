@@ -1,4 +1,3 @@
-using NativeAlloc.Common;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc.Slabs;
@@ -81,7 +80,7 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint freed)
         }
         // Under the lock: a slab of this cache stays one as long as it is held.
         if (frames[slab].GetState() != PageState.Slab || frames[slab].Cache != cache->Index)
-            StopOnStaleFree(frames + slab, pointer);
+            cache->StopOnStaleFree(frames + slab, pointer);
         _slab = slab;
         _freeObjects = NodeSlabs.IsHollow(frames[slab].List) ? &node->Slabs.HollowObjects : &node->Slabs.FreeObjects;
     }
@@ -96,14 +95,4 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint freed)
         if (frames[_slab].FreeObjects == cache->ObjectsPerSlab && frames[_slab].List != NodeSlabs.InPurge)
             cache->RemoveFreeSlab(_node, _slab, ref _freed);
     }
-
-    private readonly void StopOnStaleFree(PageFrame* frame, nint pointer) =>
-        ThrowHelper.StopOnStaleFree((void*)pointer, cache->ObjectBytes, frame->GetState() switch
-        {
-            PageState.Slab => $"a slab of cache {frame->Cache}",
-            PageState.Free or PageState.Hot => "free",
-            PageState.Large => "part of a large block",
-            PageState.Block => "a block of the page allocator",
-            _ => "used for something else",
-        });
 }

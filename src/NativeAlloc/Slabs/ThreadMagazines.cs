@@ -121,6 +121,26 @@ internal unsafe struct ThreadMagazines : IClaimedPart
         ref ((nint*)((byte*)Unsafe.AsPointer(ref this)
             + (ThreadBlock.PreviousOffset - ThreadBlock.SlabsOffset)))[cache];
 
+    /// <summary>
+    /// Whether an object lies near the top of a loaded magazine. The thread may be on its fast paths only; a slot that
+    /// is below the floor, or was asked for, holds 0 or somebody else's address.
+    /// </summary>
+    internal bool IsLoaded(ObjectCache* cache, int side, void* pointer)
+    {
+        nint top = Loaded(side);
+        if (top == CacheTable.NoMagazine || top == 0) return false;
+        for (nint slot = top; slot > cache->Magazine.BlockOf(top) && top - slot < SlotsToLookAt * sizeof(nint);)
+        {
+            slot -= sizeof(nint);
+            nint found = Volatile.Read(ref *(nint*)slot);
+            if (found == 0) return false;
+            if (found == (nint)pointer) return true;
+        }
+        return false;
+    }
+
+    private const int SlotsToLookAt = 8;
+
     /// <summary>Notes a loaded magazine's top; true if it is where it was the last time.</summary>
     internal bool NoteTop(int side, nint top)
     {

@@ -8,7 +8,7 @@ namespace NativeAlloc.Tests.Api;
 /// Proves that a wrong free of a small block, which cannot be seen at the call, ends the process with a message that
 /// says which, and that the same steps without the mistake do not.
 /// </summary>
-public sealed class FatalTests
+public sealed unsafe class FatalTests
 {
     [Fact]
     public void A_process_that_frees_rightly_ends_well()
@@ -49,6 +49,43 @@ public sealed class FatalTests
         Assert.NotEqual(0, child.ExitCode);
         Assert.Contains("not the beginning", child.Errors, StringComparison.Ordinal);
         ShouldNameThePointer(child);
+    }
+
+    [Theory]
+    [InlineData(BadFrees.TwiceThenFull, "has it twice")]
+    [InlineData(BadFrees.InteriorThenFull, "not the beginning")]
+    [InlineData(BadFrees.NeverAllocatedThenFull, "or was never allocated")]
+    public void A_wrong_free_ends_the_process_when_its_magazine_moves(string mistake, string words)
+    {
+        ChildProcess child = ChildProcess.RunHost(BadFrees.Name, mistake);
+        Assert.NotEqual(0, child.ExitCode);
+        Assert.Contains(words, child.Errors, StringComparison.Ordinal);
+        ShouldNameThePointer(child);
+    }
+
+    [Fact]
+    public void A_handler_is_told_before_the_process_ends()
+    {
+        ChildProcess child = ChildProcess.RunHost(BadFrees.Name, BadFrees.TwiceWithHandler);
+        Assert.NotEqual(0, child.ExitCode);
+        Assert.Contains("handler (True): NativeAlloc: double free of", child.Errors, StringComparison.Ordinal);
+        Assert.Contains("Process terminated", child.Errors, StringComparison.Ordinal);
+        ShouldNameThePointer(child);
+    }
+
+    [Fact]
+    public void A_freed_block_has_no_size_and_cannot_be_resized()
+    {
+        foreach (nuint bytes in new nuint[] { 64, 3000, 40_000 })
+        {
+            void* block = NativeAllocator.Alloc(bytes), other = NativeAllocator.Alloc(bytes);
+            NativeAllocator.Free(block);
+            Assert.Throws<ArgumentException>(() => { NativeAllocator.UsableSize(block); });
+            Assert.Throws<ArgumentException>(() => { NativeAllocator.Realloc(block, bytes * 2); });
+            void* again = block;
+            Assert.Throws<ArgumentException>(() => { NativeAllocator.TryRealloc(ref again, bytes * 2); });
+            NativeAllocator.Free(other);
+        }
     }
 
     private static void ShouldNameThePointer(ChildProcess child)
