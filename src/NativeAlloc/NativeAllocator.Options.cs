@@ -33,7 +33,7 @@ public static unsafe partial class NativeAllocator
     /// </remarks>
     public static Action<string>? CorruptionHandler
     {
-        get => FatalError.Handler;
-        set => FatalError.Handler = value;
+        get => FatalError.GetHandler();
+        set => FatalError.SetHandler(value);
     }
 }

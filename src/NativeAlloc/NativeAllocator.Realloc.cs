@@ -20,6 +20,8 @@ public static unsafe partial class NativeAllocator
     // From one size class to another, or to the same: the common case, without looking for the block a second time.
     private static void* ReallocSmall(void* ptr, ObjectCache* cache, nuint byteCount)
     {
+        if (Options.Check && TryReallocChecked(ptr, byteCount, SizeClasses.Granule, canThrow: true, out void* other))
+            return other;
         nuint oldBytes = cache->ObjectBytes;
         void* beginning = cache->ObjectAt(ptr);
         if (beginning != ptr) ThrowNotABlock(ptr, beginning, oldBytes);
@@ -49,6 +51,8 @@ public static unsafe partial class NativeAllocator
     private static void* ReallocCore(void* ptr, nuint byteCount, nuint alignment)
     {
         if (ptr == null) return AlignedAlloc(byteCount, alignment);
+        if (Options.Check && TryReallocChecked(ptr, byteCount, alignment, canThrow: true, out void* other))
+            return other;
         nuint oldBytes = UsableSize(ptr);
         bool aligned = ((nuint)ptr & (alignment - 1)) == 0;
         if (aligned && StaysInPlace(oldBytes, byteCount) && !HasTailToGive(oldBytes, byteCount)) return ptr;

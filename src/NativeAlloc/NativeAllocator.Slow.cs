@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using NativeAlloc.Checking;
 using NativeAlloc.Common;
 using NativeAlloc.High;
 using NativeAlloc.Mapping;
@@ -26,6 +27,7 @@ public static unsafe partial class NativeAllocator
     {
         Startup.Begin();
         if (ptr == null) return 0;
+        if (Options.Check && TryFindChecked(ptr, out CheckedBlock known)) return known.Bytes;
         if (!TryFindBlock(ptr, out void* block, out nuint bytes) || block != ptr) ThrowNotABlock(ptr, block, bytes);
         nuint page = LinearRegion.PageIndexOf(ptr);
         ObjectCache* cache = page < LinearRegion.OnlinePages ? CacheTable.UserCacheOfPage(page) : null;
@@ -126,6 +128,7 @@ public static unsafe partial class NativeAllocator
 
     private static void* AllocOrThrow(nuint askedBytes, nuint byteCount, nuint alignment, bool zeroed)
     {
+        if (Options.Check) return AllocChecked(askedBytes, alignment, zeroed, canThrow: true);
         AllocationAttempt attempt = new(byteCount);
         void* pointer = AllocOrRefuse(ref attempt, alignment, zeroed);
         if (pointer == null) ThrowNoMemory(askedBytes, attempt);
@@ -225,6 +228,11 @@ public static unsafe partial class NativeAllocator
     {
         if (ptr == null) return;
         Startup.Begin();
+        if (!Options.Check || !TryFreeChecked(ptr)) FreeUnchecked(ptr);
+    }
+
+    private static void FreeUnchecked(void* ptr)
+    {
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page < LinearRegion.OnlinePages)
         {
@@ -269,7 +277,10 @@ public static unsafe partial class NativeAllocator
     {
         bool isFree = cache->IsInSlab(ptr);
         if (!isFree && cache->Magazine.Capacity != 0 && CurrentThread.t_block is var block && block != null)
-            isFree = ThreadMagazines.Of(block)->IsLoaded(cache, LinearRegion.ClassOf(LinearRegion.PageIndexOf(ptr)), ptr);
+        {
+            int side = LinearRegion.ClassOf(LinearRegion.PageIndexOf(ptr));
+            isFree = ThreadMagazines.Of(block)->IsLoaded(cache, side, ptr);
+        }
         if (isFree) ThrowHelper.ThrowIsFree(ptr, cache->ObjectBytes);
     }
 
@@ -315,6 +326,7 @@ public static unsafe partial class NativeAllocator
     {
         Startup.Begin();
         Options.ThrowIfWrong();
+        if (Options.Check) return null; // no fast path is to serve anything
         // The layers from the bottom up, so that none is set up while the thread attaches.
         _ = PageLayer.NodeCount;
         _ = CacheTable.NoMagazine;

@@ -96,6 +96,12 @@ public static unsafe partial class NativeAllocator
         byteCount = Math.Max(byteCount, 1);
         void* old = ptr;
         if (old == null) return TryAlloc(byteCount, out ptr);
+        Startup.Begin();
+        if (Options.Check && TryReallocChecked(old, byteCount, SizeClasses.Granule, canThrow: false, out void* other))
+        {
+            if (other != null) ptr = other;
+            return other != null;
+        }
         nuint oldBytes = UsableSize(old);
         if (StaysInPlace(oldBytes, byteCount)) return true;
         void* resized = ResizeOrNull(old, oldBytes, byteCount, SizeClasses.Granule);
@@ -127,6 +133,7 @@ public static unsafe partial class NativeAllocator
             return null; // the managed heap is full, and this is the first use
         }
         if (Options.IsWrong) return null;
+        if (Options.Check) return AllocChecked(byteCount, alignment, zeroed, canThrow: false);
         AllocationAttempt attempt = new(byteCount);
         return AllocOrRefuse(ref attempt, alignment, zeroed);
     }

@@ -49,6 +49,12 @@ public sealed class NativeAllocatorOptions
     /// <summary>Whether to ask for huge pages; <see cref="HugePagePolicy.Auto"/> by default.</summary>
     public HugePagePolicy? HugePages { get; set; }
 
+    /// <summary>
+    /// 1 for check mode, which finds mistakes in the use of memory and is slow; 0, the default, for none. See
+    /// docs/safety.md.
+    /// </summary>
+    public int? Check { get; set; }
+
     /// <summary>The properties in the order of the table, and checked against it.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is not within its option's range.</exception>
     internal long?[] ToValues()
@@ -61,6 +67,7 @@ public sealed class NativeAllocatorOptions
         Set(OptionTable.VmallocReserveBytes, VmallocReserveBytes);
         Set(OptionTable.FakeNodes, FakeNodes);
         Set(OptionTable.HugePages, (int?)HugePages);
+        Set(OptionTable.Check, Check);
         return values;
 
         void Set(Option option, Int128? value)

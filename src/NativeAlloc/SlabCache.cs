@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using NativeAlloc.Checking;
 using NativeAlloc.Common;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
@@ -32,6 +33,8 @@ public sealed unsafe class SlabCache : IDisposable
     // magazine that is always empty and full. So the fast paths leave the object, or the error, to the slow ones.
     private int _pageClass;
     private readonly int _index;
+    private readonly nuint _front; // check mode: bytes before an object, for its red zone; 0 without one
+    private readonly bool _isConstructed;
     private int _disposed;
 
     /// <summary>Makes a cache (<c>kmem_cache_create</c>).</summary>
@@ -64,10 +67,13 @@ public sealed unsafe class SlabCache : IDisposable
                 "object can do better.");
         nuint step = Math.Max(alignment, SizeClasses.Granule);
         nuint bytes = (objectSize + (step - 1)) & ~(step - 1);
+        if (Options.Check) _front = RoomForZones(step, ref bytes);
+        _isConstructed = constructor != null;
         Name = name;
         ObjectSize = objectSize;
         _index = CacheChain.Create(name, bytes, constructor, this);
         if (_index == 0) ThrowNotMade(bytes);
+        CacheTable.CacheAt(_index)->ConstructorOffset = (uint)_front;
         _pageClass = Math.Min(_index, CacheTable.WideClass);
     }
 
@@ -134,6 +140,7 @@ public sealed unsafe class SlabCache : IDisposable
     public int Shrink()
     {
         ThrowIfDisposed();
+        if (Options.Check) NativeAllocator.EmptyQuarantine(all: true);
         uint pages = CacheRelease.DrainOwn(ThreadRegistry.OwnBlock(), _index);
         ObjectCache* cache = CacheTable.CacheAt(_index);
         pages += CacheRelease.DrainDepots(cache, null) + CacheRelease.Shrink(cache, null);
@@ -153,6 +160,7 @@ public sealed unsafe class SlabCache : IDisposable
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         int pageClass = _pageClass;
         Volatile.Write(ref _pageClass, CacheTable.WideClass);
+        if (Options.Check) NativeAllocator.EmptyQuarantine(all: true);
         long live = CacheChain.Destroy(_index);
         DecayThread.Attend();
         if (live == 0) return;
@@ -171,7 +179,19 @@ public sealed unsafe class SlabCache : IDisposable
         while (pointer == null && attempt.TryMakeRoom());
         AllocationAttempt.End();
         if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, attempt);
-        return pointer;
+        return _front == 0
+            ? pointer
+            : NativeAllocator.GuardObject(pointer, _front, ObjectSize, _index, _isConstructed);
+    }
+
+    // Red zones before and behind an object of check mode; none where it would become too large.
+    private static nuint RoomForZones(nuint step, ref nuint bytes)
+    {
+        nuint front = Math.Max(step, RedZones.Bytes),
+            all = (front + bytes + RedZones.Bytes + (step - 1)) & ~(step - 1);
+        if (all > SizeClasses.LargestBytes) return 0;
+        bytes = all;
+        return front;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -179,6 +199,7 @@ public sealed unsafe class SlabCache : IDisposable
     {
         ThrowIfDisposed();
         if (ptr == null) return;
+        if (_front != 0 && NativeAllocator.TryFreeChecked(ptr, BlockFamily.Cache, _index)) return;
         nuint page = LinearRegion.PageIndexOf(ptr);
         ObjectCache* cache = CacheTable.CacheAt(_index);
         if (page >= LinearRegion.OnlinePages || CacheTable.UserCacheOfPage(page) != cache)

@@ -1,3 +1,4 @@
+using NativeAlloc.Checking;
 using NativeAlloc.Common;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
@@ -49,6 +50,8 @@ public static unsafe partial class Vmalloc
     {
         if (ptr == null) return Alloc(byteCount);
         Startup.Begin();
+        if (Options.Check && NativeAllocator.TryReallocChecked(ptr, byteCount, 1, canThrow: true, out void* other))
+            return other;
         nuint oldBytes = Areas.UsableBytes(ptr);
         if (oldBytes == 0) ThrowNotABlock(ptr);
         AllocationAttempt attempt = new(byteCount);
@@ -71,12 +74,15 @@ public static unsafe partial class Vmalloc
     {
         if (ptr == null) return;
         Startup.Begin();
+        if (Options.Check && NativeAllocator.TryFreeChecked(ptr, BlockFamily.Area)) return;
         if (!Areas.TryFree(ptr)) ThrowNotABlock(ptr);
         DecayThread.Attend();
     }
 
     private static void* Alloc(nuint byteCount, bool zeroed)
     {
+        Startup.Begin();
+        if (Options.Check) return NativeAllocator.AllocCheckedArea(byteCount, zeroed);
         AllocationAttempt attempt = new(byteCount);
         void* pointer;
         do pointer = Areas.Alloc(byteCount, 1, out attempt.Refusal, MemoryChoice.UsedFirst, zeroed);

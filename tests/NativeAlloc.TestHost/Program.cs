@@ -18,6 +18,7 @@ internal static class Program
             case DecaySurvives.Name: return DecaySurvives.Run(rest);
             case FirstBlockLimit.Name: return FirstBlockLimit.Run();
             case FileLimit.Name: return FileLimit.Run();
+            case Misuse.Name: return Misuse.Run(rest);
             case LoadHandler.Name: return LoadHandler.Run();
             case WrongOption.Name: return WrongOption.Run();
             case FakeNodes.Name: return FakeNodes.Run(rest);

@@ -9,10 +9,10 @@ namespace NativeAlloc.Common;
 /// </summary>
 internal static class FatalError
 {
-    // Long enough for a line in a log, short enough for whoever restarts the process.
+    // Long enough for a line in a log, short enough for a supervisor that waits to restart the process.
     private const int LongestMilliseconds = 5_000;
 
-    private static Action<string>? s_handler;
+    private static Listener? s_listener;
 
     /// <summary>1 once a thread has found an error. By Interlocked.</summary>
     private static int s_isStopping;
@@ -20,17 +20,17 @@ internal static class FatalError
     /// <summary>1 once the handler has come to its end. By Volatile.</summary>
     private static int s_isTold;
 
-    internal static Action<string>? Handler
-    {
-        get => Volatile.Read(ref s_handler);
-        set => Volatile.Write(ref s_handler, value);
-    }
+    /// <summary>The program's handler; null for none.</summary>
+    internal static Action<string>? GetHandler() => Volatile.Read(ref s_listener)?.Handler;
+
+    internal static void SetHandler(Action<string>? handler) =>
+        Volatile.Write(ref s_listener, handler == null ? null : new Listener(handler));
 
     /// <summary>Tells the handler, if there is one, and ends the process.</summary>
     [DoesNotReturn]
     internal static void Stop(string message)
     {
-        Action<string>? handler = Handler;
+        Action<string>? handler = GetHandler();
         if (handler != null)
         {
             if (Interlocked.Exchange(ref s_isStopping, 1) == 0) StartTelling(handler, message);
@@ -64,4 +64,6 @@ internal static class FatalError
             Volatile.Write(ref s_isTold, 1); // an exception ends the process as well
         }
     }
+
+    private sealed record Listener(Action<string> Handler);
 }

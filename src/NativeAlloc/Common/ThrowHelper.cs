@@ -135,6 +135,16 @@ internal static unsafe class ThrowHelper
         $"NativeAlloc: double free of 0x{(nuint)ptr:x} (size class {objectBytes} B): the thread's magazine has it " +
         "twice. Either one owner freed it twice, or it had two owners since an earlier double free and both freed it.");
 
+    /// <summary>Check mode: a call was wrong.</summary>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowMisuse(string what) => throw new ArgumentException("NativeAlloc: " + what);
+
+    /// <summary>Check mode: memory was overwritten.</summary>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowDamage(string what) => throw new InvalidOperationException("NativeAlloc: " + what);
+
     /// <summary>A block was passed on that its allocator knows to be free.</summary>
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -80,7 +80,16 @@ internal static class OptionTable
             "or less are nothing; Never: not at all.",
         };
 
+    internal static readonly Option Check =
+        new(nameof(Check), "NATIVEALLOC_CHECK", OptionUnit.Count, 0, 1)
+        {
+            Meaning = "1: check mode, for finding mistakes. Every block has red zones and the stack that allocated " +
+            "it, freed blocks are poisoned and lie in a quarantine, each wrong call is an exception, and at exit " +
+            "standard error gets what was not freed. See docs/safety.md.",
+        };
+
     /// <summary>All of them, in the order of the docs.</summary>
     internal static readonly Option[] All =
-        [DecayMilliseconds, DirtyCapBytes, ResidentLimitBytes, ReserveBytes, VmallocReserveBytes, FakeNodes, HugePages];
+        [DecayMilliseconds, DirtyCapBytes, ResidentLimitBytes, ReserveBytes, VmallocReserveBytes, FakeNodes, HugePages,
+        Check];
 }

@@ -34,6 +34,9 @@ internal static class Options
     /// <summary>Whether huge pages are asked for.</summary>
     internal static readonly bool HugePages;
 
+    /// <summary>Check mode.</summary>
+    internal static readonly bool Check;
+
     private const ulong DirtyShareOfMemory = 16, SmallestDirtyCapBytes = 64UL << 20, LargestDirtyCapBytes = 1UL << 30;
 
     private static readonly string? s_error;
@@ -50,6 +53,7 @@ internal static class Options
         VmallocReserveBytes = (nuint)Read(OptionTable.VmallocReserveBytes)!;
         FakeNodes = (int)Read(OptionTable.FakeNodes)!;
         HugePages = Read(OptionTable.HugePages) == 0;
+        Check = Read(OptionTable.Check) == 1;
         s_error = error;
 
         long? Read(Option option) => given[GivenOptions.IndexOf(option)] ?? option.Read(ref error);

@@ -69,7 +69,7 @@ internal unsafe partial struct ObjectCache
     {
         try
         {
-            byte* address = (byte*)LinearRegion.AddressOf(slab);
+            byte* address = (byte*)LinearRegion.AddressOf(slab) + ConstructorOffset;
             for (uint index = 0; index < ObjectsPerSlab; index++) Constructor(address + (nuint)index * ObjectBytes);
         }
         catch

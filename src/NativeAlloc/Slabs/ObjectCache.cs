@@ -70,6 +70,12 @@ internal unsafe partial struct ObjectCache
     /// <summary>Runs once for each object of a new slab, with its address; null for none (<c>ctor</c>).</summary>
     public delegate*<void*, void> Constructor;
 
+    /// <summary>
+    /// Where in an object what the constructor gets begins: behind a red zone of check mode. Set before there is a
+    /// slab.
+    /// </summary>
+    public uint ConstructorOffset;
+
     /// <summary>The cache's part on each node.</summary>
     private CacheNode* _nodes;
 

@@ -13,7 +13,7 @@ public sealed partial class SourceTests
     [
         ["Common"],
         ["Os"],
-        ["Threads"],
+        ["Checking", "Threads"],
         ["Pages"],
         ["Slabs"],
         ["Mapping"],
