@@ -62,7 +62,7 @@ public static unsafe partial class NativeAllocator
     public static nuint Trim()
     {
         Startup.Begin();
-        return Reclaimer.GiveBack();
+        return Reclaimer.Trim();
     }
 
     /// <summary>

@@ -26,7 +26,11 @@ internal static unsafe partial class ProcessMemory
     internal static long LockedBytes() => Read(StatusFile, "VmLck:");
 
     /// <summary>Whether every system page of a mapped range is in memory.</summary>
-    internal static bool IsResident(void* address, nuint bytes)
+    internal static bool IsResident(void* address, nuint bytes) =>
+        CountResident(address, bytes) == (long)bytes / Environment.SystemPageSize;
+
+    /// <summary>How many system pages of a mapped range are in memory.</summary>
+    internal static long CountResident(void* address, nuint bytes)
     {
         byte[] pages = new byte[bytes / (nuint)Environment.SystemPageSize];
         fixed (byte* vector = pages)
@@ -34,7 +38,7 @@ internal static unsafe partial class ProcessMemory
             if (MInCore((nuint)address, bytes, vector) != 0)
                 throw new InvalidOperationException($"The system does not say what is behind 0x{(nuint)address:x}.");
         }
-        return Array.TrueForAll(pages, static page => (page & 1) != 0);
+        return pages.Count(static page => (page & 1) != 0);
     }
 
     private const string StatusFile = "/proc/self/status";

@@ -15,6 +15,7 @@ internal static class Program
             case AddressLimit.Name: return AddressLimit.Run(rest);
             case BadFrees.Name: return BadFrees.Run(rest);
             case DataLimit.Name: return DataLimit.Run();
+            case DumpedProcess.Name: return DumpedProcess.Run();
             case DecaySurvives.Name: return DecaySurvives.Run(rest);
             case FirstBlockLimit.Name: return FirstBlockLimit.Run();
             case FileLimit.Name: return FileLimit.Run();

@@ -115,7 +115,7 @@ public sealed unsafe class ZoneStatistics
     {
         List<ZoneStatistics> zones = [];
         for (int index = 0; index < PageLayer.ZoneCount; index++)
-            if (PageLayer.ZoneAt(index)->OnlinePages != 0) zones.Add(new ZoneStatistics(PageLayer.ZoneAt(index)));
+            if (PageLayer.ZoneAt(index)->HasSections) zones.Add(new ZoneStatistics(PageLayer.ZoneAt(index)));
         return zones;
     }
 

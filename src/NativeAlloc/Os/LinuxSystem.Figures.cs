@@ -32,6 +32,9 @@ internal sealed unsafe partial class LinuxSystem
         _ => null,
     };
 
+    internal override bool TryReadResident(nuint address, nuint bytes, byte* resident) =>
+        MInCore(address, bytes, resident) == 0;
+
     /// <summary>The so-manieth number of a line, from 0; null where there is none.</summary>
     internal static ulong? NumberAt(ReadOnlySpan<byte> line, int field)
     {
@@ -110,6 +113,8 @@ internal sealed unsafe partial class LinuxSystem
 
     [LibraryImport("libc", EntryPoint = "open")] private static partial int Open(byte* path, int flags);
     [LibraryImport("libc", EntryPoint = "read")] private static partial nint Read(int file, byte* buffer, nint length);
+    [LibraryImport("libc", EntryPoint = "mincore")]
+    private static partial int MInCore(nuint address, nuint length, byte* vector);
     [LibraryImport("libc", EntryPoint = "getrlimit")]
     private static partial int GetRLimit(int resource, ResourceLimit* limit);
 }

@@ -13,6 +13,7 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
         MapNoReserve = 0x4000;
     private const int MapFixedNoReplace = 0x100000; // since Linux 4.17
     private const int MadviseDontNeed = 4, MadviseHugePage = 14;
+    private const int MadviseDontNeedLocked = 24; // since Linux 5.18
     private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
     private const int PolicyPreferred = 1; // linux/mempolicy.h
     private const int RemapMayMove = 1, RemapFixed = 2, RemapDontUnmap = 4; // the last since Linux 5.7
@@ -84,8 +85,10 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     internal override bool TryProtect(nuint address, nuint bytes, bool accessible) =>
         MProtect(address, bytes, accessible ? ProtReadWrite : ProtNone) == 0;
 
-    internal override bool TryPurge(nuint address, nuint bytes) =>
-        _asOthers ? TryReserveAt(address, bytes) : MAdvise(address, bytes, MadviseDontNeed) == 0;
+    // A program that locks all its memory (mlockall) locks this library's too. Whoever wants it free wants it back.
+    internal override bool TryPurge(nuint address, nuint bytes) => _asOthers
+        ? TryReserveAt(address, bytes)
+        : MAdvise(address, bytes, MadviseDontNeed) == 0 || MAdvise(address, bytes, MadviseDontNeedLocked) == 0;
 
     internal override bool TryMove(nuint source, nuint bytes, nuint target)
     {

@@ -73,6 +73,7 @@ internal abstract class SystemContract
     /// Gives back the memory behind committed addresses, which stay committed and read as zero. Where commit is charged
     /// they become reserved ones, and read as zero when they are committed again.
     /// </summary>
+    /// <remarks>Also of memory that the program has locked, where the system can do that.</remarks>
     internal abstract bool TryPurge(nuint address, nuint bytes);
 
     /// <summary>Makes committed addresses inaccessible or accessible again. The contents stay.</summary>
@@ -175,6 +176,12 @@ internal abstract class SystemContract
     /// <summary>A figure as it is now, without managed memory: it is asked for where memory is short.</summary>
     /// <returns>Null where the system does not say, and for a limit also where there is none.</returns>
     internal abstract ulong? Read(SystemFigure figure);
+
+    /// <summary>Looks which system pages of a range have memory behind them at this moment.</summary>
+    /// <param name="address">Where the range begins.</param>
+    /// <param name="bytes">Bytes of the range.</param>
+    /// <param name="resident">A byte for each system page, of which bit 0 says so.</param>
+    internal abstract unsafe bool TryReadResident(nuint address, nuint bytes, byte* resident);
 
     /// <summary>
     /// Looks at the memory of the machine and of the containers around the process at this moment, whatever share of it

@@ -75,6 +75,8 @@ internal sealed class UnsupportedSystem : SystemContract
 
     internal override ulong? Read(SystemFigure figure) => null;
 
+    internal override unsafe bool TryReadResident(nuint address, nuint bytes, byte* resident) => false;
+
     internal override MemoryLoad ReadLoad() => default;
 
     internal override void Sleep(int microseconds) => Thread.Yield();

@@ -127,6 +127,13 @@ internal static class VirtualMemory
         Platform.Current.Release(address, bytes);
     }
 
+    /// <inheritdoc cref="SystemContract.TryReadResident"/>
+    internal static unsafe bool TryReadResident(nuint address, nuint bytes, byte* resident)
+    {
+        AssertRange(address, bytes);
+        return Platform.Enter(OsCall.ReadFigure) && Platform.Current.TryReadResident(address, bytes, resident);
+    }
+
     /// <inheritdoc cref="SystemContract.TryCreateFile"/>
     internal static bool TryCreateFile(nuint bytes, out nint file)
     {

@@ -35,6 +35,9 @@ internal sealed unsafe partial class WindowsSystem
     }
 
     // The machine's memory; what it can promise to all processes (memory and page file); what the job may have.
+    // What is purged cannot be read here, so nobody asks.
+    internal override unsafe bool TryReadResident(nuint address, nuint bytes, byte* resident) => false;
+
     internal override MemoryLoad ReadLoad()
     {
         WindowsCalls.MachineMemory machine = new() { Length = (uint)sizeof(WindowsCalls.MachineMemory) };

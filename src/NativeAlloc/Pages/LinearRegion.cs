@@ -24,6 +24,11 @@ internal static unsafe class LinearRegion
 
     private const int BitmapBytes = BitmapWords * sizeof(ulong);
 
+    private const uint SectionBitmapBytes = PageGeometry.SectionPages * BitmapBytes;
+
+    // The section and its bitmaps, and of each what lies behind it.
+    private const int MappingsPerOffline = 4;
+
     // Addresses are cheap and holes between blocks are not: four times the memory that can be behind them, and never
     // below 16 GiB.
     private const int ReservePerMemory = 4;
@@ -195,6 +200,35 @@ internal static unsafe class LinearRegion
         s_lock.Release();
         Debug.Assert(!online || !Dirty.Any(firstPage, pages), "a new section has no memory behind it");
         return online;
+    }
+
+    /// <summary>
+    /// Makes a section that nobody uses inaccessible, with its bitmaps: no memory is behind it, and none comes by being
+    /// read, as a dump does. False, and nothing changed, where the system or the budget for mappings refuses.
+    /// </summary>
+    internal static bool TryTakeSectionOffline(uint firstPage)
+    {
+        if (!MappingBudget.TryTake(MappingsPerOffline)) return false;
+        if (!VirtualMemory.TryDecommit(AddressOf(firstPage), PageGeometry.SectionBytes))
+        {
+            MappingBudget.Give(MappingsPerOffline);
+            return false;
+        }
+        VirtualMemory.TryDecommit((nuint)BitmapOf(firstPage), SectionBitmapBytes); // a wish
+        return true;
+    }
+
+    /// <summary>Makes such a section usable again. False where the system refuses.</summary>
+    /// <param name="firstPage">Its first page.</param>
+    /// <param name="systemNode">Where its memory should come from; -1 for anywhere.</param>
+    internal static bool TryBringSectionBack(uint firstPage, int systemNode)
+    {
+        nuint address = AddressOf(firstPage);
+        if (!VirtualMemory.TryCommit((nuint)BitmapOf(firstPage), SectionBitmapBytes)
+            || !VirtualMemory.TryCommit(address, PageGeometry.SectionBytes)) return false;
+        MappingBudget.Give(MappingsPerOffline);
+        if (systemNode >= 0) VirtualMemory.TryBind(address, PageGeometry.SectionBytes, systemNode);
+        return true;
     }
 
     /// <summary>The tables that go with the pages, while they are being reserved.</summary>

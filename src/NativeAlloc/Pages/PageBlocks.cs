@@ -146,7 +146,7 @@ internal static unsafe class PageBlocks
             if (current != 0 && frame->Order < current && state != PageState.Large) continue; // a smaller block beside
             return state switch
             {
-                PageState.Free or PageState.Hot => PageFault.AlreadyFree,
+                PageState.Free or PageState.Hot or PageState.Offline => PageFault.AlreadyFree,
                 PageState.Block => head != page
                     ? PageFault.Interior
                     : frame->Order != order

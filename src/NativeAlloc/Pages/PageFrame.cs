@@ -128,4 +128,7 @@ internal enum PageState : byte
 
     /// <summary>Head of a block of 2^order pages that the page allocator's user holds.</summary>
     Block,
+
+    /// <summary>Head of a section that is free and inaccessible (see <c>PageLayer.TakeSectionsOffline</c>).</summary>
+    Offline,
 }

@@ -150,7 +150,7 @@ internal static unsafe partial class PageLayer
         long blocks = 0;
         for (uint section = 0; section < LinearRegion.EndPage; section += PageGeometry.SectionPages)
         {
-            if (LinearRegion.ZoneIndexOf(section) != zone->Index) continue;
+            if (LinearRegion.ZoneIndexOf(section) != zone->Index || IsOffline(section)) continue;
             // The rest of a section may not be online yet.
             uint end = section + PageGeometry.SectionPages;
             if (section < LinearRegion.PageCount) end = Math.Min(end, LinearRegion.OnlinePages);

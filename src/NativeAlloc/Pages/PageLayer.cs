@@ -231,10 +231,11 @@ internal static unsafe partial class PageLayer
     {
         NodeTopology nodes = NodeTopology.Current;
         int systemNode = nodes.Count == 1 || nodes.IsFake ? -1 : nodes.SystemNodeOf(zone->Node);
-        uint first, pages = PageGeometry.SectionPages;
-        bool grown = zone->Kind == ZoneKind.High
-            ? HighRegion.TryBringSectionOnline(zone->Index, systemNode, out first)
-            : LinearRegion.TryBringSectionOnline(zone->Index, systemNode, out first, out pages);
+        uint pages = PageGeometry.SectionPages;
+        bool grown = TryBringBack(zone, systemNode, out uint first)
+            || (zone->Kind == ZoneKind.High
+                ? HighRegion.TryBringSectionOnline(zone->Index, systemNode, out first)
+                : LinearRegion.TryBringSectionOnline(zone->Index, systemNode, out first, out pages));
         if (!grown) return false;
         zone->Lock.Acquire();
         zone->AddSection(first, type, pages);

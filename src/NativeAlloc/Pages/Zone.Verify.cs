@@ -29,6 +29,9 @@ internal unsafe partial struct Zone
                     page = Frames[page].Next) dirty += LinearRegion.Dirty.Count(page, 1u << order);
             }
         }
+        for (uint page = _offline.First; page != PageFrame.None; page = Frames[page].Next)
+            if (Frames[page].State != PageState.Offline || LinearRegion.Dirty.Any(page, PageGeometry.SectionPages))
+                return $"the section at page {page} is offline and {Frames[page].State}, or has memory behind it";
         if (dirty != _dirtyFreePages)
             return $"the zone has {dirty} free pages with memory behind them and says {_dirtyFreePages}";
         if (_dirtyFreeLowWater.Least > dirty)

@@ -43,7 +43,7 @@ internal unsafe partial struct Zone
     /// <summary>Where the zone stands among all: see <see cref="IndexOf"/>; immutable.</summary>
     public byte Index;
 
-    /// <summary>Pages this zone has been given. Grows only.</summary>
+    /// <summary>Pages this zone has been given, without those of sections that are offline again.</summary>
     private uint _onlinePages;
 
     /// <summary>Pages in the free lists.</summary>
@@ -91,6 +91,9 @@ internal unsafe partial struct Zone
     /// <summary>Pageblocks that changed their migrate type for such requests.</summary>
     private long _claims;
 
+    /// <summary>Sections that are offline.</summary>
+    private FrameList _offline;
+
     /// <summary>Free blocks by type and order.</summary>
     private FreeLists _areas;
 
@@ -101,6 +104,7 @@ internal unsafe partial struct Zone
         Frames = frames;
         Index = (byte)index;
         Marks = new Watermarks(limitPages);
+        _offline = FrameList.Empty;
         foreach (ref FrameList area in (Span<FrameList>)_areas) area = FrameList.Empty;
     }
 
@@ -161,15 +165,6 @@ internal unsafe partial struct Zone
         Lock.Acquire();
         Volatile.Write(ref _hits, _hits + hits);
         Lock.Release();
-    }
-
-    /// <summary>Adds a section that has just been brought online, or a part of one.</summary>
-    internal void AddSection(
-        uint firstPage, MigrateType type = MigrateType.Unmovable, uint pages = PageGeometry.SectionPages)
-    {
-        Volatile.Write(ref _onlinePages, _onlinePages + pages);
-        LinearRegion.SetType(firstPage, pages, type);
-        FreeRange(firstPage, pages);
     }
 
     /// <summary>

@@ -131,6 +131,7 @@ internal static class Decay
         // First the lists of hot pages: a thread that takes a page out of one from now on raises a signal.
         bool isComplete = PageLayer.TryParkThreads();
         RunFullRound();
+        PageLayer.TakeSectionsOffline();
         if (!isComplete || PageLayer.DirtyFreePages() != 0) return false;
         // Disarm, then look: a thread that uses memory now raises the signal first and looks whether it has to arm
         // after that.

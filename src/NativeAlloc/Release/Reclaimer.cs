@@ -49,6 +49,18 @@ internal static class Reclaimer
         return bytes;
     }
 
+    /// <summary>
+    /// The same for a user who asks for it: then also what came to free pages though nobody used them.
+    /// </summary>
+    internal static nuint Trim()
+    {
+        nuint bytes = GiveBack();
+        PageLayer.PurgeClean();
+        // A shrinker's: the allocation that asked it needs what is free, and the system might not give it again.
+        if (!MemorySignals.t_isReclaiming) PageLayer.TakeSectionsOffline();
+        return bytes;
+    }
+
     /// <summary>Gives back what was not needed since the last call. One thread at a time.</summary>
     /// <param name="periodMilliseconds">Areas that were kept for so long go.</param>
     internal static void GiveBackUnneeded(int periodMilliseconds)

@@ -349,7 +349,7 @@ internal unsafe partial struct ObjectCache
         ThrowHelper.StopOnStaleFree((void*)pointer, ObjectBytes, frame->GetState() switch
         {
             PageState.Slab => $"a slab of cache {frame->Cache}",
-            PageState.Free or PageState.Hot => "free",
+            PageState.Free or PageState.Hot or PageState.Offline => "free",
             PageState.Large => "part of a large block",
             PageState.Block => "a block of the page allocator",
             _ => "used for something else",

@@ -247,6 +247,19 @@ public sealed unsafe class VirtualMemoryTests
     }
 
     [Fact]
+    public void Memory_that_the_program_has_locked_is_purged_as_any_other()
+    {
+        nuint address = Map(4 * Page);
+        Assert.True(VirtualMemory.TryLock(address, 4 * Page));
+        Fill(address, 4 * Page, 0x32);
+        Assert.True(VirtualMemory.TryPurge(address + Page, 2 * Page));
+        Assert.Equal(0u, ResidentMemory.PagesAt(address + Page, 2 * Page));
+        AssertZero(address + Page, 2 * Page);
+        AssertFilled(address, Page, 0x32);
+        VirtualMemory.Release(address, 4 * Page);
+    }
+
+    [Fact]
     public void A_refused_lock_locks_nothing()
     {
         nuint address = Map(2 * Page);

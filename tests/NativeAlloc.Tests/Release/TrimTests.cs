@@ -144,6 +144,17 @@ public sealed unsafe class TrimTests : LeakCheckedTests
         Assert.Equal(TrimAtExit.LastWord, lines[1]);
     }
 
+    [Fact]
+    public void What_was_given_back_does_not_come_back_by_being_read()
+    {
+        ChildProcess dumped = ChildProcess.RunHost(DumpedProcess.Name).ShouldSucceed();
+        long[] kibibytes = [.. dumped.Output.Split(' ').Select(static number =>
+            long.Parse(number, System.Globalization.CultureInfo.InvariantCulture))];
+        // The section with the page in use can be read, and is purged by the trim.
+        Assert.InRange(kibibytes[0], 0, DumpedProcess.VolumeKiB / 2);
+        Assert.InRange(kibibytes[1], long.MinValue, 64);
+    }
+
     private static void Touch(nuint blockBytes)
     {
         nint[] blocks = new nint[(int)(Volume / blockBytes) + 1];
