@@ -326,6 +326,7 @@ public static unsafe partial class NativeAllocator
     {
         Startup.Begin();
         Options.ThrowIfWrong();
+        LibraryContext.Begin();
         if (Options.Check) return null; // no fast path is to serve anything
         // The layers from the bottom up, so that none is set up while the thread attaches.
         _ = PageLayer.NodeCount;

@@ -36,6 +36,7 @@ internal static class Program
             case ShowOptions.Name: return ShowOptions.Run(rest);
             case SparseBlocks.Name: return SparseBlocks.Run();
             case StartupFaults.Name: return StartupFaults.Run(rest);
+            case UnloadedContext.Name: return UnloadedContext.Run();
             case UnsupportedCalls.Name: return UnsupportedCalls.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);
             case VmallocAccess.Name: return VmallocAccess.Run(rest);

@@ -24,7 +24,9 @@ internal static class VirtualMemory
         Debug.Assert(nuint.IsPow2(alignment) && alignment >= PageBytes,
             "alignment is a power of two of at least a system page");
         address = 0;
-        return Platform.Enter(OsCall.Reserve) && Platform.Current.TryReserve(bytes, alignment, out address);
+        if (!Platform.Enter(OsCall.Reserve) || !Platform.Current.TryReserve(bytes, alignment, out address)) return false;
+        Reservations.Add(address, bytes);
+        return true;
     }
 
     /// <inheritdoc cref="SystemContract.TryReserveForFiles"/>
@@ -43,7 +45,9 @@ internal static class VirtualMemory
     {
         Debug.Assert(bytes != 0 && bytes % PageBytes == 0, "reserve takes whole system pages");
         address = 0;
-        return Platform.Enter(OsCall.Reserve) && Platform.Current.TryReserveLow(bytes, out address);
+        if (!Platform.Enter(OsCall.Reserve) || !Platform.Current.TryReserveLow(bytes, out address)) return false;
+        Reservations.Add(address, bytes);
+        return true;
     }
 
     /// <inheritdoc cref="SystemContract.TryCommit"/>
@@ -124,6 +128,7 @@ internal static class VirtualMemory
     {
         AssertRange(address, bytes);
         Platform.CountCall();
+        Reservations.Remove(address);
         Platform.Current.Release(address, bytes);
     }
 

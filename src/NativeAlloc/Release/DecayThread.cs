@@ -6,7 +6,7 @@ namespace NativeAlloc.Release;
 /// <summary>
 /// The thread on which memory goes back by itself. It waits for the end of a period as long as something can be given
 /// back, and otherwise for a sign, without any time limit: an idle process is not woken. It is made when the first
-/// memory is taken, and never ends.
+/// memory is taken, and never ends but for <see cref="EndWhenIdle"/>.
 /// </summary>
 /// <remarks>
 /// <para>It allocates no managed memory, and no exception leaves it: an exception on a thread without a handler ends
@@ -34,6 +34,9 @@ internal static class DecayThread
     /// <summary>1 once the thread is made, or a thread is making it. By Interlocked.</summary>
     private static int s_isMade;
 
+    /// <summary>1 if the thread is to end as often as there is nothing to give back. Any thread, by Volatile.</summary>
+    private static int s_endsWhenIdle;
+
     /// <summary>Where the system made no thread: when to ask again. Any thread.</summary>
     private static long s_retryAt;
 
@@ -45,6 +48,16 @@ internal static class DecayThread
     internal static void Attend()
     {
         if (MemorySignals.IsUnattended) AttendSlow();
+    }
+
+    /// <summary>
+    /// From now on the thread ends when there is nothing to give back, and the next use of memory makes another: as long
+    /// as it lives, its code cannot be unloaded.
+    /// </summary>
+    internal static void EndWhenIdle()
+    {
+        Volatile.Write(ref s_endsWhenIdle, 1);
+        Volatile.Read(ref s_sign)?.Set();
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -95,6 +108,7 @@ internal static class DecayThread
             try
             {
                 RunUntilDisarmed(sign);
+                if (Volatile.Read(ref s_endsWhenIdle) != 0 && TryEnd()) return;
                 sign.WaitOne();
             }
             catch (Exception)
@@ -105,6 +119,13 @@ internal static class DecayThread
                 Thread.Sleep(RetryMilliseconds);
             }
         }
+    }
+
+    // False where somebody has armed meanwhile, who found a thread.
+    private static bool TryEnd()
+    {
+        Interlocked.Exchange(ref s_isMade, 0);
+        return !Decay.IsArmed || Interlocked.Exchange(ref s_isMade, 1) != 0;
     }
 
     private static void RunUntilDisarmed(AutoResetEvent sign)

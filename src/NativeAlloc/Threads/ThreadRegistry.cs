@@ -161,6 +161,17 @@ internal static unsafe class ThreadRegistry
         SetHeld(null);
     }
 
+    /// <summary>Frees what names the owners, when nobody can use the library any more.</summary>
+    internal static void FreeHandles()
+    {
+        for (int index = 0; index < Count; index++)
+        {
+            ThreadHeader* header = ThreadBlock.HeaderOf(At(index));
+            if (header->Owner != 0) GCHandle.FromIntPtr(header->Owner).Free();
+            header->Owner = 0;
+        }
+    }
+
     private static byte* FindAbandoned(bool includeUnused)
     {
         int count = s_count;
