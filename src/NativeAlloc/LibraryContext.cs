@@ -13,10 +13,10 @@ namespace NativeAlloc;
 /// back then. Nothing of this is made in a context that stays.
 /// </summary>
 /// <remarks>
-/// <para>The decay's thread keeps the context alive, as every thread does whose code is in it. From the moment the
-/// context is to be unloaded it therefore ends when there is nothing to give back, and is made anew where there is
-/// something again: code of the context may go on for as long as it wants.</para>
-/// <para>That nobody can call the library any more is what a finalizer tells. Blocks that are live then may be in use by
+/// <para>The decay's thread keeps the context alive, as every thread does whose code is in it. Once the context is to
+/// be unloaded it therefore ends when there is nothing to give back, and is made anew where there is something again:
+/// code of the context may go on for as long as it wants.</para>
+/// <para>A finalizer tells that no code can call the library any more. Blocks that are live then may be in use by
 /// native code or by another context, and keep everything where it is; objects that free theirs in finalizers of their
 /// own get their turn before. The finalizer makes no managed memory and lets no exception out.</para>
 /// </remarks>

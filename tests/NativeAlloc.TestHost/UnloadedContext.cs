@@ -6,9 +6,9 @@ using System.Runtime.Loader;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// Loads the library into contexts that can be unloaded, one after the other, and uses it there. Prints how many of them
-/// did not go, and how many GiB of addresses and memory files are left of them. The last one leaves a block behind, whose
-/// contents have to stay.
+/// Loads the library into contexts that can be unloaded, one after the other, and uses it there. Prints how many of
+/// them did not go, and how many GiB of addresses and memory files are left of them. The last one leaves a block
+/// behind, whose contents have to stay.
 /// </summary>
 internal static unsafe class UnloadedContext
 {

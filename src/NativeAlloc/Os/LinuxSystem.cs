@@ -85,7 +85,7 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     internal override bool TryProtect(nuint address, nuint bytes, bool accessible) =>
         MProtect(address, bytes, accessible ? ProtReadWrite : ProtNone) == 0;
 
-    // A program that locks all its memory (mlockall) locks this library's too. Whoever wants it free wants it back.
+    // A program that locks all its memory (mlockall) locks free memory of this library, too, which is to go back.
     internal override bool TryPurge(nuint address, nuint bytes) => _asOthers
         ? TryReserveAt(address, bytes)
         : MAdvise(address, bytes, MadviseDontNeed) == 0 || MAdvise(address, bytes, MadviseDontNeedLocked) == 0;

@@ -24,7 +24,8 @@ internal static class VirtualMemory
         Debug.Assert(nuint.IsPow2(alignment) && alignment >= PageBytes,
             "alignment is a power of two of at least a system page");
         address = 0;
-        if (!Platform.Enter(OsCall.Reserve) || !Platform.Current.TryReserve(bytes, alignment, out address)) return false;
+        if (!Platform.Enter(OsCall.Reserve) || !Platform.Current.TryReserve(bytes, alignment, out address))
+            return false;
         Reservations.Add(address, bytes);
         return true;
     }
@@ -36,8 +37,10 @@ internal static class VirtualMemory
         Debug.Assert(fileBytes <= bytes && fileBytes % SystemContract.FileUnitBytes == 0, "the part is whole units");
         Debug.Assert(nuint.IsPow2(alignment) && alignment >= SystemContract.FileUnitBytes, "a power of two of units");
         address = 0;
-        return Platform.Enter(OsCall.Reserve)
-            && Platform.Current.TryReserveForFiles(bytes, fileBytes, alignment, out address);
+        if (!Platform.Enter(OsCall.Reserve)
+            || !Platform.Current.TryReserveForFiles(bytes, fileBytes, alignment, out address)) return false;
+        Reservations.Add(address, bytes);
+        return true;
     }
 
     /// <inheritdoc cref="SystemContract.TryReserveLow"/>

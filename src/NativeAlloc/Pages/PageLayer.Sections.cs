@@ -55,7 +55,7 @@ internal static unsafe partial class PageLayer
 
     /// <summary>
     /// Purges what is free and should have no memory, and has some: somebody has read it, see above. What came that way
-    /// is nobody's, so it is not counted.
+    /// was never charged, so it is not counted.
     /// </summary>
     internal static void PurgeClean()
     {

@@ -51,8 +51,8 @@ internal static class DecayThread
     }
 
     /// <summary>
-    /// From now on the thread ends when there is nothing to give back, and the next use of memory makes another: as long
-    /// as it lives, its code cannot be unloaded.
+    /// From now on the thread ends when there is nothing to give back, and the next use of memory makes another: its
+    /// code cannot be unloaded as long as it lives.
     /// </summary>
     internal static void EndWhenIdle()
     {
