@@ -58,8 +58,7 @@ internal unsafe struct StatisticsTotals
             uint online = zone->OnlinePages, free = zone->FreePages;
             OnlineBytes += online * PageGeometry.PageBytes;
             FreePageBytes += free * PageGeometry.PageBytes;
-            long dirtyFree = (long)zone->DirtyPages - (online - free); // all pages that are taken are dirty
-            DirtyFreeBytes += (nuint)Math.Max(0L, dirtyFree) * PageGeometry.PageBytes;
+            DirtyFreeBytes += zone->DirtyFreePages * PageGeometry.PageBytes;
         }
     }
 

@@ -84,6 +84,8 @@ internal static unsafe class Areas
     {
         Debug.Assert(choice != MemoryChoice.UsedOnly, "an area can always be completed from the system");
         if (!TryPages(byteCount, out uint pages, out refusal)) return null;
+        refusal = Refusal.ResidentLimit(byteCount);
+        if (byteCount > ResidentBudget.LimitBytes) return null; // no kept area is touched in vain
         uint length = end == AreaEnd.Room ? WithRoom(pages) : pages;
         nuint multiple = Math.Max(alignment, VmallocSpace.AlignmentOf(length));
         nuint promised = end == AreaEnd.Guarded ? multiple : alignment; // the others stand so for huge pages alone
@@ -375,8 +377,9 @@ internal static unsafe class Areas
     private static bool TryPages(nuint byteCount, out uint pages, out Refusal refusal)
     {
         ulong count = byteCount / PageGeometry.PageBytes + (byteCount % PageGeometry.PageBytes != 0 ? 1u : 0);
-        pages = (uint)Math.Max(1, Math.Min(count, uint.MaxValue / 2));
-        refusal = count <= uint.MaxValue / 2 ? Refusal.None : new Refusal(RefusalReason.OutOfAddresses);
+        nuint most = VmallocSpace.Bytes >> PageGeometry.PageShift;
+        pages = (uint)Math.Max(1, Math.Min(count, most));
+        refusal = count <= most ? Refusal.None : new Refusal(RefusalReason.OutOfAddresses);
         return refusal == Refusal.None;
     }
 }

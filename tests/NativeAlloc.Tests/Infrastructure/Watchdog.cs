@@ -44,11 +44,18 @@ internal static class Watchdog
     }
 }
 
-/// <summary>Tells the watchdog of each test that begins or ends.</summary>
+/// <summary>
+/// Tells the watchdog of each test that begins or ends, and gives back what a test left, so that none depends on what
+/// ran before it.
+/// </summary>
 [AttributeUsage(AttributeTargets.Assembly)]
 public sealed class WatchedAttribute : BeforeAfterTestAttribute
 {
     public override void Before(MethodInfo methodUnderTest, IXunitTest test) => Watchdog.NoteTest(test.TestDisplayName);
 
-    public override void After(MethodInfo methodUnderTest, IXunitTest test) => Watchdog.Progress();
+    public override void After(MethodInfo methodUnderTest, IXunitTest test)
+    {
+        Rest.GiveBack();
+        Watchdog.Progress();
+    }
 }

@@ -2,7 +2,10 @@ using NativeAlloc.Os;
 
 namespace NativeAlloc.Tests.Mapping;
 
-/// <summary>Leaves room for only so many more mappings until it is disposed.</summary>
+/// <summary>
+/// Leaves room for only so many more mappings until it is disposed. What the test has let the library keep can make
+/// more room; what other tests left cannot, as that is given back before.
+/// </summary>
 internal sealed class MappingLimit : IDisposable
 {
     private readonly int _before = MappingBudget.Limit;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
@@ -148,6 +149,7 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
             Assert.Contains("nothing was given back", message, StringComparison.Ordinal);
             Assert.False(NativeAllocator.TryAlloc(beyondAll, out _));
             Assert.Throws<OutOfMemoryException>(() => Vmalloc.Alloc(beyondAll));
+            Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(VmallocSpace.Bytes + 1));
             ResidentBudget.SetLimit(ResidentBudget.ChargedBytes + 4 * MiB);
             Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(ResidentBudget.LimitBytes + 1));
             Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(nuint.MaxValue / 2));
@@ -308,7 +310,9 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     {
         const long Limit = 64L << 20;
         ChildProcess child =
-            ChildProcess.RunHost([("NATIVEALLOC_RESIDENT_LIMIT_BYTES", "64M")], ResidentLimit.Name).ShouldSucceed();
+            ChildProcess.RunHost(
+                [("NATIVEALLOC_RESIDENT_LIMIT_BYTES", "64M"), ("NATIVEALLOC_DECAY_MILLISECONDS", "-1")],
+                ResidentLimit.Name).ShouldSucceed();
         string[] lines = child.Output.Split('\n');
         long[] figures = [.. lines[0].Split(' ').Select(text => long.Parse(text, CultureInfo.InvariantCulture))];
         Assert.InRange(figures[0], Limit * 3 / 4, Limit);

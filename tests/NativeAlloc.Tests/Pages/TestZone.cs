@@ -14,7 +14,8 @@ internal sealed unsafe class TestZone : IDisposable
     // Its section says that it is the normal zone's, as its pages may be looked up there; no free block of it is ever
     // on that zone's lists.
     private static readonly int s_index = NativeAlloc.Pages.Zone.IndexOf(0, ZoneKind.Normal);
-    private static readonly uint s_section = BringSectionOnline();
+
+    private static bool s_hasSection;
 
     internal TestZone()
     {
@@ -23,6 +24,12 @@ internal sealed unsafe class TestZone : IDisposable
         Zone->Initialize(LinearRegion.Frames, s_index);
         Locked(() => Zone->AddSection(First));
     }
+
+    /// <summary>
+    /// Pages that are of no zone of the library, though their section says that they are of this one.
+    /// </summary>
+    internal static long PagesThatSayTheyAreOf(ZoneStatistics zone) =>
+        s_hasSection && (zone.Node, zone.Zone) == (0, PageZone.Normal) ? PageGeometry.SectionPages : 0;
 
     /// <summary>The zone that all directly mapped pages come from where there is one node.</summary>
     internal static Zone* Normal => PageLayer.ZoneOf(0, ZoneKind.Normal);
@@ -49,7 +56,7 @@ internal sealed unsafe class TestZone : IDisposable
     internal Zone* Zone { get; private set; }
 
     /// <summary>First page of the section.</summary>
-    internal uint First { get; } = s_section;
+    internal uint First { get; } = Section.First;
 
     internal bool TryTake(int order, uint usedPages, out uint page, out bool zeroed) =>
         TryTake(order, usedPages, MemoryChoice.UsedFirst, out page, out zeroed);
@@ -163,14 +170,23 @@ internal sealed unsafe class TestZone : IDisposable
 
     private static void Forget()
     {
-        if (LinearRegion.Dirty.Any(s_section, PageGeometry.SectionPages))
-            VirtualMemory.TryPurge(LinearRegion.AddressOf(s_section), PageGeometry.SectionBytes);
-        LinearRegion.Dirty.Clear(s_section, PageGeometry.SectionPages);
-        new Span<PageFrame>(LinearRegion.Frames + s_section, (int)PageGeometry.SectionPages).Clear();
+        if (LinearRegion.Dirty.Any(Section.First, PageGeometry.SectionPages))
+            VirtualMemory.TryPurge(LinearRegion.AddressOf(Section.First), PageGeometry.SectionBytes);
+        LinearRegion.Dirty.Clear(Section.First, PageGeometry.SectionPages);
+        new Span<PageFrame>(LinearRegion.Frames + Section.First, (int)PageGeometry.SectionPages).Clear();
     }
 
-    private static uint BringSectionOnline() =>
-        LinearRegion.TryBringSectionOnline(s_index, -1, out uint first, out _)
-            ? first
-            : throw new InvalidOperationException("no section for the tests");
+    // A class of its own: asking whether there is a section brings none online.
+    private static class Section
+    {
+        internal static readonly uint First = BringOnline();
+
+        private static uint BringOnline()
+        {
+            if (!LinearRegion.TryBringSectionOnline(s_index, -1, out uint first, out _))
+                throw new InvalidOperationException("no section for the tests");
+            s_hasSection = true;
+            return first;
+        }
+    }
 }

@@ -24,14 +24,14 @@ public sealed unsafe class DecayTests : IDisposable
 
     public DecayTests()
     {
-        Rest();
+        EndPeriod();
         Decay.Configure(Day, LinearRegion.PageCount);
     }
 
     public void Dispose()
     {
-        Decay.Configure(Decay.Never, _capPages);
-        Rest();
+        Rest.EndDecay(_capPages);
+        EndPeriod();
     }
 
     [Fact]
@@ -398,7 +398,7 @@ public sealed unsafe class DecayTests : IDisposable
 
     private static bool Tick() => Decay.Tick(s_calm);
 
-    private static void Rest()
+    private static void EndPeriod()
     {
         Tick();
         NativeAllocator.Trim();

@@ -1,0 +1,43 @@
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Release;
+using NativeAlloc.Threads;
+
+namespace NativeAlloc.Tests.Infrastructure;
+
+/// <summary>
+/// The state in which every test begins: nothing is kept for later by any layer or thread, and no other thread moves
+/// memory. A test may then compare figures of the whole process.
+/// </summary>
+internal static class Rest
+{
+    private const int Day = 24 * 60 * 60 * 1000;
+
+    /// <summary>
+    /// Gives back what tests have left: until nothing comes any more, as threads that rest give up the last objects of
+    /// a slab only when they are asked again.
+    /// </summary>
+    internal static unsafe void GiveBack()
+    {
+#if DEBUG
+        byte* held = ThreadRegistry.t_held; // a test may do an owner's steps; trimming lets go of the block
+#endif
+        for (long calls = -1; Platform.Calls is var now && now != calls; calls = now) NativeAllocator.Trim();
+#if DEBUG
+        ThreadRegistry.SetHeld(held);
+#endif
+    }
+
+    /// <summary>
+    /// Nothing goes back by itself from now on, and the decay's thread has ended what it was doing: it answers a
+    /// request that finds nothing to do.
+    /// </summary>
+    internal static void EndDecay(uint capPages)
+    {
+        Decay.Configure(Day, LinearRegion.PageCount);
+        MemorySignals.Raise(MemorySignals.CapExceeded);
+        DecayThread.Attend();
+        SpinWait.SpinUntil(() => !MemorySignals.IsRaised(MemorySignals.CapExceeded));
+        Decay.Configure(Decay.Never, capPages);
+    }
+}
