@@ -37,6 +37,14 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Number of these chunks.</summary>
     public long ArenaChunks { get; init; }
 
+    /// <summary>
+    /// Buffers, writers and streams that were collected without being disposed of so far; their memory stays.
+    /// </summary>
+    public long ForgottenBlocks { get; init; }
+
+    /// <summary>Bytes of these, as asked for; part of the live bytes.</summary>
+    public nuint ForgottenBytes { get; init; }
+
     /// <summary>All that is kept ready for the next allocation: magazines, hot pages and kept areas.</summary>
     public nuint CachedBytes { get; init; }
 
@@ -131,6 +139,8 @@ public readonly unsafe record struct AllocatorStatistics
             LiveBlocks = totals.LiveBlocks,
             ArenaBytes = Pages.ArenaChunks.Bytes,
             ArenaChunks = Pages.ArenaChunks.Count,
+            ForgottenBlocks = Common.ForgottenBlocks.Count,
+            ForgottenBytes = Common.ForgottenBlocks.Bytes,
             CachedBytes = totals.MagazineBytes + hot + kept,
             MagazineBytes = totals.MagazineBytes,
             HotPageBytes = hot,

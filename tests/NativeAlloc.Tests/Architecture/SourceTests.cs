@@ -19,7 +19,7 @@ public sealed partial class SourceTests
         ["Mapping"],
         ["High"],
         ["Release"],
-        ["Buffers", "Interop", "Diagnostics", Root],
+        ["Shapes", "Interop", "Diagnostics", Root],
     ];
 
     /// <summary>What stands in the project's own folder: the face of the library, above every layer.</summary>
@@ -107,7 +107,7 @@ public sealed partial class SourceTests
     // A using, with the library's name before it or not, and any name that begins with a folder's.
     [GeneratedRegex(
         @"(?:\bNativeAlloc\.|(?<![.\w]))" +
-        "(?<folder>Common|Os|Threads|Pages|Slabs|Mapping|High|Release|Buffers|Interop|Diagnostics)" +
+        "(?<folder>Common|Os|Threads|Pages|Slabs|Mapping|High|Release|Shapes|Interop|Diagnostics)" +
         @"(?:\.(?=[A-Z])|;)")]
     private static partial Regex NamespaceName();
 

@@ -145,7 +145,8 @@ internal static class PublicSurface
         if (type.IsPointer) return NameOf(type.GetElementType()!) + "*";
         if (type.IsArray) return NameOf(type.GetElementType()!) + "[]";
         if (type.IsGenericParameter) return type.Name;
-        if (type.IsGenericType) return $"{type.FullName!.Split('`')[0]}<{List(type.GetGenericArguments())}>";
+        if (type.IsGenericType)
+            return $"{type.GetGenericTypeDefinition().FullName!.Split('`')[0]}<{List(type.GetGenericArguments())}>";
         return type.FullName!;
     }
 

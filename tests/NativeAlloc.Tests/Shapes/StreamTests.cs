@@ -1,0 +1,178 @@
+using System.Buffers;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Shapes;
+
+/// <summary>
+/// Proves that the stream does what <see cref="MemoryStream"/> does: the same random steps have the same outcome on
+/// both, results, bytes and exceptions.
+/// </summary>
+public sealed class StreamTests : LeakCheckedTests
+{
+    private enum Step
+    {
+        Write, WriteByte, WriteAsync, Read, ReadByte, ReadAsync, SetPosition, SeekCurrent, SeekEnd, SetLength, CopyTo,
+        CopyToAsync, SetCapacity, SeekBefore, SeekNowhere, WriteTo, Canceled,
+    }
+
+    [Fact]
+    public void Any_steps_have_the_same_outcome_on_both() =>
+        Properties.ForAllSequences(
+            Values.Pairs(Values.OneOf(Enum.GetValues<Step>()), Values.Between(0, 5000)), 80, steps =>
+        {
+            using MemoryStream theirs = new();
+            using NativeStream ours = new();
+            foreach ((Step step, int size) in steps)
+            {
+                object? expected = OutcomeOf(theirs, step, size), actual = OutcomeOf(ours, step, size);
+                Assert.Equal(expected, actual);
+                Assert.Equal(theirs.Position, ours.Position);
+                Assert.Equal(theirs.Length, ours.Length);
+                Assert.True(theirs.ToArray().AsSpan().SequenceEqual(ours.ToArray()), "the bytes differ");
+                Assert.True(ours.GetReadOnlySequence().ToArray().AsSpan().SequenceEqual(ours.ToArray()));
+            }
+        }, runs: 60);
+
+    // What a step returned, as text where that is bytes, or the type of what it threw.
+    private static object? OutcomeOf(Stream stream, Step step, int size)
+    {
+        object? outcome = null;
+        Exception? error = Record.Exception(() => outcome = Run(stream, step, size).GetAwaiter().GetResult());
+        return error?.GetType() ?? outcome;
+    }
+
+    private static async Task<object?> Run(Stream stream, Step step, int size)
+    {
+        byte[] bytes = new byte[size];
+        new Random(size).NextBytes(bytes);
+        switch (step)
+        {
+            case Step.Write:
+                stream.Write(bytes, size / 3, size / 2);
+                return null;
+            case Step.WriteByte:
+                stream.WriteByte((byte)size);
+                return null;
+            case Step.WriteAsync:
+                await stream.WriteAsync(bytes, TestContext.Current.CancellationToken);
+                await stream.WriteAsync(bytes, 0, size / 2, TestContext.Current.CancellationToken);
+                return null;
+            case Step.Read:
+                return stream.Read(bytes, size / 3, size / 2) + Convert.ToHexString(bytes);
+            case Step.ReadByte:
+                return stream.ReadByte();
+            case Step.ReadAsync:
+                int read = await stream.ReadAsync(bytes.AsMemory(size / 2), TestContext.Current.CancellationToken);
+                return read + await stream.ReadAsync(bytes, 0, size / 2, TestContext.Current.CancellationToken)
+                    + Convert.ToHexString(bytes);
+            case Step.SetPosition:
+                return stream.Position = size - 100;
+            case Step.SeekCurrent:
+                return stream.Seek(size - 2500, SeekOrigin.Current);
+            case Step.SeekEnd:
+                return stream.Seek(size - 4000, SeekOrigin.End);
+            case Step.SetLength:
+                stream.SetLength(size - 100);
+                return null;
+            case Step.CopyTo or Step.CopyToAsync or Step.WriteTo:
+                using (MemoryStream target = new())
+                {
+                    if (step == Step.CopyTo) stream.CopyTo(target);
+                    else if (step == Step.CopyToAsync)
+                        await stream.CopyToAsync(target, TestContext.Current.CancellationToken);
+                    else if (stream is NativeStream ours) ours.WriteTo(target);
+                    else ((MemoryStream)stream).WriteTo(target);
+                    return Convert.ToHexString(target.ToArray());
+                }
+            case Step.SetCapacity:
+                if (stream is NativeStream native) return native.Capacity = size - 100;
+                return (long)(((MemoryStream)stream).Capacity = size - 100);
+            case Step.SeekBefore:
+                return stream.Seek(-size - 10_000_000, SeekOrigin.Current);
+            case Step.SeekNowhere:
+                return stream.Seek(0, (SeekOrigin)7);
+            default:
+                using (CancellationTokenSource source = new())
+                {
+                    await source.CancelAsync();
+                    return size % 3 == 0 ? await stream.ReadAsync(bytes, source.Token)
+                        : size % 3 == 1 ? Done(stream.WriteAsync(bytes, source.Token).AsTask())
+                        : Done(stream.CopyToAsync(Stream.Null, source.Token));
+                }
+        }
+    }
+
+    private static object? Done(Task task) => task.Status;
+
+    [Fact]
+    public void After_its_end_it_can_do_nothing_and_throws()
+    {
+        foreach (Stream stream in new Stream[] { new MemoryStream(), new NativeStream(100) })
+        {
+            stream.WriteByte(1);
+            stream.Dispose();
+            stream.Dispose();
+            Assert.False(stream.CanRead || stream.CanSeek || stream.CanWrite);
+            Assert.Throws<ObjectDisposedException>(() => stream.Length);
+            Assert.Throws<ObjectDisposedException>(() => stream.Position);
+            Assert.Throws<ObjectDisposedException>(() => stream.ReadByte());
+            Assert.Throws<ObjectDisposedException>(() => stream.Read(new byte[1], 0, 1));
+            Assert.Throws<ObjectDisposedException>(() => stream.WriteByte(1));
+            Assert.Throws<ObjectDisposedException>(() => stream.Write(new byte[1], 0, 1));
+            Assert.Throws<ObjectDisposedException>(() => stream.CopyTo(Stream.Null));
+        }
+    }
+
+    [Fact]
+    public void Arguments_are_checked_as_those_of_any_stream()
+    {
+        using NativeStream ours = new();
+        using MemoryStream theirs = new();
+        foreach (Stream stream in new Stream[] { theirs, ours })
+        {
+            Assert.Throws<ArgumentNullException>(() => stream.Read(null!, 0, 0));
+            Assert.Throws<ArgumentNullException>(() => stream.Write(null!, 0, 0));
+            Assert.Throws<ArgumentNullException>(() => stream.CopyTo(null!));
+            Assert.Throws<ArgumentOutOfRangeException>(() => stream.Read(new byte[1], 0, 2));
+            Assert.Throws<ArgumentOutOfRangeException>(() => stream.Write(new byte[1], -1, 1));
+            Assert.Throws<ArgumentOutOfRangeException>(() => stream.Position = -1);
+        }
+        Assert.Throws<ArgumentOutOfRangeException>(() => new NativeStream(-1));
+    }
+
+    [Fact]
+    public void It_is_a_buffer_writer_at_its_position()
+    {
+        using NativeStream stream = new();
+        stream.Write([1, 2, 3, 4]);
+        stream.Position = 6;
+        stream.GetSpan(3)[0] = 9;
+        stream.Advance(1);
+        stream.GetMemory(1).Span[0] = 8;
+        stream.Advance(1);
+        Assert.Equal([1, 2, 3, 4, 0, 0, 9, 8], stream.ToArray());
+        Assert.Throws<ArgumentException>(() => stream.GetSpan(-1).Length);
+        Assert.Throws<ArgumentException>(() => stream.Advance(-1));
+        Assert.Throws<InvalidOperationException>(() => stream.Advance(int.MaxValue));
+    }
+
+    [Fact]
+    public void It_grows_beyond_what_a_memory_stream_can()
+    {
+        using NativeStream stream = new();
+        stream.WriteByte(1);
+        stream.Capacity = 3L << 30; // what is not touched costs no memory
+        stream.GetSpan(int.MaxValue - 10);
+        for (int i = 0; i < 3; i++)
+        {
+            stream.GetSpan(1 << 30)[^1] = 3;
+            stream.Advance((1 << 30) - (i == 2 ? 1 : 0));
+        }
+        Assert.Equal(3L << 30, stream.Length);
+        stream.Position = 0;
+        Assert.Equal(1, stream.ReadByte());
+        Assert.Throws<InvalidOperationException>(stream.ToArray);
+        Assert.Equal(3L << 30, stream.GetReadOnlySequence().Length);
+    }
+}
