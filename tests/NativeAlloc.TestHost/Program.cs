@@ -13,6 +13,7 @@ internal static class Program
         switch (args[0])
         {
             case AddressLimit.Name: return AddressLimit.Run(rest);
+            case BadCallback.Name: return BadCallback.Run(rest);
             case BadFrees.Name: return BadFrees.Run(rest);
             case DataLimit.Name: return DataLimit.Run();
             case DumpedProcess.Name: return DumpedProcess.Run();
@@ -25,6 +26,7 @@ internal static class Program
             case FakeNodes.Name: return FakeNodes.Run(rest);
             case HugePageRequests.Name: return HugePageRequests.Run();
             case FirstMiss.Name: return FirstMiss.Run();
+            case ForeignThreads.Name: return ForeignThreads.Run();
             case GoesBack.Name: return GoesBack.Run();
             case LockLimit.Name: return LockLimit.Run(rest);
             case PageStartupFaults.Name: return PageStartupFaults.Run(rest);

@@ -410,6 +410,24 @@ internal static unsafe class ThrowHelper
         throw new ArgumentOutOfRangeException(nameof(length), length,
             $"The length is {length}; it must be 0 to {ringBytes}, the bytes of the ring.");
 
+    /// <summary>The same error, with the name that the parameter has in the member that was called.</summary>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowRenamed(ArgumentException error, string parameter)
+    {
+        string suffix = $" (Parameter '{error.ParamName}')";
+        string message = error.Message.EndsWith(suffix, StringComparison.Ordinal)
+            ? error.Message[..^suffix.Length]
+            : error.Message;
+        throw new ArgumentException(message, parameter, error.InnerException);
+    }
+
+    /// <summary>Ends the process: a C library gave a pointer that is no block, and no exception may go to it.</summary>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void StopOnBadCallback(string function, Exception error) =>
+        Environment.FailFast($"NativeAlloc: a native library called {function} wrongly. {error.Message}");
+
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowDisposed(string name) => throw new ObjectDisposedException(name);

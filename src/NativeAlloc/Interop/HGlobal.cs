@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
+using System.Security;
 using System.Text;
+using NativeAlloc.Common;
 
 namespace NativeAlloc;
 
@@ -7,7 +9,11 @@ namespace NativeAlloc;
 /// The twin of <see cref="Marshal"/>'s <c>HGlobal</c> members: change the class name and nothing else. Pointers of the
 /// two must not be mixed.
 /// </summary>
-/// <remarks>All members may be called from any thread.</remarks>
+/// <remarks>
+/// <para>All members may be called from any thread.</para>
+/// <para>The families of <see cref="Marshal.AllocCoTaskMem"/> and of BSTR have no twin here, as their memory is made to
+/// be freed by others: COM and the runtime's own marshalling free it by functions of the system.</para>
+/// </remarks>
 public static unsafe class HGlobal
 {
     /// <summary>Allocates unmanaged memory; what it holds is undefined.</summary>
@@ -26,14 +32,34 @@ public static unsafe class HGlobal
     /// <returns>The block, which may have moved.</returns>
     /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands.</exception>
     /// <exception cref="ArgumentException"><paramref name="pv"/> is not a block of this library.</exception>
-    public static nint ReAllocHGlobal(nint pv, nint cb) =>
-        (nint)NativeAllocator.Realloc((void*)pv, unchecked((nuint)cb));
+    public static nint ReAllocHGlobal(nint pv, nint cb)
+    {
+        try
+        {
+            return (nint)NativeAllocator.Realloc((void*)pv, unchecked((nuint)cb));
+        }
+        catch (ArgumentException error)
+        {
+            ThrowHelper.ThrowRenamed(error, nameof(pv));
+            throw;
+        }
+    }
 
     /// <summary>Frees a block.</summary>
     /// <param name="hglobal">The block; 0 does nothing.</param>
     /// <exception cref="ArgumentException">The pointer is not a block of this library, where that can be seen at the
     /// call.</exception>
-    public static void FreeHGlobal(nint hglobal) => NativeAllocator.Free((void*)hglobal);
+    public static void FreeHGlobal(nint hglobal)
+    {
+        try
+        {
+            NativeAllocator.Free((void*)hglobal);
+        }
+        catch (ArgumentException error)
+        {
+            ThrowHelper.ThrowRenamed(error, nameof(hglobal));
+        }
+    }
 
     /// <summary>
     /// Copies a string to unmanaged memory in the system's ANSI encoding (UTF-8 outside Windows), with a zero at its
@@ -48,26 +74,31 @@ public static unsafe class HGlobal
         if (!OperatingSystem.IsWindows()) return StringToHGlobalUTF8(s);
         // Only Marshal knows the ANSI code page: it makes the copy, and the copy is copied.
         nint theirs = Marshal.StringToHGlobalAnsi(s);
-        ReadOnlySpan<byte> text = MemoryMarshal.CreateReadOnlySpanFromNullTerminated((byte*)theirs);
-        byte* copy = (byte*)NativeAllocator.Alloc((nuint)text.Length + 1);
-        text.CopyTo(new Span<byte>(copy, text.Length));
-        copy[text.Length] = 0;
-        Marshal.FreeHGlobal(theirs);
-        return (nint)copy;
+        try
+        {
+            return CopyBytes((byte*)theirs);
+        }
+        finally
+        {
+            Marshal.FreeHGlobal(theirs);
+        }
     }
 
     /// <summary>Copies a string to unmanaged memory as UTF-16, with a zero at its end.</summary>
     /// <param name="s">The string; null gives 0.</param>
     /// <returns>The copy, to be freed by <see cref="FreeHGlobal"/>.</returns>
     /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
-    public static nint StringToHGlobalUni(string? s)
-    {
-        if (s == null) return 0;
-        char* copy = (char*)NativeAllocator.Alloc((nuint)s.Length + 1, sizeof(char));
-        s.CopyTo(new Span<char>(copy, s.Length));
-        copy[s.Length] = '\0';
-        return (nint)copy;
-    }
+    public static nint StringToHGlobalUni(string? s) => s == null ? 0 : CopyCharacters(s);
+
+    /// <summary>
+    /// Copies a string to unmanaged memory in the system's own encoding, with a zero at its end: UTF-16 on Windows,
+    /// UTF-8 elsewhere.
+    /// </summary>
+    /// <param name="s">The string; null gives 0.</param>
+    /// <returns>The copy, to be freed by <see cref="FreeHGlobal"/>.</returns>
+    /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
+    public static nint StringToHGlobalAuto(string? s) =>
+        OperatingSystem.IsWindows() ? StringToHGlobalUni(s) : StringToHGlobalUTF8(s);
 
     /// <summary>Copies a string to unmanaged memory as UTF-8, with a zero at its end.</summary>
     /// <param name="s">The string; null gives 0.</param>
@@ -80,6 +111,85 @@ public static unsafe class HGlobal
         byte* copy = (byte*)NativeAllocator.Alloc((nuint)length + 1);
         Encoding.UTF8.GetBytes(s, new Span<byte>(copy, length));
         copy[length] = 0;
+        return (nint)copy;
+    }
+
+    /// <summary>
+    /// Copies a secure string to unmanaged memory in the system's ANSI encoding (UTF-8 outside Windows), with a zero at
+    /// its end.
+    /// </summary>
+    /// <param name="s">The string.</param>
+    /// <returns>The copy, to be freed by <see cref="ZeroFreeGlobalAllocAnsi"/>.</returns>
+    /// <exception cref="ArgumentNullException">There is no string.</exception>
+    /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
+    public static nint SecureStringToGlobalAllocAnsi(SecureString s)
+    {
+        // Only Marshal can read the string: it makes the copy, and the copy is copied.
+        nint theirs = Marshal.SecureStringToGlobalAllocAnsi(s);
+        try
+        {
+            return CopyBytes((byte*)theirs);
+        }
+        finally
+        {
+            Marshal.ZeroFreeGlobalAllocAnsi(theirs);
+        }
+    }
+
+    /// <summary>Copies a secure string to unmanaged memory as UTF-16, with a zero at its end.</summary>
+    /// <param name="s">The string.</param>
+    /// <returns>The copy, to be freed by <see cref="ZeroFreeGlobalAllocUnicode"/>.</returns>
+    /// <exception cref="ArgumentNullException">There is no string.</exception>
+    /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
+    public static nint SecureStringToGlobalAllocUnicode(SecureString s)
+    {
+        nint theirs = Marshal.SecureStringToGlobalAllocUnicode(s);
+        try
+        {
+            return CopyCharacters(new ReadOnlySpan<char>((void*)theirs, s.Length));
+        }
+        finally
+        {
+            Marshal.ZeroFreeGlobalAllocUnicode(theirs);
+        }
+    }
+
+    /// <summary>Frees a block after all of it was set to zero, so that what it held cannot be read any more.</summary>
+    /// <param name="s">The block; 0 does nothing.</param>
+    /// <exception cref="ArgumentException">The pointer is not a block of this library.</exception>
+    public static void ZeroFreeGlobalAllocAnsi(nint s) => ZeroFree(s);
+
+    /// <inheritdoc cref="ZeroFreeGlobalAllocAnsi"/>
+    public static void ZeroFreeGlobalAllocUnicode(nint s) => ZeroFree(s);
+
+    // All of the block: what stands behind the end of the string may be a secret, too.
+    private static void ZeroFree(nint s)
+    {
+        try
+        {
+            NativeAllocator.Clear((void*)s, NativeAllocator.UsableSize((void*)s));
+            NativeAllocator.Free((void*)s);
+        }
+        catch (ArgumentException error)
+        {
+            ThrowHelper.ThrowRenamed(error, nameof(s));
+        }
+    }
+
+    private static nint CopyBytes(byte* theirs)
+    {
+        ReadOnlySpan<byte> text = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(theirs);
+        byte* copy = (byte*)NativeAllocator.Alloc((nuint)text.Length + 1);
+        text.CopyTo(new Span<byte>(copy, text.Length));
+        copy[text.Length] = 0;
+        return (nint)copy;
+    }
+
+    private static nint CopyCharacters(ReadOnlySpan<char> text)
+    {
+        char* copy = (char*)NativeAllocator.Alloc((nuint)text.Length + 1, sizeof(char));
+        text.CopyTo(new Span<char>(copy, text.Length));
+        copy[text.Length] = '\0';
         return (nint)copy;
     }
 }

@@ -1,4 +1,6 @@
+using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Security;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
@@ -127,11 +129,74 @@ public sealed unsafe class HGlobalTests : LeakCheckedTests
     }
 
     [Fact]
-    public void A_pointer_of_Marshal_is_refused()
+    public void A_pointer_of_Marshal_is_refused_and_the_error_names_the_parameter()
     {
         nint theirs = Marshal.AllocHGlobal(100);
-        Assert.Throws<ArgumentException>(() => HGlobal.FreeHGlobal(theirs));
-        Assert.Throws<ArgumentException>(() => HGlobal.ReAllocHGlobal(theirs, 200));
+        nint ours = HGlobal.AllocHGlobal(100);
+        (string Parameter, Action Call)[] calls =
+        [
+            ("hglobal", () => HGlobal.FreeHGlobal(theirs)), ("pv", () => HGlobal.ReAllocHGlobal(theirs, 200)),
+            ("s", () => HGlobal.ZeroFreeGlobalAllocAnsi(theirs)),
+            ("s", () => HGlobal.ZeroFreeGlobalAllocUnicode(theirs)), ("hglobal", () => HGlobal.FreeHGlobal(ours + 1)),
+        ];
+        foreach ((string parameter, Action call) in calls)
+        {
+            ArgumentException error = Assert.Throws<ArgumentException>(call);
+            Assert.Equal(parameter, error.ParamName);
+            Assert.DoesNotContain("'ptr'", error.Message, StringComparison.Ordinal);
+            Assert.Contains($"'{parameter}'", error.Message, StringComparison.Ordinal);
+        }
         Marshal.FreeHGlobal(theirs);
+        HGlobal.FreeHGlobal(ours);
+    }
+
+    [Theory]
+    [MemberData(nameof(Strings))]
+    public void A_string_in_the_systems_own_encoding_is_Marshals(string text)
+    {
+        nint ours = HGlobal.StringToHGlobalAuto(text), theirs = Marshal.StringToHGlobalAuto(text);
+        Assert.Equal(Marshal.PtrToStringAuto(theirs), Marshal.PtrToStringAuto(ours));
+        HGlobal.FreeHGlobal(ours);
+        Marshal.FreeHGlobal(theirs);
+        Assert.Equal(0, HGlobal.StringToHGlobalAuto(null));
+    }
+
+    [Fact]
+    public void A_secure_string_comes_back_and_its_copy_is_wiped()
+    {
+        using SecureString secret = new();
+        foreach (char c in "pass é 🙂") secret.AppendChar(c);
+        nint ansi = HGlobal.SecureStringToGlobalAllocAnsi(secret);
+        nint unicode = HGlobal.SecureStringToGlobalAllocUnicode(secret);
+        Assert.Equal("pass é 🙂", Marshal.PtrToStringAnsi(ansi));
+        Assert.Equal("pass é 🙂", Marshal.PtrToStringUni(unicode));
+        HGlobal.ZeroFreeGlobalAllocAnsi(ansi);
+        HGlobal.ZeroFreeGlobalAllocUnicode(unicode);
+        Assert.False(new ReadOnlySpan<byte>((void*)ansi, 12).ContainsAnyExcept((byte)0)); // free, and still mapped
+        Assert.False(new ReadOnlySpan<byte>((void*)unicode, 16).ContainsAnyExcept((byte)0));
+        HGlobal.ZeroFreeGlobalAllocAnsi(0);
+        HGlobal.ZeroFreeGlobalAllocUnicode(0);
+        Assert.Throws<ArgumentNullException>(() => HGlobal.SecureStringToGlobalAllocAnsi(null!));
+        Assert.Throws<ArgumentNullException>(() => HGlobal.SecureStringToGlobalAllocUnicode(null!));
+    }
+
+    [Fact]
+    public void Every_member_of_Marshal_for_this_memory_has_its_twin()
+    {
+        string[] theirs = [.. typeof(Marshal).GetMethods().Where(IsOfThisMemory).Select(Signature).Order()];
+        string[] ours = [.. typeof(HGlobal).GetMethods().Select(Signature).Order()];
+        Assert.NotEmpty(theirs);
+        Assert.Empty(theirs.Except(ours));
+        string[] memory = [.. typeof(NativeMemory).GetMethods(BindingFlags.Public | BindingFlags.Static)
+            .Select(Signature)];
+        string[] allocator = [.. typeof(NativeAllocator).GetMethods().Select(Signature)];
+        Assert.Empty(memory.Except(allocator));
+
+        static bool IsOfThisMemory(MethodInfo method) =>
+            method.Name.Contains("HGlobal", StringComparison.Ordinal)
+            || method.Name.Contains("GlobalAlloc", StringComparison.Ordinal);
+
+        static string Signature(MethodInfo method) => $"{method.ReturnType} {method.Name}(" +
+            string.Join(", ", method.GetParameters().Select(p => $"{p.ParameterType} {p.Name}")) + ")";
     }
 }
