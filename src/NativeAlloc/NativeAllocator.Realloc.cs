@@ -69,9 +69,11 @@ public static unsafe partial class NativeAllocator
     {
         if (Math.Max(oldBytes, byteCount) < SmallestWithRoom) return null;
         AllocationAttempt attempt = new(byteCount);
+        HeapMove move = HeapMove.Begin(ptr);
         void* resized;
         do resized = ResizePagesOnce(ptr, oldBytes, byteCount, alignment, out attempt.Refusal);
         while (resized == null && attempt.TryMakeRoomToMove());
+        move.End(ptr, resized, byteCount);
         AllocationAttempt.End();
         return resized;
     }

@@ -145,6 +145,8 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowNoMemory(nuint byteCount, scoped in AllocationAttempt attempt)
     {
+        nuint most = Math.Max(VmallocSpace.Bytes, LargeBlocks.LargestBytes);
+        if (byteCount > most) ThrowHelper.ThrowNeverPossible(byteCount, most);
         switch (attempt.Refusal.Reason)
         {
             case RefusalReason.ResidentLimit:
@@ -191,7 +193,7 @@ public static unsafe partial class NativeAllocator
     /// <param name="alignment">A power of two.</param>
     /// <param name="zeroed">The block is to read as zero.</param>
     /// <param name="refusal">Why not, where the answer is null.</param>
-    private static void* AllocOnce(nuint byteCount, nuint alignment, bool zeroed, out Refusal refusal)
+    internal static void* AllocOnce(nuint byteCount, nuint alignment, bool zeroed, out Refusal refusal)
     {
         if (byteCount <= SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes)
         {
@@ -247,6 +249,7 @@ public static unsafe partial class NativeAllocator
                 return;
             }
             bool isPage = pageClass == 0 && (nuint)ptr % PageGeometry.PageBytes == 0;
+            HeapBlocks.TryRemove(ptr, null, out _, out _);
             if (isPage
                 && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page)))
             {
@@ -254,10 +257,14 @@ public static unsafe partial class NativeAllocator
                 return;
             }
         }
-        else if (Areas.TryFree(ptr))
+        else
         {
-            DecayThread.Attend();
-            return;
+            HeapBlocks.TryRemove(ptr, null, out _, out _);
+            if (Areas.TryFree(ptr))
+            {
+                DecayThread.Attend();
+                return;
+            }
         }
         TryFindBlock(ptr, out void* block, out nuint bytes);
         ThrowNotABlock(ptr, block, bytes);
@@ -407,6 +414,7 @@ public static unsafe partial class NativeAllocator
     {
         CacheTable.Verify();
         PageLayer.Verify();
+        HeapBlocks.Verify();
         PersistentWindows.Verify();
         VmallocSpace.Verify();
     }

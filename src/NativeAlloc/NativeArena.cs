@@ -11,13 +11,15 @@ namespace NativeAlloc;
 /// of them at once.
 /// </summary>
 /// <remarks>
-/// <para>One thread at a time. Pages come in chunks, each as large as all before it together, up to 4 MiB, so that few
+/// <para>One thread at a time, unless it was made as a shared arena; then any thread may allocate, and
+/// <see cref="Reset"/>, <see cref="Rewind"/> and <see cref="Dispose"/> are for a time when no other uses it. Pages come
+/// in chunks, each as large as all before it together, up to 4 MiB, so that few
 /// are needed and no more than half of them is ever unused; all of this is given back by <see cref="Dispose"/>.</para>
 /// <para>An arena has no finalizer. Pointers to its blocks do not keep it alive, so the collector may find it while
 /// they are in use: it would free memory under them. An arena that is not disposed of keeps its memory, which
 /// <see cref="AllocatorStatistics.ArenaBytes"/> shows.</para>
 /// </remarks>
-public sealed unsafe class NativeArena : IDisposable
+public sealed unsafe partial class NativeArena : IDisposable
 {
     private const nuint SmallestChunkBytes = PageGeometry.PageBytes, LargestChunkBytes = 4 << 20;
 
@@ -28,12 +30,24 @@ public sealed unsafe class NativeArena : IDisposable
     private Chunk[] _chunks = [];
     private int _count, _current = -1;
     private bool _disposed;
+    private readonly bool _shared;
 
-    /// <summary>Makes an arena.</summary>
+    /// <summary>Makes an arena for one thread at a time.</summary>
     /// <param name="initialBytes">Bytes to have at once; with 0 the first pages come with the first allocation.</param>
     /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
     public NativeArena(nuint initialBytes = 0)
+        : this(initialBytes, shared: false)
     {
+    }
+
+    /// <summary>Makes an arena.</summary>
+    /// <param name="initialBytes">Bytes to have at once; with 0 the first pages come with the first allocation.</param>
+    /// <param name="shared">Several threads may allocate at the same time. Each allocation is then a call and an atomic
+    /// addition.</param>
+    /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
+    public NativeArena(nuint initialBytes, bool shared)
+    {
+        _shared = shared;
         Startup.Begin();
         if (initialBytes == 0) return;
         if (initialBytes > nuint.MaxValue - ArenaChunk.HeaderBytes) ThrowHelper.ThrowOutOfMemory(initialBytes);
@@ -80,6 +94,7 @@ public sealed unsafe class NativeArena : IDisposable
     public void Reset()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        _epoch++;
         _current = -1;
         _next = _end = null;
         if (_count != 0) Use(0);
@@ -104,6 +119,7 @@ public sealed unsafe class NativeArena : IDisposable
     private void* AllocSlow(nuint byteCount, nuint alignment)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        if (_shared) return AllocShared(byteCount, alignment);
         // Room for the header, and for the alignment where the header's end may not have it.
         nuint wanted = unchecked(byteCount + ArenaChunk.HeaderBytes + (alignment > 16 ? alignment : 0));
         if (wanted < byteCount) ThrowHelper.ThrowOutOfMemory(byteCount);
@@ -120,22 +136,34 @@ public sealed unsafe class NativeArena : IDisposable
     // Makes a chunk of at least so many bytes, its header included, and goes on with it.
     private void MoveToChunk(nuint byteCount)
     {
+        // before anything is taken: it may throw
+        if (_count == _chunks.Length) Array.Resize(ref _chunks, Math.Max(4, _count * 2));
+        ArenaChunk* chunk = MakeChunk(byteCount);
+        _chunks[_count] = new Chunk((nuint)chunk, chunk->Bytes);
+        Use(_count++);
+    }
+
+    private ArenaChunk* MakeChunk(nuint byteCount)
+    {
         nuint all = 0;
-        for (int i = 0; i < _count; i++) all += _chunks[i].Bytes;
+        Chunk[] chunks = _chunks;
+        for (int i = 0; i < chunks.Length; i++) all += chunks[i].Bytes; // those that there are none of have 0
         nuint bytes = Math.Max(byteCount, Math.Clamp(all, SmallestChunkBytes, LargestChunkBytes));
         if (bytes > nuint.MaxValue - PageGeometry.PageBytes) ThrowHelper.ThrowOutOfMemory(byteCount);
         bytes = (bytes + (PageGeometry.PageBytes - 1)) & ~(PageGeometry.PageBytes - 1);
-        // before anything is taken: it may throw
-        if (_count == _chunks.Length) Array.Resize(ref _chunks, Math.Max(4, _count * 2));
         ArenaChunk* chunk = (ArenaChunk*)NativeAllocator.AlignedAlloc(bytes, PageGeometry.PageBytes);
         chunk->Bytes = bytes;
         ArenaChunks.Add(chunk);
-        _chunks[_count] = new Chunk((nuint)chunk, bytes);
-        Use(_count++);
+        return chunk;
     }
 
     private void Use(int chunk)
     {
+        if (_shared)
+        {
+            UseShared(chunk, ArenaChunk.HeaderBytes);
+            return;
+        }
         _current = chunk;
         _next = (byte*)_chunks[chunk].Address + ArenaChunk.HeaderBytes;
         _end = (byte*)_chunks[chunk].Address + _chunks[chunk].Bytes;

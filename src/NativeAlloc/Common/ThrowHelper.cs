@@ -25,6 +25,13 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNeverPossible(nuint byteCount, nuint mostBytes) => throw new OutOfMemoryException(
+        $"NativeAlloc can never get {byteCount} bytes: that is more than the {mostBytes} bytes of addresses that it " +
+        "reserved for large blocks. Look how the size comes about, as a negative number becomes a large one, or set " +
+        "the option VmallocReserveBytes to more. Nothing was changed.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowOutOfAddresses(nuint byteCount, nuint reservedBytes, Exception? shrinkerError) =>
         throw new OutOfMemoryException(
             $"NativeAlloc could not get {byteCount} bytes: of the {reservedBytes} bytes of addresses that it " +
@@ -409,6 +416,20 @@ internal static unsafe class ThrowHelper
     internal static void ThrowBadWindow(int length, nuint ringBytes) =>
         throw new ArgumentOutOfRangeException(nameof(length), length,
             $"The length is {length}; it must be 0 to {ringBytes}, the bytes of the ring.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowNotOfHeap(void* ptr, string heap) =>
+        throw new ArgumentException(
+            $"The pointer 0x{(nuint)ptr:x} is not a block of the heap '{heap}', or was freed before. Free it where it "
+            + "was allocated.", nameof(ptr));
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowHeapLimit(nuint byteCount, string heap, nuint limitBytes, nuint liveBytes) =>
+        throw new OutOfMemoryException(
+            $"The heap '{heap}' could not get {byteCount} bytes: its limit is {limitBytes} bytes, of which " +
+            $"{liveBytes} are in use. Nothing was changed; free something of it, or give it a higher limit.");
 
     /// <summary>The same error, with the name that the parameter has in the member that was called.</summary>
     [DoesNotReturn]

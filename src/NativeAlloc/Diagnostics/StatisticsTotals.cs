@@ -47,7 +47,7 @@ internal unsafe struct StatisticsTotals
     private void AddLocks() =>
         LockAcquisitions += LinearRegion.LockAcquisitions + HighRegion.LockAcquisitions
             + ThreadRegistry.LockAcquisitions + VmallocSpace.LockAcquisitions + PersistentWindows.LockAcquisitions
-            + Pages.ArenaChunks.LockAcquisitions + CacheChain.LockAcquisitions;
+            + Pages.ArenaChunks.LockAcquisitions + Pages.HeapBlocks.LockAcquisitions + CacheChain.LockAcquisitions;
 
     private void AddZones()
     {

@@ -18,6 +18,12 @@ internal unsafe struct ArenaChunk
 
     /// <summary>Bytes of the chunk, this header included. Written before the chunk is added to the list.</summary>
     public nuint Bytes;
+
+    /// <summary>
+    /// Chunks of shared arenas: bytes given out, with this header; more than there are where a thread has asked in
+    /// vain. By Interlocked and Volatile.
+    /// </summary>
+    public long UsedBytes;
 }
 
 /// <summary>

@@ -1,4 +1,5 @@
 using NativeAlloc.Os;
+using NativeAlloc.Pages;
 using NativeAlloc.Threads;
 
 namespace NativeAlloc.Slabs;
@@ -37,14 +38,16 @@ internal static unsafe class CacheChain
     /// <param name="objectBytes">Bytes from one object to the next.</param>
     /// <param name="constructor">Runs once for each object of a new slab; null for none.</param>
     /// <param name="owner">The object without which no thread can allocate from the cache.</param>
-    internal static int Create(string name, nuint objectBytes, delegate*<void*, void> constructor, object owner)
+    /// <param name="heapBytes">For a cache of a heap, the heap's count of bytes.</param>
+    internal static int Create(string name, nuint objectBytes, delegate*<void*, void> constructor, object owner,
+        long* heapBytes = null)
     {
         WeakReference weak = new(owner);
         DestroyDropped();
         while (true)
         {
             string?[] names = Volatile.Read(ref s_names);
-            int index = CreateLocked(name, objectBytes, constructor, weak);
+            int index = CreateLocked(name, objectBytes, constructor, weak, heapBytes);
             if (index >= 0) return index;
             Grow(names.Length * 2); // allocates managed memory, so not under the lock
         }
@@ -52,11 +55,11 @@ internal static unsafe class CacheChain
 
     // The index, 0 where there is none, or -1 where the arrays have to grow first.
     private static int CreateLocked(string name, nuint objectBytes, delegate*<void*, void> constructor,
-        WeakReference owner)
+        WeakReference owner, long* heapBytes)
     {
         s_lock.Acquire();
         int made = 0;
-        if (CacheTable.TryAdd(objectBytes, constructor, out int index))
+        if (CacheTable.TryAdd(objectBytes, constructor, heapBytes, out int index))
         {
             made = index < s_names.Length ? index : -1;
             if (made < 0)
@@ -137,6 +140,32 @@ internal static unsafe class CacheChain
         }
         s_lock.Release();
         return live;
+    }
+
+    /// <summary>
+    /// Gives all slabs of a cache of a heap back, with what is in use of them. Nobody uses the cache meanwhile.
+    /// </summary>
+    /// <param name="index">The cache.</param>
+    /// <param name="own">The calling thread's pages.</param>
+    /// <param name="keep">The cache stays, empty; else it is gone.</param>
+    internal static void Empty(int index, ThreadPages* own, bool keep)
+    {
+        ObjectCache* cache = CacheTable.CacheAt(index);
+        s_lock.Acquire();
+        cache->Close();
+        for (int node = 0; node < ObjectCache.NodeCount; node++)
+            cache->GiveSlabs(own, cache->TakeAllSlabs(cache->Node(node)));
+        if (keep)
+        {
+            cache->Open();
+        }
+        else
+        {
+            Volatile.Write(ref s_owners[index], null);
+            Volatile.Write(ref s_names[index], null);
+            CacheTable.Remove(index);
+        }
+        s_lock.Release();
     }
 
     private static long DestroyLocked(int index)

@@ -164,12 +164,17 @@ internal static unsafe class CacheTable
     /// Makes a cache. Only one thread at a time adds or removes one. False where there is no index, or no memory for
     /// the table.
     /// </summary>
-    internal static bool TryAdd(nuint objectBytes, delegate*<void*, void> constructor, out int index)
+    /// <param name="objectBytes">Bytes from one object to the next.</param>
+    /// <param name="constructor">Runs once for each object of a new slab; null for none.</param>
+    /// <param name="heapBytes">For a cache of a heap, which is a wide one: the heap's count of bytes. Else
+    /// null.</param>
+    /// <param name="index">The cache.</param>
+    internal static bool TryAdd(nuint objectBytes, delegate*<void*, void> constructor, long* heapBytes, out int index)
     {
-        index = FindFree();
+        index = heapBytes == null ? FindFree() : FindFree(FirstWideCache, MaxCaches);
         if (index == 0 || !TryCommit(index)) return false;
         if (index >= Volatile.Read(ref s_end)) Volatile.Write(ref s_end, index + 1);
-        Initialize(index, objectBytes, constructor);
+        Initialize(index, objectBytes, constructor, heapBytes);
         return true;
     }
 
@@ -221,7 +226,8 @@ internal static unsafe class CacheTable
         return s_userCaches.Address != 0 && s_userCaches.TryCommitTo(needed);
     }
 
-    private static void Initialize(int index, nuint objectBytes, delegate*<void*, void> constructor)
+    private static void Initialize(int index, nuint objectBytes, delegate*<void*, void> constructor,
+        long* heapBytes = null)
     {
         Magazine magazine = default;
         int depotLimit = 0;
@@ -239,6 +245,7 @@ internal static unsafe class CacheTable
         CacheNode* nodes = (CacheNode*)(cache + 1);
         cache->Initialize(index, pageClass, ReturnSideOf(pageClass), objectBytes, magazine, depotLimit, nodes,
             constructor);
+        cache->HeapBytes = heapBytes;
         Interlocked.Or(ref s_exists[index / WordBits], 1UL << index);
     }
 }

@@ -223,8 +223,16 @@ internal static unsafe class MagazineExchange
     // The object may be the last of a dropped cache: the cache is not taken down before the slab has gone back.
     private static void FreeAsVisitor(ObjectCache* cache, ThreadPages* own, void* pointer)
     {
-        while (!cache->TryEnter()) Thread.Yield(); // another thread tries to take it down, and finds this object
+        nuint page = LinearRegion.PageIndexOf(pointer);
+        while (!cache->TryEnter())
+        {
+            // Another thread tries to take it down, and finds this object; or it takes a heap down, with this object.
+            if (LinearRegion.ClassOf(page) == 0)
+                cache->StopOnStaleFree(LinearRegion.Frames + cache->SlabOf((uint)page), (nint)pointer);
+            Thread.Yield();
+        }
         SlabReturn.FreeDirect(cache, own, pointer);
+        if (cache->HeapBytes != null) Interlocked.Add(ref *cache->HeapBytes, -(long)cache->ObjectBytes);
         cache->Leave();
     }
 

@@ -79,6 +79,12 @@ internal unsafe partial struct ObjectCache
     /// <summary>The cache's part on each node.</summary>
     private CacheNode* _nodes;
 
+    /// <summary>
+    /// Bytes that users hold of the heap that this cache is a part of; null for a cache that is of none. Written when
+    /// the cache is made; the number is changed by Interlocked.
+    /// </summary>
+    public long* HeapBytes;
+
     // An offset in a slab (below 2^20) times 2^40 (the reciprocal of 16) stays within 64 bits up to 2^24; and the
     // quotient is exact while offset × ObjectBytes < 2^44: slabs have less than 2^20 bytes and objects at most 2^19.
     private const int ReciprocalShift = 44;
@@ -281,6 +287,28 @@ internal unsafe partial struct ObjectCache
         for (; most != 0 && node->Slabs.First(NodeSlabs.Free) is var slab && slab != PageFrame.None; most--)
             RemoveFreeSlab(node, slab, ref freed);
         return freed;
+    }
+
+    /// <summary>
+    /// Takes all slabs of a node out, whatever is in use of them. The cache is closed, and nobody uses it.
+    /// </summary>
+    internal readonly uint TakeAllSlabs(CacheNode* node)
+    {
+        uint taken = PageFrame.None;
+        node->Lock.Acquire();
+        for (int list = 0; list < NodeSlabs.ListCount; list++)
+        {
+            while (node->Slabs.First(list) is var slab && slab != PageFrame.None)
+            {
+                if (LinearRegion.Frames[slab].PurgedPages != 0) ForgetPurged(node, slab);
+                node->Slabs.RemoveFreeObjects(LinearRegion.Frames[slab].FreeObjects);
+                node->Slabs.Remove(LinearRegion.Frames, slab);
+                LinearRegion.Frames[slab].Next = taken;
+                taken = slab;
+            }
+        }
+        node->Lock.Release();
+        return taken;
     }
 
     /// <summary>Gives slabs that were taken out back to the page layer; without the lock. Returns the pages.</summary>

@@ -45,7 +45,8 @@ public sealed class AliasTests : LeakCheckedTests
                 Memory.Free(null);
                 try { Memory.Alloc(nuint.MaxValue); } catch (OutOfMemoryException) { said.Append("out "); }
                 try { Memory.Alloc(nuint.MaxValue, 2); } catch (OutOfMemoryException) { said.Append("out "); }
-                try { Memory.AlignedAlloc(1, 3); } catch (ArgumentException e) { said.Append(e.GetType().Name).Append(' '); }
+                try { Memory.AlignedAlloc(1, 3); }
+                catch (ArgumentException e) { said.Append(e.GetType().Name).Append(' '); }
 
                 IntPtr first = Global.AllocHGlobal(10), second = Global.AllocHGlobal((IntPtr)20);
                 Marshal.WriteInt64(first, 42);

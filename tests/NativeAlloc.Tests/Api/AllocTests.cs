@@ -156,4 +156,15 @@ public sealed unsafe class AllocTests : LeakCheckedTests
             });
         }
     }
+
+    [Fact]
+    public void A_size_that_can_never_be_had_says_so_and_not_to_free_something()
+    {
+        foreach (nuint bytes in Sizes.Impossible)
+        {
+            OutOfMemoryException error = Assert.Throws<OutOfMemoryException>(() => { NativeAllocator.Alloc(bytes); });
+            Assert.Contains($"can never get {bytes} bytes", error.Message, StringComparison.Ordinal);
+            Assert.DoesNotContain("free", error.Message, StringComparison.Ordinal);
+        }
+    }
 }

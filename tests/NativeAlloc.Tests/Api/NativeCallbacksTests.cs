@@ -51,7 +51,8 @@ public sealed unsafe class NativeCallbacksTests : LeakCheckedTests
             Assert.True(NativeCallbacks.Realloc(block, bytes) == null);
         }
         Assert.True(NativeCallbacks.Calloc((nuint)1 << 32, (nuint)1 << 32) == null);
-        foreach (nuint alignment in (nuint[])[0, 3, 24]) Assert.True(NativeCallbacks.AlignedAlloc(alignment, 10) == null);
+        foreach (nuint alignment in (nuint[])[0, 3, 24])
+            Assert.True(NativeCallbacks.AlignedAlloc(alignment, 10) == null);
         Pattern.Check(block, 100, 1);
         NativeCallbacks.Free(block);
     }

@@ -10,9 +10,9 @@ internal static class SourceTree
 {
     internal const string Library = "src/NativeAlloc";
 
-    private static readonly Lazy<IReadOnlyList<SourceFile>> s_library = new(() => Read("src", "*.cs"));
+    private static readonly Lazy<IReadOnlyList<SourceFile>> s_library = new(() => Read(Library, "*.cs"));
     private static readonly Lazy<IReadOnlyList<SourceFile>> s_code =
-        new(() => [.. s_library.Value, .. Read("tests", "*.cs"), .. Read("benchmarks", "*.cs")]);
+        new(() => [.. Read("src", "*.cs"), .. Read("tests", "*.cs"), .. Read("benchmarks", "*.cs")]);
     private static readonly Lazy<IReadOnlyList<SourceFile>> s_prose =
         new(() => [.. Read("docs", "*.md"), .. Read("", "*.md", SearchOption.TopDirectoryOnly)]);
     private static readonly SyntaxTree s_usings = new SourceFile(
@@ -28,7 +28,7 @@ internal static class SourceTree
     /// <summary>The files of the library.</summary>
     internal static IReadOnlyList<SourceFile> LibraryFiles => s_library.Value;
 
-    /// <summary>All C# files: those of the library, the tests and the benchmarks.</summary>
+    /// <summary>All C# files: those of the library and its satellites, the tests and the benchmarks.</summary>
     internal static IReadOnlyList<SourceFile> CodeFiles => s_code.Value;
 
     /// <summary>The Markdown files.</summary>

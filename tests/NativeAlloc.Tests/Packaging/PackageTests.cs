@@ -35,12 +35,18 @@ public sealed class PackageTests
     {
         string[] files = Entries(Path.Combine(packages, $"NativeAlloc.{version}.nupkg"));
         foreach (string expected in new[] { "lib/net10.0/NativeAlloc.dll", "lib/net10.0/NativeAlloc.xml", "README.md",
-            "NativeAlloc.nuspec" })
+            "NativeAlloc.nuspec", "icon.png" })
             Assert.Contains(expected, files);
         string[] assemblies =
             [.. files.Where(file => file.EndsWith(".dll", StringComparison.OrdinalIgnoreCase)).Order()];
         Assert.Equal(["lib/net10.0/NativeAlloc.dll",
             .. IsCompiled ? (string[])["runtimes/linux-x64/lib/net10.0/NativeAlloc.dll"] : []], assemblies);
+        string package = Path.Combine(packages, $"NativeAlloc.{version}.nupkg");
+        string docs = ReadEntry(package, "lib/net10.0/NativeAlloc.xml");
+        Assert.Contains("M:NativeAlloc.NativeAllocator.Alloc(", docs, StringComparison.Ordinal);
+        Assert.DoesNotContain("name=\"T:NativeAlloc.Slabs.", docs, StringComparison.Ordinal); // no internal ones
+        Assert.DoesNotContain("](docs/", ReadEntry(package, "README.md"), StringComparison.Ordinal);
+        Assert.Contains("<projectUrl>https://", ReadEntry(package, "NativeAlloc.nuspec"), StringComparison.Ordinal);
         Assert.Contains("lib/net10.0/NativeAlloc.pdb",
             Entries(Path.Combine(packages, $"NativeAlloc.{version}.snupkg")));
     }
@@ -56,6 +62,13 @@ public sealed class PackageTests
         Assert.True(File.Exists(package), $"there is no {Path.GetFileName(package)}");
         using ZipArchive archive = ZipFile.OpenRead(package);
         return [.. archive.Entries.Select(entry => entry.FullName)];
+    }
+
+    private static string ReadEntry(string package, string entry)
+    {
+        using ZipArchive archive = ZipFile.OpenRead(package);
+        using StreamReader reader = new(archive.GetEntry(entry)!.Open());
+        return reader.ReadToEnd();
     }
 
     private static void CheckUse(TemporaryDirectory directory, string packages, string version)

@@ -1,0 +1,227 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using NativeAlloc.Os;
+
+namespace NativeAlloc.Pages;
+
+/// <summary>What the blocks of one heap add up to, in native memory of the heap's.</summary>
+[StructLayout(LayoutKind.Explicit, Size = Bytes)]
+internal struct HeapFigures
+{
+    /// <summary>Two cache lines, as every thread that uses the heap writes here.</summary>
+    internal const int Bytes = 128;
+
+    /// <summary>Bytes that users hold of the heap. Any thread, by Interlocked.</summary>
+    [FieldOffset(0)] public long LiveBytes;
+
+    /// <summary>
+    /// The first of the heap's blocks in <see cref="HeapBlocks"/>; 0 for none. Under the lock of that.
+    /// </summary>
+    [FieldOffset(8)] public uint FirstBlock;
+}
+
+/// <summary>
+/// The blocks of heaps that are no objects of slabs: which heap each belongs to, so that every way to free a block
+/// finds it, and a list for each heap, so that the heap can free them all. Blocks are found by their address in a hash
+/// table. They are large, so there are few of them, and one lock does for all.
+/// </summary>
+internal static unsafe class HeapBlocks
+{
+    /// <summary>One block. Number 0 is no block.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Entry
+    {
+        /// <summary>Where the block begins.</summary>
+        public nuint Address;
+
+        /// <summary>What was added to the heap's bytes for it.</summary>
+        public nuint Bytes;
+
+        /// <summary>The heap.</summary>
+        public HeapFigures* Heap;
+
+        /// <summary>The next entry with the same hash, or the next free one.</summary>
+        public uint Next;
+
+        /// <summary>The blocks before and behind it in the heap's list.</summary>
+        public uint PreviousOfHeap, NextOfHeap;
+    }
+
+    private const int BucketBits = 14, Buckets = 1 << BucketBits;
+
+    // Blocks of 512 KiB or more that 64 TiB of addresses hold are more than this; a heap says then that it is out of
+    // memory.
+    private const uint MaxEntries = 1 << 24;
+
+    private static NativeLock s_lock;
+
+    /// <summary>The heads of the chains, and behind them the entries. Grown under the lock.</summary>
+    private static MetadataRegion s_region;
+
+    /// <summary>Entries that were ever used, with number 0; the first free one of these. Under the lock.</summary>
+    private static uint s_used = 1, s_free;
+
+    /// <summary>Blocks of all heaps. Written under the lock, read by any thread.</summary>
+    private static int s_count;
+
+    internal static uint LockAcquisitions => s_lock.Acquisitions;
+
+    /// <summary>Whether there is a block of a heap at all: without one, no free has to look.</summary>
+    internal static bool Any => Volatile.Read(ref s_count) != 0;
+
+    private static uint* Heads => (uint*)s_region.Address;
+
+    private static Entry* Entries => (Entry*)(s_region.Address + Buckets * sizeof(uint));
+
+    // More than any system has; the sum of a few does not overflow.
+    private const ulong LargestCharge = 1UL << 56;
+
+    /// <summary>What a block of so many bytes adds to its heap's bytes: whole pages.</summary>
+    internal static nuint ChargeOf(nuint bytes) => bytes >= LargestCharge
+        ? unchecked((nuint)LargestCharge)
+        : Math.Max(1, (bytes + (PageGeometry.PageBytes - 1)) >> PageGeometry.PageShift) << PageGeometry.PageShift;
+
+    /// <summary>Notes a block of a heap. False where there is no memory for it.</summary>
+    internal static bool TryAdd(void* block, nuint bytes, HeapFigures* heap)
+    {
+        s_lock.Acquire();
+        uint number = TakeEntry();
+        if (number != 0)
+        {
+            uint bucket = BucketOf(block);
+            Entries[number] = new Entry
+            {
+                Address = (nuint)block,
+                Bytes = bytes,
+                Heap = heap,
+                Next = Heads[bucket],
+                NextOfHeap = heap->FirstBlock,
+            };
+            Heads[bucket] = number;
+            if (heap->FirstBlock != 0) Entries[heap->FirstBlock].PreviousOfHeap = number;
+            heap->FirstBlock = number;
+            Volatile.Write(ref s_count, s_count + 1);
+        }
+        s_lock.Release();
+        return number != 0;
+    }
+
+    /// <summary>
+    /// Forgets a block, before it is freed, and takes it off its heap's bytes. False where it is no block of a heap, or
+    /// of another than the one that is meant.
+    /// </summary>
+    /// <param name="block">The block.</param>
+    /// <param name="heap">The heap that is meant; null for any.</param>
+    /// <param name="bytes">What was taken off.</param>
+    /// <param name="owner">The heap that it was of.</param>
+    internal static bool TryRemove(void* block, HeapFigures* heap, out nuint bytes, out HeapFigures* owner)
+    {
+        bytes = 0;
+        owner = null;
+        if (!Any) return false;
+        s_lock.Acquire();
+        uint* link = &Heads[BucketOf(block)];
+        while (*link != 0 && Entries[*link].Address != (nuint)block) link = &Entries[*link].Next;
+        uint number = *link;
+        bool found = number != 0 && (heap == null || Entries[number].Heap == heap);
+        if (found)
+        {
+            owner = Entries[number].Heap;
+            *link = Entries[number].Next;
+            bytes = Remove(number);
+        }
+        s_lock.Release();
+        return found;
+    }
+
+    /// <summary>Forgets any one block of a heap. False where it has none.</summary>
+    internal static bool TryRemoveFirst(HeapFigures* heap, out void* block)
+    {
+        block = null;
+        if (!Any) return false;
+        s_lock.Acquire();
+        uint number = heap->FirstBlock;
+        if (number != 0)
+        {
+            block = (void*)Entries[number].Address;
+            uint* link = &Heads[BucketOf(block)];
+            while (*link != number) link = &Entries[*link].Next;
+            *link = Entries[number].Next;
+            Remove(number);
+        }
+        s_lock.Release();
+        return number != 0;
+    }
+
+    /// <summary>Bytes and number of a heap's blocks, for checks.</summary>
+    internal static (nuint Bytes, int Count) CountOf(HeapFigures* heap)
+    {
+        nuint bytes = 0;
+        int count = 0;
+        s_lock.Acquire();
+        for (uint number = heap->FirstBlock; number != 0; number = Entries[number].NextOfHeap, count++)
+            bytes += Entries[number].Bytes;
+        s_lock.Release();
+        return (bytes, count);
+    }
+
+    /// <summary>Walks all chains and lists and checks them. Throws where something is wrong.</summary>
+    internal static void Verify()
+    {
+        s_lock.Acquire();
+        string? error = s_region.Address == 0 ? null : FindError();
+        s_lock.Release();
+        if (error != null) throw new InvalidOperationException($"blocks of heaps: {error}");
+    }
+
+    private static string? FindError()
+    {
+        int count = 0;
+        for (uint bucket = 0; bucket < Buckets; bucket++)
+        {
+            for (uint number = Heads[bucket]; number != 0; number = Entries[number].Next, count++)
+            {
+                Entry* entry = &Entries[number];
+                if (BucketOf((void*)entry->Address) != bucket) return $"entry {number} is in bucket {bucket}";
+                uint before = entry->PreviousOfHeap;
+                if (before == 0 ? entry->Heap->FirstBlock != number : Entries[before].NextOfHeap != number)
+                    return $"entry {number} is not in its heap's list";
+            }
+        }
+        return count == s_count ? null : $"there are {count}, and the count says {s_count}";
+    }
+
+    private static nuint Remove(uint number)
+    {
+        Entry* entry = &Entries[number];
+        if (entry->PreviousOfHeap != 0) Entries[entry->PreviousOfHeap].NextOfHeap = entry->NextOfHeap;
+        else entry->Heap->FirstBlock = entry->NextOfHeap;
+        if (entry->NextOfHeap != 0) Entries[entry->NextOfHeap].PreviousOfHeap = entry->PreviousOfHeap;
+        nuint bytes = entry->Bytes;
+        Interlocked.Add(ref entry->Heap->LiveBytes, -(long)bytes);
+        *entry = new Entry { Next = s_free };
+        s_free = number;
+        Volatile.Write(ref s_count, s_count - 1);
+        return bytes;
+    }
+
+    // 0 where there is no memory for another.
+    private static uint TakeEntry()
+    {
+        if (s_free != 0)
+        {
+            uint number = s_free;
+            s_free = Entries[number].Next;
+            return number;
+        }
+        nuint head = Buckets * sizeof(uint);
+        if (s_region.Address == 0) s_region = MetadataRegion.Reserve(head + MaxEntries * (nuint)sizeof(Entry));
+        if (s_used == MaxEntries || !s_region.TryCommitTo(head + (s_used + 1) * (nuint)sizeof(Entry))) return 0;
+        Debug.Assert(s_region.Address != 0, "what is committed is reserved");
+        return s_used++;
+    }
+
+    // Blocks begin at multiples of a page; the multiplication spreads their numbers.
+    private static uint BucketOf(void* block) =>
+        (uint)(unchecked((ulong)((nuint)block >> PageGeometry.PageShift) * 0x9E3779B97F4A7C15) >> (64 - BucketBits));
+}
