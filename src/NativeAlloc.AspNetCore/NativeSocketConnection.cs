@@ -1,0 +1,168 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+
+namespace NativeAlloc.AspNetCore;
+
+/// <summary>
+/// One connection: a loop that receives into one pipe and a loop that sends out of another. Both pipes have their
+/// memory from the pool.
+/// </summary>
+internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemoryPoolFeature, IConnectionSocketFeature
+{
+    // Each piece is a call of the system when it is sent.
+    private const int OutputPieceBytes = 16 * 1024, SmallestReceiveBytes = 2048;
+
+    private readonly CancellationTokenSource _closed = new();
+    private readonly PipeWriter _input;
+    private readonly PipeReader _output;
+    private readonly bool _waitForData;
+    private Task _receiving = Task.CompletedTask, _sending = Task.CompletedTask;
+    private Exception? _reason;
+    private int _isShutDown;
+
+    internal NativeSocketConnection(Socket socket, MemoryPool<byte> pool, SocketTransportOptions options)
+        : base(Guid.NewGuid().ToString("N"))
+    {
+        Socket = socket;
+        MemoryPool = pool;
+        _waitForData = options.WaitForDataBeforeAllocatingBuffer;
+        PipeScheduler application = options.UnsafePreferInlineScheduling ? PipeScheduler.Inline
+            : PipeScheduler.ThreadPool;
+        Pipe input = new(OptionsOf(pool, application, options.MaxReadBufferSize, minimumSegmentBytes: -1));
+        Pipe output = new(OptionsOf(pool, application, options.MaxWriteBufferSize, OutputPieceBytes));
+        (_input, _output) = (input.Writer, output.Reader);
+        Transport = new Ends(input.Reader, output.Writer);
+        Application = new Ends(output.Reader, input.Writer);
+        LocalEndPoint = socket.LocalEndPoint;
+        RemoteEndPoint = socket.RemoteEndPoint;
+        ConnectionClosed = _closed.Token;
+        Features.Set<IMemoryPoolFeature>(this);
+        Features.Set<IConnectionSocketFeature>(this);
+    }
+
+    public Socket Socket { get; }
+
+    public MemoryPool<byte> MemoryPool { get; }
+
+    /// <summary>Begins to receive and to send.</summary>
+    internal void Start()
+    {
+        _receiving = ReceiveAsync();
+        _sending = SendAsync();
+    }
+
+    public override void Abort(ConnectionAbortedException abortReason)
+    {
+        ShutDown(abortReason);
+        _output.CancelPendingRead();
+    }
+
+    public override async ValueTask DisposeAsync()
+    {
+        await Transport.Input.CompleteAsync().ConfigureAwait(false);
+        await Transport.Output.CompleteAsync().ConfigureAwait(false);
+        await _receiving.ConfigureAwait(false);
+        await _sending.ConfigureAwait(false);
+        _closed.Dispose();
+        await base.DisposeAsync().ConfigureAwait(false);
+    }
+
+    // 0 is no limit; null is for pipes the same as 0.
+    private static PipeOptions OptionsOf(MemoryPool<byte> pool, PipeScheduler scheduler, long? mostBytes,
+        int minimumSegmentBytes) =>
+        new(pool, scheduler, scheduler, mostBytes ?? 0, (mostBytes ?? 0) / 2, minimumSegmentBytes,
+            useSynchronizationContext: false);
+
+    private async Task ReceiveAsync()
+    {
+        Exception? error = null;
+        try
+        {
+            while (true)
+            {
+                // So that a connection that says nothing holds no memory.
+                if (_waitForData) await Socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
+                Memory<byte> room = _input.GetMemory(SmallestReceiveBytes);
+                int received = await Socket.ReceiveAsync(room, SocketFlags.None).ConfigureAwait(false);
+                if (received == 0) break;
+                _input.Advance(received);
+                FlushResult result = await _input.FlushAsync().ConfigureAwait(false);
+                if (result.IsCompleted || result.IsCanceled) break;
+            }
+        }
+        catch (SocketException reset) when (IsReset(reset.SocketErrorCode))
+        {
+            error = new ConnectionResetException(reset.Message, reset);
+        }
+        catch (Exception aborted) when (aborted is SocketException or ObjectDisposedException)
+        {
+            error = new ConnectionAbortedException("The connection was aborted.", aborted);
+        }
+        finally
+        {
+            await _input.CompleteAsync(Volatile.Read(ref _reason) ?? error).ConfigureAwait(false);
+            await _closed.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async Task SendAsync()
+    {
+        Exception? error = null;
+        try
+        {
+            while (true)
+            {
+                ReadResult result = await _output.ReadAsync().ConfigureAwait(false);
+                if (result.IsCanceled) break;
+                foreach (ReadOnlyMemory<byte> piece in result.Buffer)
+                {
+                    for (ReadOnlyMemory<byte> rest = piece; rest.Length != 0;)
+                        rest = rest[await Socket.SendAsync(rest, SocketFlags.None).ConfigureAwait(false)..];
+                }
+                _output.AdvanceTo(result.Buffer.End);
+                if (result.IsCompleted) break;
+            }
+        }
+        catch (Exception broken) when (broken is SocketException or ObjectDisposedException)
+        {
+            error = broken;
+        }
+        finally
+        {
+            ShutDown(error);
+            await _output.CompleteAsync(error).ConfigureAwait(false);
+            _input.CancelPendingFlush();
+        }
+    }
+
+    private void ShutDown(Exception? reason)
+    {
+        if (Interlocked.Exchange(ref _isShutDown, 1) != 0) return;
+        Volatile.Write(ref _reason, reason is null or ConnectionAbortedException
+            ? reason
+            : new ConnectionAbortedException(reason.Message, reason));
+        try
+        {
+            Socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (SocketException)
+        {
+            // The other side was faster.
+        }
+        Socket.Dispose();
+    }
+
+    private static bool IsReset(SocketError error) =>
+        error is SocketError.ConnectionReset or SocketError.Shutdown or SocketError.ConnectionAborted;
+
+    private sealed class Ends(PipeReader input, PipeWriter output) : IDuplexPipe
+    {
+        public PipeReader Input => input;
+
+        public PipeWriter Output => output;
+    }
+}
