@@ -22,7 +22,8 @@ namespace NativeAlloc;
 /// <see cref="NativeAllocator.Realloc"/> moves leaves the heap.</para>
 /// <para>All members may be called from any thread, but during <see cref="Dispose"/> and <see cref="Reset"/> no other
 /// thread may use the heap or free one of its blocks. A heap has no finalizer, as pointers into it do not keep it
-/// alive: one that is dropped keeps its memory, and the slab report shows its caches as dropped.</para>
+/// alive: one that is dropped keeps its memory, and the slab report shows its caches as dropped. Check mode puts no red
+/// zones around its blocks.</para>
 /// </remarks>
 public sealed unsafe class NativeHeap : IDisposable
 {
