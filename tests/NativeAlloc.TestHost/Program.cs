@@ -20,6 +20,8 @@ internal static class Program
             case DecaySurvives.Name: return DecaySurvives.Run(rest);
             case FirstBlockLimit.Name: return FirstBlockLimit.Run();
             case FileLimit.Name: return FileLimit.Run();
+            case Soak.Name: return Soak.Run(rest);
+            case MisuseTable.Name: return MisuseTable.Run();
             case Misuse.Name: return Misuse.Run(rest);
             case LoadHandler.Name: return LoadHandler.Run();
             case WrongOption.Name: return WrongOption.Run();

@@ -14,8 +14,8 @@ public sealed class MisuseTests
     public static TheoryData<string, string> Mistakes => new()
     {
         { "double free at once", "is free already" },
-        { "double free, another between", "is free already" },
-        { "double free, 1000 others between", "is free already" },
+        { "double free, one between", "is free already" },
+        { "double free, 1,000 between", "is free already" },
         { "double free on two threads", "is free already" },
         { "double free after reuse", "is free already" },
         { "double free of 100 KiB", "is free already" },
@@ -30,7 +30,7 @@ public sealed class MisuseTests
         { "free of a stack address", "was not allocated by NativeAlloc" },
         { "free of a managed address", "was not allocated by NativeAlloc" },
         { "write after free", "use after free: 0x" },
-        { "realloc of a freed block", "is free already" },
+        { "realloc of a freed one", "is free already" },
         { "usable size of a freed block", "is free already" },
         { "double free after the slab has gone", "is free already" },
         { "free of a block of malloc", "was not allocated by NativeAlloc" },
@@ -74,16 +74,16 @@ public sealed class MisuseTests
 
     [Theory]
     [InlineData("double free at once")]
-    [InlineData("double free, another between")]
-    [InlineData("double free, 1000 others between")]
-    [InlineData("double free, 100000 others between")]
+    [InlineData("double free, one between")]
+    [InlineData("double free, 1,000 between")]
+    [InlineData("double free, 100,000 between")]
     [InlineData("double free on two threads")]
     [InlineData("double free of 100 KiB")]
     [InlineData("double free of 4 MiB")]
     [InlineData("free of a pointer 8 bytes inside")]
     [InlineData("free of a pointer 16 bytes inside")]
     [InlineData("free of memory never allocated")]
-    [InlineData("realloc of a freed block")]
+    [InlineData("realloc of a freed one")]
     [InlineData("double free of a cache's object")]
     [InlineData("another cache's object")]
     [InlineData("a page, twice")]
@@ -97,7 +97,7 @@ public sealed class MisuseTests
     [Fact]
     public void The_rows_are_the_catalogue()
     {
-        string[] others = ["read after free", "read of fresh memory", "a leak", "double free, 100000 others between"];
+        string[] others = ["read after free", "read of fresh memory", "a leak", "double free, 100,000 between"];
         Assert.Equal(Misuse.General.Keys.Concat(Misuse.Own.Keys).Except(others).Order(StringComparer.Ordinal),
             Mistakes.Select(row => row.Data.Item1).Order(StringComparer.Ordinal));
     }
