@@ -17,6 +17,16 @@ namespace NativeAlloc;
 /// copy.</content>
 public static unsafe partial class NativeAllocator
 {
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* ReallocSlow(void* ptr, nuint byteCount)
+    {
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        ObjectCache* cache = page < LinearRegion.PageCount ? CacheTable.UserCacheOfPage(page) : null;
+        return unchecked(byteCount - 1) < SizeClasses.MagazineBytes && cache != null
+            ? ReallocSmall(ptr, cache, byteCount)
+            : ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule);
+    }
+
     // From one size class to another, or to the same: the common case, without looking for the block a second time.
     private static void* ReallocSmall(void* ptr, ObjectCache* cache, nuint byteCount)
     {
@@ -35,9 +45,10 @@ public static unsafe partial class NativeAllocator
         return pointer;
     }
 
-    // A block that has room stays, unless that would keep more than half of it for nothing.
+    // A block that has room stays, unless that would keep more than half of it for nothing. Not for a size of 0.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool StaysInPlace(nuint oldBytes, nuint byteCount) =>
-        byteCount <= oldBytes && (byteCount > oldBytes / 2 || oldBytes <= SmallestWorthMoving);
+        unchecked(byteCount - 1) < oldBytes && (byteCount > oldBytes / 2 || oldBytes <= SmallestWorthMoving);
 
     // A large block that becomes smaller gives whole pages back, unless they are few.
     private static bool HasTailToGive(nuint oldBytes, nuint byteCount) =>

@@ -18,24 +18,6 @@ namespace NativeAlloc;
 public static unsafe partial class NativeAllocator
 {
     /// <summary>
-    /// Bytes that can be used at a pointer: the size asked for, rounded up to what the allocator keeps for it.
-    /// </summary>
-    /// <param name="ptr">A block of this library; null has 0 bytes.</param>
-    /// <returns>At least the size asked for; all of it may be used.</returns>
-    /// <exception cref="ArgumentException">The pointer is not a block of this library.</exception>
-    public static nuint UsableSize(void* ptr)
-    {
-        Startup.Begin();
-        if (ptr == null) return 0;
-        if (Options.Check && TryFindChecked(ptr, out CheckedBlock known)) return known.Bytes;
-        if (!TryFindBlock(ptr, out void* block, out nuint bytes) || block != ptr) ThrowNotABlock(ptr, block, bytes);
-        nuint page = LinearRegion.PageIndexOf(ptr);
-        ObjectCache* cache = page < LinearRegion.OnlinePages ? CacheTable.UserCacheOfPage(page) : null;
-        if (cache != null) ThrowIfFree(cache, ptr);
-        return bytes;
-    }
-
-    /// <summary>
     /// Whether an address lies in memory that this library keeps blocks in: for a pointer that it gave out and that is
     /// not freed yet, always true.
     /// </summary>
@@ -168,6 +150,9 @@ public static unsafe partial class NativeAllocator
     [DoesNotReturn]
     private static void ThrowResidentLimit(nuint byteCount, scoped in AllocationAttempt attempt)
     {
+        nuint limit = ResidentBudget.LimitBytes;
+        if (byteCount > limit && !attempt.WasReclaimed)
+            ThrowHelper.ThrowBeyondLimit(byteCount, limit, ResidentBudget.IsDerived);
         AllocatorStatistics figures = AllocatorStatistics.Read();
         nuint charged = ResidentBudget.ChargedBytes;
         // Other threads go on meanwhile; what is purged out of slabs is free, but no memory.
@@ -176,7 +161,7 @@ public static unsafe partial class NativeAllocator
         nuint cached = Math.Min(figures.CachedBytes + slabFree
             + ((nuint)PageLayer.DirtyFreePages() << PageGeometry.PageShift), charged - live);
         nuint? resident = ResidentBudget.IsDerived ? ResidentBudget.ReadResidentBytes() : null;
-        ThrowHelper.ThrowResidentLimit(byteCount, ResidentBudget.LimitBytes, resident, charged, live, cached,
+        ThrowHelper.ThrowResidentLimit(byteCount, limit, resident, charged, live, cached,
             attempt.WasReclaimed, attempt.ShrinkerError);
     }
 
@@ -277,6 +262,18 @@ public static unsafe partial class NativeAllocator
             ThrowHelper.ThrowOfArena(ptr, chunk, chunkBytes);
         if (block == null || block == ptr) ThrowHelper.ThrowForeign(ptr);
         ThrowHelper.ThrowInterior(ptr, block, bytes);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static nuint UsableSizeSlow(void* ptr)
+    {
+        if (ptr == null) return 0;
+        if (Options.Check && TryFindChecked(ptr, out CheckedBlock known)) return known.Bytes;
+        if (!TryFindBlock(ptr, out void* block, out nuint bytes) || block != ptr) ThrowNotABlock(ptr, block, bytes);
+        nuint page = LinearRegion.PageIndexOf(ptr);
+        ObjectCache* cache = page < LinearRegion.OnlinePages ? CacheTable.UserCacheOfPage(page) : null;
+        if (cache != null) ThrowIfFree(cache, ptr);
+        return bytes;
     }
 
     // As far as it can be seen: an object that is in its slab, or in the magazine that this thread frees to.

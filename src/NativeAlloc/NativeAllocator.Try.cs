@@ -16,8 +16,8 @@ public static unsafe partial class NativeAllocator
     /// <summary>Allocates a block, or says that it cannot. What the block holds is undefined.</summary>
     /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
     /// <param name="ptr">The block, at a multiple of 16; null where the answer is false.</param>
-    /// <returns>False where there is not that much memory, or an option of the allocator is wrong. Nothing is
-    /// thrown.</returns>
+    /// <returns>False where there is not that much memory, an option of the allocator is wrong, or it does
+    /// not run on this system. Nothing is thrown.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryAlloc(nuint byteCount, out void* ptr)
     {
@@ -42,17 +42,14 @@ public static unsafe partial class NativeAllocator
     /// <summary>Allocates a block of zero bytes, or says that it cannot.</summary>
     /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
     /// <param name="ptr">The block, at a multiple of 16; null where the answer is false.</param>
-    /// <returns>False where there is not that much memory, or an option of the allocator is wrong. Nothing is
-    /// thrown.</returns>
+    /// <returns>False where there is not that much memory, an option of the allocator is wrong, or it does
+    /// not run on this system. Nothing is thrown.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryAllocZeroed(nuint byteCount, out void* ptr)
     {
-        if (byteCount > SizeClasses.MagazineBytes)
-        {
-            ptr = AllocOrNull(byteCount, SizeClasses.Granule, zeroed: true);
-            return ptr != null;
-        }
+        if (byteCount > SizeClasses.TableBytes) return TryAllocZeroedMedium(byteCount, out ptr);
         if (!TryAlloc(byteCount, out ptr)) return false;
-        NativeMemory.Clear(ptr, byteCount);
+        ClearGranules(ptr, byteCount);
         return true;
     }
 
@@ -66,18 +63,15 @@ public static unsafe partial class NativeAllocator
     /// false.</param>
     /// <returns>False where there is not that much memory, or an option of the allocator is wrong.</returns>
     /// <exception cref="ArgumentException">The alignment is no power of two. Nothing else is thrown.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryAlignedAlloc(nuint byteCount, nuint alignment, out void* ptr)
     {
         if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
-        ptr = null;
-        nuint atLeastOne = Math.Max(byteCount, 1);
-        nuint rounded = unchecked((atLeastOne + (alignment - 1)) & ~(alignment - 1));
-        if (rounded < atLeastOne) return false;
         // The class of a multiple of the alignment is itself one: see SizeClasses.
-        if (rounded <= SizeClasses.MagazineBytes) return TryAlloc(rounded, out ptr);
-        // Rounding is for the classes of the slabs; pages and mappings are aligned without it.
-        ptr = AllocOrNull(rounded <= SizeClasses.LargestBytes ? rounded : atLeastOne, alignment, zeroed: false);
-        return ptr != null;
+        nuint rounded = unchecked((byteCount + (alignment - 1)) & ~(alignment - 1));
+        return unchecked(rounded - 1) < SizeClasses.MagazineBytes
+            ? TryAlloc(rounded, out ptr)
+            : TryAlignedAllocSlow(byteCount, alignment, out ptr);
     }
 
     /// <summary>
@@ -91,7 +85,17 @@ public static unsafe partial class NativeAllocator
     /// are as they were.</returns>
     /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library. Nothing else is
     /// thrown.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryRealloc(ref void* ptr, nuint byteCount)
+    {
+        void* block = ptr;
+        if (block == null) return TryReallocSlow(ref ptr, byteCount);
+        Startup.Begin();
+        return StaysInPlace(CacheTable.BytesOfObject(block), byteCount) || TryReallocSlow(ref ptr, byteCount);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryReallocSlow(ref void* ptr, nuint byteCount)
     {
         byteCount = Math.Max(byteCount, 1);
         void* old = ptr;
@@ -114,6 +118,30 @@ public static unsafe partial class NativeAllocator
         return true;
     }
 
+    // As AllocZeroedMedium.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryAllocZeroedMedium(nuint byteCount, out void* ptr)
+    {
+        if (byteCount > SizeClasses.MagazineBytes)
+            return (ptr = AllocOrNull(byteCount, SizeClasses.Granule, zeroed: true)) != null;
+        if (!TryAlloc(byteCount, out ptr)) return false;
+        NativeMemory.Clear(ptr, byteCount);
+        return true;
+    }
+
+    // As AlignedAllocSlow.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryAlignedAllocSlow(nuint byteCount, nuint alignment, out void* ptr)
+    {
+        ptr = null;
+        nuint atLeastOne = Math.Max(byteCount, 1);
+        nuint rounded = unchecked((atLeastOne + (alignment - 1)) & ~(alignment - 1));
+        if (rounded < atLeastOne) return false;
+        // Rounding is for the classes of the slabs; pages and mappings are aligned without it.
+        ptr = AllocOrNull(rounded <= SizeClasses.LargestBytes ? rounded : atLeastOne, alignment, zeroed: false);
+        return ptr != null;
+    }
+
     // Up to 32 KiB from the loaded magazine, as AllocMedium.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AllocMediumOrNull(nuint byteCount)
@@ -128,9 +156,9 @@ public static unsafe partial class NativeAllocator
         {
             Startup.Begin();
         }
-        catch (OutOfMemoryException)
+        catch (Exception error) when (error is OutOfMemoryException or PlatformNotSupportedException)
         {
-            return null; // the managed heap is full, and this is the first use
+            return null; // the managed heap is full, and this is the first use; or there is no system for it
         }
         if (Options.IsWrong) return null;
         if (Options.Check) return AllocChecked(byteCount, alignment, zeroed, canThrow: false);

@@ -126,14 +126,11 @@ public static unsafe partial class NativeAllocator
     /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands as it
     /// was.</exception>
     /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void* Realloc(void* ptr, nuint byteCount)
     {
         Startup.Begin();
-        nuint page = LinearRegion.PageIndexOf(ptr);
-        ObjectCache* cache = page < LinearRegion.PageCount ? CacheTable.UserCacheOfPage(page) : null;
-        return unchecked(byteCount - 1) < SizeClasses.MagazineBytes && cache != null
-            ? ReallocSmall(ptr, cache, byteCount)
-            : ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule);
+        return StaysInPlace(CacheTable.BytesOfObject(ptr), byteCount) ? ptr : ReallocSlow(ptr, byteCount);
     }
 
     /// <summary>
@@ -152,6 +149,20 @@ public static unsafe partial class NativeAllocator
     {
         if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
         return ReallocCore(ptr, Math.Max(byteCount, 1), alignment);
+    }
+
+    /// <summary>
+    /// Bytes that can be used at a pointer: the size asked for, rounded up to what the allocator keeps for it.
+    /// </summary>
+    /// <param name="ptr">A block of this library; null has 0 bytes.</param>
+    /// <returns>At least the size asked for; all of it may be used.</returns>
+    /// <exception cref="ArgumentException">The pointer is not a block of this library.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static nuint UsableSize(void* ptr)
+    {
+        Startup.Begin();
+        nuint bytes = CacheTable.BytesOfObject(ptr);
+        return bytes != 0 ? bytes : UsableSizeSlow(ptr);
     }
 
     /// <summary>Frees a block, whichever member of this library made it, on any thread.</summary>

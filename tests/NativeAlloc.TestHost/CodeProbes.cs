@@ -14,7 +14,8 @@ internal static unsafe class CodeProbes
     internal static readonly string[] Methods =
     [
         nameof(AllocVariable), nameof(AllocConstant), nameof(AllocOrNullVariable), nameof(Free), nameof(CacheAlloc),
-        nameof(CacheFree), nameof(PageAlloc), nameof(PageFree),
+        nameof(CacheFree), nameof(PageAlloc), nameof(PageFree), nameof(Usable), nameof(ReallocInPlace),
+        nameof(TryReallocInPlace),
     ];
 
     /// <summary>The one that frees two objects and allocates two, all inlined.</summary>
@@ -30,7 +31,7 @@ internal static unsafe class CodeProbes
     internal static int Run()
     {
         using SlabCache cache = new("probes", 200);
-        nuint bytes = (nuint)Environment.ProcessorCount % 100 + 50; // not known to the compiler
+        nuint bytes = (nuint)Environment.ProcessorCount % 10 + 54; // not known to the compiler
         nint one = (nint)AllocConstant(), two = (nint)AllocConstant();
         for (int round = 0; round < Rounds; round++)
         {
@@ -42,6 +43,9 @@ internal static unsafe class CodeProbes
                 CacheFree(cache, CacheAlloc(cache));
                 PageFree(PageAlloc());
                 FreeTwoAndAllocTwo(ref one, ref two);
+                void* block = (void*)one;
+                if (Usable(block) < 64 || ReallocInPlace(block, bytes) != block || !TryReallocInPlace(ref block, bytes))
+                    return 1;
             }
             Thread.Sleep(PauseMilliseconds);
         }
@@ -72,6 +76,15 @@ internal static unsafe class CodeProbes
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void PageFree(Page page) => PageAllocator.FreePage(page);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static nuint Usable(void* ptr) => NativeAllocator.UsableSize(ptr);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* ReallocInPlace(void* ptr, nuint bytes) => NativeAllocator.Realloc(ptr, bytes);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryReallocInPlace(ref void* ptr, nuint bytes) => NativeAllocator.TryRealloc(ref ptr, bytes);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void FreeTwoAndAllocTwo(ref nint one, ref nint two)

@@ -19,7 +19,6 @@ internal static unsafe class UnsupportedCalls
         ("Alloc<T>", () => NativeAllocator.Alloc<long>(3)),
         ("AllocZeroed", () => NativeAllocator.AllocZeroed(5000)),
         ("AlignedAlloc", () => NativeAllocator.AlignedAlloc(100, 4096)),
-        ("TryAlloc", () => NativeAllocator.TryAlloc(100, out _)),
         ("Realloc", () => NativeAllocator.Realloc((void*)0x10000, 100)),
         ("Realloc of null", () => NativeAllocator.Realloc(null, 100)),
         ("AlignedRealloc", () => NativeAllocator.AlignedRealloc((void*)0x10000, 100, 64)),
@@ -82,6 +81,10 @@ internal static unsafe class UnsupportedCalls
             }
         }
         NativeAllocator.Free(null);
+        void* block = null;
+        bool any = NativeAllocator.TryAlloc(100, out _) || NativeAllocator.TryAllocZeroed(5000, out _)
+            || NativeAllocator.TryAlignedAlloc(100, 4096, out _) || NativeAllocator.TryRealloc(ref block, 100);
+        if (any) return 1;
         Console.WriteLine("ok");
         return 0;
     }

@@ -59,10 +59,7 @@ internal static unsafe class ThrowHelper
         nuint byteCount, nuint limitBytes, nuint? residentBytes, nuint chargedBytes, nuint liveBytes, nuint cachedBytes,
         bool wasReclaimed, Exception? shrinkerError)
     {
-        string source = residentBytes != null
-            ? "derived from the memory of the machine or container"
-            : "the option ResidentLimitBytes";
-        string limit = $"the resident limit of {limitBytes} bytes ({source})";
+        string limit = TextOfLimit(limitBytes, isDerived: residentBytes != null);
         string parts = $"of which {liveBytes} are live in NativeAllocator and {cachedBytes} cached";
         string where = residentBytes is { } resident
             ? $"{resident} bytes are resident in the process; {chargedBytes} bytes of NativeAlloc may have memory, " +
@@ -74,6 +71,23 @@ internal static unsafe class ThrowHelper
         throw new OutOfMemoryException(
             $"NativeAlloc could not get {byteCount} bytes without going beyond {limit}: {where}{tried}. Nothing was " +
             "changed; free something or raise the limit, and try again.", shrinkerError);
+    }
+
+    /// <summary>For a request that is larger than the limit by itself: what there is otherwise says nothing about
+    /// it.</summary>
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowBeyondLimit(nuint byteCount, nuint limitBytes, bool isDerived) =>
+        throw new OutOfMemoryException(
+            $"NativeAlloc could not get {byteCount} bytes: that is more than {TextOfLimit(limitBytes, isDerived)}. " +
+            "So nothing was given back for it, and nothing was changed; ask for less or raise the limit.");
+
+    private static string TextOfLimit(nuint limitBytes, bool isDerived)
+    {
+        string source = isDerived
+            ? "derived from the memory of the machine or container"
+            : "the option ResidentLimitBytes";
+        return $"the resident limit of {limitBytes} bytes ({source})";
     }
 
     [DoesNotReturn]

@@ -42,6 +42,9 @@ internal static class ResidentBudget
 
     private static long s_limit;
 
+    /// <summary>When to ask the system again, by <see cref="Environment.TickCount64"/>.</summary>
+    private static long s_refreshDue;
+
     /// <summary>1 if the limit is derived from the machine.</summary>
     private static int s_isDerived;
 
@@ -77,6 +80,20 @@ internal static class ResidentBudget
         long limit = Bounded(DerivedFrom(totalBytes));
         if (IsDerived && limit != Volatile.Read(ref s_limit)) Begin(limit);
     }
+
+    /// <summary>
+    /// Looks whether a derived limit has changed since it was read, for a request that it is in the way of. The system
+    /// is asked a few times a second at most, as some programs ask again and again for more than there can be.
+    /// </summary>
+    internal static void RefreshLimit()
+    {
+        long now = Environment.TickCount64;
+        if (!IsDerived || now < Volatile.Read(ref s_refreshDue)) return;
+        Volatile.Write(ref s_refreshDue, now + RefreshMilliseconds);
+        NoteMachine(Machine.ReadLoad().TotalBytes);
+    }
+
+    private const int RefreshMilliseconds = 100;
 
     private static nuint DerivedFrom(ulong totalBytes) => (nuint)(totalBytes - MemoryLoad.ReserveOf(totalBytes));
 

@@ -87,8 +87,7 @@ internal ref struct AllocationAttempt
             case RefusalReason.LockLimit:
                 return false; // nothing that is free or cached is locked
             case RefusalReason.ResidentLimit when Math.Max(_bytes, Refusal.Bytes) > ResidentBudget.LimitBytes:
-                // A derived limit may have become larger since it was read.
-                if (ResidentBudget.IsDerived) ResidentBudget.NoteMachine(Machine.ReadLoad().TotalBytes);
+                ResidentBudget.RefreshLimit();
                 return Math.Max(_bytes, Refusal.Bytes) <= ResidentBudget.LimitBytes;
             default:
                 return _bytes <= Math.Max(VmallocSpace.Bytes, LargeBlocks.LargestBytes);

@@ -44,6 +44,11 @@ internal unsafe partial struct ObjectCache
     /// <summary>A slab is cut from a block of this order and begins at a multiple of it.</summary>
     public int SlabOrder;
 
+    /// <summary>
+    /// Bytes of that block, less 1: of an address in the linear region it leaves the offset in its slab.
+    /// </summary>
+    private uint _offsetMask;
+
     /// <summary>The magazines of this cache; of capacity 0 where threads keep none of its objects.</summary>
     public Magazine Magazine;
 
@@ -105,6 +110,7 @@ internal unsafe partial struct ObjectCache
         ObjectBytes = (uint)objectBytes;
         SlabPages = SizeClasses.SlabPagesOf(objectBytes);
         SlabOrder = PageGeometry.OrderOf(SlabPages);
+        _offsetMask = (uint)(PageGeometry.PageBytes << SlabOrder) - 1;
         ObjectsPerSlab = (uint)(SlabPages * PageGeometry.PageBytes / objectBytes);
         _reciprocal = ((1UL << ReciprocalShift) + ObjectBytes - 1) / ObjectBytes;
         Magazine = magazine;
@@ -209,6 +215,15 @@ internal unsafe partial struct ObjectCache
 
     /// <summary>Which object of its slab an offset lies in.</summary>
     internal readonly uint ObjectIndexOf(nuint offset) => (uint)(offset * _reciprocal >> ReciprocalShift);
+
+    /// <summary>Whether an object begins at an address inside a slab.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal readonly bool BeginsAt(void* address)
+    {
+        nuint offset = unchecked((uint)((nuint)address - LinearRegion.Base)) & _offsetMask;
+        uint index = ObjectIndexOf(offset);
+        return index * (nuint)ObjectBytes == offset && index < ObjectsPerSlab;
+    }
 
     /// <summary>
     /// The beginning of the object that an address inside a slab lies in; null in what is left over at the slab's end.

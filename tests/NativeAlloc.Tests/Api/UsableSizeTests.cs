@@ -62,5 +62,30 @@ public sealed unsafe class UsableSizeTests : LeakCheckedTests
     }
 
     [Fact]
+    public void No_pointer_into_a_block_or_behind_the_last_of_a_slab_has_a_size_or_can_be_resized()
+    {
+        foreach (nuint bytes in (nuint[])[16, 48, 112, 1000, 5000, 30_000, 40_000, 300_000])
+        {
+            byte* block = (byte*)NativeAllocator.Alloc(bytes);
+            nuint usable = NativeAllocator.UsableSize(block), slab = (nuint)block & ~(nuint)0xFFFF;
+            // Where the last object of a slab of one page ends, and another would not fit any more.
+            nuint behind = slab + 0x10000 / usable * usable;
+            List<nint> wrong = [(nint)block + 1, (nint)block + 8, (nint)(block + usable - 1)];
+            if (usable <= 5120 && 0x10000 % usable != 0) wrong.Add((nint)behind);
+            foreach (nint each in wrong)
+            {
+                Assert.Throws<ArgumentException>(() => NativeAllocator.UsableSize((void*)each));
+                Assert.Throws<ArgumentException>(() => NativeAllocator.Realloc((void*)each, bytes));
+                Assert.Throws<ArgumentException>(() =>
+                {
+                    void* moved = (void*)each;
+                    NativeAllocator.TryRealloc(ref moved, bytes);
+                });
+            }
+            NativeAllocator.Free(block);
+        }
+    }
+
+    [Fact]
     public void Null_has_no_bytes() => Assert.Equal((nuint)0, NativeAllocator.UsableSize(null));
 }

@@ -133,6 +133,20 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     }
 
     [Fact]
+    public void A_request_beyond_the_limit_is_refused_before_anything_is_mapped_for_it_and_says_so()
+    {
+        nuint beyond = 2 * Math.Max(ResidentBudget.LimitBytes, VmallocSpace.Bytes / 4);
+        Assert.True(beyond <= VmallocSpace.Bytes, "there are addresses for it");
+        Assert.False(NativeAllocator.TryAlloc(beyond, out _));
+        long calls = NativeAllocator.GetStatistics().OsCalls;
+        for (int i = 0; i < 100; i++) Assert.False(NativeAllocator.TryAlloc(beyond, out _));
+        string message = Assert.Throws<OutOfMemoryException>(() => NativeAllocator.Alloc(beyond)).Message;
+        Assert.Equal(calls, NativeAllocator.GetStatistics().OsCalls);
+        Assert.Contains($"{beyond} bytes: that is more than the resident limit of {ResidentBudget.LimitBytes} bytes",
+            message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_could_not_succeed_with_everything_given_back_takes_no_cache_away()
     {
         const nuint GiB = 1024 * MiB;
