@@ -26,6 +26,7 @@ internal static class CommandTree
             GetAllocatorsCommand.Create(),
             ListCommand.Create(),
             MicroCommand.Create(),
+            ScaleCommand.Create(),
             ScatteredCommand.Create(),
             SelfCheckCommand.Create(),
             AgeCommand.Create(),

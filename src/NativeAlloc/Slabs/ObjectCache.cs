@@ -94,8 +94,9 @@ internal unsafe partial struct ObjectCache
     // quotient is exact while offset × ObjectBytes < 2^44: slabs have less than 2^20 bytes and objects at most 2^19.
     private const int ReciprocalShift = 44;
 
-    // So many threads may have magazines of the largest capacity: 64 threads with two of 128 KiB each for 40 classes
-    // kept 200 MiB from each other, and with as much in all as 8 threads have, 100.
+    // So many threads may have magazines of the largest capacity, or as many as can run at one time where that is more:
+    // on two cores 64 threads with two of 128 KiB each for 40 classes kept 200 MiB from each other, and with as much in
+    // all as 8 threads have, 100. Threads that run at one time need it (docs/design/scale.md).
     private const int FewThreads = 8;
 
     internal void Initialize(
@@ -168,10 +169,15 @@ internal unsafe partial struct ObjectCache
     /// often; but where there are many threads, no more than its share of what they may keep from each other in all.
     /// </summary>
     internal readonly int CapacityNow(CacheNode* node) =>
-        node->Depot.Size.IsContended ? ContendedCapacity(Magazine, ThreadRegistry.Count) : Magazine.Capacity;
+        node->Depot.Size.IsContended
+            ? ContendedCapacity(Magazine, ThreadRegistry.Count, Environment.ProcessorCount)
+            : Magazine.Capacity;
 
-    internal static int ContendedCapacity(Magazine magazine, int threads) =>
-        Math.Max(magazine.Capacity, magazine.LargestCapacity * FewThreads / Math.Max(FewThreads, threads));
+    internal static int ContendedCapacity(Magazine magazine, int threads, int processors)
+    {
+        int few = Math.Max(FewThreads, processors);
+        return Math.Max(magazine.Capacity, magazine.LargestCapacity * few / Math.Max(few, threads));
+    }
 
     /// <summary>Objects in a node's depot.</summary>
     internal readonly long InDepot(CacheNode* node) =>

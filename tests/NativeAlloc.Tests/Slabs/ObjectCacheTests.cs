@@ -365,15 +365,19 @@ public sealed unsafe class ObjectCacheTests
     }
 
     [Theory]
-    [InlineData(1, 120)]
-    [InlineData(8, 120)]
-    [InlineData(16, 60)]
-    [InlineData(50, 19)]
-    [InlineData(64, 16)]
-    [InlineData(1000, 16)]
-    public void The_more_threads_there_are_the_less_a_magazine_holds_where_they_take_turns(int threads, int objects) =>
-        Assert.Equal(objects,
-            ObjectCache.ContendedCapacity(new Magazine(Capacity: 16, LargestCapacity: 120, BlockBytes: 1024), threads));
+    [InlineData(1, 2, 120)]
+    [InlineData(16, 2, 60)]
+    [InlineData(64, 2, 16)]
+    [InlineData(16, 16, 120)]
+    [InlineData(64, 64, 120)]
+    [InlineData(128, 64, 60)]
+    [InlineData(1000, 64, 16)]
+    public void The_more_threads_there_are_than_can_run_the_less_a_magazine_holds_where_they_take_turns(
+        int threads, int processors, int objects)
+    {
+        Magazine magazine = new(Capacity: 16, LargestCapacity: 120, BlockBytes: 1024);
+        Assert.Equal(objects, ObjectCache.ContendedCapacity(magazine, threads, processors));
+    }
 
     [Fact]
     public void Without_memory_there_is_no_object_and_nothing_changes()
