@@ -5,7 +5,8 @@ namespace NativeAlloc.Smoke;
 
 /// <summary>
 /// Uses each part of the library once and says for each whether its contents were right. Exit code 0: all were. With
-/// the argument <c>times</c> it measures two short traces, too.
+/// the argument <c>times</c> it measures two short traces, too; <c>contexts</c> runs all in two load contexts;
+/// <c>first-use</c> only says whether the library runs here.
 /// </summary>
 internal static class Program
 {
@@ -17,6 +18,9 @@ internal static class Program
             $"{RuntimeInformation.FrameworkDescription}, {RuntimeInformation.RuntimeIdentifier}, system page " +
             $"{Environment.SystemPageSize}, {(System.Runtime.GCSettings.IsServerGC ? "server" : "workstation")} GC");
         if (args is ["first-use"]) return FirstUse();
+#pragma warning disable IL2026 // only where nothing was trimmed
+        if (args is ["contexts"]) return Contexts.Run();
+#pragma warning restore IL2026
         Run("blocks", Parts.Blocks);
         Run("realloc", Parts.Realloc);
         Run("aligned", Parts.Aligned);

@@ -7,14 +7,16 @@ namespace NativeAlloc.TestHost;
 internal static unsafe partial class ProcessMemory
 {
     /// <summary>Bytes of the process that are in memory (VmRSS).</summary>
-    internal static long ResidentBytes() => Read(StatusFile, "VmRSS:");
+    internal static long ResidentBytes() =>
+        OperatingSystem.IsWindows() ? Environment.WorkingSet : Read(StatusFile, "VmRSS:");
 
     /// <summary>
     /// The same from the walk over all mappings, to the page, with what the system has put aside because memory was
     /// short (smaps_rollup).
     /// </summary>
-    internal static long MappedBytes() =>
-        Read("/proc/self/smaps_rollup", "Rss:") + Read("/proc/self/smaps_rollup", "Swap:");
+    internal static long MappedBytes() => OperatingSystem.IsWindows()
+        ? Environment.WorkingSet
+        : Read("/proc/self/smaps_rollup", "Rss:") + Read("/proc/self/smaps_rollup", "Swap:");
 
     /// <summary>Bytes of addresses that the process has (VmSize).</summary>
     internal static long AddressBytes() => Read(StatusFile, "VmSize:");
@@ -32,6 +34,8 @@ internal static unsafe partial class ProcessMemory
     /// <summary>How many system pages of a mapped range are in memory.</summary>
     internal static long CountResident(void* address, nuint bytes)
     {
+        if (OperatingSystem.IsWindows())
+            return WorkingSet.PagesAt((nuint)address, bytes) == bytes / (nuint)Environment.SystemPageSize;
         byte[] pages = new byte[bytes / (nuint)Environment.SystemPageSize];
         fixed (byte* vector = pages)
         {

@@ -125,6 +125,7 @@ internal sealed unsafe partial class WindowsSystem
 
     internal override bool TryPurgeFile(nint file, nuint offset, nuint bytes)
     {
+        if (file == -1) return false;
         for (nuint at = offset; at < offset + bytes; at += FileUnitBytes)
         {
             FileUnit* unit = UnitOf(file, at);

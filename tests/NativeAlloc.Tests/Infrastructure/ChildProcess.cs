@@ -19,17 +19,27 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
     internal static ChildProcess RunHost((string Name, string Value)[] variables, string scenario,
         params string[] arguments)
     {
-        string host = typeof(FaultScenario).Assembly.Location;
         // A process that is to die should do so at once and leave nothing behind.
-        return RunDotnet(AppContext.BaseDirectory, [.. variables, ("DOTNET_DbgEnableMiniDump", "0")],
-            [host, scenario, .. arguments]);
+        variables = [.. variables, ("DOTNET_DbgEnableMiniDump", "0")];
+        string host = typeof(FaultScenario).Assembly.Location;
+        if (!OperatingSystem.IsWindows())
+            return RunDotnet(AppContext.BaseDirectory, variables, [host, scenario, .. arguments]);
+        // There the tests are published with their own runtime.
+        if (Environment.GetEnvironmentVariable(CodePages) is { } value) variables = [.. variables, (CodePages, value)];
+        return Run(Path.ChangeExtension(host, ".exe"), AppContext.BaseDirectory, variables, [scenario, .. arguments]);
     }
+
+    // Whether the runtime maps its code twice: not under wine.
+    private const string CodePages = "DOTNET_EnableWriteXorExecute";
 
     /// <summary>Runs <c>dotnet</c> with these arguments.</summary>
     internal static ChildProcess RunDotnet(string directory, (string Name, string Value)[] variables,
-        params string[] arguments)
+        params string[] arguments) => Run("dotnet", directory, variables, arguments);
+
+    private static ChildProcess Run(string program, string directory, (string Name, string Value)[] variables,
+        string[] arguments)
     {
-        ProcessStartInfo start = new("dotnet", arguments)
+        ProcessStartInfo start = new(program, arguments)
         {
             WorkingDirectory = directory,
             RedirectStandardOutput = true,
@@ -40,7 +50,7 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
         foreach ((string name, string value) in variables) start.Environment[name] = value;
         Watchdog.Progress();
         using Process process =
-            Process.Start(start) ?? throw new InvalidOperationException("dotnet could not be started.");
+            Process.Start(start) ?? throw new InvalidOperationException($"{program} could not be started.");
         process.StandardInput.Close();
         StringBuilder output = new(), errors = new();
         process.OutputDataReceived += (_, line) => Append(output, line.Data);
@@ -51,7 +61,7 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
         {
             process.Kill(entireProcessTree: true);
             throw new TimeoutException(
-                $"dotnet {string.Join(' ', arguments)} did not end within {s_longest}. It wrote:\n{output}{errors}");
+                $"{program} {string.Join(' ', arguments)} did not end within {s_longest}. It wrote:\n{output}{errors}");
         }
         process.WaitForExit(); // also for what is still in the pipes
         return new ChildProcess(process.ExitCode, output.ToString(), errors.ToString());

@@ -16,6 +16,8 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
 {
     private const nuint PageblockBytes = 2 * Sizes.MiB;
 
+    public AreaGatherTests() => SystemNeeds.Moves();
+
     [Fact]
     public void The_memory_of_free_pages_is_moved_and_their_frames_are_clean()
     {

@@ -17,6 +17,7 @@ public sealed unsafe class AreaRoomTests : AreaCheckedTests
     [Fact]
     public void A_block_that_grows_is_copied_once_and_then_grows_without_a_system_call()
     {
+        SystemNeeds.FreeCommit();
         byte* block = (byte*)NativeAllocator.Alloc(200 * Sizes.KiB);
         Pattern.Fill(block, 200 * Sizes.KiB, 1);
         block = (byte*)NativeAllocator.Realloc(block, 300 * Sizes.KiB);
@@ -65,6 +66,7 @@ public sealed unsafe class AreaRoomTests : AreaCheckedTests
     [Fact]
     public void A_block_that_becomes_smaller_gives_its_memory_back_at_once_and_keeps_the_addresses()
     {
+        SystemNeeds.FreeCommit();
         byte* block = AllocRoomy(64 * Page);
         Pattern.Fill(block, 64 * Page, 1);
         nuint charged = ResidentBudget.ChargedBytes;
@@ -85,6 +87,7 @@ public sealed unsafe class AreaRoomTests : AreaCheckedTests
     [InlineData(90)]
     public void A_freed_area_serves_smaller_and_larger_requests_without_a_system_call(int pages)
     {
+        SystemNeeds.FreeCommit();
         byte* block = AllocRoomy(64 * Page); // with room for four times as much
         Pattern.Fill(block, 64 * Page, 1);
         Assert.True(Areas.TryFree(block));

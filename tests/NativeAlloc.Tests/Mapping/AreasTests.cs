@@ -136,6 +136,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     [Fact]
     public void An_area_grows_where_it_stands_as_long_as_there_is_room_and_then_moves_its_pages()
     {
+        SystemNeeds.Moves();
         const nuint Part = 4 * Sizes.MiB;
         byte* block = (byte*)Alloc(Part, choice: MemoryChoice.FreshOnly);
         byte* behind = (byte*)Alloc(Part, choice: MemoryChoice.FreshOnly); // may stand in the way
@@ -162,6 +163,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     [Fact]
     public void A_realloc_whose_move_fails_leaves_all_runs_where_they_were()
     {
+        SystemNeeds.Moves();
         const int Parts = 10;
         nuint part = 3 * Page;
         for (int failing = 0; ; failing++)
@@ -195,6 +197,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     [Fact]
     public void Runs_go_back_by_copying_where_the_system_has_unmapped_the_target_of_a_move_that_it_refuses()
     {
+        SystemNeeds.Moves();
         nuint part = 3 * Page;
         byte* block = (byte*)Alloc(part, choice: MemoryChoice.FreshOnly);
         for (nuint parts = 2; parts <= 3; parts++) Assert.True(Areas.Realloc(block, parts * part, out _) == block);

@@ -8,7 +8,7 @@ namespace NativeAlloc.Tests.Os;
 /// Addresses for a test to use, and what the system itself says about this process's, so that a test can ask without
 /// touching them.
 /// </summary>
-internal static class AddressSpace
+internal static unsafe class AddressSpace
 {
     internal const string Inaccessible = "---p", Private = "rw-p", Shared = "rw-s";
 
@@ -30,6 +30,14 @@ internal static class AddressSpace
     /// <summary>The permissions of the mapping an address lies in; empty where nothing is mapped.</summary>
     internal static string PermissionsAt(nuint address)
     {
+        if (OperatingSystem.IsWindows())
+        {
+            const uint Committed = 0x1000, Mapped = 0x40000;
+            WindowsCalls.MemoryInformation region = RegionAt(address);
+            if (region.State == WindowsCalls.MemFree) return "";
+            if (region.State != Committed || region.Protect == WindowsCalls.PageNoAccess) return Inaccessible;
+            return region.Type == Mapped ? Shared : Private;
+        }
         foreach (string line in File.ReadLines("/proc/self/maps"))
         {
             int dash = line.IndexOf('-', StringComparison.Ordinal), space = line.IndexOf(' ', StringComparison.Ordinal);
@@ -40,9 +48,26 @@ internal static class AddressSpace
     }
 
     /// <summary>Bytes of address space that the process has mapped in any way.</summary>
-    internal static nuint MappedBytes() =>
-        nuint.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[0], CultureInfo.InvariantCulture)
-        * (nuint)Environment.SystemPageSize;
+    internal static nuint MappedBytes()
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            return nuint.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[0], CultureInfo.InvariantCulture)
+                * (nuint)Environment.SystemPageSize;
+        }
+        nuint bytes = 0;
+        WindowsCalls.MemoryInformation region;
+        for (nuint at = 0; (region = RegionAt(at)).RegionBytes != 0; at = region.BaseAddress + region.RegionBytes)
+            if (region.State != WindowsCalls.MemFree) bytes += region.RegionBytes;
+        return bytes;
+    }
+
+    private static WindowsCalls.MemoryInformation RegionAt(nuint address)
+    {
+        WindowsCalls.MemoryInformation region = default;
+        WindowsCalls.VirtualQuery(address, &region, (nuint)sizeof(WindowsCalls.MemoryInformation));
+        return region;
+    }
 
     /// <summary>
     /// Whether something changed the mapped bytes by this many, give or take what the runtime does meanwhile. Whether

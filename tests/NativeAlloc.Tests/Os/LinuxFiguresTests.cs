@@ -14,6 +14,8 @@ public sealed class LinuxFiguresTests : IDisposable
 
     private static ulong Page => VirtualMemory.PageBytes;
 
+    public LinuxFiguresTests() => SystemNeeds.Linux("/proc and /sys");
+
     public void Dispose() => _root.Dispose();
 
     [Fact]

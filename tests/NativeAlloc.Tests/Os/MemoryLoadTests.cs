@@ -14,6 +14,8 @@ public sealed class MemoryLoadTests : IDisposable
 
     private readonly TemporaryDirectory _root = new();
 
+    public MemoryLoadTests() => SystemNeeds.Linux("/proc and /sys");
+
     public void Dispose() => _root.Dispose();
 
     [Theory]

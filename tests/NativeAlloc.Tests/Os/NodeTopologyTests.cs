@@ -14,6 +14,8 @@ public sealed class NodeTopologyTests : IDisposable
 
     private readonly TemporaryDirectory _root = new();
 
+    public NodeTopologyTests() => SystemNeeds.Linux("/proc and /sys");
+
     public void Dispose() => _root.Dispose();
 
     [Theory]

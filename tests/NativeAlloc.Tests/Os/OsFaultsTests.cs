@@ -87,6 +87,7 @@ public sealed unsafe class OsFaultsTests
             _target = AddressSpace.Reserve(Page);
             Assert.True(VirtualMemory.TryCreateFile(Page, out _file));
             // Two nodes, and all processors on the second.
+            SystemNeeds.Linux("/proc and /sys");
             _root.Write("sys/devices/system/node/has_memory", "0-1");
             _root.Write("sys/devices/system/node/online", "0-1");
             for (int node = 0; node < 2; node++)

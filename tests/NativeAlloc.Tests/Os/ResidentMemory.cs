@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using NativeAlloc.Os;
+using NativeAlloc.TestHost;
 
 namespace NativeAlloc.Tests.Os;
 
@@ -10,6 +11,7 @@ internal static unsafe partial class ResidentMemory
     /// <summary>System pages of a range that have memory behind them.</summary>
     internal static uint PagesAt(nuint address, nuint bytes)
     {
+        if (OperatingSystem.IsWindows()) return WorkingSet.PagesAt(address, bytes);
         byte[] pages = new byte[bytes / VirtualMemory.PageBytes];
         fixed (byte* first = pages)
             if (MInCore(address, bytes, first) != 0) throw new InvalidOperationException("the range is not mapped");
@@ -18,7 +20,7 @@ internal static unsafe partial class ResidentMemory
 
     /// <summary>False where a touch may bring a huge page, so that its neighbours have memory too.</summary>
     internal static bool ComesInSystemPages { get; } =
-        !File.Exists("/sys/kernel/mm/transparent_hugepage/enabled") || !File.ReadAllText(
+        OperatingSystem.IsWindows() || !File.Exists("/sys/kernel/mm/transparent_hugepage/enabled") || !File.ReadAllText(
             "/sys/kernel/mm/transparent_hugepage/enabled").Contains("[always]", StringComparison.Ordinal);
 
     /// <summary>Bytes that the process has locked into memory.</summary>

@@ -8,6 +8,8 @@ namespace NativeAlloc.Tests.Os;
 /// <summary>Shows that the system behind <see cref="VirtualMemory"/> keeps every promise made there.</summary>
 public sealed unsafe class VirtualMemoryTests
 {
+    private const nuint Unit = SystemContract.FileUnitBytes;
+
     private static nuint Page => VirtualMemory.PageBytes;
 
     [Fact]
@@ -65,7 +67,7 @@ public sealed unsafe class VirtualMemoryTests
     {
         nuint address = Map(6 * Page);
         Fill(address, 6 * Page, 0x5A);
-        Assert.True(VirtualMemory.TryPurge(address + 2 * Page, 2 * Page));
+        Assert.True(TryPurge(address + 2 * Page, 2 * Page));
         AssertFilled(address, 2 * Page, 0x5A);
         AssertZero(address + 2 * Page, 2 * Page);
         AssertFilled(address + 4 * Page, 2 * Page, 0x5A);
@@ -91,6 +93,7 @@ public sealed unsafe class VirtualMemoryTests
     [Fact]
     public void Released_addresses_are_given_back_in_whole_or_in_part()
     {
+        SystemNeeds.Linux("addresses that go back in part");
         const nuint Half = 1 << 29;
         nuint before = AddressSpace.MappedBytes();
         nuint address = Map(2 * Half);
@@ -105,6 +108,7 @@ public sealed unsafe class VirtualMemoryTests
     [Fact]
     public void Moved_memory_is_at_the_target_as_it_was_and_the_source_reads_zero()
     {
+        SystemNeeds.Moves();
         nuint bytes = 6 * Page, source = Map(bytes), target = AddressSpace.Reserve(bytes);
         Fill(source + Page, 2 * Page, 0xC3); // some of it touched, some not
         Fill(source + 5 * Page, Page, 0xC4);
@@ -125,6 +129,7 @@ public sealed unsafe class VirtualMemoryTests
     [Fact]
     public void Memory_that_was_moved_can_be_moved_on_and_back()
     {
+        SystemNeeds.Moves();
         nuint bytes = 4 * Page, one = Map(bytes), two = AddressSpace.Reserve(bytes);
         Fill(one, bytes, 0x11);
         for (int i = 0; i < 4; i++)
@@ -149,8 +154,11 @@ public sealed unsafe class VirtualMemoryTests
     }
 
     [Fact]
-    public void Where_a_limit_refuses_a_move_the_target_stays_reserved_too() =>
+    public void Where_a_limit_refuses_a_move_the_target_stays_reserved_too()
+    {
+        SystemNeeds.Moves();
         ChildProcess.RunHost(DataLimit.Name).ShouldSucceed();
+    }
 
     [Fact]
     public void Decommitted_addresses_are_inaccessible_have_no_memory_and_read_zero_once_committed_again()
@@ -179,7 +187,7 @@ public sealed unsafe class VirtualMemoryTests
         TestContext.Current.SendDiagnosticMessage($"huge pages on advice: {advised}");
         AssertFilled(address + VirtualMemory.HugePageBytes, Page, 0x44);
         AssertZero(address, VirtualMemory.HugePageBytes);
-        Assert.True(VirtualMemory.TryPurge(address, bytes));
+        Assert.True(TryPurge(address, bytes));
         AssertZero(address, bytes);
         using (new InjectedFaults(OsCall.AdviseHuge)) Assert.False(VirtualMemory.TryAdviseHuge(address, bytes));
         VirtualMemory.Release(address, bytes);
@@ -188,23 +196,23 @@ public sealed unsafe class VirtualMemoryTests
     [Fact]
     public void A_section_shows_the_same_bytes_at_two_addresses()
     {
-        nuint bytes = 4 * Page;
+        nuint bytes = 4 * Unit;
         Assert.True(VirtualMemory.TryCreateFile(bytes, out nint file));
-        Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint one));
-        Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint two));
+        Assert.True(VirtualMemory.TryReserveForFiles(bytes, bytes, Unit, out nuint one));
+        Assert.True(VirtualMemory.TryReserveForFiles(bytes, bytes, Unit, out nuint two));
         Assert.True(VirtualMemory.TryMapFile(file, 0, one, bytes));
-        Assert.True(VirtualMemory.TryMapFile(file, Page, two, 2 * Page)); // pages 1 and 2 of the file
+        Assert.True(VirtualMemory.TryMapFile(file, Unit, two, 2 * Unit)); // pages 1 and 2 of the file
         Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt(one));
         Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt(two));
-        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(two + 2 * Page));
+        Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(two + 2 * Unit));
         AssertZero(one, bytes);
-        Fill(one + Page, Page, 0x42);
-        AssertFilled(two, Page, 0x42);
-        Fill(two + Page, Page, 0x43);
-        AssertFilled(one + 2 * Page, Page, 0x43);
-        AssertZero(one, Page);
+        Fill(one + Unit, Unit, 0x42);
+        AssertFilled(two, Unit, 0x42);
+        Fill(two + Unit, Unit, 0x43);
+        AssertFilled(one + 2 * Unit, Unit, 0x43);
+        AssertZero(one, Unit);
         VirtualMemory.CloseFile(file);
-        AssertFilled(two, Page, 0x42); // mapped parts outlive the handle
+        AssertFilled(two, Unit, 0x42); // mapped parts outlive the handle
         VirtualMemory.Release(one, bytes);
         VirtualMemory.Release(two, bytes);
     }
@@ -212,15 +220,15 @@ public sealed unsafe class VirtualMemoryTests
     [Fact]
     public void An_unmapped_part_of_a_section_is_reserved_again_and_the_section_keeps_it()
     {
-        nuint bytes = 2 * Page;
+        nuint bytes = 2 * Unit;
         Assert.True(VirtualMemory.TryCreateFile(bytes, out nint file));
-        Assert.True(VirtualMemory.TryReserve(bytes, Page, out nuint address));
+        Assert.True(VirtualMemory.TryReserveForFiles(bytes, bytes, Unit, out nuint address));
         Assert.True(VirtualMemory.TryMapFile(file, 0, address, bytes));
         Fill(address, bytes, 0x99);
-        Assert.True(VirtualMemory.TryUnmapFile(address, Page));
+        Assert.True(VirtualMemory.TryUnmapFile(address, Unit));
         Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address));
-        Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt(address + Page));
-        Assert.True(VirtualMemory.TryMapFile(file, 0, address, Page));
+        Assert.Equal(AddressSpace.Shared, AddressSpace.PermissionsAt(address + Unit));
+        Assert.True(VirtualMemory.TryMapFile(file, 0, address, Unit));
         AssertFilled(address, bytes, 0x99);
         VirtualMemory.CloseFile(file);
         VirtualMemory.Release(address, bytes);
@@ -229,6 +237,7 @@ public sealed unsafe class VirtualMemoryTests
     [Fact]
     public void Locked_pages_are_in_memory_and_counted_until_they_are_unlocked_and_keep_their_contents()
     {
+        SystemNeeds.Linux("a figure of what is locked");
         nuint address = Map(8 * Page);
         ulong before = ResidentMemory.LockedBytes();
         Assert.Equal(0u, ResidentMemory.PagesAt(address, 8 * Page));
@@ -262,6 +271,7 @@ public sealed unsafe class VirtualMemoryTests
     [Fact]
     public void A_refused_lock_locks_nothing()
     {
+        SystemNeeds.Linux("a figure of what is locked");
         nuint address = Map(2 * Page);
         ulong before = ResidentMemory.LockedBytes();
         using (new InjectedFaults(OsCall.Lock)) Assert.False(VirtualMemory.TryLock(address, 2 * Page));
@@ -277,6 +287,7 @@ public sealed unsafe class VirtualMemoryTests
     [Fact]
     public void A_lock_that_the_system_refuses_half_way_leaves_nothing_locked()
     {
+        SystemNeeds.Linux("a figure of what is locked");
         Assert.True(VirtualMemory.TryReserve(4 * Page, Page, out nuint address));
         Assert.True(VirtualMemory.TryCommit(address, 2 * Page));
         ulong before = ResidentMemory.LockedBytes();
@@ -303,7 +314,7 @@ public sealed unsafe class VirtualMemoryTests
         AssertZero(address + Page, bytes - Page);
         Fill(address, bytes, 0x72);
         AssertFilled(address, bytes, 0x72);
-        Assert.True(VirtualMemory.TryPurge(address, bytes));
+        Assert.True(TryPurge(address, bytes));
         AssertZero(address, bytes);
         VirtualMemory.Release(address, bytes);
     }
@@ -319,40 +330,40 @@ public sealed unsafe class VirtualMemoryTests
     [Fact]
     public void A_purged_part_of_a_section_is_zero_in_every_mapping_and_the_rest_stays()
     {
-        nuint bytes = 6 * Page;
+        nuint bytes = 6 * Unit;
         Assert.True(VirtualMemory.TryCreateFile(bytes, out nint file));
-        nuint one = MapSection(file, 0, bytes), two = MapSection(file, 2 * Page, 2 * Page);
+        nuint one = MapSection(file, 0, bytes), two = MapSection(file, 2 * Unit, 2 * Unit);
         Fill(one, bytes, 0x81);
-        using (new InjectedFaults(OsCall.PurgeFile)) Assert.False(VirtualMemory.TryPurgeFile(file, 2 * Page, 2 * Page));
+        using (new InjectedFaults(OsCall.PurgeFile)) Assert.False(VirtualMemory.TryPurgeFile(file, 2 * Unit, 2 * Unit));
         AssertFilled(one, bytes, 0x81);
-        Assert.True(VirtualMemory.TryPurgeFile(file, 2 * Page, 2 * Page));
-        AssertFilled(one, 2 * Page, 0x81);
-        AssertZero(one + 2 * Page, 2 * Page);
-        AssertZero(two, 2 * Page);
-        AssertFilled(one + 4 * Page, 2 * Page, 0x81);
-        Fill(two, Page, 0x82); // it can be written to again
-        AssertFilled(one + 2 * Page, Page, 0x82);
+        Assert.True(VirtualMemory.TryPurgeFile(file, 2 * Unit, 2 * Unit));
+        AssertFilled(one, 2 * Unit, 0x81);
+        AssertZero(one + 2 * Unit, 2 * Unit);
+        AssertZero(two, 2 * Unit);
+        AssertFilled(one + 4 * Unit, 2 * Unit, 0x81);
+        Fill(two, Unit, 0x82); // it can be written to again
+        AssertFilled(one + 2 * Unit, Unit, 0x82);
         VirtualMemory.CloseFile(file);
         VirtualMemory.Release(one, bytes);
-        VirtualMemory.Release(two, 2 * Page);
+        VirtualMemory.Release(two, 2 * Unit);
     }
 
     [Fact]
     public void A_section_that_grows_keeps_what_it_has_and_its_new_part_reads_zero()
     {
-        Assert.True(VirtualMemory.TryCreateFile(2 * Page, out nint file));
-        nuint old = MapSection(file, 0, 2 * Page);
-        Fill(old, 2 * Page, 0x91);
-        using (new InjectedFaults(OsCall.GrowFile)) Assert.False(VirtualMemory.TryGrowFile(file, 8 * Page));
-        Assert.True(VirtualMemory.TryGrowFile(file, 8 * Page));
-        nuint grown = MapSection(file, 0, 8 * Page);
-        AssertFilled(grown, 2 * Page, 0x91);
-        AssertZero(grown + 2 * Page, 6 * Page);
-        Fill(grown, 8 * Page, 0x92);
-        AssertFilled(old, 2 * Page, 0x92);
+        Assert.True(VirtualMemory.TryCreateFile(2 * Unit, out nint file));
+        nuint old = MapSection(file, 0, 2 * Unit);
+        Fill(old, 2 * Unit, 0x91);
+        using (new InjectedFaults(OsCall.GrowFile)) Assert.False(VirtualMemory.TryGrowFile(file, 8 * Unit));
+        Assert.True(VirtualMemory.TryGrowFile(file, 8 * Unit));
+        nuint grown = MapSection(file, 0, 8 * Unit);
+        AssertFilled(grown, 2 * Unit, 0x91);
+        AssertZero(grown + 2 * Unit, 6 * Unit);
+        Fill(grown, 8 * Unit, 0x92);
+        AssertFilled(old, 2 * Unit, 0x92);
         VirtualMemory.CloseFile(file);
-        VirtualMemory.Release(old, 2 * Page);
-        VirtualMemory.Release(grown, 8 * Page);
+        VirtualMemory.Release(old, 2 * Unit);
+        VirtualMemory.Release(grown, 8 * Unit);
     }
 
     [Fact]
@@ -382,18 +393,22 @@ public sealed unsafe class VirtualMemoryTests
         long before = Platform.Calls;
         Assert.True(VirtualMemory.TryReserve(Page, Page, out nuint address));
         Assert.True(VirtualMemory.TryCommit(address, Page));
-        Assert.True(VirtualMemory.TryPurge(address, Page));
         Assert.True(VirtualMemory.TryLock(address, Page));
         Assert.True(VirtualMemory.TryUnlock(address, Page));
+        Assert.True(VirtualMemory.TryPurge(address, Page));
         VirtualMemory.Release(address, Page);
         Assert.Equal(before + 6, Platform.Calls);
     }
 
     private static nuint Map(nuint bytes) => AddressSpace.Map(bytes);
 
+    // What was purged can be touched again as the contract says.
+    private static bool TryPurge(nuint address, nuint bytes) =>
+        VirtualMemory.TryPurge(address, bytes) && VirtualMemory.TryCommitToUse(address, bytes);
+
     private static nuint MapSection(nint file, nuint offset, nuint bytes)
     {
-        nuint address = AddressSpace.Reserve(bytes);
+        Assert.True(VirtualMemory.TryReserveForFiles(bytes, bytes, Unit, out nuint address));
         Assert.True(VirtualMemory.TryMapFile(file, offset, address, bytes));
         return address;
     }

@@ -11,7 +11,7 @@ internal sealed unsafe class Window : IDisposable
     internal Window(uint page, uint count)
     {
         _bytes = (nuint)count << PageGeometry.PageShift;
-        if (!VirtualMemory.TryReserve(_bytes, VirtualMemory.PageBytes, out _address)
+        if (!VirtualMemory.TryReserveForFiles(_bytes, _bytes, PageGeometry.PageBytes, out _address)
             || !VirtualMemory.TryMapFile(HighRegion.File, HighRegion.OffsetOf(page), _address, _bytes))
         {
             throw new InvalidOperationException("the pages cannot be mapped");

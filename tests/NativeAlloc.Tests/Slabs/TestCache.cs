@@ -113,6 +113,7 @@ internal sealed unsafe class TestCache : IDisposable
             for (int page = 0; page < holes.Length; page++)
             {
                 byte expected = holes[page] && !isFree ? (byte)0 : Pattern;
+                if (holes[page]) TestCommit(slab, page);
                 if (BytesOf(slab).Slice(page * SystemPage, SystemPage).ContainsAnyExcept(expected))
                     Require(false, $"system page {page} of slab {slab} holds {expected}");
             }
@@ -128,6 +129,11 @@ internal sealed unsafe class TestCache : IDisposable
         Check();
         return bytes;
     }
+
+    // What was purged can be read again once it is committed.
+    private static void TestCommit(uint slab, int page) =>
+        Require(VirtualMemory.TryCommitToUse(LinearRegion.AddressOf(slab) + (nuint)page * VirtualMemory.PageBytes,
+            VirtualMemory.PageBytes), "the system commits what was purged");
 
     /// <summary>Some slabs have been made hollow past this, with what free objects they had.</summary>
     internal void NoteHollow()
