@@ -42,7 +42,7 @@ internal static class Contexts
     private static int RunIn(Own context)
     {
         Console.WriteLine($"context {context.Name}");
-        Assembly copy = context.LoadFromAssemblyPath(typeof(Contexts).Assembly.Location);
+        Assembly copy = context.LoadFromAssemblyPath(Path.Combine(AppContext.BaseDirectory, "NativeAlloc.Smoke.dll"));
         return (int)copy.EntryPoint!.Invoke(null, [Array.Empty<string>()])!;
     }
 

@@ -34,8 +34,7 @@ internal static unsafe partial class ProcessMemory
     /// <summary>How many system pages of a mapped range are in memory.</summary>
     internal static long CountResident(void* address, nuint bytes)
     {
-        if (OperatingSystem.IsWindows())
-            return WorkingSet.PagesAt((nuint)address, bytes) == bytes / (nuint)Environment.SystemPageSize;
+        if (OperatingSystem.IsWindows()) return WorkingSet.PagesAt((nuint)address, bytes);
         byte[] pages = new byte[bytes / (nuint)Environment.SystemPageSize];
         fixed (byte* vector = pages)
         {

@@ -13,7 +13,7 @@ internal static unsafe class ThrowHelper
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowPlatformNotSupported() =>
         throw new PlatformNotSupportedException(
-            "NativeAlloc does not run on this system. It needs a 64-bit process on Linux or Windows.");
+            "NativeAlloc does not run on this system. It needs a 64-bit process on Linux, Windows or macOS.");
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]

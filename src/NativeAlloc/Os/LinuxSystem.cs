@@ -3,14 +3,12 @@ using System.Text;
 
 namespace NativeAlloc.Os;
 
-/// <summary>Linux: mmap, mprotect, madvise, mremap, mlock, mbind and memfd.</summary>
-internal sealed unsafe partial class LinuxSystem : SystemContract
+/// <summary>Linux: beside what POSIX has, madvise, mremap, mbind and memfd.</summary>
+internal sealed unsafe partial class LinuxSystem : PosixSystem
 {
     // The values of the system's headers, common to x86-64 and arm64 (asm-generic/mman-common.h, linux/mman.h,
     // linux/memfd.h).
-    private const int ProtNone = 0, ProtReadWrite = 1 | 2;
-    private const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, Map32Bit = 0x40,
-        MapNoReserve = 0x4000;
+    private const int MapAnonymous = 0x20, Map32Bit = 0x40, MapNoReserve = 0x4000;
     private const int MapFixedNoReplace = 0x100000; // since Linux 4.17
     private const int MadviseDontNeed = 4, MadviseHugePage = 14;
     private const int MadviseDontNeedLocked = 24; // since Linux 5.18
@@ -18,7 +16,6 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     private const int PolicyPreferred = 1; // linux/mempolicy.h
     private const int RemapMayMove = 1, RemapFixed = 2, RemapDontUnmap = 4; // the last since Linux 5.7
     private const uint MemfdCloseOnExec = 1;
-    private static readonly nuint s_failed = nuint.MaxValue;
 
     private readonly byte[] _root;
     private readonly bool _asOthers;
@@ -26,7 +23,7 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     /// <param name="root">The folder that /proc and /sys are in; tests have one of their own.</param>
     /// <param name="asOthers">For tests: commit is charged and memory does not move, as on Windows. What is not
     /// committed, or was purged, faults when it is touched.</param>
-    internal LinuxSystem(string root = "", bool asOthers = false)
+    internal LinuxSystem(string root = "", bool asOthers = false) : base(MapAnonymous | MapNoReserve)
     {
         _asOthers = asOthers;
         RootFolder = root;
@@ -34,8 +31,6 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     }
 
     private string RootFolder { get; }
-
-    private static nuint PageBytes => (nuint)Environment.SystemPageSize;
 
     internal override bool ChargesCommit => _asOthers;
 
@@ -46,44 +41,15 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
 
     internal override nuint FileShareOf(nuint bytes) => _asOthers ? bytes / 8 & ~(nuint)(FileUnitBytes - 1) : 0;
 
-    internal override bool TryReserve(nuint bytes, nuint alignment, out nuint address)
-    {
-        // The system aligns to its own page only: ask for more and give the edges back.
-        address = 0;
-        nuint slack = alignment > PageBytes ? alignment - PageBytes : 0;
-        if (bytes > nuint.MaxValue - slack) return false;
-        nuint whole = MMap(0, bytes + slack, ProtNone, MapPrivate | MapAnonymous | MapNoReserve, -1, 0);
-        if (whole == s_failed) return false;
-        address = (whole + slack) & ~(alignment - 1);
-        if (slack == 0) { address = whole; return true; }
-        nuint front = address - whole, back = slack - front;
-        if (front != 0) MUnmap(whole, front);
-        if (back != 0) MUnmap(address + bytes, back);
-        return true;
-    }
-
     internal override bool TryReserveLow(nuint bytes, out nuint address)
     {
         // A flag of x86-64 only; elsewhere the bit means nothing, and the address is checked anyway.
-        address = MMap(0, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | Map32Bit, -1, 0);
+        address = MMap(0, bytes, ProtNone, MapPrivate | Nothing | Map32Bit, -1, 0);
         if (address != s_failed && address <= int.MaxValue - bytes) return true;
         if (address != s_failed) MUnmap(address, bytes);
         address = 0;
         return false;
     }
-
-    internal override bool TryCommit(nuint address, nuint bytes) => TryProtect(address, bytes, accessible: true);
-
-    internal override bool TryDecommit(nuint address, nuint bytes) => TryReserveAt(address, bytes);
-
-    internal override bool TryUnmapFile(nuint address, nuint bytes) => TryReserveAt(address, bytes);
-
-    // Inaccessible addresses take the place of what is mapped there.
-    private static bool TryReserveAt(nuint address, nuint bytes) =>
-        MMap(address, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | MapFixed, -1, 0) == address;
-
-    internal override bool TryProtect(nuint address, nuint bytes, bool accessible) =>
-        MProtect(address, bytes, accessible ? ProtReadWrite : ProtNone) == 0;
 
     // A program that locks all its memory (mlockall) locks free memory of this library, too, which is to go back.
     internal override bool TryPurge(nuint address, nuint bytes) => _asOthers
@@ -96,25 +62,13 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
         if (MRemap(source, bytes, bytes, RemapMayMove | RemapFixed | RemapDontUnmap, target) == target) return true;
         // The system unmaps the target before it finds some reasons to refuse, such as a limit (ulimit -d). The next
         // mapping of the process would get the hole, so fill it. Where there is no hole, this does nothing.
-        nuint filled =
-            MMap(target, bytes, ProtNone, MapPrivate | MapAnonymous | MapNoReserve | MapFixedNoReplace, -1, 0);
+        nuint filled = MMap(target, bytes, ProtNone, MapPrivate | Nothing | MapFixedNoReplace, -1, 0);
         // a system that does not know the flag puts it elsewhere
         if (filled != s_failed && filled != target) MUnmap(filled, bytes);
         return false;
     }
 
     internal override bool TryAdviseHuge(nuint address, nuint bytes) => MAdvise(address, bytes, MadviseHugePage) == 0;
-
-    internal override void Release(nuint address, nuint bytes) => MUnmap(address, bytes);
-
-    internal override bool TryLock(nuint address, nuint bytes)
-    {
-        if (MLock(address, bytes) == 0) return true;
-        MUnlock(address, bytes); // a part may be locked
-        return false;
-    }
-
-    internal override bool TryUnlock(nuint address, nuint bytes) => MUnlock(address, bytes) == 0;
 
     internal override bool TryBind(nuint address, nuint bytes, int systemNode)
     {
@@ -150,34 +104,9 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
         return false;
     }
 
-    internal override bool TryMapFile(nint file, nuint offset, nuint address, nuint bytes) =>
-        MMap(address, bytes, ProtReadWrite, MapShared | MapFixed, (int)file, (nint)offset) == address;
-
-    internal override void CloseFile(nint file) => Close((int)file);
-
-    internal override void Sleep(int microseconds)
-    {
-        TimeSpec time = new() { Seconds = 0, Nanoseconds = microseconds * 1000 };
-        NanoSleep(&time, null);
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct TimeSpec
-    {
-        public nint Seconds;
-        public nint Nanoseconds;
-    }
-
     // Each of these can block or fault: none may suppress the GC transition.
-    [LibraryImport("libc", EntryPoint = "mmap")]
-    private static partial nuint MMap(nuint address, nuint length, int protection, int flags, int file, nint offset);
-    [LibraryImport("libc", EntryPoint = "munmap")] private static partial int MUnmap(nuint address, nuint length);
-    [LibraryImport("libc", EntryPoint = "mprotect")]
-    private static partial int MProtect(nuint address, nuint length, int protection);
     [LibraryImport("libc", EntryPoint = "madvise")]
     private static partial int MAdvise(nuint address, nuint length, int advice);
-    [LibraryImport("libc", EntryPoint = "mlock")] private static partial int MLock(nuint address, nuint length);
-    [LibraryImport("libc", EntryPoint = "munlock")] private static partial int MUnlock(nuint address, nuint length);
     [LibraryImport("libc", EntryPoint = "syscall")]
     private static partial nint MBind(nint number, nuint address, nuint length, nint mode, ulong* nodes, nint nodeBits,
         nint flags);
@@ -187,8 +116,4 @@ internal sealed unsafe partial class LinuxSystem : SystemContract
     [LibraryImport("libc", EntryPoint = "memfd_create")] private static partial int MemfdCreate(byte* name, uint flags);
     [LibraryImport("libc", EntryPoint = "fallocate")]
     private static partial int FAllocate(int file, int mode, nint offset, nint length);
-    [LibraryImport("libc", EntryPoint = "ftruncate")] private static partial int FTruncate(int file, nint length);
-    [LibraryImport("libc", EntryPoint = "close")] private static partial int Close(int file);
-    [LibraryImport("libc", EntryPoint = "nanosleep")]
-    private static partial int NanoSleep(TimeSpec* request, TimeSpec* remaining);
 }

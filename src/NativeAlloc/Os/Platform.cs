@@ -56,6 +56,7 @@ internal static class Platform
     {
         if (IsSet(UnsupportedSwitch) || !Environment.Is64BitProcess) return new UnsupportedSystem();
         if (OperatingSystem.IsLinux()) return new LinuxSystem(asOthers: IsSet(AsOthersSwitch));
+        if (OperatingSystem.IsMacOS()) return new MacSystem();
         return OperatingSystem.IsWindows() ? new WindowsSystem() : new UnsupportedSystem();
     }
 

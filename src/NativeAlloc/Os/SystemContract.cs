@@ -3,8 +3,9 @@ namespace NativeAlloc.Os;
 /// <summary>
 /// All that this library asks of an operating system: memory, memory files, nodes, figures, sleeping. Each member
 /// states what must hold before and what holds afterwards. One class for each system does the work
-/// (<see cref="LinuxSystem"/>, <see cref="WindowsSystem"/>); <see cref="Platform"/> chooses it, and
-/// <see cref="VirtualMemory"/>, <see cref="Machine"/> and <see cref="NodeTopology"/> are how the layers above reach it.
+/// (<see cref="LinuxSystem"/>, <see cref="WindowsSystem"/>, <see cref="MacSystem"/>); <see cref="Platform"/> chooses
+/// it, and <see cref="VirtualMemory"/>, <see cref="Machine"/> and <see cref="NodeTopology"/> are how the layers above
+/// reach it.
 /// </summary>
 /// <remarks>
 /// <para>Words: <b>reserve</b> takes addresses without memory; <b>commit</b> makes reserved addresses usable (memory

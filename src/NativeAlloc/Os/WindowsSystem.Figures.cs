@@ -34,10 +34,10 @@ internal sealed unsafe partial class WindowsSystem
         return WindowsCalls.GetProcessMemory(WindowsCalls.ThisProcess, &counters, bytes) != 0 ? counters : null;
     }
 
-    // The machine's memory; what it can promise to all processes (memory and page file); what the job may have.
     // What is purged cannot be read here, so nobody asks.
-    internal override unsafe bool TryReadResident(nuint address, nuint bytes, byte* resident) => false;
+    internal override bool TryReadResident(nuint address, nuint bytes, byte* resident) => false;
 
+    // The machine's memory; what it can promise to all processes (memory and page file); what the job may have.
     internal override MemoryLoad ReadLoad()
     {
         WindowsCalls.MachineMemory machine = new() { Length = (uint)sizeof(WindowsCalls.MachineMemory) };

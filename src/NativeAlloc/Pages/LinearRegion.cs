@@ -225,7 +225,7 @@ internal static unsafe class LinearRegion
     {
         nuint address = AddressOf(firstPage);
         if (!VirtualMemory.TryCommit((nuint)BitmapOf(firstPage), SectionBitmapBytes)
-            || !VirtualMemory.TryCommit(address, PageGeometry.SectionBytes)) return false;
+            || (!Platform.ChargesCommit && !VirtualMemory.TryCommit(address, PageGeometry.SectionBytes))) return false;
         MappingBudget.Give(MappingsPerOffline);
         if (systemNode >= 0) VirtualMemory.TryBind(address, PageGeometry.SectionBytes, systemNode);
         return true;
