@@ -18,8 +18,8 @@ namespace NativeAlloc.Os;
 /// promise back as well: addresses that were purged have to be committed again before they are touched. Elsewhere a
 /// commit costs nothing, is done in large steps, and what was purged stays usable.</para>
 /// <para>Rules for all members. Any thread may call them. None throws, and only those that read nodes allocate managed
-/// memory. A <c>Try…</c> member answers false where the system says no, and then nothing has changed unless the member
-/// says otherwise. Addresses and sizes of ranges are whole system pages
+/// memory. A <c>Try…</c> member answers false where the system says no, and then nothing has changed unless the
+/// member says otherwise. Addresses and sizes of ranges are whole system pages
 /// (<see cref="VirtualMemory.PageBytes"/>), and no range is empty.</para>
 /// </remarks>
 internal abstract class SystemContract
@@ -30,7 +30,7 @@ internal abstract class SystemContract
     /// </summary>
     internal const int FileUnitBytes = 64 * 1024;
 
-    // ── what the system is like ──────────────────────────────────────────────────────────────────────────────────
+    // ── what the system is like ──
 
     /// <summary>Whether committed memory counts against a limit before it is touched. The same at all times.</summary>
     internal abstract bool ChargesCommit { get; }
@@ -38,7 +38,7 @@ internal abstract class SystemContract
     /// <summary>Whether <see cref="TryMove"/> can succeed. The same at all times.</summary>
     internal abstract bool MovesMemory { get; }
 
-    // ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── memory ──
 
     /// <summary>Reserves address space. Touching it before a commit is an access violation.</summary>
     /// <param name="bytes">How much.</param>
@@ -125,7 +125,7 @@ internal abstract class SystemContract
     /// <remarks>It cannot fail for a range that is ours.</remarks>
     internal abstract void Release(nuint address, nuint bytes);
 
-    // ── memory files ─────────────────────────────────────────────────────────────────────────────────────────────
+    // ── memory files ──
 
     /// <summary>Makes a memory file of zero bytes.</summary>
     /// <param name="bytes">How long it is.</param>
@@ -154,7 +154,7 @@ internal abstract class SystemContract
     /// <summary>Gives a file back. Parts that are still mapped stay alive until they are unmapped.</summary>
     internal abstract void CloseFile(nint file);
 
-    // ── nodes and processors ─────────────────────────────────────────────────────────────────────────────────────
+    // ── nodes and processors ──
 
     /// <summary>The system's numbers of the NUMA nodes that have memory.</summary>
     internal abstract bool TryReadNodes(out int[] numbers);
@@ -172,7 +172,7 @@ internal abstract class SystemContract
     /// </summary>
     internal abstract int CurrentProcessor();
 
-    // ── figures ──────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── figures ──
 
     /// <summary>A figure as it is now, without managed memory: it is asked for where memory is short.</summary>
     /// <returns>Null where the system does not say, and for a limit also where there is none.</returns>
@@ -191,7 +191,7 @@ internal abstract class SystemContract
     /// <returns>A total of 0 where the system does not say.</returns>
     internal abstract MemoryLoad ReadLoad();
 
-    // ── sleeping ─────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── sleeping ──
 
     /// <summary>Lets the calling thread rest for so long, or longer, up to a second.</summary>
     /// <remarks><see cref="Thread.Interrupt"/> does not break this rest, as it does those of the runtime.</remarks>

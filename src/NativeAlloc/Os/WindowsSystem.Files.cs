@@ -29,7 +29,7 @@ internal sealed unsafe partial class WindowsSystem
         return (nuint)Math.Min(bytes / FileShare, most) & ~(nuint)(FileUnitBytes - 1);
     }
 
-    // ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── addresses ──
 
     internal override bool TryReserveForFiles(nuint bytes, nuint fileBytes, nuint alignment, out nuint address)
     {
@@ -102,7 +102,7 @@ internal sealed unsafe partial class WindowsSystem
         return null;
     }
 
-    // ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── files ──
 
     internal override bool TryCreateFile(nuint bytes, out nint file)
     {
@@ -190,7 +190,7 @@ internal sealed unsafe partial class WindowsSystem
 
     private static FileUnit* UnitOf(nint file, nuint offset) => (FileUnit*)file + offset / FileUnitBytes;
 
-    // ── one unit ─────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── one unit ──
 
     private bool TryMapUnit(nuint* mark, nuint address, FileUnit* unit)
     {

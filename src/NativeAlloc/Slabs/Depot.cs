@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using NativeAlloc.Common;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc.Slabs;
@@ -85,7 +86,8 @@ internal struct Depot
 /// The head is the top block's number and a tag that changes with every push, in one word. A thread that has read the
 /// head and the block below it, and is then held up while others pop that block and push it again, finds another tag
 /// and starts over. The slot it read may have been somebody's data by then, but it could always be read: pages of the
-/// linear region stay readable once they are online.
+/// linear region stay readable once they are online. Where commit is charged they do not: there one thread at a time
+/// pops, so that no block goes while another looks at it.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
 internal struct DepotStack
@@ -103,6 +105,9 @@ internal struct DepotStack
     // tag.
     private const int NumberBits = 36;
     private const long NumberMask = (1L << NumberBits) - 1;
+
+    // One for all stacks: a pop is some ten instructions.
+    private static NativeLock s_popLock;
 
     internal readonly int Count => Math.Max(0, Volatile.Read(in _count));
 
@@ -125,6 +130,16 @@ internal struct DepotStack
     }
 
     internal nint Pop<TPause>()
+        where TPause : Depot.IPause
+    {
+        if (!Platform.ChargesCommit) return PopFirst<TPause>();
+        s_popLock.Acquire();
+        nint block = PopFirst<TPause>();
+        s_popLock.Release();
+        return block;
+    }
+
+    private nint PopFirst<TPause>()
         where TPause : Depot.IPause
     {
         while (true)
