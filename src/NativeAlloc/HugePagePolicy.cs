@@ -6,9 +6,17 @@ namespace NativeAlloc;
 /// </summary>
 public enum HugePagePolicy
 {
-    /// <summary>Where that is faster and a huge page more or less is nothing to the heap: the default.</summary>
+    /// <summary>
+    /// The default: for blocks of more than 64 MiB, and for those from 8 MiB on while freed blocks of such sizes had
+    /// been written throughout. So a block that is written here and there has little more memory than was written.
+    /// </summary>
     Auto,
 
     /// <summary>Not at all: memory grows by what is touched.</summary>
     Never,
+
+    /// <summary>
+    /// For all blocks from 8 MiB on. The first touch of large memory is much faster, and brings up to 2 MiB each.
+    /// </summary>
+    Always,
 }

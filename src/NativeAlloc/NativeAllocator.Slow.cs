@@ -182,7 +182,8 @@ public static unsafe partial class NativeAllocator
     {
         if (byteCount <= SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes)
         {
-            void* pointer = MagazineExchange.AllocMiss(GetBlock(), SizeClasses.Of(byteCount), out refusal);
+            void* pointer =
+                MagazineExchange.AllocMiss(GetBlock(), SizeClasses.Of(byteCount), out refusal, canBorrow: true);
             if (zeroed && pointer != null) NativeMemory.Clear(pointer, byteCount);
             return pointer;
         }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace NativeAlloc.TestHost;
 
 /// <summary>
@@ -8,22 +10,26 @@ internal static unsafe class SparseBlocks
 {
     internal const string Name = "sparse-blocks";
 
-    // Slabs of one page of the library for each block: 256 MiB of addresses.
-    private const int BlockBytes = 64 * 1024, Blocks = 4096;
+    // 512 MiB of addresses in all: slabs of one page of the library for each block, or areas.
+    internal const int SlabBytes = 64 * 1024, AreaBytes = 8 << 20;
+
+    private const int HeapBytes = 512 << 20;
 
     private const long SlackBytes = 16 << 20;
 
-    internal static int Run()
+    /// <param name="args">Bytes of each block.</param>
+    internal static int Run(string[] args)
     {
-        NativeAllocator.Free(NativeAllocator.Alloc(BlockBytes));
-        nint[] blocks = new nint[Blocks];
+        int blockBytes = int.Parse(args[0], CultureInfo.InvariantCulture);
+        NativeAllocator.Free(NativeAllocator.Alloc((nuint)blockBytes));
+        nint[] blocks = new nint[HeapBytes / blockBytes];
         long before = ProcessMemory.MappedBytes();
-        for (int i = 0; i < Blocks; i++)
+        for (int i = 0; i < blocks.Length; i++)
         {
-            blocks[i] = (nint)NativeAllocator.Alloc(BlockBytes);
+            blocks[i] = (nint)NativeAllocator.Alloc((nuint)blockBytes);
             *(byte*)blocks[i] = 1;
         }
-        long grown = ProcessMemory.MappedBytes() - before, written = (long)Blocks * Environment.SystemPageSize;
+        long grown = ProcessMemory.MappedBytes() - before, written = (long)blocks.Length * Environment.SystemPageSize;
         foreach (nint block in blocks) NativeAllocator.Free((void*)block);
         if (grown <= 2 * written + SlackBytes) return 0;
         Console.Error.WriteLine($"{grown} bytes became resident, and {written} were written.");

@@ -12,12 +12,6 @@ namespace NativeAlloc.Mapping;
 /// <remarks>Only for the thread that has made the area busy.</remarks>
 internal static unsafe class AreaMemory
 {
-    /// <summary>
-    /// Areas from here on get huge pages. A quarter of it is what the last huge page can cost an area that is not used
-    /// to its end.
-    /// </summary>
-    internal const nuint SmallestHugeBytes = 4 * VirtualMemory.HugePageBytes;
-
     /// <summary>Any thread, by Volatile; only tests change it.</summary>
     private static uint s_buddysPages = 1024;
 
@@ -206,7 +200,7 @@ internal static unsafe class AreaMemory
         ResidentBudget.Charge(bytes);
     }
 
-    // ── where memory comes from ──────────────────────────────────────────────────────────────────────────────────────
+    // ── where memory comes from ──
 
     // From kept areas and free pages, in pieces of so many bytes at least; returns how far it came.
     private static nuint Gather(VmallocArea* area, nuint at, nuint to, nuint smallest)
@@ -317,10 +311,11 @@ internal static unsafe class AreaMemory
     // huge page that begins in use and ends in the room would be memory that is not charged.
     private static void AdviseHuge(VmallocArea* area, nuint from, nuint to)
     {
-        if (!Options.HugePages || to < SmallestHugeBytes) return;
+        if (!AreaDensity.WantsHuge(to)) return;
         nuint begin = from & ~(VirtualMemory.HugePageBytes - 1), end = to & ~(VirtualMemory.HugePageBytes - 1);
-        if (begin < end)
-            area->Huge |= VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + begin, end - begin);
+        if (begin >= end || !VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + begin, end - begin)) return;
+        area->Huge = true;
+        AreaDensity.NoteAdvised(end - begin);
     }
 
     private static void Clear(VmallocArea* area, nuint from, nuint to) =>

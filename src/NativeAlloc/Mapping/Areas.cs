@@ -142,6 +142,7 @@ internal static unsafe class Areas
     {
         VmallocArea* area = TakeLiveOrNull(pointer);
         if (area == null) return false;
+        AreaDensity.NoteFreed(area);
         if (!KeptAreas.TryPut(area)) Teardown.Destroy(area);
         else MemorySignals.Raise(MemorySignals.Used);
         return true;

@@ -72,12 +72,12 @@ internal static class OptionTable
         };
 
     internal static readonly Option HugePages =
-        new(nameof(HugePages), "NATIVEALLOC_HUGE_PAGES", OptionUnit.Choice, 0, 1)
+        new(nameof(HugePages), "NATIVEALLOC_HUGE_PAGES", OptionUnit.Choice, 0, 2)
         {
-            Choices = ["Auto", "Never"],
+            Choices = ["Auto", "Never", "Always"],
             Meaning =
-                "Whether large heaps grow by huge pages of the system. Auto: where that is faster and 2 MiB more " +
-            "or less are nothing; Never: not at all.",
+                "When areas of 8 MiB and more get huge pages of the system. Auto: beyond 64 MiB, and where freed " +
+            "areas had been written throughout; Never: not at all; Always: from their first touch on.",
         };
 
     internal static readonly Option Check =

@@ -31,8 +31,8 @@ internal static class Options
     /// <summary>0: none.</summary>
     internal static readonly int FakeNodes;
 
-    /// <summary>Whether huge pages are asked for.</summary>
-    internal static readonly bool HugePages;
+    /// <summary>When huge pages are asked for.</summary>
+    internal static readonly HugePagePolicy HugePages;
 
     /// <summary>Check mode.</summary>
     internal static readonly bool Check;
@@ -52,7 +52,7 @@ internal static class Options
         ReserveBytes = (nuint)Read(OptionTable.ReserveBytes)!;
         VmallocReserveBytes = (nuint)Read(OptionTable.VmallocReserveBytes)!;
         FakeNodes = (int)Read(OptionTable.FakeNodes)!;
-        HugePages = Read(OptionTable.HugePages) == 0;
+        HugePages = (HugePagePolicy)Read(OptionTable.HugePages)!;
         Check = Read(OptionTable.Check) == 1;
         s_error = error;
 

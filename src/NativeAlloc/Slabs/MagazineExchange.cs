@@ -16,6 +16,7 @@ namespace NativeAlloc.Slabs;
 ///   AllocMiss ─ another magazine at hand has objects: swap              (no lock)
 ///             ├ the depot has a full magazine: exchange                 (no lock, two compare-and-swaps)
 ///             ├ slabs have objects: Refill ─ ObjectCache.TakeObjects    (one lock for up to four magazines)
+///             ├ a larger class has many free objects: one of them       (Lending; as an Alloc of that class)
 ///             └ ObjectCache.TryMakeSlabs, outside the magazines         (runs constructors)
 ///                 └ Refill ─ ObjectCache.Add, TakeObjects               (one lock)
 /// Free (fast) pushes onto the loaded magazine
@@ -38,13 +39,17 @@ internal static unsafe class MagazineExchange
     /// </summary>
     private record struct RefillSize(int Objects, bool IsWhole, int Slabs);
 
-    // ── Alloc ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── Alloc ──
 
     /// <summary>
     /// An object of a cache for a thread whose loaded magazine is empty, or that has no block. Null when there is no
     /// memory. May run the cache's constructor: callers read the thread's block again afterwards.
     /// </summary>
-    internal static void* AllocMiss(void* block, int index, out Refusal refusal)
+    /// <param name="block">The thread's block; null for none.</param>
+    /// <param name="index">The cache.</param>
+    /// <param name="refusal">Why there is no memory.</param>
+    /// <param name="canBorrow">An object of a larger class will do where the cache would grow.</param>
+    internal static void* AllocMiss(void* block, int index, out Refusal refusal, bool canBorrow = false)
     {
         MemorySignals.Raise(MemorySignals.Used);
         refusal = default;
@@ -57,12 +62,25 @@ internal static unsafe class MagazineExchange
             ThreadMagazines.Of(block)->Claim.Leave();
             if (pointer != null) return pointer;
             if (refill.Objects == 0 || grown.Count != 0) break; // no memory for a magazine
+            if (canBorrow && (pointer = Borrow(cache, block)) != null) return pointer;
             if (!cache->TryMakeSlabs(ThreadPages.Of(block), refill.Slabs, out grown, out refusal))
                 return cache->AllocAnywhere();
             // A constructor is user code: it may have given the block back, or used this very cache.
             if (cache->Constructor != null) block = CurrentThread.t_block;
         }
         return cache->AllocDirect(ThreadPages.Of(block), out refusal, grown); // around the magazines
+    }
+
+    // An object of a larger class, by way of the thread's magazines of that class: none of this cache's gets it.
+    private static void* Borrow(ObjectCache* cache, void* block)
+    {
+        ObjectCache* lender = Lending.LenderFor(cache, ThreadPages.Of(block));
+        if (lender == null || !RaisedFloors.TryEnter(ThreadMagazines.Of(block))) return null;
+        RefillSize refill = default;
+        NewSlabs none = default;
+        void* pointer = AllocInside(lender, block, ref refill, ref none);
+        ThreadMagazines.Of(block)->Claim.Leave();
+        return pointer;
     }
 
     // An object out of the thread's magazines. Null where the slabs have none, and where there is no memory for a
@@ -195,7 +213,7 @@ internal static unsafe class MagazineExchange
         return taken;
     }
 
-    // ── Free ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── Free ──
 
     /// <summary>Takes an object back from a thread whose loaded magazine is full, or that has no block.</summary>
     /// <param name="block">The thread's block; null for none.</param>
@@ -316,7 +334,7 @@ internal static unsafe class MagazineExchange
         cache->GiveSlabs(own, freed);
     }
 
-    // ── the loaded magazine ─────────────────────────────────────────────────────────────────────────────────────────
+    // ── the loaded magazine ──
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void* Pop(ThreadMagazines* magazines, int index, nint top)

@@ -2,14 +2,15 @@ using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc.Slabs;
 
 /// <summary>
-/// The sizes that slabs serve. Up to 128 B every multiple of 16; above, eight to a doubling, which wastes at most an
-/// eighth of the request; the largest is 512 KiB, from where whole pages waste no more. Classes are numbered from 1; 0
-/// stands for "no class".
+/// The sizes that slabs serve. Up to 128 B every multiple of 16; above, eight to a doubling, of which at most an
+/// eighth was not asked for, the end of the slab included; the largest is 512 KiB, from where whole pages waste no
+/// more. Classes are numbered from 1; 0 stands for "no class".
 /// </summary>
 /// <remarks>
 /// Every class is a multiple of any power of two up to its distance from the next, so a size that was rounded up to a
@@ -84,15 +85,36 @@ internal static unsafe class SizeClasses
     }
 
     /// <summary>
-    /// Pages of a slab: the fewest that lose at most an eighth to the slab's end. Few objects to a slab mean that few
-    /// keep its other memory from going elsewhere; sizes of whole pages get slabs of a single object.
+    /// Pages of a slab: the fewest that lose at most an eighth to the slab's end, and with which at most an eighth of
+    /// the memory that is touched was not asked for, by the smallest request of the class. Few objects to a slab mean
+    /// that few keep its other memory from going elsewhere; sizes of whole pages get slabs of a single object.
     /// </summary>
     internal static uint SlabPagesOf(nuint objectBytes)
     {
+        nuint leastRequest = LeastRequestOf(objectBytes);
         for (uint pages = 1; ; pages++)
         {
-            nuint slabBytes = pages * PageGeometry.PageBytes;
-            if (slabBytes >= objectBytes && slabBytes % objectBytes * 8 <= slabBytes) return pages;
+            nuint slabBytes = pages * PageGeometry.PageBytes, objects = slabBytes / objectBytes;
+            bool isTight = TouchedBytes(objects * objectBytes) * 7 <= objects * leastRequest * 8;
+            if (isTight && slabBytes % objectBytes * 8 <= slabBytes) return pages;
         }
     }
+
+    /// <summary>
+    /// The smallest request that gets an object of so many bytes. For classes of up to 128 B, which round to 16, and
+    /// for sizes without a class it is the size itself.
+    /// </summary>
+    internal static nuint LeastRequestOf(nuint objectBytes)
+    {
+        if (objectBytes is <= LinearBytes or > LargestBytes) return objectBytes;
+        int sizeClass = Of(objectBytes);
+        return BytesOf(sizeClass) == objectBytes ? BytesOf(sizeClass - 1) + 1 : objectBytes;
+    }
+
+    /// <summary>
+    /// Bytes of the system pages that the first bytes of a slab lie in: the others have memory only where they had it
+    /// before they became the slab's, and go with the next holes.
+    /// </summary>
+    internal static nuint TouchedBytes(nuint bytes) =>
+        (bytes + (VirtualMemory.PageBytes - 1)) & ~(VirtualMemory.PageBytes - 1);
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
@@ -37,6 +38,7 @@ public sealed unsafe class FaultTests : LeakCheckedTests
             {
                 BlockFaultScenario scenario = new();
                 NativeAllocator.Trim(); // so that what other tests left does not count
+                AreaDensity.Credit = nuint.MaxValue; // huge pages are asked for
                 // The first commits are those of sections, later ones of areas.
                 if (kind == OsCall.Commit && first < SectionCommits) scenario.TakeFreePages();
                 return scenario;

@@ -21,6 +21,23 @@ internal static class GeneratedPage
             "file anew, and commit it with the change of the table.");
     }
 
+    /// <summary>A text in lines that fit.</summary>
+    internal static IEnumerable<string> Paragraph(string text)
+    {
+        const int Columns = 120;
+        string line = "";
+        foreach (string word in text.Split(' '))
+        {
+            if (line.Length + 1 + word.Length > Columns)
+            {
+                yield return line;
+                line = "";
+            }
+            line += line.Length == 0 ? word : " " + word;
+        }
+        yield return line;
+    }
+
     /// <summary>The lines of a table.</summary>
     internal static IEnumerable<string> Table(string[] head, IEnumerable<string[]> rows) =>
         [Row(head), Row([.. head.Select(_ => "---")]), .. rows.Select(Row)];

@@ -88,8 +88,8 @@ public sealed partial class OptionTableTests
             "a whole number from 0 to 64");
         AssertTold(new() { ReserveBytes = nuint.MaxValue }, nameof(NativeAllocatorOptions.ReserveBytes),
             nuint.MaxValue.ToString(CultureInfo.InvariantCulture), "a number of bytes from 0 to 16384G");
-        AssertTold(new() { HugePages = (HugePagePolicy)2 }, nameof(NativeAllocatorOptions.HugePages), "2",
-            "Auto or Never");
+        AssertTold(new() { HugePages = (HugePagePolicy)3 }, nameof(NativeAllocatorOptions.HugePages), "3",
+            "Auto or Never or Always");
 
         static void AssertTold(NativeAllocatorOptions options, string property, string value, string range)
         {
@@ -114,9 +114,8 @@ public sealed partial class OptionTableTests
         "",
         "Each option is taken from the first of these that says something:",
         "",
-        "1. `NativeAllocator.Configure(new NativeAllocatorOptions { … })`, once, before any other member of the " +
-        "library is used;",
-        "   later it is an `InvalidOperationException`.",
+        "1. `NativeAllocator.Configure(new NativeAllocatorOptions { … })`, once, before any other member of the",
+        "   library is used; later it is an `InvalidOperationException`.",
         "2. `AppContext`: `NativeAlloc.<Name>`, also as a property in `runtimeconfig.json` or, in a project file,",
         "   `<RuntimeHostConfigurationOption Include=\"NativeAlloc.<Name>\" Value=\"…\" />`.",
         "3. The environment variable.",
@@ -128,20 +127,19 @@ public sealed partial class OptionTableTests
         "`K`, `M` or",
         "`G` behind it for powers of 1024.",
         "",
-        .. GeneratedPage.Table(["Name", "Environment variable", "Unit", "Range", "Default", "Meaning"],
-            OptionTable.All.Select(option => (string[])
-        [
-            $"`{option.Name}`",
-            $"`{option.Variable}`",
-            option.Unit.ToString().ToLowerInvariant(),
-            option.Unit == OptionUnit.Choice
-                ? string.Join(", ", option.Choices.Select(name => $"`{name}`"))
-                : $"{Text(option, option.Least)} to {Text(option, option.Most)}",
-            option.DefaultText
-            ?? (option.Unit == OptionUnit.Choice ? $"`{option.Choices[0]}`" : Text(option, option.Default!.Value)),
-            option.Meaning,
-        ])),
+        .. OptionTable.All.SelectMany(Section),
     ]);
+
+    private static IEnumerable<string> Section(Option option)
+    {
+        string values = option.Unit == OptionUnit.Choice
+            ? string.Join(", ", option.Choices.Select(name => $"`{name}`"))
+            : $"{option.Unit.ToString().ToLowerInvariant()}, {Text(option, option.Least)} to {Text(option, option.Most)}";
+        string defaultText = option.DefaultText
+            ?? (option.Unit == OptionUnit.Choice ? $"`{option.Choices[0]}`" : Text(option, option.Default!.Value));
+        return [$"## {option.Name}", "", $"- `{option.Variable}`", $"- Values: {values}", $"- Default: {defaultText}", "",
+            .. GeneratedPage.Paragraph(option.Meaning), ""];
+    }
 
     private static string Text(Option option, long number) =>
         option.Unit == OptionUnit.Bytes ? Option.BytesText(number) : number.ToString(CultureInfo.InvariantCulture);

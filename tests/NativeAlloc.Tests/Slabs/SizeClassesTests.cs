@@ -89,8 +89,33 @@ public sealed class SizeClassesTests
         static bool Fits(nuint bytes, uint pages)
         {
             nuint slabBytes = pages * PageGeometry.PageBytes;
-            return slabBytes / bytes >= 1 && slabBytes % bytes * 8 <= slabBytes;
+            return slabBytes / bytes >= 1 && slabBytes % bytes * 8 <= slabBytes
+                && !IsWasteful(bytes, slabBytes, SizeClasses.LeastRequestOf(bytes));
         }
+    }
+
+    [Fact]
+    public void Of_the_memory_of_any_size_from_128_bytes_on_an_eighth_at_most_was_not_asked_for()
+    {
+        for (nuint bytes = 128; bytes <= SizeClasses.LargestBytes; bytes++)
+        {
+            nuint objectBytes = SizeClasses.BytesOf(SizeClasses.Of(bytes));
+            if (IsWasteful(objectBytes, SizeClasses.SlabPagesOf(objectBytes) * PageGeometry.PageBytes, bytes))
+                Assert.Fail($"blocks of {bytes} B waste more");
+        }
+        // Beyond, blocks are whole pages of 64 KiB.
+        for (nuint bytes = SizeClasses.LargestBytes + 1; bytes <= 4 << 20; bytes += 511)
+        {
+            nuint kept = (bytes + (PageGeometry.PageBytes - 1)) & ~(PageGeometry.PageBytes - 1);
+            if ((kept - bytes) * 8 > kept) Assert.Fail($"{kept} B for {bytes} B");
+        }
+    }
+
+    // A slab full of blocks of so many bytes: of the system pages that they lie in.
+    private static bool IsWasteful(nuint objectBytes, nuint slabBytes, nuint bytes)
+    {
+        nuint objects = slabBytes / objectBytes, touched = SizeClasses.TouchedBytes(objects * objectBytes);
+        return (touched - objects * bytes) * 8 > touched;
     }
 
     [Fact]
