@@ -134,11 +134,15 @@ public sealed partial class OptionTableTests
     {
         string values = option.Unit == OptionUnit.Choice
             ? string.Join(", ", option.Choices.Select(name => $"`{name}`"))
-            : $"{option.Unit.ToString().ToLowerInvariant()}, {Text(option, option.Least)} to {Text(option, option.Most)}";
+            : $"{option.Unit.ToString().ToLowerInvariant()}, " +
+                $"{Text(option, option.Least)} to {Text(option, option.Most)}";
         string defaultText = option.DefaultText
             ?? (option.Unit == OptionUnit.Choice ? $"`{option.Choices[0]}`" : Text(option, option.Default!.Value));
-        return [$"## {option.Name}", "", $"- `{option.Variable}`", $"- Values: {values}", $"- Default: {defaultText}", "",
-            .. GeneratedPage.Paragraph(option.Meaning), ""];
+        return
+        [
+            $"## {option.Name}", "", $"- `{option.Variable}`", $"- Values: {values}", $"- Default: {defaultText}", "",
+            .. GeneratedPage.Paragraph(option.Meaning), "",
+        ];
     }
 
     private static string Text(Option option, long number) =>
