@@ -7,7 +7,7 @@ namespace NativeAlloc;
 public enum HugePagePolicy
 {
     /// <summary>
-    /// The default: for blocks of more than 64 MiB, and for those from 8 MiB on while freed blocks of such sizes had
+    /// The default: for blocks of 64 MiB and more, and for those from 8 MiB on while freed blocks of such sizes had
     /// been written throughout. So a block that is written here and there has little more memory than was written.
     /// </summary>
     Auto,

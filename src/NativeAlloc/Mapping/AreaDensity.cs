@@ -20,8 +20,8 @@ internal static unsafe class AreaDensity
     /// </summary>
     internal const nuint SmallestBytes = 4 * VirtualMemory.HugePageBytes;
 
-    /// <summary>Areas of more get huge pages at once: there the time is worth more than the memory.</summary>
-    internal const nuint LargestLearnedBytes = 64 << 20;
+    /// <summary>Areas from here on get huge pages at once: there the time is worth more than the memory.</summary>
+    internal const nuint SureBytes = 64 << 20;
 
     // A program that has written much densely, and goes on otherwise, has so much more resident at most.
     private const nuint MostCredit = 256 << 20;
@@ -46,7 +46,7 @@ internal static unsafe class AreaDensity
     {
         HugePagePolicy.Never => false,
         HugePagePolicy.Always => true,
-        _ => areaBytes > LargestLearnedBytes || Credit >= areaBytes,
+        _ => areaBytes >= SureBytes || Credit >= areaBytes,
     };
 
     /// <summary>Notes that a part of an area gets huge pages.</summary>

@@ -76,7 +76,7 @@ internal static class OptionTable
         {
             Choices = ["Auto", "Never", "Always"],
             Meaning =
-                "When areas of 8 MiB and more get huge pages of the system. Auto: beyond 64 MiB, and where freed " +
+                "When areas of 8 MiB and more get huge pages of the system. Auto: from 64 MiB on, and where freed " +
             "areas had been written throughout; Never: not at all; Always: from their first touch on.",
         };
 

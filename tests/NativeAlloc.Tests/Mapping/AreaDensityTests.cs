@@ -39,8 +39,8 @@ public sealed unsafe class AreaDensityTests
         Assert.False(AreaDensity.WantsHuge(AreaDensity.SmallestBytes - 1));
         Assert.True(AreaDensity.WantsHuge(AreaDensity.SmallestBytes));
         AreaDensity.NoteAdvised(nuint.MaxValue);
-        Assert.False(AreaDensity.WantsHuge(AreaDensity.LargestLearnedBytes));
-        Assert.True(AreaDensity.WantsHuge(AreaDensity.LargestLearnedBytes + 1));
+        Assert.False(AreaDensity.WantsHuge(AreaDensity.SureBytes - 1));
+        Assert.True(AreaDensity.WantsHuge(AreaDensity.SureBytes));
     }
 
     // A new area without huge pages, of fresh memory.
