@@ -42,12 +42,8 @@ internal static unsafe class AreaDensity
     }
 
     /// <summary>Whether an area that becomes so long gets huge pages.</summary>
-    internal static bool WantsHuge(nuint areaBytes) => areaBytes >= SmallestBytes && Options.HugePages switch
-    {
-        HugePagePolicy.Never => false,
-        HugePagePolicy.Always => true,
-        _ => areaBytes >= SureBytes || Credit >= areaBytes,
-    };
+    internal static bool WantsHuge(nuint areaBytes) => Options.HugePages && areaBytes >= SmallestBytes
+        && (Options.AlwaysHugePages || areaBytes >= SureBytes || Credit >= areaBytes);
 
     /// <summary>Notes that a part of an area gets huge pages.</summary>
     internal static void NoteAdvised(nuint bytes) => Credit -= Math.Min(Credit, bytes);
@@ -56,7 +52,7 @@ internal static unsafe class AreaDensity
     internal static void NoteFreed(VmallocArea* area)
     {
         nuint bytes = area->UsedBytes;
-        if (bytes < SmallestBytes || Options.HugePages != HugePagePolicy.Auto) return;
+        if (bytes < SmallestBytes || !Options.HugePages || Options.AlwaysHugePages) return;
         // With huge pages it has memory everywhere, whatever was written.
         if (area->Huge) Credit += bytes;
         else if (IsDense(VmallocSpace.AddressOf(area), bytes)) Credit += CreditTimes * bytes;

@@ -31,8 +31,8 @@ internal static class Options
     /// <summary>0: none.</summary>
     internal static readonly int FakeNodes;
 
-    /// <summary>When huge pages are asked for.</summary>
-    internal static readonly HugePagePolicy HugePages;
+    /// <summary>Whether huge pages are asked for; and then, whether for all areas that are large enough.</summary>
+    internal static readonly bool HugePages, AlwaysHugePages;
 
     /// <summary>Check mode.</summary>
     internal static readonly bool Check;
@@ -52,7 +52,9 @@ internal static class Options
         ReserveBytes = (nuint)Read(OptionTable.ReserveBytes)!;
         VmallocReserveBytes = (nuint)Read(OptionTable.VmallocReserveBytes)!;
         FakeNodes = (int)Read(OptionTable.FakeNodes)!;
-        HugePages = (HugePagePolicy)Read(OptionTable.HugePages)!;
+        long hugePages = Read(OptionTable.HugePages)!.Value;
+        HugePages = hugePages != 1;
+        AlwaysHugePages = hugePages == 2;
         Check = Read(OptionTable.Check) == 1;
         s_error = error;
 

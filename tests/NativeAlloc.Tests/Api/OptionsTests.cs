@@ -24,12 +24,12 @@ public sealed class OptionsTests
         Dictionary<string, string> shown = Show(environment, ShowOptions.Print);
         AssertShown(shown, ("DecayMilliseconds", 1), ("DirtyCapBytes", 2048), ("ResidentLimitBytes", 3 * 1024 * 1024),
             ("ReserveBytes", 1L << 30), ("VmallocReserveBytes", 5L << 30), ("FakeNodes", 2));
-        Assert.Equal("Never", shown["HugePages"]);
+        Assert.Equal("False", shown["HugePages"]);
 
         shown = Show(environment, ShowOptions.Context, "NativeAlloc.DecayMilliseconds=-1", ShowOptions.Context,
             "NativeAlloc.FakeNodes=3", ShowOptions.Configure, "FakeNodes=4,HugePages=Auto", ShowOptions.Print);
         AssertShown(shown, ("DecayMilliseconds", -1), ("DirtyCapBytes", 2048), ("FakeNodes", 4));
-        Assert.Equal("Auto", shown["HugePages"]);
+        Assert.Equal("True", shown["HugePages"]);
     }
 
     [Fact]
@@ -38,7 +38,7 @@ public sealed class OptionsTests
         Dictionary<string, string> shown = Show([], ShowOptions.Print);
         AssertShown(shown, ("DecayMilliseconds", 1000), ("ResidentLimitBytes", 0), ("ReserveBytes", 0),
             ("VmallocReserveBytes", 0), ("FakeNodes", 0));
-        Assert.Equal("Auto", shown["HugePages"]);
+        Assert.Equal("True", shown["HugePages"]);
         Assert.InRange(nuint.Parse(shown["DirtyCapBytes"], CultureInfo.InvariantCulture), 64 * Sizes.MiB, Sizes.GiB);
     }
 

@@ -11,10 +11,12 @@ public sealed unsafe class AreaDensityTests
 {
     private const nuint AreaBytes = 16 << 20;
 
+    private static bool IsLearning => Options.HugePages && !Options.AlwaysHugePages;
+
     [Fact]
     public void Freed_areas_that_were_written_throughout_let_the_next_ones_have_huge_pages()
     {
-        if (Options.HugePages != HugePagePolicy.Auto || !ResidentMemory.ComesInSystemPages) return;
+        if (!IsLearning || !ResidentMemory.ComesInSystemPages) return;
         AreaDensity.Credit = 0;
         Free(everyBytes: VirtualMemory.PageBytes);
         Assert.Equal(2 * AreaBytes, AreaDensity.Credit);
@@ -24,7 +26,7 @@ public sealed unsafe class AreaDensityTests
     [Fact]
     public void A_freed_area_that_was_written_here_and_there_ends_that()
     {
-        if (Options.HugePages != HugePagePolicy.Auto || !ResidentMemory.ComesInSystemPages) return;
+        if (!IsLearning || !ResidentMemory.ComesInSystemPages) return;
         AreaDensity.Credit = 2 * AreaBytes;
         Free(everyBytes: AreaBytes / 4);
         Assert.Equal(0u, AreaDensity.Credit);
@@ -34,7 +36,7 @@ public sealed unsafe class AreaDensityTests
     [Fact]
     public void Small_areas_get_none_and_very_large_ones_always_do()
     {
-        if (Options.HugePages != HugePagePolicy.Auto) return;
+        if (!IsLearning) return;
         AreaDensity.Credit = nuint.MaxValue;
         Assert.False(AreaDensity.WantsHuge(AreaDensity.SmallestBytes - 1));
         Assert.True(AreaDensity.WantsHuge(AreaDensity.SmallestBytes));
