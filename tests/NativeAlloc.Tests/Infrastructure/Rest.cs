@@ -15,14 +15,15 @@ internal static class Rest
 
     /// <summary>
     /// Gives back what tests have left: until nothing comes any more, as threads that rest give up the last objects of
-    /// a slab only when they are asked again.
+    /// a slab only when they are asked again. Not by a trim, which asks the system each time what is resident, and
+    /// looks at the frames of zones that tests make.
     /// </summary>
     internal static unsafe void GiveBack()
     {
 #if DEBUG
         byte* held = ThreadRegistry.t_held; // a test may do an owner's steps; trimming lets go of the block
 #endif
-        for (long calls = -1; Platform.Calls is var now && now != calls; calls = now) NativeAllocator.Trim();
+        for (long calls = -1; Platform.Calls is var now && now != calls; calls = now) Reclaimer.GiveBack();
 #if DEBUG
         ThreadRegistry.SetHeld(held);
 #endif
