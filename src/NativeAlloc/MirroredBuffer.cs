@@ -126,7 +126,7 @@ public sealed unsafe class MirroredBuffer : IDisposable
         }
         if (page.Zone == PageZone.High) return true;
         PageAllocator.FreePages(page, order); // a normal one in its place: there is no high block of this order
-        if (order == 0) ThrowHelper.ThrowNoHighPages();
+        if (order == 0) ThrowHelper.ThrowNoHighPages(HighRegion.File >= 0);
         return false;
     }
 

@@ -62,6 +62,7 @@ public static unsafe partial class NativeAllocator
     private static void* ReallocCore(void* ptr, nuint byteCount, nuint alignment)
     {
         if (ptr == null) return AlignedAlloc(byteCount, alignment);
+        Startup.Begin();
         if (Options.Check && TryReallocChecked(ptr, byteCount, alignment, canThrow: true, out void* other))
             return other;
         nuint oldBytes = UsableSize(ptr);

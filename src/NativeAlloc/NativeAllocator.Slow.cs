@@ -110,6 +110,7 @@ public static unsafe partial class NativeAllocator
 
     private static void* AllocOrThrow(nuint askedBytes, nuint byteCount, nuint alignment, bool zeroed)
     {
+        Startup.Begin();
         if (Options.Check) return AllocChecked(askedBytes, alignment, zeroed, canThrow: true);
         AllocationAttempt attempt = new(byteCount);
         void* pointer = AllocOrRefuse(ref attempt, alignment, zeroed);
@@ -135,7 +136,8 @@ public static unsafe partial class NativeAllocator
                 ThrowResidentLimit(byteCount, attempt);
                 break;
             case RefusalReason.LockLimit:
-                ThrowHelper.ThrowLockLimit(byteCount, Machine.LockLimitBytes, attempt.ShrinkerError);
+                ThrowHelper.ThrowLockLimit(byteCount, Machine.LockLimitBytes, Machine.LockedBytes,
+                    attempt.ShrinkerError);
                 break;
             case RefusalReason.OutOfAddresses:
                 ThrowHelper.ThrowOutOfAddresses(byteCount, VmallocSpace.Bytes, attempt.ShrinkerError);

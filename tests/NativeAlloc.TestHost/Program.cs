@@ -14,6 +14,7 @@ internal static class Program
         {
             case AddressLimit.Name: return AddressLimit.Run(rest);
             case BadCallback.Name: return BadCallback.Run(rest);
+            case AddressesEnd.Name: return AddressesEnd.Run();
             case BadFrees.Name: return BadFrees.Run(rest);
             case DataLimit.Name: return DataLimit.Run();
             case DumpedProcess.Name: return DumpedProcess.Run();

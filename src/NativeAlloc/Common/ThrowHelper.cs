@@ -201,15 +201,16 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowLockLimit(nuint byteCount, ulong? limitBytes, Exception? shrinkerError)
+    internal static void ThrowLockLimit(nuint byteCount, ulong? limitBytes, ulong? lockedBytes, Exception? error)
     {
-        string why = limitBytes is { } limit
-            ? $"the process may lock {limit} bytes in all (RLIMIT_MEMLOCK)"
-            : "the system refused, though the process has no limit (RLIMIT_MEMLOCK)";
-        throw new OutOfMemoryException(
-            $"NativeAlloc could not lock {byteCount} bytes of DMA pages into memory: {why}. " +
-            "Raise it by 'ulimit -l', LimitMEMLOCK= in a systemd unit, or --ulimit memlock= of a container, give the " +
-            "process CAP_IPC_LOCK, or free other DMA pages. Nothing was changed.", shrinkerError);
+        string why = limitBytes is { } most && (lockedBytes ?? most) + byteCount > most
+            ? $"the process may lock {most} bytes in all (RLIMIT_MEMLOCK), and has locked {lockedBytes}. Raise it by " +
+                "'ulimit -l', LimitMEMLOCK= in a systemd unit, or --ulimit memlock= of a container, give the process " +
+                "CAP_IPC_LOCK, or free other DMA pages"
+            : "the system refused, and not for the limit of locked memory (RLIMIT_MEMLOCK): it has no memory for " +
+                "them, no room for one more mapping (vm.max_map_count), or forbids it";
+        throw new OutOfMemoryException($"NativeAlloc could not lock {byteCount} bytes of DMA pages into memory: {why}. "
+            + "Nothing was changed.", error);
     }
 
     [DoesNotReturn]
@@ -373,9 +374,10 @@ internal static unsafe class ThrowHelper
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowCannotMap(nuint pages) =>
         throw new OutOfMemoryException(
-            $"NativeAlloc could not map {pages} pages: the system refused, or the process has as many mappings as " +
-            "this library allows itself (half of vm.max_map_count). Nothing was changed; unmap something or raise " +
-            "that limit, and try again.");
+            $"NativeAlloc could not map {pages} pages: the system refused, the process has as many mappings as this " +
+            "library allows itself (half of vm.max_map_count), or the addresses for maps and large blocks (option " +
+            "VmallocReserveBytes) have no piece of this size left. Nothing was changed; unmap something or raise " +
+            "what is too low, and try again.");
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -419,11 +421,10 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowNoHighPages() =>
-        throw new OutOfMemoryException(
-            "NativeAlloc could not get high pages, which alone can be mapped twice: the system does not give more " +
-            "memory for them. Nothing was changed; free something or raise the limit of the process or container, " +
-            "and try again.");
+    internal static void ThrowNoHighPages(bool hasFile) =>
+        throw new OutOfMemoryException("NativeAlloc could not get high pages, which alone can be mapped twice: the "
+            + (hasFile ? "system has no memory for them" : "process has no descriptor left ('ulimit -n')") +
+            ", may not call memfd_create, or may have no file so long ('ulimit -f'). Mend that, and try again.");
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]

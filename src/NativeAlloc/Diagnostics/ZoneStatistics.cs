@@ -31,8 +31,8 @@ public sealed unsafe class ZoneStatistics
         {
             for (int order = 0; order < PageGeometry.OrderCount; order++)
                 _freeBlocks[type * PageGeometry.OrderCount + order] = zone->FreeBlocks((MigrateType)type, order);
-            _pageblocks[type] = PageLayer.CountPageblocks(zone, (MigrateType)type);
         }
+        PageLayer.CountPageblocks(zone, _pageblocks);
     }
 
     /// <summary>The NUMA node, from 0.</summary>

@@ -28,6 +28,8 @@ internal sealed unsafe partial class LinuxSystem
         SystemFigure.LockLimitBytes => LimitOf(ResourceLockedBytes),
         SystemFigure.MappingLimit => ReadNumber("/proc/sys/vm/max_map_count\0"u8),
         SystemFigure.AnonymousResidentBytes => AnonymousResidentBytes(),
+        SystemFigure.PeakResidentBytes => PeakResidentBytes(),
+        SystemFigure.LockedBytes => ReadKibibytes("/proc/self/status\0"u8, "VmLck:"u8),
         SystemFigure.SharedResidentBytes => ReadKibibytes("/proc/self/status\0"u8, "RssShmem:"u8),
         _ => null,
     };
@@ -60,6 +62,13 @@ internal sealed unsafe partial class LinuxSystem
         if (NumberAt(line, ResidentField) is not { } resident || NumberAt(line, SharedField) is not { } shared)
             return null;
         return (resident - Math.Min(resident, shared)) * PageBytes;
+    }
+
+    // Not out of a file, so that it is known also where no file can be opened.
+    private static ulong? PeakResidentBytes()
+    {
+        ResourceUsage usage = default;
+        return GetRUsage(0, &usage) == 0 ? (ulong)usage.PeakKibibytes * 1024 : null; // of this process: RUSAGE_SELF
     }
 
     private ulong? ReadStatm(int field)
@@ -111,6 +120,15 @@ internal sealed unsafe partial class LinuxSystem
         public ulong Hard;
     }
 
+    /// <summary>The system's struct rusage: two times of day, the peak, and 13 numbers more.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 144)]
+    private struct ResourceUsage
+    {
+        [FieldOffset(32)] public nint PeakKibibytes;
+    }
+
+    [LibraryImport("libc", EntryPoint = "getrusage")]
+    private static partial int GetRUsage(int who, ResourceUsage* usage);
     [LibraryImport("libc", EntryPoint = "open")] private static partial int Open(byte* path, int flags);
     [LibraryImport("libc", EntryPoint = "read")] private static partial nint Read(int file, byte* buffer, nint length);
     [LibraryImport("libc", EntryPoint = "mincore")]

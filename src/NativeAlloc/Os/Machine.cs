@@ -15,9 +15,16 @@ internal static class Machine
     /// <summary>Bytes that the process may lock into memory; null where there is no limit.</summary>
     internal static ulong? LockLimitBytes => Read(SystemFigure.LockLimitBytes);
 
+    /// <inheritdoc cref="SystemFigure.LockedBytes"/>
+    internal static ulong? LockedBytes => Read(SystemFigure.LockedBytes);
+
     /// <inheritdoc cref="SystemFigure.AnonymousResidentBytes"/>
-    /// <returns>0 where the system does not say.</returns>
-    internal static nuint AnonymousResidentBytes() => (nuint)(Read(SystemFigure.AnonymousResidentBytes) ?? 0);
+    /// <returns>
+    /// Where the system does not say, as its files are hidden or the process has no descriptor left: the most that it
+    /// ever was, with all else. A limit holds then, though sooner than it should. 0 where that is not known either.
+    /// </returns>
+    internal static nuint AnonymousResidentBytes() =>
+        (nuint)(Read(SystemFigure.AnonymousResidentBytes) ?? Read(SystemFigure.PeakResidentBytes) ?? 0);
 
     /// <inheritdoc cref="SystemContract.Read"/>
     internal static ulong? Read(SystemFigure figure) =>

@@ -222,6 +222,12 @@ internal enum SystemFigure
     /// <summary>Bytes of the process that are in memory and that only it can give back, without memory files.</summary>
     AnonymousResidentBytes,
 
+    /// <summary>The most bytes of the process that were ever in memory, memory files included.</summary>
+    PeakResidentBytes,
+
+    /// <summary>Bytes that the process has locked into memory.</summary>
+    LockedBytes,
+
     /// <summary>Bytes of memory files that the process has mapped and touched.</summary>
     SharedResidentBytes,
 }

@@ -144,19 +144,18 @@ internal static unsafe partial class PageLayer
         return hits;
     }
 
-    /// <summary>Pageblocks of a zone that have a migrate type.</summary>
-    internal static long CountPageblocks(Zone* zone, MigrateType type)
+    /// <summary>Counts the pageblocks of a zone by their migrate type.</summary>
+    internal static void CountPageblocks(Zone* zone, Span<long> blocks)
     {
-        long blocks = 0;
-        for (uint section = 0; section < LinearRegion.EndPage; section += PageGeometry.SectionPages)
+        uint first = zone->Kind == ZoneKind.High ? LinearRegion.HighFirstPage : 0;
+        uint end = first + (zone->Kind == ZoneKind.High ? HighRegion.OnlinePages : LinearRegion.OnlinePages);
+        for (uint section = first; section < end; section += PageGeometry.SectionPages)
         {
             if (LinearRegion.ZoneIndexOf(section) != zone->Index || IsOffline(section)) continue;
             // The rest of a section may not be online yet.
-            uint end = section + PageGeometry.SectionPages;
-            if (section < LinearRegion.PageCount) end = Math.Min(end, LinearRegion.OnlinePages);
-            for (uint page = section; page < end; page += Pageblock.Pages)
-                if (LinearRegion.TypeOf(page) == type) blocks++;
+            uint sectionEnd = Math.Min(section + PageGeometry.SectionPages, end);
+            for (uint page = section; page < sectionEnd; page += Pageblock.Pages)
+                blocks[(int)LinearRegion.TypeOf(page)]++;
         }
-        return blocks;
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Reflection;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
@@ -34,6 +35,17 @@ public sealed unsafe class FirstUseTests
     {
         ChildProcess process = ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "10")], UnloadedContext.Name);
         Assert.Equal("0 0 0", process.ShouldSucceed().Output.Trim());
+    }
+
+    [Fact]
+    public void Where_addresses_run_out_the_message_names_the_option_and_smaller_blocks_are_to_be_had()
+    {
+        ChildProcess process =
+            ChildProcess.RunHost([("NATIVEALLOC_VMALLOC_RESERVE_BYTES", "4G")], AddressesEnd.Name).ShouldSucceed();
+        string[] words = process.Output.Split(' ', 2);
+        Assert.InRange(int.Parse(words[0], CultureInfo.InvariantCulture), 8, 16);
+        Assert.Contains("bytes of addresses", words[1], StringComparison.Ordinal);
+        Assert.Contains("VmallocReserveBytes", words[1], StringComparison.Ordinal);
     }
 
     // It would run when the managed heap may be full, and while raw pointers to what it frees are in use.

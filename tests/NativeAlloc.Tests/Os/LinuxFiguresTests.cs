@@ -76,6 +76,9 @@ public sealed class LinuxFiguresTests : IDisposable
     public void A_system_that_hides_its_files_is_unknown_and_throws_nothing()
     {
         AssertUnknown();
+        Assert.InRange(Read(SystemFigure.PeakResidentBytes) ?? 0, // no file says it
+            Read("", SystemFigure.AnonymousResidentBytes) ?? 0, ulong.MaxValue);
+        Assert.Null(Read(SystemFigure.LockedBytes));
         Assert.Null(Read(SystemFigure.MappingLimit));
         Assert.Null(Read(SystemFigure.AddressSpaceBytes));
     }

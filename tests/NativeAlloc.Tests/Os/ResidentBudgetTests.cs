@@ -100,6 +100,21 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     }
 
     [Fact]
+    public void A_derived_limit_holds_while_the_systems_files_cannot_be_read()
+    {
+        ResidentBudget.SetLimit(0);
+        bool isFirst = true;
+        bool FailFirst(OsCall call) => call == OsCall.ReadFigure && isFirst && !(isFirst = false);
+        using (new InjectedFaults(FailFirst))
+        {
+            Assert.InRange(Machine.AnonymousResidentBytes(), MiB, nuint.MaxValue);
+            isFirst = true;
+            Assert.False(ResidentBudget.TryRaise(ResidentBudget.LimitBytes));
+        }
+        Assert.True(ResidentBudget.TryRaise(MiB));
+    }
+
+    [Fact]
     public void High_pages_count_towards_a_derived_limit_mapped_or_not()
     {
         ResidentBudget.SetLimit(0);

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Tests of the tests: changes the library by one line at a time, in a copy, and runs the tests that should notice.
+#
+#   tests/mutants.sh [--check] [NAME...]
+#
+# The mutants stand in tests/mutants.txt; without names all are taken. --check only looks whether each of them still
+# fits the sources (its line is there, once), which takes a second. Otherwise each costs a build and a run of one or two
+# test classes, a minute or so, and is printed as killed (a test failed, or did not end), survived, or broken (it does
+# not build). The exit code is 0 if none survived and none was broken.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+only_check=
+if [ "${1:-}" = --check ]; then only_check=1; shift; fi
+
+copy=$(mktemp -d "${TMPDIR:-/tmp}/mutants.XXXXXX")
+trap 'rm -rf "$copy"' EXIT
+git ls-files -z | xargs -0 cp --parents -t "$copy"
+
+longest=300 # seconds; a mutant that hangs is killed, too
+failed=0
+
+# Replaces the one line of a file that is the old one, or, behind a text that the file has once, the first that is; what
+# stands before the line's first letter stays.
+mutate() {
+    OLD="$2" NEW="$3" AFTER="$4" perl -0777 -i -pe '
+        my ($begin, $rest) = ("", $_);
+        if ($ENV{AFTER} ne "") {
+            my $times = () = /\Q$ENV{AFTER}\E/g;
+            if ($times != 1) { print STDERR "$times times: $ENV{AFTER}"; exit 1 }
+            /\Q$ENV{AFTER}\E/;
+            ($begin, $rest) = ($` . $&, $'"'"');
+        }
+        my $n = () = $rest =~ /^[ \t]*\Q$ENV{OLD}\E$/mg;
+        if ($n == 0 || ($n > 1 && $ENV{AFTER} eq "")) { print STDERR "$n times: $ENV{OLD}"; exit 1 }
+        $rest =~ s/^([ \t]*)\Q$ENV{OLD}\E$/$1$ENV{NEW}/m;
+        $_ = $begin . $rest' "$1"
+}
+
+run() {
+    local name=$1 file=$2 tests=$3 old=$4 new=$5 after=$6
+    if ! mutate "$copy/$file" "$old" "$new" "$after" 2> "$copy/why"; then
+        echo "BROKEN    $name: $file has $(cat "$copy/why")"
+        failed=1
+        cp "$file" "$copy/$file"
+        return
+    fi
+    if [ -n "$only_check" ]; then
+        echo "FITS      $name"
+    elif ! (cd "$copy" && dotnet build tests/NativeAlloc.Tests -v q --nologo > build.log 2>&1); then
+        echo "BROKEN    $name does not build"
+        failed=1
+    else
+        local filters=() class
+        for class in $tests; do filters+=(--filter-class "NativeAlloc.Tests.$class"); done
+        if (cd "$copy" && timeout $longest dotnet tests/NativeAlloc.Tests/bin/Debug/net10.0/NativeAlloc.Tests.dll \
+            --no-progress "${filters[@]}" > run.log 2>&1); then
+            echo "SURVIVED  $name"
+            failed=1
+        else
+            echo "killed    $name by $(grep -m1 '^failed ' "$copy/run.log" | sed 's/^failed //; s/ (.*//' || true)"
+        fi
+    fi
+    cp "$file" "$copy/$file"
+}
+
+wanted=" $* "
+name= file= tests= after= old= new=
+while IFS= read -r line || [ -n "$line" ]; do
+    case $line in
+        '#'*|'') ;;
+        'mutant: '*) name=${line#mutant: } after= ;;
+        'file: '*) file=${line#file: } ;;
+        'tests: '*) tests=${line#tests: } ;;
+        'after: '*) after=${line#after: } ;;
+        'old: '*) old=${line#old: } ;;
+        'new: '*)
+            new=${line#new: }
+            if [ "$wanted" = "  " ] || [[ "$wanted" == *" $name "* ]]; then
+                run "$name" "$file" "$tests" "$old" "$new" "$after" < /dev/null
+            fi ;;
+    esac
+done < tests/mutants.txt
+exit $failed
