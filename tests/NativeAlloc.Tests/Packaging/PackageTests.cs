@@ -39,7 +39,8 @@ public sealed class PackageTests
             Assert.Contains(expected, files);
         string[] assemblies =
             [.. files.Where(file => file.EndsWith(".dll", StringComparison.OrdinalIgnoreCase)).Order()];
-        Assert.Equal(["lib/net10.0/NativeAlloc.dll",
+        Assert.Equal(["analyzers/dotnet/cs/NativeAlloc.Analyzers.CodeFixes.dll",
+            "analyzers/dotnet/cs/NativeAlloc.Analyzers.dll", "lib/net10.0/NativeAlloc.dll",
             .. IsCompiled ? (string[])["runtimes/linux-x64/lib/net10.0/NativeAlloc.dll"] : []], assemblies);
         string package = Path.Combine(packages, $"NativeAlloc.{version}.nupkg");
         string docs = ReadEntry(package, "lib/net10.0/NativeAlloc.xml");
