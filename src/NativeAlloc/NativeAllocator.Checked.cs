@@ -181,6 +181,21 @@ public static unsafe partial class NativeAllocator
         ThrowHelper.ThrowMisuse(misuse);
     }
 
+    // One of so many blocks, as far as the slow paths see them. Not in check mode, where every block is checked.
+    private static void* AllocGuarded(nuint byteCount, nuint alignment)
+    {
+        if (Options.Check) return null;
+        int seen = Math.Max(1, CacheTable.CacheAt(SizeClasses.Of(byteCount))->Magazine.Capacity);
+        alignment = Math.Max(alignment, AlignmentOfSize(byteCount));
+        return GuardedBlocks.IsDue(seen) ? GuardedBlocks.Alloc(byteCount, alignment) : null;
+    }
+
+    // The second free of a block, or an overrun within its page.
+    private static void FreeGuarded(void* ptr)
+    {
+        if (GuardedBlocks.Free(ptr) is { } misuse) ThrowHelper.ThrowMisuse(misuse);
+    }
+
     /// <summary>Writes the blocks that are not freed, by the stacks that allocated them.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void WriteLeaks(TextWriter writer)

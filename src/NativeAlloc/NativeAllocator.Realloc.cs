@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using NativeAlloc.Checking;
 using NativeAlloc.Common;
 using NativeAlloc.High;
 using NativeAlloc.Mapping;
@@ -133,6 +134,7 @@ public static unsafe partial class NativeAllocator
         out Refusal refusal)
     {
         refusal = default;
+        if (Options.Guard != 0 && GuardedBlocks.Contains(ptr)) return null;
         nuint page = LinearRegion.PageIndexOf(ptr);
         if (page >= LinearRegion.OnlinePages)
             return byteCount >= SmallestWithRoom

@@ -184,8 +184,11 @@ public static unsafe partial class NativeAllocator
     {
         if (byteCount <= SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes)
         {
-            void* pointer =
-                MagazineExchange.AllocMiss(GetBlock(), SizeClasses.Of(byteCount), out refusal, canBorrow: true);
+            void* pointer = Options.Guard != 0 ? AllocGuarded(byteCount, alignment) : null;
+            refusal = default;
+            if (pointer == null)
+                pointer =
+                    MagazineExchange.AllocMiss(GetBlock(), SizeClasses.Of(byteCount), out refusal, canBorrow: true);
             if (zeroed && pointer != null) NativeMemory.Clear(pointer, byteCount);
             return pointer;
         }
@@ -218,7 +221,8 @@ public static unsafe partial class NativeAllocator
     {
         if (ptr == null) return;
         Startup.Begin();
-        if (!Options.Check || !TryFreeChecked(ptr)) FreeUnchecked(ptr);
+        if (Options.Guard != 0 && GuardedBlocks.Contains(ptr)) FreeGuarded(ptr);
+        else if (!Options.Check || !TryFreeChecked(ptr)) FreeUnchecked(ptr);
     }
 
     private static void FreeUnchecked(void* ptr)
@@ -296,6 +300,8 @@ public static unsafe partial class NativeAllocator
     {
         Startup.Begin();
         nuint page = LinearRegion.PageIndexOf(ptr);
+        if (Options.Guard != 0 && GuardedBlocks.Contains(ptr))
+            return GuardedBlocks.TryFind(ptr, out block, out bytes);
         if (page >= LinearRegion.OnlinePages) return Areas.TryFind(ptr, out block, out bytes);
         int pageClass = LinearRegion.ClassOf(page);
         block = null;

@@ -55,6 +55,12 @@ public sealed class NativeAllocatorOptions
     /// </summary>
     public int? Check { get; set; }
 
+    /// <summary>
+    /// Guard sampling: one in so many small blocks gets a page of its own between two that cannot be touched; 0, the
+    /// default, for none. See docs/safety.md.
+    /// </summary>
+    public int? Guard { get; set; }
+
     /// <summary>The properties in the order of the table, and checked against it.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is not within its option's range.</exception>
     internal long?[] ToValues()
@@ -68,6 +74,7 @@ public sealed class NativeAllocatorOptions
         Set(OptionTable.FakeNodes, FakeNodes);
         Set(OptionTable.HugePages, (int?)HugePages);
         Set(OptionTable.Check, Check);
+        Set(OptionTable.Guard, Guard);
         return values;
 
         void Set(Option option, Int128? value)

@@ -22,6 +22,7 @@ internal static class Program
             case FirstBlockLimit.Name: return FirstBlockLimit.Run();
             case FileLimit.Name: return FileLimit.Run();
             case Soak.Name: return Soak.Run(rest);
+            case GuardFaults.Name: return GuardFaults.Run(rest);
             case MisuseTable.Name: return MisuseTable.Run();
             case Misuse.Name: return Misuse.Run(rest);
             case LoadHandler.Name: return LoadHandler.Run();

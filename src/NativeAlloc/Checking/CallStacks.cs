@@ -12,7 +12,8 @@ namespace NativeAlloc.Checking;
 /// </summary>
 internal static class CallStacks
 {
-    private const int MostFrames = 48;
+    // Beyond so many different stacks new ones are unknown: memory stays bounded.
+    private const int MostFrames = 48, MostStacks = 1 << 16;
 
     private static NativeLock s_lock;
 
@@ -32,6 +33,7 @@ internal static class CallStacks
             try
             {
                 if (s_numbers.TryGetValue(hash, out int number)) return number;
+                if (s_stacks.Count == MostStacks) return 0;
                 s_stacks.Add(stack);
                 number = s_stacks.Count - 1;
                 s_numbers.Add(hash, number);

@@ -36,7 +36,8 @@ internal static unsafe class RedZones
     /// <summary>The first address behind a block that was written to; 0 for none.</summary>
     internal static nuint FindOverflow(in CheckedBlock block)
     {
-        nuint end = block.Address + block.Bytes, wholeEnd = (end + (Granule - 1)) & ~(Granule - 1);
+        nuint end = block.Address + block.Bytes;
+        nuint wholeEnd = (block.Address + Math.Max(block.Bytes, 1) + (Granule - 1)) & ~(Granule - 1);
         bool isCleared = wholeEnd != end && FindOther(end, wholeEnd - end, 0) == 0;
         nuint found = isCleared ? 0 : FindOther(end, wholeEnd - end, Zone);
         return found != 0 ? found : FindOther(wholeEnd, block.End - wholeEnd, Zone);

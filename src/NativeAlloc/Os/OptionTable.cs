@@ -88,8 +88,15 @@ internal static class OptionTable
             "standard error gets what was not freed. See docs/safety.md.",
         };
 
+    internal static readonly Option Guard =
+        new(nameof(Guard), "NATIVEALLOC_GUARD", OptionUnit.Count, 0, 1_000_000_000)
+        {
+            Meaning = "Guard sampling: about one in so many small blocks, and no more than a thousand in a second, " +
+            "gets a page of its own between two that cannot be touched. 0: none. See docs/safety.md.",
+        };
+
     /// <summary>All of them, in the order of the docs.</summary>
     internal static readonly Option[] All =
         [DecayMilliseconds, DirtyCapBytes, ResidentLimitBytes, ReserveBytes, VmallocReserveBytes, FakeNodes, HugePages,
-        Check];
+        Check, Guard];
 }

@@ -37,6 +37,9 @@ internal static class Options
     /// <summary>Check mode.</summary>
     internal static readonly bool Check;
 
+    /// <summary>One block in so many is guarded; 0 for none.</summary>
+    internal static readonly int Guard;
+
     private const ulong DirtyShareOfMemory = 16, SmallestDirtyCapBytes = 64UL << 20, LargestDirtyCapBytes = 1UL << 30;
 
     private static readonly string? s_error;
@@ -56,6 +59,7 @@ internal static class Options
         HugePages = hugePages != 1;
         AlwaysHugePages = hugePages == 2;
         Check = Read(OptionTable.Check) == 1;
+        Guard = (int)Read(OptionTable.Guard)!;
         s_error = error;
 
         long? Read(Option option) => given[GivenOptions.IndexOf(option)] ?? option.Read(ref error);

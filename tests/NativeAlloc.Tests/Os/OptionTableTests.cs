@@ -72,8 +72,9 @@ public sealed partial class OptionTableTests
             FakeNodes = 6,
             HugePages = HugePagePolicy.Never,
             Check = 1,
+            Guard = 9,
         };
-        Assert.Equal([-1, 2, 3, 4, 5, 6, 1, 1], options.ToValues());
+        Assert.Equal([-1, 2, 3, 4, 5, 6, 1, 1, 9], options.ToValues());
         Assert.All(new NativeAllocatorOptions().ToValues(), value => Assert.Null(value));
     }
 

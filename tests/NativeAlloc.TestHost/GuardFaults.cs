@@ -1,0 +1,77 @@
+namespace NativeAlloc.TestHost;
+
+/// <summary>Uses a sampled block wrongly, or rightly. To be run with NATIVEALLOC_GUARD=1.</summary>
+internal static unsafe class GuardFaults
+{
+    internal const string Name = "guard-faults";
+
+    internal const string Clean = "clean", Overflow = "overflow", Underflow = "underflow", After = "after",
+        Twice = "twice", Behind = "behind", NullReference = "null-reference";
+
+    internal const int BlockBytes = 80;
+
+    internal static int Run(string[] args)
+    {
+        byte* block = (byte*)NativeAllocator.Alloc(BlockBytes);
+        new Span<byte>(block, BlockBytes).Fill(1);
+        switch (args[0])
+        {
+            case Overflow:
+                block[BlockBytes] = 1;
+                break;
+            case Underflow:
+                *(byte*)(((nint)block & -4096) - 1) = 1;
+                break;
+            case After:
+                NativeAllocator.Free(block);
+                Console.WriteLine(block[3]);
+                break;
+            case Twice:
+                NativeAllocator.Free(block);
+                NativeAllocator.Free(block);
+                break;
+            case Behind:
+                block[-1] = 1;
+                NativeAllocator.Free(block);
+                break;
+            case NullReference:
+                try
+                {
+                    Console.WriteLine(((string)null!).Length);
+                }
+                catch (NullReferenceException)
+                {
+                    Console.WriteLine("caught");
+                }
+                break;
+            default:
+                UseMany(block);
+                break;
+        }
+        return 0;
+    }
+
+    // More than there are places, of all sizes, and each way to free and resize them.
+    private static void UseMany(void* first)
+    {
+        NativeAllocator.Free(first);
+        List<nint> blocks = [];
+        long end = Environment.TickCount64 + 1_000;
+        for (int i = 0; i < 100_000 && Environment.TickCount64 < end; i++)
+        {
+            nuint bytes = (nuint)(i % 5_000);
+            byte* block = (byte*)NativeAllocator.AllocZeroed(bytes);
+            Pattern.CheckZero(block, bytes);
+            Pattern.Fill(block, bytes, (ulong)i);
+            byte* longer = (byte*)NativeAllocator.Realloc(block, bytes * 3 + 1);
+            Pattern.Check(longer, bytes, (ulong)i);
+            blocks.Add((nint)longer);
+            if (i % 3 != 0) continue;
+            NativeAllocator.Free((void*)blocks[i / 3]);
+            blocks[i / 3] = 0;
+        }
+        foreach (nint block in blocks) NativeAllocator.Free((void*)block);
+        NativeAllocator.Check();
+        Console.WriteLine("done");
+    }
+}
