@@ -26,6 +26,7 @@ internal static unsafe class UnsupportedCalls
         ("UsableSize", () => NativeAllocator.UsableSize((void*)0x10000)),
         ("Owns", () => NativeAllocator.Owns((void*)0x10000)),
         ("Trim", () => NativeAllocator.Trim()),
+        ("Check", NativeAllocator.Check),
         ("ReleaseThreadCache", NativeAllocator.ReleaseThreadCache),
         ("GetStatistics", () => NativeAllocator.GetStatistics()),
         ("Configure", () => NativeAllocator.Configure(new NativeAllocatorOptions())),
