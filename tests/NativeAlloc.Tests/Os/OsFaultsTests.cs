@@ -33,7 +33,7 @@ public sealed unsafe class OsFaultsTests
         using Fixture fixture = new();
         // A container may forbid the first and a kernel be built without the others: nothing depends on them.
         foreach (OsCall call in Enum.GetValues<OsCall>().Except([OsCall.Bind, OsCall.AdviseHuge]))
-            Assert.True(fixture.Do(call), call.ToString());
+            if (call != OsCall.Move || Platform.MovesMemory) Assert.True(fixture.Do(call), call.ToString());
     }
 
     [Fact]

@@ -230,6 +230,8 @@ public sealed unsafe class LinearRegionTests
         Assert.True(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first, out _));
         Assert.Equal(before, first);
         Assert.Equal(before + PageGeometry.SectionPages, LinearRegion.OnlinePages);
+        // Where commit is charged, pages are committed when they are taken.
+        Assert.True(VirtualMemory.TryCommitToUse(LinearRegion.AddressOf(first), PageGeometry.SectionBytes));
         Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(LinearRegion.AddressOf(first)));
         uint last = first + PageGeometry.SectionPages - 1;
         Assert.Equal(0, *(long*)LinearRegion.AddressOf(first));
@@ -243,6 +245,7 @@ public sealed unsafe class LinearRegionTests
     [Fact]
     public void A_refused_section_leaves_the_region_as_it_was()
     {
+        SystemNeeds.FreeCommit();
         uint before = LinearRegion.OnlinePages;
         using (new InjectedFaults(OsCall.Commit))
             Assert.False(LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out _, out _));
