@@ -31,8 +31,8 @@ internal static class Options
     /// <summary>0: none.</summary>
     internal static readonly int FakeNodes;
 
-    /// <summary>Whether huge pages are asked for; and then, whether for all areas that are large enough.</summary>
-    internal static readonly bool HugePages, AlwaysHugePages;
+    /// <summary>Whether huge pages are asked for.</summary>
+    internal static readonly bool HugePages;
 
     /// <summary>Check mode.</summary>
     internal static readonly bool Check;
@@ -41,6 +41,8 @@ internal static class Options
     internal static readonly int Guard;
 
     private const ulong DirtyShareOfMemory = 16, SmallestDirtyCapBytes = 64UL << 20, LargestDirtyCapBytes = 1UL << 30;
+
+    private static readonly bool s_alwaysHugePages;
 
     private static readonly string? s_error;
 
@@ -57,13 +59,16 @@ internal static class Options
         FakeNodes = (int)Read(OptionTable.FakeNodes)!;
         long hugePages = Read(OptionTable.HugePages)!.Value;
         HugePages = hugePages != 1;
-        AlwaysHugePages = hugePages == 2;
+        s_alwaysHugePages = hugePages == 2;
         Check = Read(OptionTable.Check) == 1;
         Guard = (int)Read(OptionTable.Guard)!;
         s_error = error;
 
         long? Read(Option option) => given[GivenOptions.IndexOf(option)] ?? option.Read(ref error);
     }
+
+    /// <summary>Whether huge pages are asked for where they are, and for all areas that are large enough.</summary>
+    internal static bool AlwaysHugePages => s_alwaysHugePages;
 
     /// <summary>Whether the surroundings set an option to something that it cannot be.</summary>
     internal static bool IsWrong => s_error != null;
