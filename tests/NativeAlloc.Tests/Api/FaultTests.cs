@@ -16,9 +16,8 @@ namespace NativeAlloc.Tests.Api;
 [Trait("Category", "Slow")]
 public sealed unsafe class FaultTests : LeakCheckedTests
 {
-    // More calls of a kind than the scenario makes by far; a scenario that makes one more each time must not go on for
-    // ever.
-    private const int MostCalls = 1_000, AllOfFirst = 20, Step = 29;
+    // Hundreds of calls are of the same kind: of those behind the first, only some fail.
+    private const int AllOfFirst = 20, Step = 29;
 
     // Sections that are brought online stay. That each of their commits fails is tried in processes that start.
     private const int SectionCommits = 2;
@@ -44,7 +43,7 @@ public sealed unsafe class FaultTests : LeakCheckedTests
                 return scenario;
             },
             check: () => { },
-            inFull: AllOfFirst, // hundreds of purges are of the same kind
+            inFull: AllOfFirst,
             step: Step);
         bool reached = calls > 0, outOfMemory = failures > 0;
         // Otherwise this would prove nothing: these the scenario must come by, and those must be felt.
@@ -60,25 +59,13 @@ public sealed unsafe class FaultTests : LeakCheckedTests
     [InlineData(nameof(OsCall.Commit), StartupFaults.FromThenOn)]
     [InlineData(nameof(OsCall.Move), StartupFaults.FromThenOn)]
     [InlineData(nameof(OsCall.Decommit), StartupFaults.FromThenOn)]
-    public void A_system_call_that_fails_while_the_process_starts_does_no_harm(string kind, string which)
-    {
-        int first = 0;
-        for (; ; first += first < AllOfFirst ? 1 : Step) // what comes late comes in a process that has started, too
-        {
-            Assert.True(first < MostCalls, "the scenario does not come to an end");
-            ChildProcess child =
-                ChildProcess.RunHost(StartupFaults.Name, kind, first.ToString(CultureInfo.InvariantCulture), which);
-            Assert.True(child.ExitCode == 0,
-                $"with call {first} of {kind} failing, {which}:\n{child.Output}{child.Errors}");
-            int[] figures = [.. child.Output.Split().Where(word => word.Length != 0)
-                .Select(word => int.Parse(word, CultureInfo.InvariantCulture))];
-            Assert.Equal(2, figures.Length);
-            if (figures[0] != 0) continue;
-            Assert.Equal(0, figures[1]); // no call failed, so no step may
-            break;
-        }
-        Assert.True(first > 0, $"the process makes no {kind}");
-    }
+    public void A_system_call_that_fails_while_the_process_starts_does_no_harm(string kind, string which) =>
+        FaultRuns.FailEachInProcesses(
+            StartupFaults.Name,
+            first => [kind, first.ToString(CultureInfo.InvariantCulture), which],
+            mayRunOut: true,
+            inFull: AllOfFirst, // what comes late comes in a process that has started, too
+            step: Step);
 
     [Theory]
     [InlineData(null)]

@@ -13,10 +13,6 @@ namespace NativeAlloc.Tests.Api;
 [Trait("Category", "Slow")]
 public sealed class PageFaultTests : LeakCheckedTests
 {
-    // More calls of a kind than the scenario makes by far; a scenario that makes one more each time must not go on for
-    // ever.
-    private const int MostCalls = 2_000;
-
     // Beyond the first ones most calls of a kind are the same step again: from there on every thirteenth fails.
     private const int FirstInFull = 12, Step = 13;
 
@@ -61,20 +57,9 @@ public sealed class PageFaultTests : LeakCheckedTests
     [InlineData(nameof(OsCall.CreateFile), true)]
     [InlineData(nameof(OsCall.GrowFile), true)]
     public void A_system_call_that_is_made_for_the_first_high_pages_and_fails_does_no_harm(string kind,
-        bool andAllLater)
-    {
-        int first = 0;
-        for (; ; first++)
-        {
-            Assert.True(first < MostCalls, "the scenario does not come to an end");
-            ChildProcess child = ChildProcess.RunHost(PageStartupFaults.Name, kind,
-                first.ToString(CultureInfo.InvariantCulture), andAllLater.ToString()).ShouldSucceed();
-            int[] figures = [.. child.Output.Split().Where(word => word.Length != 0)
-                .Select(word => int.Parse(word, CultureInfo.InvariantCulture))];
-            Assert.Equal(2, figures.Length);
-            Assert.Equal(0, figures[1]); // without high pages there are others
-            if (figures[0] == 0) break;
-        }
-        Assert.True(first > 0, $"the process makes no {kind}");
-    }
+        bool andAllLater) =>
+        FaultRuns.FailEachInProcesses(
+            PageStartupFaults.Name,
+            first => [kind, first.ToString(CultureInfo.InvariantCulture), andAllLater.ToString()],
+            mayRunOut: false); // without high pages there are others
 }

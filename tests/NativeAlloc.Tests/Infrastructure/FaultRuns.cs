@@ -1,3 +1,4 @@
+using System.Globalization;
 using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using Xunit;
@@ -44,5 +45,40 @@ internal static class FaultRuns
                 $"{kind?.ToString() ?? "any"}: {first} calls, {failures} steps out of memory");
             return (first, failures);
         }
+    }
+
+    /// <summary>
+    /// The same for a scenario of the test host, which prints how many calls it made to fail and how many steps ended
+    /// as out of memory: in processes of their own, as many at one time as there are processors.
+    /// </summary>
+    /// <param name="scenario">The name of the scenario.</param>
+    /// <param name="arguments">Its arguments, for the number of the first call that is to fail.</param>
+    /// <param name="mayRunOut">A step may end as out of memory where a call fails.</param>
+    /// <param name="inFull">So many calls fail in turn; behind them only each <paramref name="step"/>th does.</param>
+    internal static void FailEachInProcesses(string scenario, Func<int, string[]> arguments, bool mayRunOut,
+        int inFull = MostCalls, int step = 1)
+    {
+        ChildProcess[] children = new ChildProcess[Environment.ProcessorCount];
+        for (int index = 0; ; index += children.Length)
+        {
+            Parallel.For(0, children.Length,
+                i => children[i] = ChildProcess.RunHost(scenario, arguments(NumberOf(index + i))));
+            for (int i = 0; i < children.Length; i++)
+            {
+                int first = NumberOf(index + i);
+                string named = $"{scenario} {string.Join(' ', arguments(first))}:\n{children[i].Output}";
+                Assert.True(children[i].ExitCode == 0, named + children[i].Errors);
+                Assert.True(first < MostCalls, "the scenario does not come to an end");
+                int[] figures = [.. children[i].Output.Split().Where(word => word.Length != 0)
+                    .Select(word => int.Parse(word, CultureInfo.InvariantCulture))];
+                Assert.Equal(2, figures.Length);
+                bool wasLast = figures[0] == 0; // no call failed, so no step may
+                Assert.True(figures[1] == 0 || (mayRunOut && !wasLast), named);
+                Assert.False(wasLast && first == 0, $"the process makes no such call: {named}");
+                if (wasLast) return;
+            }
+        }
+
+        int NumberOf(int index) => index < inFull ? index : inFull + (index - inFull) * step;
     }
 }

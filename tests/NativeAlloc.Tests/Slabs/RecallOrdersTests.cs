@@ -128,7 +128,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         _inUse = InUse();
     }
 
-    // ── the orders ───────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── the orders ────────────────────
 
     // Of pops and pushes, all sequences.
     private static IEnumerable<string> Programs(int length) =>
@@ -162,7 +162,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         throw new InvalidOperationException($"{where}: {error}");
     });
 
-    // ── the owner ────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── the owner ────────────────────
 
     private nint _top, _object;
     private bool _isSlow;
@@ -224,7 +224,7 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         return path();
     }
 
-    // ── the whole ────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── the whole ────────────────────
 
     private void Fill(int objects, int spare)
     {
@@ -287,8 +287,8 @@ public sealed unsafe class RecallOrdersTests : IDisposable
         }
         foreach (nint each in _held) SlabReturn.FreeDirect(_cache, null, (void*)each);
         _held.Clear();
-        CacheRelease.Drain(_block);
-        Assert.Equal(_inUse, InUse());
+        CacheRelease.DrainOwn(_block, _index);
+        Assert.True(_inUse == InUse(), "an object is not in its slab");
     }
 
     private bool IsInSlab(nint pointer)
