@@ -92,7 +92,12 @@ internal static unsafe class BadFrees
             _ => block,
         };
         Console.WriteLine($"0x{(nuint)wrong:x}");
-        switch (args[0])
+        return RunBlock(args[0], block, wrong);
+    }
+
+    private static int RunBlock(string mistake, byte* block, byte* wrong)
+    {
+        switch (mistake)
         {
             case Clean:
                 NativeAllocator.Free(block);
@@ -125,7 +130,7 @@ internal static unsafe class BadFrees
             case TwiceThenFull:
             case InteriorThenFull:
             case NeverAllocatedThenFull:
-                FreeThenFill(block, args[0]);
+                FreeThenFill(block, mistake);
                 break;
             case TwiceWithHandler:
                 NativeAllocator.CorruptionHandler = message =>
@@ -139,7 +144,7 @@ internal static unsafe class BadFrees
                 NativeAllocator.Trim();
                 break;
             default:
-                Console.Error.WriteLine($"no such mistake: {args[0]}");
+                Console.Error.WriteLine($"no such mistake: {mistake}");
                 return 2;
         }
         return 0;

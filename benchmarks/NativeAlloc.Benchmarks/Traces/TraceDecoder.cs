@@ -82,13 +82,18 @@ internal ref struct TraceDecoder
             throw Corrupt(_position, "data after the last operation");
 
         long recorded = ops.Count;
-        for (int slot = 0; slot < slotCount; slot++)
+        AddFrees(ops, liveSizes, aligned);
+        return new DecodedTrace([.. ops], slotCount, recorded, peak);
+    }
+
+    // Of what the recorded program left behind.
+    private static void AddFrees(List<ReplayOp> ops, long[] liveSizes, bool[] aligned)
+    {
+        for (int slot = 0; slot < liveSizes.Length; slot++)
         {
             if (liveSizes[slot] != Empty)
                 ops.Add(ReplayOp.FreeOf(slot, aligned[slot]));
         }
-
-        return new DecodedTrace([.. ops], slotCount, recorded, peak);
     }
 
     private (int Operations, int Slots, int Threads) ReadHeader()

@@ -171,18 +171,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
                 seed = unchecked(seed * 31 + number);
                 if (kind is "take" or "part")
                 {
-                    // Small orders more often than large ones.
-                    int order = Math.Min(number % 8, other % 11);
-                    uint count = kind == "take" || order == 0
-                        ? 1u << order
-                        : (1u << order) / 2 + 1 + (uint)number % ((1u << order) / 2);
-                    MigrateType type = (MigrateType)(other % Pageblock.TypeCount);
-                    MemoryChoice choice = (MemoryChoice)(number / 8 % 3);
-                    if (!zone.TryTake(new PageRequest(order, count) { Type = type, Choice = choice }, out uint page,
-                        out bool zeroed)) continue;
-                    Assert.Equal(0u, page % (1u << order));
-                    Assert.Equal(!dirty.AsSpan((int)(page - zone.First), (int)count).Contains(true), zeroed);
-                    Use(page, count);
+                    if (!TryTake(kind == "part", number, other)) continue;
                 }
                 else if (kind == "at" && live.Count != 0)
                 {
@@ -214,16 +203,38 @@ public sealed unsafe class ZoneTypesTests : IDisposable
                 (steals, claims) = (zone.Zone->Steals, zone.Zone->Claims);
             }
             Assert.Equal(used.Select(page => !page), zone.FreePages());
-            // Everything, in pieces of any size and in any order.
-            (uint Page,
-                uint Count)[] pieces = [.. live.SelectMany(block => Pieces(block.Page, block.Count, new Random(seed)))];
-            new Random(seed).Shuffle(pieces);
-            foreach ((uint page, uint count) in pieces)
-            {
-                Free(page, count, clean: page % 3 == 0);
-                zone.Zone->Verify();
-            }
+            FreeInPieces();
             AssertWhole(zone);
+
+            // Everything, in pieces of any size and in any order.
+            void FreeInPieces()
+            {
+                (uint Page, uint Count)[] pieces =
+                    [.. live.SelectMany(block => Pieces(block.Page, block.Count, new Random(seed)))];
+                new Random(seed).Shuffle(pieces);
+                foreach ((uint page, uint count) in pieces)
+                {
+                    Free(page, count, clean: page % 3 == 0);
+                    zone.Zone->Verify();
+                }
+            }
+
+            bool TryTake(bool isPart, int number, int other)
+            {
+                // Small orders more often than large ones.
+                int order = Math.Min(number % 8, other % 11);
+                uint count = isPart && order != 0
+                    ? (1u << order) / 2 + 1 + (uint)number % ((1u << order) / 2)
+                    : 1u << order;
+                MigrateType type = (MigrateType)(other % Pageblock.TypeCount);
+                MemoryChoice choice = (MemoryChoice)(number / 8 % 3);
+                if (!zone.TryTake(new PageRequest(order, count) { Type = type, Choice = choice }, out uint page,
+                    out bool zeroed)) return false;
+                Assert.Equal(0u, page % (1u << order));
+                Assert.Equal(!dirty.AsSpan((int)(page - zone.First), (int)count).Contains(true), zeroed);
+                Use(page, count);
+                return true;
+            }
 
             void TakeAt(uint at, uint wanted)
             {
