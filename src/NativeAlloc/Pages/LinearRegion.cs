@@ -27,7 +27,7 @@ internal static unsafe class LinearRegion
     private const uint SectionBitmapBytes = PageGeometry.SectionPages * BitmapBytes;
 
     // The section and its bitmaps, and of each what lies behind it.
-    private const int MappingsPerOffline = 4;
+    internal const int MappingsPerOffline = 4;
 
     // Addresses are cheap and holes between blocks are not: four times the memory that can be behind them, and never
     // below 16 GiB.

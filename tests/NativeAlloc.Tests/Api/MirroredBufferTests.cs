@@ -46,9 +46,9 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
     [Fact]
     public void A_ring_is_made_of_the_largest_blocks_that_there_are()
     {
-        int mappings = MappingBudget.InUse;
+        int mappings = Rest.Mappings;
         using MirroredBuffer ring = new(7 * PageBytes); // 4, 2 and 1, twice
-        Assert.Equal(mappings + 6 + 1, MappingBudget.InUse);
+        Assert.Equal(mappings + 6 + 1, Rest.Mappings);
     }
 
     [Fact]
@@ -131,10 +131,10 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
             Page[] apart = [.. singles.Where(page => page.Index % 2 == 0).Take(Pages)];
             Assert.Equal(Pages, apart.Length);
             foreach (Page page in apart) PageAllocator.FreePage(page);
-            int mappings = MappingBudget.InUse;
+            int mappings = Rest.Mappings;
             using (MirroredBuffer ring = new(Pages * PageBytes))
             {
-                Assert.Equal(mappings + 2 * Pages + 1, MappingBudget.InUse);
+                Assert.Equal(mappings + 2 * Pages + 1, Rest.Mappings);
                 PagePattern.Fill(ring.Pointer, ring.Length, 4);
                 PagePattern.Check(ring.Pointer + ring.Length, ring.Length, 4);
                 Assert.Throws<OutOfMemoryException>(() => { _ = new MirroredBuffer(1); });

@@ -134,7 +134,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
     {
         using HighPages pages = new(5);
         Page[] reversed = [.. pages.AsSpan().ToArray().OrderByDescending(page => page.Index)]; // a call each
-        (int areas, int mappings) = (VmallocSpace.Count, MappingBudget.InUse);
+        (int areas, int mappings) = (VmallocSpace.Count, Rest.Mappings);
         for (int failing = 0; failing < reversed.Length; failing++)
         {
             int which = failing;
@@ -142,9 +142,9 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
                 Assert.Throws<OutOfMemoryException>(() => { Vmalloc.Map(reversed); });
             // Where unmapping was refused, too, the addresses are nobody's until the next call.
             byte* map = (byte*)Vmalloc.Map(reversed);
-            Assert.Equal((areas + 1, mappings + reversed.Length + 1), (VmallocSpace.Count, MappingBudget.InUse));
+            Assert.Equal((areas + 1, mappings + reversed.Length + 1), (VmallocSpace.Count, Rest.Mappings));
             Vmalloc.Unmap(map);
-            Assert.Equal((areas, mappings), (VmallocSpace.Count, MappingBudget.InUse));
+            Assert.Equal((areas, mappings), (VmallocSpace.Count, Rest.Mappings));
             VmallocSpace.Verify();
         }
     }
@@ -153,7 +153,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
     public void A_map_that_the_system_does_not_unmap_is_gone_for_its_owner_and_unmapped_later()
     {
         using HighPages pages = new(3);
-        (int areas, int mappings) = (VmallocSpace.Count, MappingBudget.InUse);
+        (int areas, int mappings) = (VmallocSpace.Count, Rest.Mappings);
         nint[] maps = [(nint)Vmalloc.Map(pages.AsSpan()), (nint)Vmalloc.Map([pages[2]]), (nint)Vmalloc.Map([pages[0]])];
         using (new InjectedFaults(OsCall.MapFile))
         {
@@ -163,7 +163,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
         Assert.Equal(areas + 3, VmallocSpace.Count);
         Assert.Contains("No map", FailureOfUnmap((void*)maps[0]), StringComparison.Ordinal);
         Vmalloc.Unmap((void*)maps[2]); // and the others
-        Assert.Equal((areas, mappings), (VmallocSpace.Count, MappingBudget.InUse));
+        Assert.Equal((areas, mappings), (VmallocSpace.Count, Rest.Mappings));
         foreach (nint map in maps) Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)map));
     }
 
@@ -172,7 +172,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
     {
         using HighPages pages = new(1);
         NativeAllocator.Trim();
-        (int areas, int mappings) = (VmallocSpace.Count, MappingBudget.InUse);
+        (int areas, int mappings) = (VmallocSpace.Count, Rest.Mappings);
         void* block = Vmalloc.Alloc(9 * PageBytes);
         void* map = Vmalloc.Map(pages.AsSpan());
         using (new InjectedFaults(OsCall.MapFile, OsCall.Decommit))
@@ -185,7 +185,7 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
             Assert.Equal(AreaState.Stale, VmallocSpace.Starting(block)->GetState());
         }
         Vmalloc.Unmap(Vmalloc.Map(pages.AsSpan())); // the next map tries both again
-        Assert.Equal((areas, mappings), (VmallocSpace.Count, MappingBudget.InUse));
+        Assert.Equal((areas, mappings), (VmallocSpace.Count, Rest.Mappings));
     }
 
     [Fact]
@@ -267,18 +267,18 @@ public sealed unsafe class VmallocMapTests : LeakCheckedTests
 
     private static void CheckCost(Page[] pages, int runs)
     {
-        int mappings = MappingBudget.InUse;
+        int mappings = Rest.Mappings;
         void* map;
         using (MemoryFileCalls calls = new())
         {
             map = Vmalloc.Map(pages);
             Assert.Equal(runs, calls.Count);
         }
-        Assert.Equal(mappings + runs + 1, MappingBudget.InUse);
+        Assert.Equal(mappings + runs + 1, Rest.Mappings);
         Assert.True(VmallocSpace.TryFind(map, out VmallocArea area));
         Assert.Equal((AreaKind.Map, (uint)pages.Length, (uint)runs), (area.Kind, area.Pages, area.RunCount));
         Vmalloc.Unmap(map);
-        Assert.Equal(mappings, MappingBudget.InUse);
+        Assert.Equal(mappings, Rest.Mappings);
     }
 
     private static string FailureOf(params Page[] pages) =>

@@ -14,6 +14,21 @@ internal static class Rest
     private const int Day = 24 * 60 * 60 * 1000;
 
     /// <summary>
+    /// Mappings in use, but for those of sections that are inaccessible: a section comes back with the first page that
+    /// is taken of it.
+    /// </summary>
+    internal static unsafe int Mappings
+    {
+        get
+        {
+            int offline = 0;
+            for (uint section = 0; section < LinearRegion.OnlinePages; section += PageGeometry.SectionPages)
+                if (LinearRegion.Frames[section].GetState() == PageState.Offline) offline++;
+            return MappingBudget.InUse - offline * LinearRegion.MappingsPerOffline;
+        }
+    }
+
+    /// <summary>
     /// Gives back what tests have left: until nothing comes any more, as threads that rest give up the last objects of
     /// a slab only when they are asked again. Not by a trim, which asks the system each time what is resident, and
     /// looks at the frames of zones that tests make.
