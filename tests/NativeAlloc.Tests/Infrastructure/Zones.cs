@@ -36,6 +36,6 @@ internal static class Zones
         // For DMA pages of the smallest order: all of a section would be locked into memory.
         int order = zone == PageZone.Dma ? 0 : PageAllocator.MaxOrder;
         PageAllocator.FreePages(PageAllocator.AllocPages(order, flags), order);
-        NativeAllocator.Trim();
+        Rest.GiveBack(); // not a trim, which makes whole free sections inaccessible
     }
 }
