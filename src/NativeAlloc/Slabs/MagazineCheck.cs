@@ -16,7 +16,8 @@ internal static unsafe class MagazineCheck
 {
     /// <summary>Ends the process if something in the magazine cannot have been freed rightly.</summary>
     /// <param name="top">Its top; its floor is where it belongs.</param>
-    internal static void Check(ObjectCache* cache, nint top)
+    /// <param name="isFull">Also looks at what the slabs say of each object, which is in other cache lines.</param>
+    internal static void Check(ObjectCache* cache, nint top, bool isFull)
     {
         nint* slots = (nint*)cache->Magazine.BottomOf(top);
         int count = (int)((top - (nint)slots) / sizeof(nint));
@@ -24,7 +25,7 @@ internal static unsafe class MagazineCheck
         for (int i = 0; i < count; i++)
         {
             nint pointer = slots[i];
-            CheckObject(cache, pointer);
+            if (isFull || !cache->MayBeginAt(pointer)) CheckObject(cache, pointer);
             ulong hash = unchecked((ulong)pointer * Multiplier) >> HashShift;
             ref ulong word = ref seen[(int)(hash >> 6)];
             ulong bit = 1UL << (int)(hash & 63);

@@ -119,7 +119,7 @@ internal static unsafe class MagazineExchange
             nint returned = magazines->Loaded(side);
             if (returned != CacheTable.NoMagazine && cache->Magazine.CountOf(returned) >= SmallestRound)
             {
-                MagazineCheck.Check(cache, returned);
+                MagazineCheck.Check(cache, returned, magazines->IsFullCheckDue());
                 magazines->SetLoaded(side, loaded);
                 magazines->SetLoaded(index, returned);
                 return true;
@@ -262,7 +262,7 @@ internal static unsafe class MagazineExchange
         if (loaded != CacheTable.NoMagazine)
         {
             if (!cache->Magazine.IsFull(loaded)) return loaded;
-            MagazineCheck.Check(cache, loaded);
+            MagazineCheck.Check(cache, loaded, magazines->IsFullCheckDue());
         }
         nint other = SwapOut(cache, magazines, side, loaded);
         if (other != 0) return other;

@@ -373,6 +373,17 @@ internal unsafe partial struct ObjectCache
         return taken;
     }
 
+    /// <summary>Whether an object of the cache, not a wide one, begins there, by the class of the page.</summary>
+    internal readonly bool MayBeginAt(nint pointer)
+    {
+        uint page = (uint)LinearRegion.PageIndexOf((void*)pointer);
+        byte pageClass = LinearRegion.ClassOf(page);
+        nuint offset = (nuint)pointer - LinearRegion.AddressOf(SlabOf(page));
+        uint index = ObjectIndexOf(offset);
+        return (pageClass == PageClass || pageClass == _returnClass) && index * (nuint)ObjectBytes == offset
+            && index < ObjectsPerSlab;
+    }
+
     /// <summary>
     /// Whether an object is free in its slab. Read without the lock: for an object that is in use, or in a magazine,
     /// the answer is no.

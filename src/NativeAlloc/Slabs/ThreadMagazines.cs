@@ -70,6 +70,9 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     /// </summary>
     private int _hasPrevious;
 
+    /// <summary>Full magazines until the next whose objects are compared with their slabs. Owner, inside.</summary>
+    private int _untilFullCheck;
+
     static OwnerClaim* IClaimedPart.ClaimOf(byte* block) => &Of(block)->Claim;
 
     internal static ThreadMagazines* Of(void* block)
@@ -149,6 +152,16 @@ internal unsafe struct ThreadMagazines : IClaimedPart
         _seen[side] = seen;
         return same;
     }
+
+    /// <summary>Whether this magazine's objects are compared with their slabs: the first, then one in eight.</summary>
+    internal bool IsFullCheckDue()
+    {
+        if (_untilFullCheck-- != 0) return false;
+        _untilFullCheck = MagazinesPerFullCheck - 1;
+        return true;
+    }
+
+    private const int MagazinesPerFullCheck = 8;
 
     /// <summary>Objects for this refill, and twice as many for the next.</summary>
     internal int NextRefill(int cache, int capacity)
