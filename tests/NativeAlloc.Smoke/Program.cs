@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 
 namespace NativeAlloc.Smoke;
@@ -12,15 +13,14 @@ internal static class Program
 {
     private static int s_failed, s_passed;
 
+    [UnconditionalSuppressMessage("Trimming", "IL2026", Justification = "Contexts are run where nothing was trimmed.")]
     private static int Main(string[] args)
     {
         Console.WriteLine(
             $"{RuntimeInformation.FrameworkDescription}, {RuntimeInformation.RuntimeIdentifier}, system page " +
             $"{Environment.SystemPageSize}, {(System.Runtime.GCSettings.IsServerGC ? "server" : "workstation")} GC");
         if (args is ["first-use"]) return FirstUse();
-#pragma warning disable IL2026 // only where nothing was trimmed
         if (args is ["contexts"]) return Contexts.Run();
-#pragma warning restore IL2026
         Run("blocks", Parts.Blocks);
         Run("realloc", Parts.Realloc);
         Run("aligned", Parts.Aligned);
