@@ -50,12 +50,13 @@ public sealed unsafe class FirstUseTests
 
     // It would run when the managed heap may be full, and while raw pointers to what it frees are in use.
     [Fact]
-    public void No_type_has_a_finalizer()
+    public void No_finalizer_frees_memory_that_is_in_use()
     {
+        string[] counting = ["GrowingBlock", "NativeBuffer`1"]; // they note that something was forgotten
         const BindingFlags Own = BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
         IEnumerable<string> types = typeof(NativeAllocator).Assembly.GetTypes()
             .Where(type => type.GetMethod("Finalize", Own) != null).Select(type => type.Name);
         // Made in contexts that can be unloaded only; frees addresses in which nothing is live.
-        Assert.Equal(["LibraryContext"], types);
+        Assert.Equal(["LibraryContext"], types.Except(counting));
     }
 }
