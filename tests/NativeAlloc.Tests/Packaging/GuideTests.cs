@@ -32,13 +32,15 @@ public sealed partial class GuideTests : LeakCheckedTests
     {
         string code = Block().Matches(File.ReadAllText(RepositoryTree.PathOf("docs", "guide", file)))[index]
             .Groups["code"].Value;
+        CancellationToken cancellation = TestContext.Current.CancellationToken;
         string[] assemblies = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator);
         CSharpCompilation compilation = CSharpCompilation.Create("guide",
-            [CSharpSyntaxTree.ParseText(code), CSharpSyntaxTree.ParseText(Usings)],
+            [CSharpSyntaxTree.ParseText(code, cancellationToken: cancellation),
+                CSharpSyntaxTree.ParseText(Usings, cancellationToken: cancellation)],
             [.. assemblies.Where(IsNeeded).Select(path => MetadataReference.CreateFromFile(path))],
             new CSharpCompilationOptions(OutputKind.ConsoleApplication, allowUnsafe: true));
         using MemoryStream image = new();
-        EmitResult result = compilation.Emit(image);
+        EmitResult result = compilation.Emit(image, cancellationToken: cancellation);
         Assert.True(result.Success, $"{code}\n{string.Join('\n', result.Diagnostics)}");
         TextWriter console = Console.Out;
         try

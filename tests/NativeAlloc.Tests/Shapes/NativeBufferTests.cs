@@ -112,7 +112,7 @@ public sealed unsafe class NativeBufferTests : LeakCheckedTests
                 }
             }))];
             foreach (Thread thread in threads) thread.Start();
-            start.SignalAndWait();
+            start.SignalAndWait(TestContext.Current.CancellationToken);
             buffer.Dispose();
             foreach (Thread thread in threads) thread.Join();
         }
