@@ -66,7 +66,7 @@ public static unsafe partial class NativeAllocator
         Startup.Begin();
         if (Options.Check && TryReallocChecked(ptr, byteCount, alignment, canThrow: true, out void* other))
             return other;
-        nuint oldBytes = UsableSize(ptr);
+        nuint oldBytes = UsableSizeSlow(ptr); // which looks whether the block is free
         bool aligned = ((nuint)ptr & (alignment - 1)) == 0;
         if (aligned && StaysInPlace(oldBytes, byteCount) && !HasTailToGive(oldBytes, byteCount)) return ptr;
         void* resized = aligned ? ResizeOrNull(ptr, oldBytes, byteCount, alignment) : null;

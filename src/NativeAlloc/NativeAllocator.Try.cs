@@ -106,7 +106,7 @@ public static unsafe partial class NativeAllocator
             if (other != null) ptr = other;
             return other != null;
         }
-        nuint oldBytes = UsableSize(old);
+        nuint oldBytes = UsableSizeSlow(old); // which looks whether the block is free
         if (StaysInPlace(oldBytes, byteCount)) return true;
         void* resized = ResizeOrNull(old, oldBytes, byteCount, SizeClasses.Granule);
         if (resized == null)
