@@ -131,9 +131,14 @@ internal static unsafe class AreaRuns
     private static nint AllocArray(nuint bytes, out Refusal refusal)
     {
         nuint roomy = bytes * 2; // a copy each time that it doubles
-        return roomy <= SizeClasses.LargestBytes
-            ? (nint)CacheTable.CacheAt(SizeClasses.Of(roomy))->AllocDirect(null, out refusal)
-            : (nint)LargeBlocks.Alloc(roomy, 1, zeroed: false, out refusal);
+        if (roomy > SizeClasses.LargestBytes) return (nint)LargeBlocks.Alloc(roomy, 1, zeroed: false, out refusal);
+        // Where pages are scattered, a class whose slabs have several finds none, and the next has slabs of one.
+        int last = SizeClasses.Of(Math.Min(roomy * 2, SizeClasses.LargestBytes));
+        for (int sizeClass = SizeClasses.Of(roomy); ; sizeClass++)
+        {
+            nint array = (nint)CacheTable.CacheAt(sizeClass)->AllocDirect(null, out refusal);
+            if (array != 0 || sizeClass >= last) return array;
+        }
     }
 
     private static void FreeArray(VmallocArea* area)

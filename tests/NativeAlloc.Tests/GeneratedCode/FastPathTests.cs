@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
@@ -123,8 +122,8 @@ public sealed class FastPathTests
     private static string ReleaseHost(TemporaryDirectory directory)
     {
         string host = typeof(CodeProbes).Assembly.Location, name = Path.GetFileName(host);
-        DebuggableAttribute? debug = typeof(NativeAllocator).Assembly.GetCustomAttribute<DebuggableAttribute>();
-        if (debug is not { IsJITOptimizerDisabled: true }) return host;
+        Assembly library = typeof(NativeAllocator).Assembly;
+        if (library.GetCustomAttribute<AssemblyConfigurationAttribute>() is { Configuration: "Release" }) return host;
         string built = RepositoryTree.PathOf("tests", "NativeAlloc.TestHost", "bin", "Release", "net10.0", name);
         DateTime time = File.GetLastWriteTimeUtc(built);
         if (File.Exists(built) && Sources().All(file => File.GetLastWriteTimeUtc(file) < time)) return built;
