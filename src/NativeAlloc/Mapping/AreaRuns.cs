@@ -1,3 +1,4 @@
+using System.Numerics;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
@@ -130,15 +131,12 @@ internal static unsafe class AreaRuns
 
     private static nint AllocArray(nuint bytes, out Refusal refusal)
     {
-        nuint roomy = bytes * 2; // a copy each time that it doubles
-        if (roomy > SizeClasses.LargestBytes) return (nint)LargeBlocks.Alloc(roomy, 1, zeroed: false, out refusal);
-        // Where pages are scattered, a class whose slabs have several finds none, and the next has slabs of one.
-        int last = SizeClasses.Of(Math.Min(roomy * 2, SizeClasses.LargestBytes));
-        for (int sizeClass = SizeClasses.Of(roomy); ; sizeClass++)
-        {
-            nint array = (nint)CacheTable.CacheAt(sizeClass)->AllocDirect(null, out refusal);
-            if (array != 0 || sizeClass >= last) return array;
-        }
+        // A copy each time that it doubles. The classes of powers of two have slabs of single pages, which there are
+        // also where all free memory is scattered.
+        nuint roomy = BitOperations.RoundUpToPowerOf2(Math.Max(bytes, SizeClasses.Granule));
+        return roomy <= SizeClasses.LargestBytes
+            ? (nint)CacheTable.CacheAt(SizeClasses.Of(roomy))->AllocDirect(null, out refusal)
+            : (nint)LargeBlocks.Alloc(roomy, 1, zeroed: false, out refusal);
     }
 
     private static void FreeArray(VmallocArea* area)
