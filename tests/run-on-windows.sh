@@ -23,14 +23,15 @@ trap '/usr/lib/wine/wineserver -k || true; rm -rf "$out"' EXIT
 WINEDLLOVERRIDES="mscoree,mshtml=" $wine wineboot -i > /dev/null 2>&1
 $wine reg add 'HKCU\Software\Wine' /v Version /d win10 /f > /dev/null
 
+# A release build of the tree has code in it that is compiled for Linux; in the package that is in a folder of its own.
 if [ "${1:-}" = smoke ]; then
-    dotnet publish tests/NativeAlloc.Smoke -r win-x64 --self-contained -o "$out/smoke" -v q
+    dotnet publish tests/NativeAlloc.Smoke -c Debug -r win-x64 --self-contained -o "$out/smoke" -v q
     $wine "$out/smoke/NativeAlloc.Smoke.exe" < /dev/null
     exit
 fi
 
 # The runner of Microsoft.Testing.Platform waits for ever under wine; xunit's own does not.
-dotnet publish tests/NativeAlloc.Tests -r win-x64 --self-contained -o "$out/tests" -v q \
+dotnet publish tests/NativeAlloc.Tests -c Debug -r win-x64 --self-contained -o "$out/tests" -v q \
     -p:UseMicrosoftTestingPlatformRunner=false -p:TestingPlatformDotnetTestSupport=false
 if [ $# = 0 ]; then
     # What looks at the sources, the machine code of linux-x64 or the package is the same everywhere.
