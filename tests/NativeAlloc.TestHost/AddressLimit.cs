@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
+using static NativeAlloc.TestHost.ProcessLimit;
 
 namespace NativeAlloc.TestHost;
 
@@ -7,11 +7,9 @@ namespace NativeAlloc.TestHost;
 /// A process that may have so many MiB of addresses more than it has (<c>ulimit -v</c>). The library works there, and
 /// takes no more than half of them.
 /// </summary>
-internal static unsafe partial class AddressLimit
+internal static unsafe class AddressLimit
 {
     internal const string Name = "address-limit";
-
-    private const int ResourceAddressSpace = 9; // RLIMIT_AS
 
     private const nuint SmallBytes = 16, MediumBytes = 100_000, AreaBytes = 2 << 20;
 
@@ -20,9 +18,9 @@ internal static unsafe partial class AddressLimit
         long more = long.Parse(arguments[0], CultureInfo.InvariantCulture) << 20;
         long before = ProcessMemory.AddressBytes();
         ulong* limits = stackalloc ulong[2]; // the soft one and the hard one
-        if (GetResourceLimit(ResourceAddressSpace, limits) != 0) return Complain("the limit cannot be read");
+        if (GetLimit(AddressBytes, limits) != 0) return Complain("the limit cannot be read");
         limits[0] = (ulong)(before + more);
-        if (SetResourceLimit(ResourceAddressSpace, limits) != 0) return Complain("the limit cannot be set");
+        if (SetLimit(AddressBytes, limits) != 0) return Complain("the limit cannot be set");
         foreach (nuint bytes in (ReadOnlySpan<nuint>)[SmallBytes, MediumBytes, AreaBytes])
         {
             byte* block = (byte*)NativeAllocator.Alloc(bytes);
@@ -32,16 +30,4 @@ internal static unsafe partial class AddressLimit
         long taken = ProcessMemory.AddressBytes() - before;
         return taken <= more / 2 ? 0 : Complain($"{taken >> 20} of {more >> 20} MiB are taken");
     }
-
-    private static int Complain(string reason)
-    {
-        Console.Error.WriteLine(reason);
-        return 1;
-    }
-
-    [LibraryImport("libc", EntryPoint = "getrlimit")]
-    private static partial int GetResourceLimit(int resource, ulong* limits);
-
-    [LibraryImport("libc", EntryPoint = "setrlimit")]
-    private static partial int SetResourceLimit(int resource, ulong* limits);
 }

@@ -1,5 +1,5 @@
-using System.Runtime.InteropServices;
 using NativeAlloc.Os;
+using static NativeAlloc.TestHost.ProcessLimit;
 
 namespace NativeAlloc.TestHost;
 
@@ -7,11 +7,9 @@ namespace NativeAlloc.TestHost;
 /// A process that may have no more memory (<c>ulimit -d</c>) for a moment: it moves some, which the system refuses
 /// after it has unmapped the target, and looks whether the target is reserved still, and the source as it was.
 /// </summary>
-internal static unsafe partial class DataLimit
+internal static unsafe class DataLimit
 {
     internal const string Name = "data-limit";
-
-    private const int ResourceData = 2; // RLIMIT_DATA
 
     internal static int Run()
     {
@@ -20,7 +18,7 @@ internal static unsafe partial class DataLimit
         if (!VirtualMemory.TryCommit(source, bytes)) return Complain("no memory");
         Pattern.Fill((void*)source, bytes, 1);
         ulong* limits = stackalloc ulong[2]; // the soft one and the hard one
-        if (GetResourceLimit(ResourceData, limits) != 0) return Complain("the limit cannot be read");
+        if (GetLimit(DataBytes, limits) != 0) return Complain("the limit cannot be read");
         // Once where it works, so that all is compiled.
         if (MoveUnder(source, bytes, target, limits, limits) != true
             || MoveUnder(target, bytes, source, limits, limits) != true) return Complain("memory cannot be moved");
@@ -36,22 +34,11 @@ internal static unsafe partial class DataLimit
     // Null where the limit cannot be set.
     private static bool? MoveUnder(nuint source, nuint bytes, nuint target, ulong* during, ulong* after)
     {
-        if (SetResourceLimit(ResourceData, during) != 0) return null;
+        if (SetLimit(DataBytes, during) != 0) return null;
         bool moved = VirtualMemory.TryMove(source, bytes, target);
-        return SetResourceLimit(ResourceData, after) == 0 ? moved : null;
+        return SetLimit(DataBytes, after) == 0 ? moved : null;
     }
 
     private static nuint Reserve(nuint bytes) => VirtualMemory.TryReserve(bytes, VirtualMemory.PageBytes,
         out nuint address) ? address : throw new OutOfMemoryException();
-
-    private static int Complain(string reason)
-    {
-        Console.Error.WriteLine(reason);
-        return 1;
-    }
-
-    [LibraryImport("libc", EntryPoint = "getrlimit")]
-    private static partial int GetResourceLimit(int resource, ulong* limits);
-    [LibraryImport("libc", EntryPoint = "setrlimit")]
-    private static partial int SetResourceLimit(int resource, ulong* limits);
 }

@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using static NativeAlloc.TestHost.ProcessLimit;
 
 namespace NativeAlloc.TestHost;
 
@@ -6,17 +6,16 @@ namespace NativeAlloc.TestHost;
 /// A process that may write files of so many bytes only: it asks for a high page, for a ring, and then for other
 /// memory. It prints what it got.
 /// </summary>
-internal static unsafe partial class FileLimit
+internal static unsafe class FileLimit
 {
     internal const string Name = "file-limit";
 
-    private const int ResourceFileBytes = 1; // RLIMIT_FSIZE
     private const ulong LimitBytes = 1 << 20;
 
     internal static int Run()
     {
         ulong* limits = stackalloc ulong[] { LimitBytes, LimitBytes };
-        if (SetResourceLimit(ResourceFileBytes, limits) != 0) return 2;
+        if (SetLimit(FileBytes, limits) != 0) return 2;
         Page page = PageAllocator.AllocPage(PageFlags.High);
         Console.WriteLine($"page {page.Zone}");
         PageAllocator.FreePage(page);
@@ -34,7 +33,4 @@ internal static unsafe partial class FileLimit
         NativeAllocator.Verify();
         return 0;
     }
-
-    [LibraryImport("libc", EntryPoint = "setrlimit")]
-    private static partial int SetResourceLimit(int resource, ulong* limits);
 }

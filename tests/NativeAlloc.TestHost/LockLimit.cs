@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using static NativeAlloc.TestHost.ProcessLimit;
 
 namespace NativeAlloc.TestHost;
 
@@ -12,14 +13,13 @@ internal static unsafe partial class LockLimit
 {
     internal const string Name = "lock-limit";
 
-    private const int ResourceLockedBytes = 8; // RLIMIT_MEMLOCK
     private const uint CapabilityVersion = 0x2008_0522; // linux/capability.h, version 3: two words of each set
 
     internal static int Run(string[] args)
     {
         ulong limit = ulong.Parse(args[0], CultureInfo.InvariantCulture);
         ulong* limits = stackalloc ulong[] { limit, limit };
-        if (SetResourceLimit(ResourceLockedBytes, limits) != 0) return Complain("the limit cannot be set");
+        if (SetLimit(LockedBytes, limits) != 0) return Complain("the limit cannot be set");
         // The limit does not hold for a thread that may do anything; this one shall not.
         uint* header = stackalloc uint[] { CapabilityVersion, 0 };
         uint* sets = stackalloc uint[6];
@@ -56,14 +56,5 @@ internal static unsafe partial class LockLimit
         Console.WriteLine(ProcessMemory.LockedBytes().ToString(CultureInfo.InvariantCulture));
         return 0;
     }
-
-    private static int Complain(string reason)
-    {
-        Console.Error.WriteLine(reason);
-        return 1;
-    }
-
-    [LibraryImport("libc", EntryPoint = "setrlimit")]
-    private static partial int SetResourceLimit(int resource, ulong* limits);
     [LibraryImport("libc", EntryPoint = "capset")] private static partial int SetCapabilities(uint* header, uint* sets);
 }

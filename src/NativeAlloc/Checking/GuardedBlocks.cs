@@ -33,8 +33,13 @@ internal static unsafe class GuardedBlocks
 
     private static NativeLock s_lock;
 
-    /// <summary>Addresses of all slots; 0 bytes where there is no sampling. Set once, under the lock.</summary>
+    /// <summary>
+    /// Addresses of all slots; 0 bytes where there is no sampling. Written once under the lock, the bytes last; read by
+    /// any thread. By Volatile.
+    /// </summary>
     private static nuint s_address, s_bytes;
+
+    /// <summary>Under the lock.</summary>
     private static MetadataRegion s_texts;
 
     /// <summary>Under the lock.</summary>
@@ -50,7 +55,11 @@ internal static unsafe class GuardedBlocks
     private static long s_lastTimestamp;
 
     /// <summary>Whether an address lies in a slot.</summary>
-    internal static bool Contains(void* pointer) => unchecked((nuint)pointer - s_address) < Volatile.Read(ref s_bytes);
+    internal static bool Contains(void* pointer)
+    {
+        nuint bytes = Volatile.Read(ref s_bytes); // first: what is behind it can be seen then
+        return unchecked((nuint)pointer - Volatile.Read(ref s_address)) < bytes;
+    }
 
     /// <summary>
     /// Counts allocations; true where the next of them is to be guarded. A thread's refill stands for as many
@@ -130,22 +139,27 @@ internal static unsafe class GuardedBlocks
     }
 
     private static nuint PageOf(int slot) =>
-        slot < 0 ? 0 : s_address + (nuint)(slot * PagesOfSlot + 1) * VirtualMemory.PageBytes;
+        slot < 0 ? 0 : Volatile.Read(ref s_address) + (nuint)(slot * PagesOfSlot + 1) * VirtualMemory.PageBytes;
 
     private static int SlotOf(void* pointer) =>
-        (int)(((nuint)pointer - s_address) / (PagesOfSlot * VirtualMemory.PageBytes));
+        (int)(((nuint)pointer - Volatile.Read(ref s_address)) / (PagesOfSlot * VirtualMemory.PageBytes));
 
     // Under the lock, and once; where the system refuses, there is no sampling.
     private static bool TrySetUp()
     {
-        if (s_isSetUp) return s_bytes != 0;
+        if (s_isSetUp) return Volatile.Read(ref s_bytes) != 0;
         s_isSetUp = true;
         nuint page = VirtualMemory.PageBytes, bytes = Slots * PagesOfSlot * page;
         if (!MappingBudget.TryTake(Slots * MappingsOfSlot)) return false;
         s_texts = MetadataRegion.Reserve(Slots * PagesOfSlot * FaultTexts.TextBytes);
         if (!s_texts.TryCommitTo(Slots * PagesOfSlot * FaultTexts.TextBytes)
-            || !VirtualMemory.TryReserve(bytes, page, out s_address)) return false;
-        FaultTexts.TryInstall(s_address, bytes, BitOperations.Log2((ulong)page), s_texts.Address);
+            || !VirtualMemory.TryReserve(bytes, page, out nuint address))
+        {
+            MappingBudget.Give(Slots * MappingsOfSlot);
+            return false;
+        }
+        Volatile.Write(ref s_address, address);
+        FaultTexts.TryInstall(address, bytes, BitOperations.Log2((ulong)page), s_texts.Address);
         for (int slot = 0; slot < Slots; slot++) s_free[slot] = slot;
         s_freeCount = Slots;
         Volatile.Write(ref s_bytes, bytes);

@@ -52,7 +52,7 @@ internal static unsafe class PersistentWindows
     private static MetadataRegion s_windowOf =
         MetadataRegion.Reserve((nuint)(LinearRegion.EndPage - LinearRegion.HighFirstPage) * sizeof(ushort));
 
-    /// <summary>Threads that have said they wait and have not been called yet.</summary>
+    /// <summary>Threads that have said they wait and have not been called yet. Under the lock.</summary>
     private static int s_waiting;
 
     // The system's semaphore: signalling one cannot be interrupted, as taking a managed lock in order to signal can. A

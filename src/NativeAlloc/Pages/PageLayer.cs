@@ -83,7 +83,7 @@ internal static unsafe partial class PageLayer
         own->Claim.Leave();
     }
 
-    // ── taking ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── taking ──
 
     /// <summary>
     /// Takes any number of unmovable pages up to a section, side by side, from the smallest block that holds them:
@@ -266,7 +266,7 @@ internal static unsafe partial class PageLayer
         return true;
     }
 
-    // ── giving back ──────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── giving back ──
 
     /// <summary>Gives pages back that were taken together.</summary>
     /// <param name="own">The calling thread's; null to go to the zone at once.</param>
@@ -350,7 +350,7 @@ internal static unsafe partial class PageLayer
         return extended && (!Platform.ChargesCommit || TryCommitTaken(zone, page + oldCount, newCount - oldCount));
     }
 
-    // ── reclaim ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── reclaim ──
 
     /// <summary>Pages of all zones that may have memory behind them.</summary>
     internal static uint DirtyPages()

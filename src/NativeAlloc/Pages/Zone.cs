@@ -15,7 +15,7 @@ namespace NativeAlloc.Pages;
 /// <remarks>
 /// <code>
 /// TryTake ─ RemoveSmallest ─ Expand                  (__rmqueue_smallest, expand, rmv_page_order)
-///         ├ RemoveFallback ─ ClaimIfHalfFree, Expand (__rmqueue_fallback: the largest block of another migrate type)
+///         ├ RemoveFallback ─ ClaimIfHalfFree, Expand (__rmqueue_fallback: the largest block of another type)
 ///         └ after the caller added a section: again
 /// Give ─ FreeOneBlock                                (__free_one_page: merges up to the top order)
 /// </code>

@@ -20,13 +20,13 @@ namespace NativeAlloc.Slabs;
 /// <para><b>Look.</b> All processors pass a barrier, which cuts the owner's steps in two: what it wrote before the cut
 /// can be seen by all threads, and what it reads after the cut is the 0. Then the recalling thread reads the top:
 /// t.</para>
-/// <para><b>Take, if t ≥ T.</b> At the cut the owner was not between reading s and writing the top: then the top is at
-/// T-1, and to come to T from there the owner passes T-2 and fills the slot. A second barrier makes what the owner
-/// stored before that top visible, as not all processors show stores in their order. If the slot is still 0 after that,
-/// s was not popped: after a pop only a push into the slot leads back up. And s will not be popped: a pop reads the 0.
-/// So s and all that lies further down belong to the recalling thread, which drains them into their slabs. The 0 stays
-/// as the magazine's <b>raised floor</b>, until the owner comes by a slow path (<see cref="RaisedFloors"/>). If the
-/// slot is not 0, the owner has filled it again; there is nothing to take.</para>
+/// <para><b>Take, if t is T or more.</b> At the cut the owner was not between reading s and writing the top: then the
+/// top is at T-1, and to come to T from there the owner passes T-2 and fills the slot. A second barrier makes what the
+/// owner stored before that top visible, as not all processors show stores in their order. If the slot is still 0
+/// after that, s was not popped: after a pop only a push into the slot leads back up. And s will not be popped: a pop
+/// reads the 0. So s and all that lies further down belong to the recalling thread, which drains them into their
+/// slabs. The 0 stays as the magazine's <b>raised floor</b>, until the owner comes by a slow path
+/// (<see cref="RaisedFloors"/>). If the slot is not 0, the owner has filled it again; there is nothing to take.</para>
 /// <para><b>Put back, if t is below T.</b> The owner uses the magazine, and the recalling thread cannot tell whether it
 /// has popped s. It exchanges the slot back from 0 to s, in one step. If s was not popped, the slot holds 0 until then,
 /// and s is where it was. If s was popped, or the slot was above the top already, then the slot is above the top now,
