@@ -104,11 +104,7 @@ public sealed unsafe class NativeBuffer<T> : MemoryManager<T>
     /// <summary>
     /// Frees the elements, where they are pinned with the last pin. Every later use throws; a second call does nothing.
     /// </summary>
-    public void Dispose()
-    {
-        Dispose(true);
-        GC.SuppressFinalize(this);
-    }
+    public void Dispose() => ((IDisposable)this).Dispose();
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 
 namespace NativeAlloc;
@@ -15,6 +16,7 @@ namespace NativeAlloc;
 /// <para>What is rented has exactly the length that was asked for. It is a <see cref="NativeBuffer{T}"/>, with its
 /// rules for dispose and pins.</para>
 /// </remarks>
+[SuppressMessage("Design", "CA1000", Justification = "The shape of MemoryPool<T>.")]
 public sealed class NativeMemoryPool<T> : MemoryPool<T>
     where T : unmanaged
 {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 
 namespace NativeAlloc;
@@ -11,6 +12,7 @@ namespace NativeAlloc;
 /// It belongs to one thread, as every <c>ref struct</c>. Do not copy it: each copy that is disposed of would free the
 /// memory once more. After <see cref="Dispose"/> no span of it may be used.
 /// </remarks>
+[SuppressMessage("Design", "CA1000", Justification = "A value is made by its type: NativeSpan<int>.Rent(n).")]
 public unsafe ref struct NativeSpan<T>
     where T : unmanaged
 {

@@ -48,7 +48,8 @@ internal static unsafe class MagazineCheck
         if (!isObject || cache->IsInSlab(slab, index)) cache->StopOnBadFree(pointer, isObject);
     }
 
-    // A bit for each of so many hashes, which 255 objects share hardly ever: then the slots are compared.
+    // A bit for each of so many hashes. Of 255 objects about eight find their bit set by another: for these the slots
+    // before are compared.
     private const int HashBits = 12, HashShift = 64 - HashBits;
 
     // 2^64 divided by the golden ratio spreads addresses that are alike (Knuth).

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
@@ -42,6 +43,7 @@ public sealed class StreamTests : LeakCheckedTests
         return error?.GetType() ?? outcome;
     }
 
+    [SuppressMessage("Performance", "CA1835", Justification = "The forms that take arrays are under test too.")]
     private static async Task<object?> Run(Stream stream, Step step, int size)
     {
         byte[] bytes = new byte[size];
