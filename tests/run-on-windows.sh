@@ -31,11 +31,16 @@ if [ "${1:-}" = smoke ]; then
 fi
 
 # The runner of Microsoft.Testing.Platform waits for ever under wine; xunit's own does not.
-dotnet publish tests/NativeAlloc.Tests -c Debug -r win-x64 --self-contained -o "$out/tests" -v q \
-    -p:UseMicrosoftTestingPlatformRunner=false -p:TestingPlatformDotnetTestSupport=false
-if [ $# = 0 ]; then
-    # What looks at the sources, the machine code of linux-x64 or the package is the same everywhere.
-    set -- -namespace- NativeAlloc.Tests.Architecture -namespace- NativeAlloc.Tests.GeneratedCode \
-        -namespace- NativeAlloc.Tests.Packaging
-fi
-$wine "$out/tests/NativeAlloc.Tests.exe" -noColor "$@" < /dev/null
+failed=0
+for project in NativeAlloc.Tests NativeAlloc.SystemTests; do
+    dotnet publish "tests/$project" -c Debug -r win-x64 --self-contained -o "$out/$project" -v q \
+        -p:UseMicrosoftTestingPlatformRunner=false -p:TestingPlatformDotnetTestSupport=false
+    arguments=("$@")
+    if [ $# = 0 ]; then
+        # What looks at the sources, the machine code of linux-x64 or the package is the same everywhere.
+        arguments=(-namespace- NativeAlloc.Tests.Architecture -namespace- NativeAlloc.SystemTests.GeneratedCode
+            -namespace- NativeAlloc.SystemTests.Packaging)
+    fi
+    $wine "$out/$project/$project.exe" -noColor "${arguments[@]}" < /dev/null || failed=1
+done
+exit $failed

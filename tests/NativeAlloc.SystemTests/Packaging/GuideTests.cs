@@ -6,7 +6,7 @@ using Microsoft.CodeAnalysis.Emit;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
-namespace NativeAlloc.Tests.Packaging;
+namespace NativeAlloc.SystemTests.Packaging;
 
 /// <summary>Proves that the code in the guide compiles and runs, and leaves nothing behind.</summary>
 public sealed partial class GuideTests : LeakCheckedTests

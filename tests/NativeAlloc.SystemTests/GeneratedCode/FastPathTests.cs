@@ -6,7 +6,7 @@ using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
-namespace NativeAlloc.Tests.GeneratedCode;
+namespace NativeAlloc.SystemTests.GeneratedCode;
 
 /// <summary>
 /// Proves that the fast paths are compiled to as few instructions as they were when they were last measured, and to
@@ -16,7 +16,7 @@ namespace NativeAlloc.Tests.GeneratedCode;
 public sealed class FastPathTests
 {
     private static readonly string s_golden =
-        RepositoryTree.PathOf("tests", "NativeAlloc.Tests", "GeneratedCode", "FastPaths.txt");
+        RepositoryTree.PathOf("tests", "NativeAlloc.SystemTests", "GeneratedCode", "FastPaths.txt");
 
     [Fact]
     [Trait("Category", "Slow")]

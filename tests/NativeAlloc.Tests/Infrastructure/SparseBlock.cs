@@ -1,7 +1,6 @@
 using NativeAlloc.TestHost;
-using NativeAlloc.Tests.Infrastructure;
 
-namespace NativeAlloc.Tests.Api;
+namespace NativeAlloc.Tests.Infrastructure;
 
 /// <summary>
 /// A block of <see cref="Vmalloc"/> that knows what it must hold: marks at places spread over all of it, so that a

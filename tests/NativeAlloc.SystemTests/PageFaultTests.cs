@@ -4,7 +4,7 @@ using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
-namespace NativeAlloc.Tests.Api;
+namespace NativeAlloc.SystemTests;
 
 /// <summary>
 /// Proves that any system call may fail at any time while pages of all zones are taken and freed: each call ends as

@@ -6,7 +6,7 @@ using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Mapping;
 using Xunit;
 
-namespace NativeAlloc.Tests.Api;
+namespace NativeAlloc.SystemTests;
 
 /// <summary>
 /// Proves that any system call may fail while <c>Vmalloc</c> is at work: each call ends as documented, no block is

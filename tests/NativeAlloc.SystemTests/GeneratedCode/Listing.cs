@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace NativeAlloc.Tests.GeneratedCode;
+namespace NativeAlloc.SystemTests.GeneratedCode;
 
 /// <summary>
 /// What the runtime compiled a method to, as its listing shows it: groups of instructions, the first of which is the

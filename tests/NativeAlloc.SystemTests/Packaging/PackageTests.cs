@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
-namespace NativeAlloc.Tests.Packaging;
+namespace NativeAlloc.SystemTests.Packaging;
 
 /// <summary>
 /// Proves that the package holds what it must, and that a project of a user's, far from this repository, can use it.

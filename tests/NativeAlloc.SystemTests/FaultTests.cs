@@ -5,7 +5,7 @@ using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
-namespace NativeAlloc.Tests.Api;
+namespace NativeAlloc.SystemTests;
 
 /// <summary>
 /// Proves that any system call may fail, at any time: each call ends as documented, no block is harmed, and when the
