@@ -22,7 +22,7 @@ internal static unsafe class FirstMiss
         Console.WriteLine($"depot exchanges: {own->DepotExchanges}");
         Console.WriteLine($"slab exchanges: {own->SlabExchanges}");
         Console.WriteLine($"refills: {node->Refills}");
-        Console.WriteLine($"next refill: {own->NextRefill(cache->Index, Magazine.MostObjects)}");
+        Console.WriteLine($"next refill: {own->NextRefill(cache->Index, cache->ObjectBytes, Magazine.MostObjects)}");
         Console.WriteLine($"locks of the cache: {node->Lock.Acquisitions}");
         Console.WriteLine($"locks of the magazines' caches: {LocksOfMagazines()}");
         NativeAllocator.Free(block);

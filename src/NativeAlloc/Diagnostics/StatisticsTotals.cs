@@ -27,11 +27,11 @@ internal unsafe struct StatisticsTotals
         // The arrays of an area's runs are blocks of the allocator that no user holds.
         totals.LiveBytes -= Math.Min(totals.LiveBytes, AreaRuns.ArrayBytes);
         totals.LiveBlocks -= AreaRuns.Arrays;
-        CacheFigures.CountExchanges(out totals.DepotExchanges, out totals.SlabExchanges);
+        ThreadCounts counts = ThreadMagazines.CountAll();
+        (totals.DepotExchanges, totals.SlabExchanges) = (counts.DepotExchanges, counts.SlabExchanges);
         nuint dirtyBytes = PageLayer.DirtyPages() * PageGeometry.PageBytes;
         totals.ResidentBytes = dirtyBytes - Math.Min(dirtyBytes, totals.SlabPurgedBytes);
-        totals.ReallocCopiedBytes =
-            (nuint)(SystemCounters.ReallocCopiedBytes + ThreadMagazines.CountReallocCopied());
+        totals.ReallocCopiedBytes = (nuint)(SystemCounters.ReallocCopiedBytes + counts.ReallocCopiedBytes);
         return totals;
     }
 

@@ -161,13 +161,31 @@ internal static unsafe class PageBlocks
     /// <summary>Blocks that users hold, and the pages in them. Threads go on meanwhile.</summary>
     internal static void CountLive(out long blocks, out long pages)
     {
-        (blocks, pages) = (Volatile.Read(ref s_blocks), Volatile.Read(ref s_pages));
-        for (int index = 0; index < ThreadRegistry.Count; index++)
+        int version;
+        do
         {
-            ThreadPages* thread = ThreadPages.Of(ThreadRegistry.At(index));
-            blocks += thread->UserBlocks;
-            pages += thread->UserPages;
+            version = ForgottenCounts.BeginSum();
+            (blocks, pages) = (Volatile.Read(ref s_blocks), Volatile.Read(ref s_pages));
+            for (int index = 0; index < ThreadRegistry.Count; index++)
+            {
+                ThreadPages* thread = ThreadPages.Of(ThreadRegistry.At(index));
+                blocks += thread->UserBlocks;
+                pages += thread->UserPages;
+            }
         }
+        while (ForgottenCounts.HasMoved(version));
+    }
+
+    /// <summary>
+    /// Moves what the counters of a thread say to those of threads without a block: its block is forgotten. The caller
+    /// has taken the block.
+    /// </summary>
+    internal static void MoveCounts(ThreadPages* thread)
+    {
+        if (thread->Hits != 0) PageLayer.ZoneAt(thread->Zone)->AddHits(thread->ReadAndResetHits());
+        Interlocked.Add(ref s_blocks, thread->UserBlocks);
+        Interlocked.Add(ref s_pages, thread->UserPages);
+        thread->ResetCounts();
     }
 
     private static void Count(ThreadPages* own, int order, int blocks)

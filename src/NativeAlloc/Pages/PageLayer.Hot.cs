@@ -43,6 +43,7 @@ internal static unsafe partial class PageLayer
         for (int index = round.FirstIndex; index < round.EndIndex; index++)
         {
             byte* block = ThreadRegistry.At(index);
+            if (!ThreadRegistry.HasContents(block)) continue; // its next owner comes by a slow path
             ThreadPages* pages = ThreadPages.Of(block);
             bool wanted = pages->Count != 0 && (!onlyIdle || pages->IsUnusedSinceLastLook());
             if (wanted || (park && !pages->Claim.IsParked)) round.Claim(block);

@@ -130,6 +130,13 @@ internal unsafe struct ThreadPages : IClaimedPart
         Volatile.Write(ref _userPages, _userPages + pages);
     }
 
+    /// <summary>What the counters said was moved elsewhere.</summary>
+    internal void ResetCounts()
+    {
+        _fastTaken = _fastGiven = _slowHits = _reportedHits = 0;
+        _userSingles = _userBlocks = _userPages = 0;
+    }
+
     /// <summary>Pages served from the lists and not yet added to the zone's hits.</summary>
     internal readonly long Hits =>
         Volatile.Read(in _fastTaken) + Volatile.Read(in _slowHits) - Volatile.Read(in _reportedHits);

@@ -1,5 +1,6 @@
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Threads;
 
 namespace NativeAlloc.Release;
 
@@ -133,6 +134,7 @@ internal static class Decay
         RunFullRound();
         PageLayer.TakeSectionsOffline();
         if (!isComplete || PageLayer.DirtyFreePages() != 0) return false;
+        if (ThreadRegistry.HasMany && ThreadRegistry.HasForgettable()) return false;
         // Disarm, then look: a thread that uses memory now raises the signal first and looks whether it has to arm
         // after that.
         Interlocked.Exchange(ref s_isArmed, 0);

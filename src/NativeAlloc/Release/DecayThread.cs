@@ -1,12 +1,14 @@
 using System.Runtime.CompilerServices;
 using NativeAlloc.Os;
+using NativeAlloc.Threads;
 
 namespace NativeAlloc.Release;
 
 /// <summary>
 /// The thread on which memory goes back by itself. It waits for the end of a period as long as something can be given
-/// back, and otherwise for a sign, without any time limit: an idle process is not woken. It is made when the first
-/// memory is taken, and never ends but for <see cref="EndWhenIdle"/>.
+/// back, and otherwise for a sign, without any time limit: an idle process is not woken, unless it has more than <see
+/// cref="ThreadRegistry.FewBlocks"/> threads, whose end nothing else tells. It is made when the first memory is taken,
+/// and never ends but for <see cref="EndWhenIdle"/>.
 /// </summary>
 /// <remarks>
 /// <para>It allocates no managed memory, and no exception leaves it: an exception on a thread without a handler ends
@@ -109,7 +111,7 @@ internal static class DecayThread
             {
                 RunUntilDisarmed(sign);
                 if (Volatile.Read(ref s_endsWhenIdle) != 0 && TryEnd()) return;
-                sign.WaitOne();
+                WaitForWork(sign);
             }
             catch (Exception)
             {
@@ -119,6 +121,19 @@ internal static class DecayThread
                 Thread.Sleep(RetryMilliseconds);
             }
         }
+    }
+
+    // Threads give no sign when they end. Only where many have something here is it worth while to look.
+    private static void WaitForWork(AutoResetEvent sign)
+    {
+        while (ThreadRegistry.HasMany && Decay.PeriodMilliseconds != Decay.Never)
+        {
+            if (sign.WaitOne(Math.Max(Decay.PeriodMilliseconds, (int)ThreadRegistry.RestMilliseconds))) return;
+            if (!ThreadRegistry.HasForgettable()) continue;
+            Decay.TryArm();
+            return;
+        }
+        sign.WaitOne();
     }
 
     // False where somebody has armed meanwhile, who found a thread.

@@ -174,7 +174,8 @@ internal static unsafe class CacheChain
         cache->Close(); // from here on no visitor drains objects
         bool hasMagazines = cache->Magazine.Capacity != 0;
         for (int i = 0; hasMagazines && i < ThreadRegistry.Count; i++)
-            RaisedFloors.Lower(cache, ThreadMagazines.Of(ThreadRegistry.At(i)), index);
+            if (ThreadRegistry.HasContents(ThreadRegistry.At(i)))
+                RaisedFloors.Lower(cache, ThreadMagazines.Of(ThreadRegistry.At(i)), index);
         long live = CacheFigures.Of(index).Live;
         if (live != 0)
         {
@@ -182,7 +183,8 @@ internal static unsafe class CacheChain
             return live;
         }
         for (int i = 0; hasMagazines && i < ThreadRegistry.Count; i++)
-            CacheRelease.DrainMagazines(ThreadRegistry.At(i), null, index);
+            if (ThreadRegistry.HasContents(ThreadRegistry.At(i)))
+                CacheRelease.DrainMagazines(ThreadRegistry.At(i), null, index);
         CacheRelease.DrainDepots(cache, null);
         CacheRelease.Shrink(cache, null);
         return 0;

@@ -38,18 +38,6 @@ internal readonly unsafe record struct CacheFigures(
         return new CacheFigures(inMagazines, inSlabs, live, slabs, active, purgedPages * (long)VirtualMemory.PageBytes);
     }
 
-    /// <summary>What misses of the fast paths came to, over all threads.</summary>
-    internal static void CountExchanges(out long depot, out long slabs)
-    {
-        depot = slabs = 0;
-        for (int i = 0; i < ThreadRegistry.Count; i++)
-        {
-            ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
-            depot += (long)Volatile.Read(ref magazines->DepotExchanges);
-            slabs += (long)Volatile.Read(ref magazines->SlabExchanges);
-        }
-    }
-
     private static long CountWithThreads(ObjectCache* cache)
     {
         int index = cache->Index, returnSide = CacheTable.ReturnSideOf(index);

@@ -18,7 +18,9 @@ internal static unsafe class CacheRelease
     internal static nuint Release(bool all)
     {
         PageLayer.BeginPurge();
-        return PageLayer.EndPurge(all ? ReleaseAll() : ReleaseUnneeded());
+        nuint bytes = PageLayer.EndPurge(all ? ReleaseAll() : ReleaseUnneeded());
+        BlockRelease.ForgetUnused();
+        return bytes;
     }
 
     // What threads did not use, magazines that lay in the depots all the time, slabs that were free all the time, and
@@ -26,6 +28,7 @@ internal static unsafe class CacheRelease
     private static nuint ReleaseUnneeded()
     {
         nuint bytes = 0;
+        DrainDeadThreads(ThreadRegistry.RestMilliseconds);
         DrainIdleThreads(all: false);
         for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index))
         {
@@ -58,12 +61,7 @@ internal static unsafe class CacheRelease
     {
         void* block = ThreadRegistry.OwnBlock();
         if (block != null) Drain(block);
-        byte* dead;
-        while ((dead = ThreadRegistry.TakeDead()) != null)
-        {
-            Drain(dead);
-            ThreadRegistry.Release(dead);
-        }
+        DrainDeadThreads(restMilliseconds: 0);
         DrainIdleThreads(all: true);
         // All depots first: their magazines are objects of other caches' slabs.
         for (int index = CacheTable.Next(0); index != 0; index = CacheTable.Next(index))
@@ -83,6 +81,16 @@ internal static unsafe class CacheRelease
             cache->Leave();
         }
         return bytes;
+    }
+
+    private static void DrainDeadThreads(uint restMilliseconds)
+    {
+        byte* dead;
+        while ((dead = ThreadRegistry.TakeDead(restMilliseconds)) != null)
+        {
+            Drain(dead);
+            ThreadRegistry.Release(dead);
+        }
     }
 
     /// <summary>

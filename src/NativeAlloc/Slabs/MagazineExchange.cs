@@ -177,7 +177,7 @@ internal static unsafe class MagazineExchange
 
     private static RefillSize NextRefill(ObjectCache* cache, CacheNode* node, ThreadMagazines* magazines, int room)
     {
-        int objects = magazines->NextRefill(cache->Index, room), slabs = 1;
+        int objects = magazines->NextRefill(cache->Index, cache->ObjectBytes, room), slabs = 1;
         bool isWhole = objects == room;
         if (isWhole)
         {

@@ -66,6 +66,7 @@ internal static unsafe class Recall
         for (int i = round.FirstIndex; i < round.EndIndex; i++)
         {
             byte* block = ThreadRegistry.At(i);
+            if (!ThreadRegistry.HasContents(block)) continue;
             if (Choose(ThreadMagazines.Of(block), all, ref sides, ref anyLeft)) round.Claim(block);
         }
         if (!round.Hold()) anyLeft = true;

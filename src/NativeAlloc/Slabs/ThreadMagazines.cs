@@ -28,7 +28,7 @@ internal unsafe struct ThreadMagazines : IClaimedPart
 
     /// <summary>
     /// Objects that the next refill from slabs takes: grows from few to a whole magazine, so that a thread that needs
-    /// ten takes no 255.
+    /// ten takes no 255. 0 before the first.
     /// </summary>
     private fixed byte _refill[CacheTable.Sides];
 
@@ -87,7 +87,6 @@ internal unsafe struct ThreadMagazines : IClaimedPart
         for (int cache = 0; cache < CacheTable.Sides; cache++)
         {
             _loaded[cache] = CacheTable.NoMagazine;
-            _refill[cache] = FirstRefill;
         }
     }
 
@@ -164,25 +163,72 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     private const int MagazinesPerFullCheck = 8;
 
     /// <summary>Objects for this refill, and twice as many for the next.</summary>
-    internal int NextRefill(int cache, int capacity)
+    internal int NextRefill(int cache, uint objectBytes, int capacity)
     {
-        int count = Math.Min(_refill[cache], capacity);
+        int wanted = _refill[cache];
+        if (wanted == 0) wanted = (int)Math.Clamp(FirstRefillBytes / objectBytes, 1, FirstRefill);
+        int count = Math.Min(wanted, capacity);
         _refill[cache] = (byte)Math.Min(count * 2, Magazine.MostObjects);
         return count;
     }
 
     internal void AddReallocCopied(nuint bytes) => Volatile.Write(ref _reallocCopiedBytes, _reallocCopiedBytes + bytes);
 
-    /// <summary>Bytes that realloc copied, over all threads that have a block.</summary>
-    internal static long CountReallocCopied()
+    /// <summary>
+    /// What misses of the fast paths came to, and the bytes that realloc copied, over all threads.
+    /// </summary>
+    internal static ThreadCounts CountAll()
     {
-        ulong bytes = 0;
-        for (int index = 0; index < ThreadRegistry.Count; index++)
-            bytes += Volatile.Read(ref Of(ThreadRegistry.At(index))->_reallocCopiedBytes);
-        return (long)bytes;
+        ThreadCounts sum;
+        int version;
+        do
+        {
+            version = ForgottenCounts.BeginSum();
+            sum = s_forgotten;
+            for (int index = 0; index < ThreadRegistry.Count; index++) Of(ThreadRegistry.At(index))->AddTo(ref sum);
+        }
+        while (ForgottenCounts.HasMoved(version));
+        return sum;
     }
 
-    private const byte FirstRefill = 8;
+    /// <summary>
+    /// Empty magazines leave nothing to forget but the counters, which are moved away. The caller has taken the block
+    /// and is inside; it stays so. False where a magazine is there still.
+    /// </summary>
+    internal bool TryForget()
+    {
+        for (int side = 0; side < CacheTable.Sides; side++)
+        {
+            bool hasPrevious = side < CacheTable.FirstReturnSide && Previous(side) != CacheTable.NoMagazine;
+            if (Loaded(side) != CacheTable.NoMagazine || hasPrevious) return false;
+        }
+        AddTo(ref s_forgotten);
+        DepotExchanges = SlabExchanges = _reallocCopiedBytes = 0;
+        return true;
+    }
+
+    private readonly void AddTo(ref ThreadCounts sum)
+    {
+        sum.DepotExchanges += (long)Volatile.Read(in DepotExchanges);
+        sum.SlabExchanges += (long)Volatile.Read(in SlabExchanges);
+        sum.ReallocCopiedBytes += (long)Volatile.Read(in _reallocCopiedBytes);
+    }
+
+    /// <summary>Of blocks that were forgotten. Under <see cref="ForgottenCounts"/>.</summary>
+    private static ThreadCounts s_forgotten;
+
+    // Threads that need one object each share its system page with others.
+    private const uint FirstRefill = 8, FirstRefillBytes = 1024;
+}
+
+/// <summary>Counters of threads.</summary>
+internal struct ThreadCounts
+{
+    /// <summary>Misses that the depot helped, and misses that the slabs helped.</summary>
+    public long DepotExchanges, SlabExchanges;
+
+    /// <summary>Bytes that realloc copied from block to block.</summary>
+    public long ReallocCopiedBytes;
 }
 
 /// <summary>An object that a recall has taken out of a loaded magazine, leaving 0 in its slot.</summary>

@@ -51,6 +51,11 @@ internal struct ThreadHeader
     /// thread.
     /// </summary>
     public int OwnerId;
+
+    /// <summary>
+    /// Since when it is known that no thread uses the block, by <see cref="Environment.TickCount"/>; 0 while one does.
+    /// </summary>
+    public uint FreeSince;
 }
 
 internal enum ThreadBlockState

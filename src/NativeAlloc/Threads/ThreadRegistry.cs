@@ -21,7 +21,7 @@ namespace NativeAlloc.Threads;
 /// meanwhile, the two use the same magazines until the first slow path, and may get the same objects. See
 /// docs/design/threads.md.</para>
 /// </remarks>
-internal static unsafe class ThreadRegistry
+internal static unsafe partial class ThreadRegistry
 {
     /// <summary>
     /// Threads that can own a block at one time; those beyond it work without a cache, slower and correctly.
@@ -111,6 +111,7 @@ internal static unsafe class ThreadRegistry
             // its owner is dead
             if (header->State == ThreadBlockState.Owned) Volatile.Write(ref s_adoptions, s_adoptions + 1);
             header->State = ThreadBlockState.Owned;
+            header->FreeSince = 0;
             isNew = header->Initialized == 0;
         }
         s_lock.Release();
@@ -122,7 +123,9 @@ internal static unsafe class ThreadRegistry
     internal static void SetInitialized(byte* block)
     {
         s_lock.Acquire();
-        ThreadBlock.HeaderOf(block)->Initialized = 1;
+        ThreadHeader* header = ThreadBlock.HeaderOf(block);
+        if (header->Initialized == 0) Volatile.Write(ref s_withContents, s_withContents + 1);
+        Volatile.Write(ref header->Initialized, 1);
         s_lock.Release();
     }
 
@@ -139,10 +142,12 @@ internal static unsafe class ThreadRegistry
     /// <summary>
     /// Takes a dead thread's block in order to empty it; <see cref="Release"/> must follow. Null when there is none.
     /// </summary>
-    internal static byte* TakeDead()
+    /// <param name="restMilliseconds">Only where the thread was seen dead so long ago: until then the next thread may
+    /// want what is in the block.</param>
+    internal static byte* TakeDead(uint restMilliseconds = 0)
     {
         s_lock.Acquire();
-        byte* block = FindAbandoned(includeUnused: false);
+        byte* block = FindAbandoned(includeUnused: false, restMilliseconds);
         if (block != null) ThreadBlock.HeaderOf(block)->State = ThreadBlockState.Draining;
         s_lock.Release();
         SetHeld(block);
@@ -157,6 +162,7 @@ internal static unsafe class ThreadRegistry
         Debug.Assert(header->State != ThreadBlockState.Unused, "released twice");
         SetOwner(header, null);
         header->State = ThreadBlockState.Unused;
+        HasRested(header, 0);
         s_lock.Release();
         SetHeld(null);
     }
@@ -172,7 +178,7 @@ internal static unsafe class ThreadRegistry
         }
     }
 
-    private static byte* FindAbandoned(bool includeUnused)
+    private static byte* FindAbandoned(bool includeUnused, uint restMilliseconds = 0)
     {
         int count = s_count;
         for (int step = 0; step < count; step++)
@@ -181,14 +187,17 @@ internal static unsafe class ThreadRegistry
             if (index >= count) index -= count;
             byte* block = At(index);
             ThreadHeader* header = ThreadBlock.HeaderOf(block);
-            bool dead = header->State == ThreadBlockState.Owned
-                && GCHandle.FromIntPtr(header->Owner).Target is not Thread { IsAlive: true };
-            if (!dead && !(includeUnused && header->State == ThreadBlockState.Unused)) continue;
+            bool found = IsOfDead(header) ? HasRested(header, restMilliseconds)
+                : includeUnused && header->State == ThreadBlockState.Unused;
+            if (!found) continue;
             s_cursor = index;
             return block;
         }
         return null;
     }
+
+    private static bool IsOfDead(ThreadHeader* header) => header->State == ThreadBlockState.Owned
+        && GCHandle.FromIntPtr(header->Owner).Target is not Thread { IsAlive: true };
 
     private static byte* Make()
     {

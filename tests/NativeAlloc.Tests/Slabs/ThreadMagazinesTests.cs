@@ -72,9 +72,13 @@ public sealed unsafe class ThreadMagazinesTests : IDisposable
     public void Refills_double_up_to_the_capacity()
     {
         Assert.Equal([8, 16, 32, 64, 128, 255, 255],
-            Enumerable.Range(0, 7).Select(_ => _magazines->NextRefill(1, 255)));
-        Assert.Equal([8, 16, 31, 31], Enumerable.Range(0, 4).Select(_ => _magazines->NextRefill(2, 31)));
-        Assert.Equal([2, 2, 2], Enumerable.Range(0, 3).Select(_ => _magazines->NextRefill(3, 2)));
-        Assert.Equal(8, _magazines->NextRefill(4, 255)); // each cache for itself
+            Enumerable.Range(0, 7).Select(_ => _magazines->NextRefill(1, 16, 255)));
+        Assert.Equal([8, 16, 31, 31], Enumerable.Range(0, 4).Select(_ => _magazines->NextRefill(2, 128, 31)));
+        Assert.Equal([2, 2, 2], Enumerable.Range(0, 3).Select(_ => _magazines->NextRefill(3, 64, 2)));
+        Assert.Equal(8, _magazines->NextRefill(4, 80, 255)); // each cache for itself
+        // Of large objects a thread begins with what a system page has room for beside those of others.
+        Assert.Equal([1, 2, 4, 8, 16, 16], Enumerable.Range(0, 6).Select(_ => _magazines->NextRefill(5, 1024, 16)));
+        Assert.Equal([2, 4], Enumerable.Range(0, 2).Select(_ => _magazines->NextRefill(6, 512, 32)));
+        Assert.Equal(1, _magazines->NextRefill(7, 32768, 2));
     }
 }

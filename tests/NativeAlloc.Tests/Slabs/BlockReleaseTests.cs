@@ -1,0 +1,123 @@
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Release;
+using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Os;
+using NativeAlloc.Threads;
+using Xunit;
+
+namespace NativeAlloc.Tests.Slabs;
+
+/// <summary>
+/// Shows that the blocks of threads that have ended lose their memory after a rest, and only then; that what they
+/// counted is not lost; and that they serve new threads afterwards.
+/// </summary>
+public sealed unsafe class BlockReleaseTests
+{
+    private const int Threads = 8;
+
+    public BlockReleaseTests() => NativeAllocator.Trim();
+
+    [Fact]
+    public void Blocks_of_threads_that_have_ended_lose_their_memory_after_a_rest()
+    {
+        Assert.SkipUnless(VirtualMemory.PageBytes <= ThreadBlock.Bytes, "a block has no system page of its own");
+        nint[] blocks = UseTogether();
+        NativeAllocator.Trim(); // takes what is in them
+        foreach (byte* block in blocks) LetRest(block);
+        NativeAllocator.Trim();
+        foreach (byte* block in blocks)
+        {
+            Assert.False(ThreadRegistry.HasContents(block));
+            // Only what was purged reads as zero.
+            Assert.Equal(-1, new Span<byte>(block, ThreadBlock.Bytes).IndexOfAnyExcept((byte)0));
+        }
+        Assert.Equal(blocks.Length, UseTogether().Intersect(blocks).Count()); // and serve as new ones
+        NativeAllocator.Verify();
+    }
+
+    [Fact]
+    public void A_block_keeps_its_memory_at_first_as_its_thread_may_come_back()
+    {
+        nint block = UseTogether()[0];
+        NativeAllocator.Trim();
+        uint since = ThreadBlock.HeaderOf((byte*)block)->FreeSince;
+        Assert.NotEqual(0u, since);
+        if (ThreadRegistry.HasContents((byte*)block)) // else this test was held up for so long
+            Assert.Equal(CacheTable.NoMagazine, ThreadMagazines.Of((void*)block)->Loaded(1));
+    }
+
+    [Fact]
+    public void The_periods_ends_take_blocks_of_dead_threads_as_well_but_not_at_once()
+    {
+        nint[] blocks = UseTogether();
+        byte* first = (byte*)blocks[0];
+        Reclaimer.GiveBackUnneeded(periodMilliseconds: 1000); // sees that they are dead
+        Assert.NotEqual(0u, ThreadBlock.HeaderOf(first)->FreeSince);
+        foreach (byte* block in blocks) LetRest(block);
+        Reclaimer.GiveBackUnneeded(periodMilliseconds: 1000);
+        foreach (byte* block in blocks)
+            Assert.Equal(ThreadBlockState.Unused, ThreadBlock.HeaderOf(block)->State);
+    }
+
+    [Fact]
+    public void What_the_threads_have_counted_is_counted_on()
+    {
+        PageBlocks.CountLive(out long blocksBefore, out long pagesBefore);
+        int taken = 0;
+        Page single = default, four = default;
+        nint[] used = UseTogether(() =>
+        {
+            if (Interlocked.Exchange(ref taken, 1) != 0) return;
+            single = PageAllocator.AllocPage();
+            four = PageAllocator.AllocPages(2);
+        });
+        ThreadCounts counted = ThreadMagazines.CountAll();
+        NativeAllocator.Trim();
+        foreach (byte* block in used) LetRest(block);
+        NativeAllocator.Trim();
+        ThreadCounts after = ThreadMagazines.CountAll();
+        Assert.True(after.SlabExchanges >= counted.SlabExchanges, "misses of the threads that ended are lost");
+        PageBlocks.CountLive(out long blocks, out long pages);
+        Assert.Equal((2L, 5L), (blocks - blocksBefore, pages - pagesBefore));
+        PageAllocator.FreePage(single);
+        PageAllocator.FreePages(four, 2);
+    }
+
+    [Fact]
+    public void Where_the_system_refuses_the_blocks_stay_as_they_are()
+    {
+        nint[] blocks = UseTogether();
+        NativeAllocator.Trim();
+        foreach (byte* block in blocks) LetRest(block);
+        using (new InjectedFaults(OsCall.Purge)) BlockRelease.ForgetUnused();
+        foreach (byte* block in blocks)
+        {
+            Assert.True(ThreadRegistry.HasContents(block));
+            Assert.Equal(ThreadBlockState.Unused, ThreadBlock.HeaderOf(block)->State);
+        }
+        Assert.Equal(blocks.Length, UseTogether().Intersect(blocks).Count());
+    }
+
+    private static nint[] UseTogether(Action? more = null)
+    {
+        nint[] blocks = new nint[Threads];
+        using Barrier together = new(Threads);
+        TestThread.RunTogether(Threads, number =>
+        {
+            NativeAllocator.Free(NativeAllocator.Alloc(1000));
+            more?.Invoke();
+            blocks[number] = (nint)CurrentThread.t_block;
+            together.SignalAndWait();
+        });
+        return blocks;
+    }
+
+    // As if so much time had gone by.
+    private static void LetRest(byte* block)
+    {
+        ThreadHeader* header = ThreadBlock.HeaderOf(block);
+        if (header->FreeSince != 0) header->FreeSince = unchecked(header->FreeSince - ThreadRegistry.RestMilliseconds);
+    }
+}
