@@ -8,6 +8,7 @@ using NativeAlloc.High;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Profiling;
 using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
@@ -88,6 +89,7 @@ public static unsafe partial class NativeAllocator
         while (resized == null && attempt.TryMakeRoomToMove());
         move.End(ptr, resized, byteCount);
         AllocationAttempt.End();
+        if (resized != null) AllocationSampler.NoteResized(ptr, resized, byteCount);
         return resized;
     }
 

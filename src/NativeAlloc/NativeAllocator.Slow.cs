@@ -8,6 +8,7 @@ using NativeAlloc.High;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Profiling;
 using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
@@ -184,11 +185,11 @@ public static unsafe partial class NativeAllocator
     {
         if (byteCount <= SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes)
         {
-            void* pointer = Options.Guard != 0 ? AllocGuarded(byteCount, alignment) : null;
+            int sizeClass = SizeClasses.Of(byteCount);
+            void* pointer = Options.Guard != 0 ? AllocGuarded(byteCount, alignment) : null, own = GetBlock();
             refusal = default;
-            if (pointer == null)
-                pointer =
-                    MagazineExchange.AllocMiss(GetBlock(), SizeClasses.Of(byteCount), out refusal, canBorrow: true);
+            if (pointer == null && SampleGap.IsOn) pointer = AllocationSampler.AllocIfDue(own, sizeClass);
+            if (pointer == null) pointer = MagazineExchange.AllocMiss(own, sizeClass, out refusal, canBorrow: true);
             if (zeroed && pointer != null) NativeMemory.Clear(pointer, byteCount);
             return pointer;
         }
@@ -202,6 +203,7 @@ public static unsafe partial class NativeAllocator
         // No address space or too many mappings: the buddy may still have a run.
         if (block == null && !refusal.IsResidentLimit && fitsBuddy && !buddyFirst)
             block = LargeBlocks.Alloc(byteCount, alignment, zeroed, out refusal);
+        if (SampleGap.IsOn && block != null) AllocationSampler.NoteLarge(block, byteCount);
         return block;
     }
 
@@ -236,10 +238,12 @@ public static unsafe partial class NativeAllocator
             {
                 void* beginning = cache->ObjectAt(ptr);
                 if (beginning != ptr) ThrowNotABlock(ptr, beginning, cache->ObjectBytes);
+                if (SampledCaches.Contains(cache->Index)) AllocationSampler.NoteFree(ptr);
                 MagazineExchange.FreeMiss(GetBlock(), pageClass, ptr);
                 DecayThread.Attend();
                 return;
             }
+            AllocationSampler.NoteFree(ptr);
             bool isPage = pageClass == 0 && (nuint)ptr % PageGeometry.PageBytes == 0;
             HeapBlocks.TryRemove(ptr, null, out _, out _);
             if (isPage
@@ -252,6 +256,7 @@ public static unsafe partial class NativeAllocator
         else
         {
             HeapBlocks.TryRemove(ptr, null, out _, out _);
+            AllocationSampler.NoteFree(ptr);
             if (Areas.TryFree(ptr))
             {
                 DecayThread.Attend();
@@ -358,6 +363,7 @@ public static unsafe partial class NativeAllocator
             }
             PageLayer.Initialize(ThreadPages.Of(block));
             CurrentThread.t_block = (nint*)block;
+            AllocatorTelemetry.Begin();
             return block;
         }
         catch (OutOfMemoryException)

@@ -61,6 +61,12 @@ public sealed class NativeAllocatorOptions
     /// </summary>
     public int? Guard { get; set; }
 
+    /// <summary>
+    /// 1: the profiler runs from the beginning, and a report of leaks is written to standard error when the process
+    /// ends; 0, the default: neither.
+    /// </summary>
+    public int? Leaks { get; set; }
+
     /// <summary>The properties in the order of the table, and checked against it.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is not within its option's range.</exception>
     internal long?[] ToValues()
@@ -75,6 +81,7 @@ public sealed class NativeAllocatorOptions
         Set(OptionTable.HugePages, (int?)HugePages);
         Set(OptionTable.Check, Check);
         Set(OptionTable.Guard, Guard);
+        Set(OptionTable.Leaks, Leaks);
         return values;
 
         void Set(Option option, Int128? value)

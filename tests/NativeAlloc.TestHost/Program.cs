@@ -43,6 +43,8 @@ internal static class Program
             case SparseBlocks.Name: return SparseBlocks.Run(rest);
             case StartupFaults.Name: return StartupFaults.Run(rest);
             case UnloadedContext.Name: return UnloadedContext.Run();
+            case PlantedLeak.Name: return PlantedLeak.Run();
+            case Busy.Name: return Busy.Run();
             case UnsupportedCalls.Name: return UnsupportedCalls.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);
             case VmallocAccess.Name: return VmallocAccess.Run(rest);

@@ -246,6 +246,11 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowProfilerState(bool isRunning) => throw new InvalidOperationException(isRunning
+        ? "NativeAlloc: The profiler runs already. Stop it first, or go on with the profile that it takes."
+        : "NativeAlloc: The profiler does not run, so it cannot be stopped. Start it with AllocationProfiler.Start.");
+
+    [DoesNotReturn]
     internal static void ThrowNoPage() => throw new InvalidOperationException(
         "This is no page: the default value, or the answer to an address that is not NativeAlloc's.");
 

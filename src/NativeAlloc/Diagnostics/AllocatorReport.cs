@@ -134,9 +134,10 @@ public static class AllocatorReport
     }
 
     /// <summary>
-    /// Writes all figures of <see cref="NativeAllocator.GetStatistics"/> as one JSON object in UTF-8: each under its
-    /// name, then their units by the same names (<c>units</c>), the zones (<c>zones</c>) and the slab caches
-    /// (<c>caches</c>). docs/statistics.md says what each means.
+    /// Writes all figures of <see cref="NativeAllocator.GetStatistics"/> as one JSON object in UTF-8: the
+    /// <c>version</c> of the names, each figure under its name, then units and kinds by the same names (<c>units</c>,
+    /// <c>kinds</c>), the zones (<c>zones</c>) and the slab caches (<c>caches</c>). docs/statistics.md says what
+    /// each means.
     /// </summary>
     /// <param name="stream">Where to; it is flushed and stays open.</param>
     /// <exception cref="ArgumentNullException">There is no stream.</exception>
@@ -145,6 +146,20 @@ public static class AllocatorReport
         ArgumentNullException.ThrowIfNull(stream);
         Startup.Begin();
         JsonReport.Write(stream);
+    }
+
+    /// <summary>
+    /// Writes all figures of <see cref="NativeAllocator.GetStatistics"/>, of the zones and of the slab caches in the
+    /// text format that Prometheus reads: <c>nativealloc_live_bytes</c> and so on, each with its meaning and its type.
+    /// Of the caches, the 64 with the most memory are named.
+    /// </summary>
+    /// <param name="writer">Where to, for the answer to a scrape (<c>text/plain; version=0.0.4</c>).</param>
+    /// <exception cref="ArgumentNullException">There is no writer.</exception>
+    public static void WritePrometheus(TextWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        Startup.Begin();
+        PrometheusReport.Write(writer);
     }
 
     private static string Cell(long count) => string.Create(CultureInfo.InvariantCulture, $"{count,6} ");

@@ -23,6 +23,27 @@ public readonly unsafe record struct AllocatorStatistics
     /// </summary>
     public nuint ResidentEstimateBytes { get; init; }
 
+    /// <summary>
+    /// The resident limit: near it memory is given back, and beyond it allocations fail.
+    /// </summary>
+    public nuint LimitBytes { get; init; }
+
+    /// <summary>
+    /// Whether the limit is derived from the machine or the container: 1 if so, and 0 if the user has set it.
+    /// </summary>
+    public bool LimitIsDerived { get; init; }
+
+    /// <summary>
+    /// What counts towards the limit: memory that was handed out and not given back to the system since.
+    /// </summary>
+    public nuint ChargedBytes { get; init; }
+
+    /// <summary>The most that was ever charged.</summary>
+    public nuint PeakChargedBytes { get; init; }
+
+    /// <summary>Memory of the machine, or of the container where it has a lower limit.</summary>
+    public nuint MachineBytes { get; init; }
+
     /// <summary>What users hold, in the sizes the allocator keeps for it.</summary>
     public nuint LiveBytes { get; init; }
 
@@ -128,7 +149,19 @@ public readonly unsafe record struct AllocatorStatistics
     internal static AllocatorStatistics Read()
     {
         Startup.Begin();
-        StatisticsTotals totals = StatisticsTotals.Read();
+        return Make(StatisticsTotals.Read()) with
+        {
+            LimitBytes = ResidentBudget.LimitBytes,
+            LimitIsDerived = ResidentBudget.IsDerived,
+            ChargedBytes = ResidentBudget.ChargedBytes,
+            PeakChargedBytes = ResidentBudget.PeakBytes,
+            MachineBytes = (nuint)Machine.MemoryBytes,
+            Zones = ZoneStatistics.ReadAll(),
+        };
+    }
+
+    private static AllocatorStatistics Make(in StatisticsTotals totals)
+    {
         nuint hot = PageLayer.CountHotPages() * PageGeometry.PageBytes, kept = KeptAreas.Bytes + Areas.TailBytes;
         return new AllocatorStatistics
         {
@@ -161,7 +194,6 @@ public readonly unsafe record struct AllocatorStatistics
             Reclaims = Reclaimer.Runs,
             ShrinkerFailures = Shrinkers.Failures,
             LimitHits = ResidentBudget.LimitHits,
-            Zones = ZoneStatistics.ReadAll(),
         };
     }
 }

@@ -4,8 +4,8 @@ using NativeAlloc.Slabs;
 namespace NativeAlloc.Diagnostics;
 
 /// <summary>
-/// The statistics as one JSON object: each figure under its name, then the units by the same names, the zones, and the
-/// slab caches. Names of figures are those of the code; all others begin with a small letter.
+/// The statistics as one JSON object: the version, each figure under its name, then units and kinds by the same names,
+/// the zones, and the slab caches. Names of figures are those of the code; all others begin with a small letter.
 /// </summary>
 internal static class JsonReport
 {
@@ -17,16 +17,10 @@ internal static class JsonReport
         AllocatorStatistics statistics = NativeAllocator.GetStatistics();
         using Utf8JsonWriter json = new(stream, new JsonWriterOptions { Indented = true });
         json.WriteStartObject();
+        json.WriteNumber("version", StatisticsTable.Version);
         WriteFigures(json, StatisticsTable.All, statistics);
-        json.WriteStartObject("units");
-        WriteUnits(json, StatisticsTable.All);
-        json.WriteStartObject("zones");
-        WriteUnits(json, StatisticsTable.Zones);
-        json.WriteEndObject();
-        json.WriteStartObject("caches");
-        WriteUnits(json, StatisticsTable.Caches);
-        json.WriteEndObject();
-        json.WriteEndObject();
+        WriteNotes(json, "units", unit: true);
+        WriteNotes(json, "kinds", unit: false);
         json.WriteStartArray("zones");
         foreach (ZoneStatistics zone in statistics.Zones) WriteZone(json, zone);
         json.WriteEndArray();
@@ -69,8 +63,23 @@ internal static class JsonReport
         foreach (Figure<T> figure in figures) json.WriteNumber(figure.Name, figure.Read(snapshot));
     }
 
-    private static void WriteUnits<T>(Utf8JsonWriter json, Figure<T>[] figures)
+    // What is said of each figure, by its name: its unit, or its kind.
+    private static void WriteNotes(Utf8JsonWriter json, string name, bool unit)
     {
-        foreach (Figure<T> figure in figures) json.WriteString(figure.Name, figure.Unit.ToString().ToLowerInvariant());
+        json.WriteStartObject(name);
+        WriteNotes(json, StatisticsTable.All, unit);
+        json.WriteStartObject("zones");
+        WriteNotes(json, StatisticsTable.Zones, unit);
+        json.WriteEndObject();
+        json.WriteStartObject("caches");
+        WriteNotes(json, StatisticsTable.Caches, unit);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private static void WriteNotes<T>(Utf8JsonWriter json, Figure<T>[] figures, bool unit)
+    {
+        foreach (Figure<T> figure in figures)
+            json.WriteString(figure.Name, (unit ? (Enum)figure.Unit : figure.Kind).ToString().ToLowerInvariant());
     }
 }

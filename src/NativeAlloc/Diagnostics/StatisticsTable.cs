@@ -9,6 +9,12 @@ namespace NativeAlloc.Diagnostics;
 /// </summary>
 internal static class StatisticsTable
 {
+    /// <summary>
+    /// Version of the names and meanings in what is written for programs. It goes up when one changes or goes away, and
+    /// stays when one is added.
+    /// </summary>
+    internal const int Version = 1;
+
     /// <summary>In the order of the struct.</summary>
     internal static readonly Figure<AllocatorStatistics>[] All =
     [
@@ -20,6 +26,19 @@ internal static class StatisticsTable
             "The most that can be resident: every page that was handed out and not purged since, less what slabs " +
             "have given back of theirs. Pages that were touched in part count whole.",
             static s => (long)s.ResidentEstimateBytes),
+        new(nameof(AllocatorStatistics.LimitBytes), FigureUnit.Bytes,
+            "The resident limit: near it memory is given back, and beyond it allocations fail.",
+            static s => (long)s.LimitBytes),
+        new(nameof(AllocatorStatistics.LimitIsDerived), FigureUnit.Count,
+            "Whether the limit is derived from the machine or the container: 1 if so, and 0 if the user has set it.",
+            static s => s.LimitIsDerived ? 1 : 0),
+        new(nameof(AllocatorStatistics.ChargedBytes), FigureUnit.Bytes,
+            "What counts towards the limit: memory that was handed out and not given back to the system since.",
+            static s => (long)s.ChargedBytes),
+        new(nameof(AllocatorStatistics.PeakChargedBytes), FigureUnit.Bytes, "The most that was ever charged.",
+            static s => (long)s.PeakChargedBytes),
+        new(nameof(AllocatorStatistics.MachineBytes), FigureUnit.Bytes,
+            "Memory of the machine, or of the container where it has a lower limit.", static s => (long)s.MachineBytes),
         new(nameof(AllocatorStatistics.LiveBytes), FigureUnit.Bytes,
             "What users hold, in the sizes the allocator keeps for it.", static s => (long)s.LiveBytes),
         new(nameof(AllocatorStatistics.LiveBlocks), FigureUnit.Count, "Blocks that users hold.",
@@ -58,33 +77,38 @@ internal static class StatisticsTable
             "Free pages that may have memory behind them: what a purge would give back.",
             static s => (long)s.DirtyFreeBytes),
         new(nameof(AllocatorStatistics.PurgedBytes), FigureUnit.Bytes, "Bytes given back to the system so far.",
-            static s => (long)s.PurgedBytes),
+            static s => (long)s.PurgedBytes, FigureKind.Counter),
         new(nameof(AllocatorStatistics.MovedBytes), FigureUnit.Bytes,
             "Bytes whose memory was moved to another address so far, without being copied.",
-            static s => (long)s.MovedBytes),
+            static s => (long)s.MovedBytes, FigureKind.Counter),
         new(nameof(AllocatorStatistics.ReallocCopiedBytes), FigureUnit.Bytes,
             "Bytes that Realloc copied so far, where it could neither stay in place nor move memory.",
-            static s => (long)s.ReallocCopiedBytes),
-        new(nameof(AllocatorStatistics.OsCalls), FigureUnit.Count, "System calls made so far.", static s => s.OsCalls),
+            static s => (long)s.ReallocCopiedBytes, FigureKind.Counter),
+        new(nameof(AllocatorStatistics.OsCalls), FigureUnit.Count, "System calls made so far.",
+            static s => s.OsCalls, FigureKind.Counter),
         new(nameof(AllocatorStatistics.Mappings), FigureUnit.Count,
             "Mappings of the system that areas and windows take up; half of what the system allows the process is " +
             "the most.", static s => s.Mappings),
         new(nameof(AllocatorStatistics.LockAcquisitions), FigureUnit.Count,
-            "Locks taken so far; the counter of each lock wraps at 2^32.", static s => s.LockAcquisitions),
+            "Locks taken so far; the counter of each lock wraps at 2^32.",
+            static s => s.LockAcquisitions, FigureKind.Counter),
         new(nameof(AllocatorStatistics.DepotExchanges), FigureUnit.Count,
-            "Magazines that threads exchanged with a depot so far, without a lock.", static s => s.DepotExchanges),
+            "Magazines that threads exchanged with a depot so far, without a lock.",
+            static s => s.DepotExchanges, FigureKind.Counter),
         new(nameof(AllocatorStatistics.SlabExchanges), FigureUnit.Count,
             "Times that threads took objects out of slabs or put them back, under a lock; each for up to four " +
-            "magazines.", static s => s.SlabExchanges),
+            "magazines.", static s => s.SlabExchanges, FigureKind.Counter),
         new(nameof(AllocatorStatistics.Adoptions), FigureUnit.Count,
-            "Threads that took over the caches of a thread that had ended.", static s => s.Adoptions),
+            "Threads that took over the caches of a thread that had ended.",
+            static s => s.Adoptions, FigureKind.Counter),
         new(nameof(AllocatorStatistics.Reclaims), FigureUnit.Count,
-            "How often memory was reclaimed because it ran short.", static s => s.Reclaims),
+            "How often memory was reclaimed because it ran short.", static s => s.Reclaims, FigureKind.Counter),
         new(nameof(AllocatorStatistics.ShrinkerFailures), FigureUnit.Count,
-            "How often a registered shrinker threw instead of an answer.", static s => s.ShrinkerFailures),
+            "How often a registered shrinker threw instead of an answer.",
+            static s => s.ShrinkerFailures, FigureKind.Counter),
         new(nameof(AllocatorStatistics.LimitHits), FigureUnit.Count,
             "Allocations that ran into the resident limit, so that memory was reclaimed for them; they may have " +
-            "succeeded then.", static s => s.LimitHits),
+            "succeeded then.", static s => s.LimitHits, FigureKind.Counter),
     ];
 
     internal static readonly Figure<ZoneStatistics>[] Zones =
@@ -104,17 +128,20 @@ internal static class StatisticsTable
         new(nameof(ZoneStatistics.HighPages), FigureUnit.Pages, "The highest mark: a half above the lowest.",
             static z => z.HighPages),
         new(nameof(ZoneStatistics.Hits), FigureUnit.Count,
-            "Requests served here that were meant for this node (numa_hit).", static z => z.Hits),
+            "Requests served here that were meant for this node (numa_hit).", static z => z.Hits, FigureKind.Counter),
         new(nameof(ZoneStatistics.Misses), FigureUnit.Count,
-            "Requests served here that were meant for another node (numa_miss).", static z => z.Misses),
+            "Requests served here that were meant for another node (numa_miss).",
+            static z => z.Misses, FigureKind.Counter),
         new(nameof(ZoneStatistics.Foreign), FigureUnit.Count,
-            "Requests meant for this node that another served (numa_foreign).", static z => z.Foreign),
+            "Requests meant for this node that another served (numa_foreign).",
+            static z => z.Foreign, FigureKind.Counter),
         new(nameof(ZoneStatistics.Steals), FigureUnit.Count,
-            "Requests served from a free block of another migrate type.", static z => z.Steals),
+            "Requests served from a free block of another migrate type.", static z => z.Steals, FigureKind.Counter),
         new(nameof(ZoneStatistics.Claims), FigureUnit.Count, "Pageblocks that changed their migrate type for that.",
-            static z => z.Claims),
+            static z => z.Claims, FigureKind.Counter),
         new(nameof(ZoneStatistics.LockAcquisitions), FigureUnit.Count,
-            "How often the zone's lock was taken; it wraps at 2^32.", static z => z.LockAcquisitions),
+            "How often the zone's lock was taken; it wraps at 2^32.",
+            static z => z.LockAcquisitions, FigureKind.Counter),
     ];
 
     internal static readonly Figure<CacheReport>[] Caches =
@@ -140,11 +167,13 @@ internal static class StatisticsTable
         new(nameof(CacheReport.DepotLimit), FigureUnit.Count, "Full magazines that the depots may keep at present.",
             static c => c.DepotLimit),
         new(nameof(CacheReport.Hits), FigureUnit.Count,
-            "How often a thread that needed a full magazine found one in a depot.", static c => c.Hits),
-        new(nameof(CacheReport.Misses), FigureUnit.Count, "How often it did not.", static c => c.Misses),
+            "How often a thread that needed a full magazine found one in a depot.",
+            static c => c.Hits, FigureKind.Counter),
+        new(nameof(CacheReport.Misses), FigureUnit.Count, "How often it did not.",
+            static c => c.Misses, FigureKind.Counter),
         new(nameof(CacheReport.Refills), FigureUnit.Count, "How often objects were taken out of slabs.",
-            static c => (long)c.Refills),
+            static c => (long)c.Refills, FigureKind.Counter),
         new(nameof(CacheReport.Drains), FigureUnit.Count, "How often objects were put back into slabs.",
-            static c => (long)c.Drains),
+            static c => (long)c.Drains, FigureKind.Counter),
     ];
 }

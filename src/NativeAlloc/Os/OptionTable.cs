@@ -95,8 +95,17 @@ internal static class OptionTable
             "gets a page of its own between two that cannot be touched. 0: none. See docs/safety.md.",
         };
 
+    internal static readonly Option Leaks =
+        new(nameof(Leaks), "NATIVEALLOC_LEAKS", OptionUnit.Count, 0, 1)
+        {
+            Meaning = "1: the profiler runs from the beginning, with files and lines, and a report of what is still " +
+            "live is written to standard error when the process ends.",
+        };
+
     /// <summary>All of them, in the order of the docs.</summary>
     internal static readonly Option[] All =
-        [DecayMilliseconds, DirtyCapBytes, ResidentLimitBytes, ReserveBytes, VmallocReserveBytes, FakeNodes, HugePages,
-        Check, Guard];
+    [
+        DecayMilliseconds, DirtyCapBytes, ResidentLimitBytes, ReserveBytes, VmallocReserveBytes, FakeNodes, HugePages,
+        Check, Guard, Leaks,
+    ];
 }

@@ -40,6 +40,9 @@ internal static class Options
     /// <summary>One block in so many is guarded; 0 for none.</summary>
     internal static readonly int Guard;
 
+    /// <summary>Whether a report of leaks is wanted at the end of the process.</summary>
+    internal static readonly bool Leaks;
+
     private const ulong DirtyShareOfMemory = 16, SmallestDirtyCapBytes = 64UL << 20, LargestDirtyCapBytes = 1UL << 30;
 
     private static readonly bool s_alwaysHugePages;
@@ -62,6 +65,7 @@ internal static class Options
         s_alwaysHugePages = hugePages == 2;
         Check = Read(OptionTable.Check) == 1;
         Guard = (int)Read(OptionTable.Guard)!;
+        Leaks = Read(OptionTable.Leaks) == 1;
         s_error = error;
 
         long? Read(Option option) => given[GivenOptions.IndexOf(option)] ?? option.Read(ref error);

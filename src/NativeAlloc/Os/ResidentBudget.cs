@@ -58,6 +58,9 @@ internal static class ResidentBudget
     /// <summary>Bytes that may have memory behind them.</summary>
     internal static nuint ChargedBytes => (nuint)Volatile.Read(ref s_charged);
 
+    /// <summary>The most that was ever charged.</summary>
+    internal static nuint PeakBytes => (nuint)Volatile.Read(ref s_peak);
+
     /// <summary>
     /// Allocations that ran into the limit, so that memory was reclaimed for them; they may have succeeded then.
     /// </summary>
@@ -173,7 +176,11 @@ internal static class ResidentBudget
     }
 
     /// <summary>Counts an allocation that the limit stopped.</summary>
-    internal static void CountHit() => Interlocked.Increment(ref s_hits);
+    internal static void CountHit()
+    {
+        Interlocked.Increment(ref s_hits);
+        EventRing.Raise(EventKind.LimitHit, ChargedBytes, LimitBytes);
+    }
 
     // More than any address space holds, and twice that is still a number.
     private static long Bounded(nuint bytes) => (long)Math.Min((ulong)bytes, 1UL << 60);

@@ -191,6 +191,19 @@ internal abstract class SystemContract
     /// <returns>A total of 0 where the system does not say.</returns>
     internal abstract MemoryLoad ReadLoad();
 
+    // ── stacks ──
+
+    /// <summary>Puts machine code into memory of its own, which can be called and not be written any more.</summary>
+    /// <remarks>False on a system that cannot do this or forbids it.</remarks>
+    internal virtual bool TryMakeCode(ReadOnlySpan<byte> code, out nuint address)
+    {
+        address = 0;
+        return false;
+    }
+
+    /// <summary>Where the calling thread's stack ends, at its upper end; 0 where the system does not say.</summary>
+    internal virtual nuint ReadStackEnd() => 0;
+
     // ── sleeping ──
 
     /// <summary>Lets the calling thread rest for so long, or longer, up to a second.</summary>

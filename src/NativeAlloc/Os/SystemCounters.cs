@@ -17,7 +17,11 @@ internal static class SystemCounters
     /// <summary>Bytes that realloc copied on threads that have no block of their own to count them in.</summary>
     internal static long ReallocCopiedBytes => Volatile.Read(ref s_reallocCopiedBytes);
 
-    internal static void CountPurged(nuint bytes) => Interlocked.Add(ref s_purgedBytes, (long)bytes);
+    internal static void CountPurged(nuint bytes)
+    {
+        Interlocked.Add(ref s_purgedBytes, (long)bytes);
+        EventRing.Raise(EventKind.Purged, bytes);
+    }
 
     internal static void CountMoved(nuint bytes) => Interlocked.Add(ref s_movedBytes, (long)bytes);
 

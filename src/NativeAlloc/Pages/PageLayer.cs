@@ -165,7 +165,7 @@ internal static unsafe partial class PageLayer
                 Refusal here = TakeFrom(ZoneOf(node, kind), request, node == wanted, ref page);
                 if (here.Reason == RefusalReason.None)
                 {
-                    if (node != wanted) ZoneOf(wanted, request.Kind)->CountForeign();
+                    if (node != wanted) CountForeign(ZoneOf(wanted, request.Kind), request.Count, node);
                     return here;
                 }
                 if (here.Reason != RefusalReason.OutOfMemory) refusal = here;
@@ -174,6 +174,12 @@ internal static unsafe partial class PageLayer
             if (request.ThisNode) break;
         }
         return refusal;
+    }
+
+    private static void CountForeign(Zone* wanted, uint count, int node)
+    {
+        wanted->CountForeign();
+        EventRing.Raise(EventKind.PageFallback, count, (ulong)node);
     }
 
     // Not a stackalloc: the JIT compiles a method that has one but once, at its first call, before it knows what
@@ -240,6 +246,7 @@ internal static unsafe partial class PageLayer
         zone->Lock.Acquire();
         zone->AddSection(first, type, pages);
         zone->Lock.Release();
+        EventRing.Raise(EventKind.SectionOnline, first, pages);
         return true;
     }
 

@@ -30,6 +30,7 @@ internal static class Reclaimer
         if (MemorySignals.t_isReclaiming) return false;
         MemorySignals.t_isReclaiming = true;
         Interlocked.Increment(ref s_runs);
+        EventRing.Raise(EventKind.Reclaimed, wantedBytes);
         ReleaseCaches();
         if (Shrinkers.Ask(wantedBytes, out shrinkerError) != 0) ReleaseCaches(); // what they freed is in caches now
         ReleaseAreas();

@@ -39,27 +39,37 @@ internal static unsafe class CacheChain
     /// <param name="constructor">Runs once for each object of a new slab; null for none.</param>
     /// <param name="owner">The object without which no thread can allocate from the cache.</param>
     /// <param name="heapBytes">For a cache of a heap, the heap's count of bytes.</param>
+    /// <param name="wide">Threads have no magazines of it.</param>
     internal static int Create(string name, nuint objectBytes, delegate*<void*, void> constructor, object owner,
-        long* heapBytes = null)
+        long* heapBytes = null, bool wide = false)
     {
         WeakReference weak = new(owner);
         DestroyDropped();
         while (true)
         {
             string?[] names = Volatile.Read(ref s_names);
-            int index = CreateLocked(name, objectBytes, constructor, weak, heapBytes);
+            int index = CreateLocked(name, objectBytes, constructor, weak, heapBytes, wide);
             if (index >= 0) return index;
             Grow(names.Length * 2); // allocates managed memory, so not under the lock
         }
     }
 
+    /// <inheritdoc cref="CacheTable.TryReserveReturnSide"/>
+    internal static bool TryReserveReturnSide(int sizeClass)
+    {
+        s_lock.Acquire();
+        bool reserved = CacheTable.TryReserveReturnSide(sizeClass);
+        s_lock.Release();
+        return reserved;
+    }
+
     // The index, 0 where there is none, or -1 where the arrays have to grow first.
     private static int CreateLocked(string name, nuint objectBytes, delegate*<void*, void> constructor,
-        WeakReference owner, long* heapBytes)
+        WeakReference owner, long* heapBytes, bool wide)
     {
         s_lock.Acquire();
         int made = 0;
-        if (CacheTable.TryAdd(objectBytes, constructor, heapBytes, out int index))
+        if (CacheTable.TryAdd(objectBytes, constructor, heapBytes, wide, out int index))
         {
             made = index < s_names.Length ? index : -1;
             if (made < 0)

@@ -158,6 +158,7 @@ internal static unsafe class CacheRelease
         if (cache->Magazine.Capacity == 0) return 0;
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         Debug.Assert(!magazines->Raised.Contains(index), "the magazine is whole");
+        magazines->Due.Remove(index);
         uint pages = MagazineStore.Empty(cache, own, magazines->TakeLoaded(index))
             + MagazineStore.Empty(cache, own, magazines->TakePrevious(index));
         int side = CacheTable.ReturnSideOf(index);

@@ -90,6 +90,14 @@ internal static unsafe class CacheTable
     private static readonly ulong[] s_exists = new ulong[MaxCaches / WordBits];
 
     /// <summary>
+    /// Indexes of no cache that are return sides: a bit each. Set under the lock of those who add caches, for good.
+    /// </summary>
+    private static readonly ulong[] s_isSide = new ulong[Sides / WordBits];
+
+    // The return side of each index, and the index of each side. Written under the lock of those who add caches.
+    private static readonly byte[] s_returnSides = MakeReturnSides(), s_indexes = MakeIndexes();
+
+    /// <summary>
     /// No index from here on has ever been used. Grown under the lock of those who add caches, read by any thread.
     /// </summary>
     private static int s_end = FirstUserCache;
@@ -122,10 +130,45 @@ internal static unsafe class CacheTable
     /// <summary>
     /// The loaded magazine that objects of a cache are freed to: the cache's own, or its return side.
     /// </summary>
-    internal static int ReturnSideOf(int side) => side is > 0 and <= TinyClasses ? FirstReturnSide - 1 + side : side;
+    internal static int ReturnSideOf(int side) => side < Sides ? Volatile.Read(ref s_returnSides[side]) : side;
 
     /// <summary>The cache of a loaded magazine, by index. Of the wide class there are none.</summary>
-    internal static int IndexOfSide(int side) => side < FirstReturnSide ? side : side - (FirstReturnSide - 1);
+    internal static int IndexOfSide(int side) => Volatile.Read(ref s_indexes[side]);
+
+    /// <summary>
+    /// Gives a size class a return side, if it has none and an index of a user's cache is left. Only one thread at a
+    /// time adds or removes caches or sides. It stays for good.
+    /// </summary>
+    internal static bool TryReserveReturnSide(int sizeClass)
+    {
+        if (ReturnSideOf(sizeClass) != sizeClass) return true;
+        int side = WideClass - 1;
+        while (side >= FirstUserCache && (Exists(side) || IsSide(side))) side--;
+        if (side < FirstUserCache) return false;
+        s_isSide[side / WordBits] |= 1UL << side;
+        Volatile.Write(ref s_indexes[side], (byte)sizeClass);
+        Volatile.Write(ref s_returnSides[sizeClass], (byte)side);
+        CacheAt(sizeClass)->SetReturnSide((byte)side);
+        return true;
+    }
+
+    private static bool IsSide(int index) => index < Sides && (s_isSide[index / WordBits] >> index & 1) != 0;
+
+    private static byte[] MakeReturnSides()
+    {
+        byte[] sides = new byte[Sides];
+        for (int side = 0; side < Sides; side++)
+            sides[side] = (byte)(side is > 0 and <= TinyClasses ? FirstReturnSide - 1 + side : side);
+        return sides;
+    }
+
+    private static byte[] MakeIndexes()
+    {
+        byte[] indexes = new byte[Sides];
+        for (int side = 0; side < Sides; side++)
+            indexes[side] = (byte)(side < FirstReturnSide ? side : side - (FirstReturnSide - 1));
+        return indexes;
+    }
 
     /// <summary>The cache that a page is a slab of; null for none. The page is online.</summary>
     internal static ObjectCache* CacheOfPage(nuint page)
@@ -184,10 +227,12 @@ internal static unsafe class CacheTable
     /// <param name="constructor">Runs once for each object of a new slab; null for none.</param>
     /// <param name="heapBytes">For a cache of a heap, which is a wide one: the heap's count of bytes. Else
     /// null.</param>
+    /// <param name="wide">The cache is to be a wide one.</param>
     /// <param name="index">The cache.</param>
-    internal static bool TryAdd(nuint objectBytes, delegate*<void*, void> constructor, long* heapBytes, out int index)
+    internal static bool TryAdd(nuint objectBytes, delegate*<void*, void> constructor, long* heapBytes, bool wide,
+        out int index)
     {
-        index = heapBytes == null ? FindFree() : FindFree(FirstWideCache, MaxCaches);
+        index = heapBytes == null && !wide ? FindFree() : FindFree(FirstWideCache, MaxCaches);
         if (index == 0 || !TryCommit(index)) return false;
         if (index >= Volatile.Read(ref s_end)) Volatile.Write(ref s_end, index + 1);
         Initialize(index, objectBytes, constructor, heapBytes);
@@ -224,7 +269,8 @@ internal static unsafe class CacheTable
     {
         for (int at = first; at < end; at = (at / WordBits + 1) * WordBits)
         {
-            ulong free = ~Volatile.Read(ref s_exists[at / WordBits]) >> at;
+            ulong sides = at < Sides ? s_isSide[at / WordBits] : 0;
+            ulong free = ~(Volatile.Read(ref s_exists[at / WordBits]) | sides) >> at;
             if (free == 0) continue;
             int found = at + BitOperations.TrailingZeroCount(free);
             return found < end ? found : 0;

@@ -107,7 +107,9 @@ internal static unsafe class MagazineExchange
             cache->Add(grown);
             node->Lock.Release();
         }
-        return Pop(magazines, index, loaded);
+        void* pointer = Pop(magazines, index, loaded);
+        if (SampleGap.IsOn) SampledCaches.CutLoaded(cache, block);
+        return pointer;
     }
 
     // Without going anywhere else: the previous magazine, or the one that frees have filled.
@@ -117,7 +119,7 @@ internal static unsafe class MagazineExchange
         if (side != index)
         {
             nint returned = magazines->Loaded(side);
-            if (returned != CacheTable.NoMagazine && cache->Magazine.CountOf(returned) >= SmallestRound)
+            if (returned != CacheTable.NoMagazine && cache->Magazine.CountOf(returned) >= RoundOf(cache))
             {
                 MagazineCheck.Check(cache, returned, magazines->IsFullCheckDue());
                 magazines->SetLoaded(side, loaded);
@@ -131,6 +133,9 @@ internal static unsafe class MagazineExchange
         magazines->SetLoaded(index, previous);
         return true;
     }
+
+    private static int RoundOf(ObjectCache* cache) =>
+        Math.Min(SmallestRound, Math.Max(1, cache->Magazine.Capacity / 2));
 
     // A full magazine of the depot for the thread's previous one, which is empty.
     private static bool TryExchange(ObjectCache* cache, CacheNode* node, void* block, nint loaded)
@@ -149,7 +154,7 @@ internal static unsafe class MagazineExchange
 
     private static void NoteExchange(ObjectCache* cache, CacheNode* node, void* block)
     {
-        if (cache->NoteExchange(node, block)) cache->UseReturnSide();
+        if (cache->NoteExchange(node, block) && cache->Index <= CacheTable.TinyClasses) cache->UseReturnSide();
     }
 
     // Fills the empty loaded magazine and returns its top; 0 where the slabs have no object.
@@ -264,7 +269,7 @@ internal static unsafe class MagazineExchange
             if (!cache->Magazine.IsFull(loaded)) return loaded;
             MagazineCheck.Check(cache, loaded, magazines->IsFullCheckDue());
         }
-        nint other = SwapOut(cache, magazines, side, loaded);
+        nint other = SwapOut(cache, block, side, loaded);
         if (other != 0) return other;
         CacheNode* node = cache->NodeOf(ThreadPages.Of(block));
         NoteExchange(cache, node, block);
@@ -277,8 +282,9 @@ internal static unsafe class MagazineExchange
 
     // Without going anywhere else: an empty magazine that is at hand, whose place the full loaded one takes. 0 where
     // there is none.
-    private static nint SwapOut(ObjectCache* cache, ThreadMagazines* magazines, int side, nint loaded)
+    private static nint SwapOut(ObjectCache* cache, void* block, int side, nint loaded)
     {
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
         int index = cache->Index;
         if (side != index && loaded != CacheTable.NoMagazine)
         {
@@ -286,6 +292,7 @@ internal static unsafe class MagazineExchange
             if (popped != CacheTable.NoMagazine && Magazine.IsEmpty(popped))
             {
                 magazines->SetLoaded(index, loaded);
+                if (SampleGap.IsOn) SampledCaches.CutLoaded(cache, block);
                 return popped;
             }
         }

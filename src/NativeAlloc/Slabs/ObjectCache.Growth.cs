@@ -41,6 +41,7 @@ internal unsafe partial struct ObjectCache
             Describe(slab);
         }
         slabs = new NewSlabs((nint)NodeOfSlab(first), first, count);
+        EventRing.Raise(EventKind.SlabsMade, ObjectBytes, count);
         return true;
     }
 

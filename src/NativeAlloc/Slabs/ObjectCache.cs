@@ -67,6 +67,9 @@ internal unsafe partial struct ObjectCache
     /// <summary>The class of its pages at present, one of these two: the side that frees go to. By Volatile.</summary>
     private byte _pageClass;
 
+    /// <summary>1 once threads share the cache. By Volatile.</summary>
+    private byte _isShared;
+
     /// <summary>
     /// 0 where there is no cache, or it is being made or taken down; else 1 and the visits at present. By Interlocked.
     /// </summary>
@@ -198,7 +201,21 @@ internal unsafe partial struct ObjectCache
     /// </summary>
     internal void UseReturnSide()
     {
-        byte pageClass = _returnClass;
+        Volatile.Write(ref _isShared, 1);
+        SetPageClass(Volatile.Read(ref _returnClass));
+    }
+
+    /// <summary>
+    /// Has objects freed to the return side, whether threads share the cache or not; or no longer, if they do not.
+    /// </summary>
+    internal void SeparateFrees(bool on) =>
+        SetPageClass(on || Volatile.Read(ref _isShared) != 0 ? Volatile.Read(ref _returnClass) : PageClass);
+
+    /// <summary>Gives a cache its return side.</summary>
+    internal void SetReturnSide(byte side) => Volatile.Write(ref _returnClass, side);
+
+    private void SetPageClass(byte pageClass)
+    {
         if (Volatile.Read(ref _pageClass) == pageClass) return;
         Volatile.Write(ref _pageClass, pageClass);
         for (int index = 0; index < NodeCount; index++)
@@ -345,6 +362,7 @@ internal unsafe partial struct ObjectCache
             else PageLayer.GivePages(own, slab, SlabPages);
             pages += SlabPages;
         }
+        if (pages != 0) EventRing.Raise(EventKind.SlabsGiven, ObjectBytes, pages / SlabPages);
         return pages;
     }
 

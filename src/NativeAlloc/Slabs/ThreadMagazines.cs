@@ -57,6 +57,14 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     public AskedObject Asked;
 
     /// <summary>
+    /// Size classes of which the next object is to be a sample for the profiler. By the owner; read by any thread.
+    /// </summary>
+    public SideSet Due;
+
+    /// <summary>For the profiler's random numbers. Only for the owner.</summary>
+    public ulong SampleSeed;
+
+    /// <summary>
     /// Misses that the depot helped, and misses that the slabs helped. Written by the owner, read by any thread.
     /// </summary>
     public ulong DepotExchanges, SlabExchanges;
@@ -84,6 +92,7 @@ internal unsafe struct ThreadMagazines : IClaimedPart
 
     internal void Initialize()
     {
+        SampleSeed = (ulong)(nint)Unsafe.AsPointer(ref this);
         for (int cache = 0; cache < CacheTable.Sides; cache++)
         {
             _loaded[cache] = CacheTable.NoMagazine;

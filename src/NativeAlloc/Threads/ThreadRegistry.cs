@@ -109,7 +109,11 @@ internal static unsafe partial class ThreadRegistry
         {
             ThreadHeader* header = ThreadBlock.HeaderOf(block);
             // its owner is dead
-            if (header->State == ThreadBlockState.Owned) Volatile.Write(ref s_adoptions, s_adoptions + 1);
+            if (header->State == ThreadBlockState.Owned)
+            {
+                Volatile.Write(ref s_adoptions, s_adoptions + 1);
+                EventRing.Raise(EventKind.Adopted, (ulong)thread.ManagedThreadId);
+            }
             header->State = ThreadBlockState.Owned;
             header->FreeSince = 0;
             isNew = header->Initialized == 0;

@@ -28,8 +28,14 @@ public sealed unsafe class JsonReportTests : LeakCheckedTests
         AssertUnits(json.GetProperty("units"), StatisticsTable.All);
         AssertUnits(json.GetProperty("units").GetProperty("zones"), StatisticsTable.Zones);
         AssertUnits(json.GetProperty("units").GetProperty("caches"), StatisticsTable.Caches);
+        AssertKinds(json.GetProperty("kinds"), StatisticsTable.All);
+        AssertKinds(json.GetProperty("kinds").GetProperty("zones"), StatisticsTable.Zones);
+        AssertKinds(json.GetProperty("kinds").GetProperty("caches"), StatisticsTable.Caches);
+        Assert.Equal(StatisticsTable.Version, json.GetProperty("version").GetInt32());
         string[] names = [.. json.EnumerateObject().Select(property => property.Name)];
-        Assert.Equal([.. StatisticsTable.All.Select(figure => figure.Name), "units", "zones", "caches"], names);
+        Assert.Equal(
+            ["version", .. StatisticsTable.All.Select(figure => figure.Name), "units", "kinds", "zones", "caches"],
+            names);
     }
 
     [Fact]
@@ -102,5 +108,11 @@ public sealed unsafe class JsonReportTests : LeakCheckedTests
             Assert.Equal(figure.Unit.ToString(), units.GetProperty(figure.Name).GetString(), ignoreCase: true);
         Assert.Equal(figures.Length,
             units.EnumerateObject().Count(property => property.Value.ValueKind == JsonValueKind.String));
+    }
+
+    private static void AssertKinds<T>(JsonElement kinds, Figure<T>[] figures)
+    {
+        foreach (Figure<T> figure in figures)
+            Assert.Equal(figure.Kind.ToString(), kinds.GetProperty(figure.Name).GetString(), ignoreCase: true);
     }
 }

@@ -55,11 +55,20 @@ public sealed partial class StatisticsTableTests
         "",
         "`NativeAllocator.GetStatistics()` gives the figures below as properties, " +
         "`AllocatorReport.WriteJson(stream)` all of this",
-        "page as one JSON object: each figure under its name, `units` with the unit of each by the same name, " +
-        "`zones` and",
-        "`caches` as arrays. Threads go on while the figures are read, so they need not fit each other to the byte. " +
-        "What is",
-        "counted \"so far\" is counted from the beginning of the process.",
+        "page as one JSON object: `version`, each figure under its name, `units` and `kinds` with what each is by the" +
+        " same",
+        "name, `zones` and `caches` as arrays. The version is that of the names and meanings: it stays where one is " +
+        "added.",
+        "`AllocatorReport.WritePrometheus(writer)` writes the same for Prometheus: `LiveBytes` is " +
+        "`nativealloc_live_bytes`,",
+        "`PurgedBytes`, a counter, `nativealloc_purged_bytes_total`; those of a zone begin with `nativealloc_zone_`, " +
+        "those of a",
+        "cache with `nativealloc_cache_`. The `Meter` named `NativeAlloc` has the first table: `LiveBytes` is",
+        "`nativealloc.memory.live` in bytes, `LiveBlocks` is `nativealloc.live_blocks`.",
+        "",
+        "Threads go on while the figures are read, so they need not fit each other to the byte. A counter is counted " +
+        "from the",
+        "beginning of the process.",
         "",
         .. Table(StatisticsTable.All),
         "",
@@ -81,8 +90,9 @@ public sealed partial class StatisticsTableTests
     ]);
 
     private static IEnumerable<string> Table<T>(Figure<T>[] figures) =>
-        GeneratedPage.Table(["Name", "Unit", "Meaning"], figures.Select(figure =>
-            (string[])[$"`{figure.Name}`", figure.Unit.ToString().ToLowerInvariant(), figure.Meaning]));
+        GeneratedPage.List(figures.Select(figure => (figure.Name,
+            (string[])[figure.Unit.ToString().ToLowerInvariant(), figure.Kind.ToString().ToLowerInvariant()],
+            figure.Meaning)));
 
     private static IEnumerable<string> NumbersOf<T>(BindingFlags visibility) =>
         typeof(T).GetProperties(BindingFlags.Instance | visibility)
@@ -101,7 +111,8 @@ public sealed partial class StatisticsTableTests
                 BindingFlags.Instance | BindingFlags.NonPublic)!;
             field.SetValue(snapshot,
                 property.PropertyType == typeof(nuint) ? (nuint)7 : Convert.ChangeType(7, property.PropertyType, null));
-            for (int j = 0; j < figures.Length; j++) Assert.Equal(i == j ? 7 : 0, figures[j].Read((T)snapshot));
+            int read = property.PropertyType == typeof(bool) ? 1 : 7;
+            for (int j = 0; j < figures.Length; j++) Assert.Equal(i == j ? read : 0, figures[j].Read((T)snapshot));
 
             Assert.Equal(figures[i].Name.EndsWith("Bytes", StringComparison.Ordinal),
                 figures[i].Unit == FigureUnit.Bytes);

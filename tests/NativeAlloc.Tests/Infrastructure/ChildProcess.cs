@@ -26,7 +26,8 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
             return RunDotnet(AppContext.BaseDirectory, variables, [host, scenario, .. arguments]);
         // There the tests are published with their own runtime.
         if (Environment.GetEnvironmentVariable(CodePages) is { } value) variables = [.. variables, (CodePages, value)];
-        return Run(Path.ChangeExtension(host, ".exe"), AppContext.BaseDirectory, variables, [scenario, .. arguments]);
+        return RunProgram(
+            Path.ChangeExtension(host, ".exe"), AppContext.BaseDirectory, variables, [scenario, .. arguments]);
     }
 
     // Whether the runtime maps its code twice: not under wine.
@@ -34,10 +35,11 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
 
     /// <summary>Runs <c>dotnet</c> with these arguments.</summary>
     internal static ChildProcess RunDotnet(string directory, (string Name, string Value)[] variables,
-        params string[] arguments) => Run("dotnet", directory, variables, arguments);
+        params string[] arguments) => RunProgram("dotnet", directory, variables, arguments);
 
-    private static ChildProcess Run(string program, string directory, (string Name, string Value)[] variables,
-        string[] arguments)
+    /// <summary>Runs a program with these arguments.</summary>
+    internal static ChildProcess RunProgram(string program, string directory,
+        (string Name, string Value)[] variables, params string[] arguments)
     {
         ProcessStartInfo start = new(program, arguments)
         {

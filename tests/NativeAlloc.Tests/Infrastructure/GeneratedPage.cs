@@ -38,6 +38,31 @@ internal static class GeneratedPage
         yield return line;
     }
 
+    /// <summary>
+    /// A list of what has a name, some short notes and a text, in lines of at most 120 columns.
+    /// </summary>
+    internal static IEnumerable<string> List(
+        IEnumerable<(string Name, string[] Notes, string Text)> items)
+    {
+        foreach ((string name, string[] notes, string text) in items)
+        {
+            string line = "-";
+            foreach (string word in $"`{name}` ({string.Join("; ", notes)}): {text}".Split(' '))
+            {
+                if (line.Length + 1 + word.Length > LongestLine)
+                {
+                    yield return line;
+                    line = " ";
+                }
+                line += " " + word;
+            }
+            yield return line;
+        }
+    }
+
+    // Less than 120, as some count the bytes of what is not ASCII.
+    private const int LongestLine = 118;
+
     /// <summary>The lines of a table.</summary>
     internal static IEnumerable<string> Table(string[] head, IEnumerable<string[]> rows) =>
         [Row(head), Row([.. head.Select(_ => "---")]), .. rows.Select(Row)];

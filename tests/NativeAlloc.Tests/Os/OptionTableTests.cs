@@ -73,8 +73,9 @@ public sealed partial class OptionTableTests
             HugePages = HugePagePolicy.Never,
             Check = 1,
             Guard = 9,
+            Leaks = 0,
         };
-        Assert.Equal([-1, 2, 3, 4, 5, 6, 1, 1, 9], options.ToValues());
+        Assert.Equal([-1, 2, 3, 4, 5, 6, 1, 1, 9, 0], options.ToValues());
         Assert.All(new NativeAllocatorOptions().ToValues(), value => Assert.Null(value));
     }
 

@@ -1,0 +1,148 @@
+using System.Runtime.CompilerServices;
+using NativeAlloc.Os;
+using NativeAlloc.Slabs;
+
+namespace NativeAlloc.Profiling;
+
+/// <summary>
+/// The profiler's part of allocations and frees. It is called on slow paths only, without a lock of the layers, and
+/// makes no managed object: the thread may be inside of a C library's callback.
+/// </summary>
+/// <remarks>
+/// One lock guards both tables. A thread holds it for one sample, that is some hundred nanoseconds, and a report for
+/// <see cref="CopyAtOnce"/> records at a time.
+/// </remarks>
+internal static unsafe class AllocationSampler
+{
+    /// <summary>Records that a report reads under one lock: some ten microseconds.</summary>
+    internal const int CopyAtOnce = 256;
+
+    private static NativeLock s_lock;
+
+    /// <summary>Samples that were not taken, as there was no memory for them.</summary>
+    private static long s_lost;
+
+    /// <summary>Samples that were lost so far. Any thread.</summary>
+    internal static long Lost => Volatile.Read(ref s_lost);
+
+    /// <summary>Switches sampling on. One thread at a time; allocates managed memory.</summary>
+    internal static void Begin(nuint meanBytes)
+    {
+        s_lock.Acquire();
+        StackTable.ResetTotals();
+        s_lock.Release();
+        SampledCaches.Begin();
+        SampleGap.Set(meanBytes);
+    }
+
+    /// <summary>Switches it off. Samples that are live stay.</summary>
+    internal static void End()
+    {
+        SampleGap.Set(0);
+        SampledCaches.End();
+    }
+
+    /// <summary>An object of a size class, if it is to be a sample; else null, and the caller allocates it.</summary>
+    /// <param name="block">The calling thread's block; null for none.</param>
+    internal static void* AllocIfDue(void* block, int sizeClass)
+    {
+        if (!SampledCaches.IsDue(block, sizeClass)) return null;
+        ObjectCache* cache = SampledCaches.Of(sizeClass);
+        if (cache == null) return null;
+        void* pointer = MagazineExchange.AllocMiss(block, cache->Index, out _);
+        if (pointer != null) Note(pointer, cache->ObjectBytes);
+        return pointer;
+    }
+
+    /// <summary>Looks whether a block that was just allocated, and is no object, is to be a sample.</summary>
+    internal static void NoteLarge(void* pointer, nuint bytes)
+    {
+        if (SampleGap.IsHit(bytes)) Note(pointer, bytes);
+    }
+
+    /// <summary>
+    /// To be called before a block is freed that may be a sample: afterwards another thread may have its address.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void NoteFree(void* pointer)
+    {
+        if (SampleTable.HasAny) Remove(pointer);
+    }
+
+    /// <summary>A block that is no object has another size now, and may stand elsewhere.</summary>
+    internal static void NoteResized(void* from, void* to, nuint bytes)
+    {
+        NoteFree(from);
+        if (SampleGap.IsOn) NoteLarge(to, bytes);
+    }
+
+    /// <summary>Copies stacks from a number on, at most <see cref="CopyAtOnce"/>; returns how many.</summary>
+    internal static int CopyStacks(int first, Span<StackRecord> stacks)
+    {
+        s_lock.Acquire();
+        int count = Math.Clamp(StackTable.Count - first, 0, Math.Min(stacks.Length, CopyAtOnce));
+        for (int i = 0; i < count; i++) stacks[i] = *StackTable.At(first + i);
+        s_lock.Release();
+        return count;
+    }
+
+    /// <summary>Copies samples from a record on, also free records, whose address is 0; returns how many.</summary>
+    internal static int CopySamples(int first, Span<SampleRecord> samples)
+    {
+        s_lock.Acquire();
+        int count = Math.Clamp(SampleTable.End - first, 0, Math.Min(samples.Length, CopyAtOnce));
+        for (int i = 0; i < count; i++) samples[i] = *SampleTable.At(first + i);
+        s_lock.Release();
+        return count;
+    }
+
+    /// <summary>The addresses of a stack. They never change.</summary>
+    internal static ReadOnlySpan<nint> FramesOf(int stack) => StackTable.FramesOf(stack);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Note(void* pointer, nuint bytes)
+    {
+        nint* frames = stackalloc nint[StackWalker.MostFrames];
+        int depth = StackWalker.Take(frames);
+        double weight = SampleGap.WeightOf(bytes);
+        SampleRecord sample = new()
+        {
+            Address = (nuint)pointer,
+            Weight = new Estimate
+            {
+                Bytes = (long)(weight * bytes),
+                BlockPartsCount = (long)(weight * Estimate.BlockParts),
+            },
+            Milliseconds = Environment.TickCount64,
+        };
+        StackLines.Enter();
+        s_lock.Acquire();
+        sample.Stack = StackTable.FindOrAdd(frames, depth, out bool isNew);
+        bool added = sample.Stack >= 0 && SampleTable.TryAdd(sample);
+        if (added)
+        {
+            StackRecord* stack = StackTable.At(sample.Stack);
+            stack->LiveSamples++;
+            stack->Live.Add(sample.Weight);
+            stack->Total.Add(sample.Weight);
+        }
+        s_lock.Release();
+        if (!added) Interlocked.Increment(ref s_lost);
+        if (isNew) StackLines.TakeIfOn(sample.Stack);
+        StackLines.Leave();
+        EventRing.Raise(EventKind.Sampled, (ulong)pointer, bytes);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Remove(void* pointer)
+    {
+        s_lock.Acquire();
+        if (SampleTable.TryRemove((nuint)pointer, out SampleRecord sample))
+        {
+            StackRecord* stack = StackTable.At(sample.Stack);
+            stack->LiveSamples--;
+            stack->Live.Add(sample.Weight, -1);
+        }
+        s_lock.Release();
+    }
+}

@@ -1,0 +1,105 @@
+using System.Runtime.InteropServices;
+using NativeAlloc.Os;
+
+namespace NativeAlloc.Profiling;
+
+/// <summary>A sampled block that is not freed yet.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct SampleRecord
+{
+    public nuint Address;
+
+    /// <summary>What it stands for.</summary>
+    public Estimate Weight;
+
+    /// <summary>When it was allocated, by <see cref="Environment.TickCount64"/>.</summary>
+    public long Milliseconds;
+
+    /// <summary>Its stack in <see cref="StackTable"/>.</summary>
+    public int Stack;
+
+    /// <summary>The next sample with the same hash, or the next free record, plus 1; 0 for none.</summary>
+    public int Next;
+}
+
+/// <summary>
+/// The live samples by their address, in native memory. Every member but <see cref="HasAny"/> is called with the lock
+/// of <see cref="AllocationSampler"/> held.
+/// </summary>
+internal static unsafe class SampleTable
+{
+    private const int HeadBits = 16, Heads = 1 << HeadBits, MostSamples = 1 << 24;
+
+    private static MetadataRegion s_heads, s_samples;
+
+    /// <summary>Records that were ever used; records that are free, by number plus 1.</summary>
+    private static int s_end, s_firstFree;
+
+    /// <summary>Read by any thread, by Volatile.</summary>
+    private static int s_live;
+
+    /// <summary>Whether there is a live sample. Any thread, without the lock.</summary>
+    internal static bool HasAny => Volatile.Read(ref s_live) != 0;
+
+    /// <summary>Records up to here may be live: those whose address is not 0.</summary>
+    internal static int End => s_end;
+
+    internal static SampleRecord* At(int record) => (SampleRecord*)s_samples.Address + record;
+
+    /// <summary>Adds a sample; false where there is no memory for it.</summary>
+    internal static bool TryAdd(in SampleRecord sample)
+    {
+        if (s_heads.Address == 0 && !TryMake()) return false;
+        int record = s_firstFree - 1;
+        if (record >= 0)
+        {
+            s_firstFree = At(record)->Next;
+        }
+        else
+        {
+            if (s_end == MostSamples || !s_samples.TryCommitTo((nuint)(s_end + 1) * (nuint)sizeof(SampleRecord)))
+                return false;
+            record = s_end++;
+        }
+        int* head = HeadOf(sample.Address);
+        *At(record) = sample;
+        At(record)->Next = *head;
+        *head = record + 1;
+        Volatile.Write(ref s_live, s_live + 1);
+        return true;
+    }
+
+    /// <summary>Takes the sample at an address out; false where there is none.</summary>
+    internal static bool TryRemove(nuint address, out SampleRecord sample)
+    {
+        sample = default;
+        if (s_heads.Address == 0) return false;
+        for (int* link = HeadOf(address); *link != 0; link = &At(*link - 1)->Next)
+        {
+            SampleRecord* found = At(*link - 1);
+            if (found->Address != address) continue;
+            sample = *found;
+            int next = found->Next;
+            found->Address = 0;
+            found->Next = s_firstFree;
+            s_firstFree = *link;
+            *link = next;
+            Volatile.Write(ref s_live, s_live - 1);
+            return true;
+        }
+        return false;
+    }
+
+    private static bool TryMake()
+    {
+        if (s_samples.Address == 0)
+            s_samples = MetadataRegion.Reserve((nuint)MostSamples * (nuint)sizeof(SampleRecord));
+        MetadataRegion heads = MetadataRegion.Reserve(Heads * sizeof(int));
+        if (s_samples.Address == 0 || !heads.TryCommitTo(Heads * sizeof(int))) return false;
+        s_heads = heads;
+        return true;
+    }
+
+    private static int* HeadOf(nuint address) =>
+        (int*)s_heads.Address + (int)(unchecked((ulong)address * 0x9E3779B97F4A7C15) >> (64 - HeadBits));
+}
