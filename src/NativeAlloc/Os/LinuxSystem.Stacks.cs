@@ -16,7 +16,7 @@ internal sealed unsafe partial class LinuxSystem
             return false;
         }
         code.CopyTo(new Span<byte>((void*)address, code.Length));
-        if (MProtect(address, PageBytes, ProtReadExecute) == 0) return true;
+        if (ProtectCode(address, PageBytes, ProtReadExecute) == 0) return true;
         MUnmap(address, PageBytes);
         address = 0;
         return false;
@@ -33,6 +33,8 @@ internal sealed unsafe partial class LinuxSystem
         return known ? address + bytes : 0;
     }
 
+    [LibraryImport("libc", EntryPoint = "mprotect")]
+    private static partial int ProtectCode(nuint address, nuint length, int protection);
     [LibraryImport("libc", EntryPoint = "pthread_self")] private static partial nint ThreadSelf();
     [LibraryImport("libc", EntryPoint = "pthread_getattr_np")]
     private static partial int GetAttributes(nint thread, byte* attributes);
