@@ -7,7 +7,7 @@ namespace NativeAlloc.Common;
 /// Every error of the library is worded here: it names the pointer or number, what was expected, and what to do. None
 /// of these is inlined, so a check costs its caller a comparison and a call that is never made.
 /// </summary>
-internal static unsafe class ThrowHelper
+internal static unsafe partial class ThrowHelper
 {
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -246,11 +246,6 @@ internal static unsafe class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowProfilerState(bool isRunning) => throw new InvalidOperationException(isRunning
-        ? "NativeAlloc: The profiler runs already. Stop it first, or go on with the profile that it takes."
-        : "NativeAlloc: The profiler does not run, so it cannot be stopped. Start it with AllocationProfiler.Start.");
-
-    [DoesNotReturn]
     internal static void ThrowNoPage() => throw new InvalidOperationException(
         "This is no page: the default value, or the answer to an address that is not NativeAlloc's.");
 

@@ -39,7 +39,8 @@ public sealed class ThrowTests
     internal static List<string> Find(IReadOnlyList<SourceFile> files)
     {
         List<string> found = [];
-        foreach (SourceFile file in files.Where(file => file.Name != "ThrowHelper.cs"))
+        foreach (SourceFile file in files
+            .Where(file => !file.Name.StartsWith("ThrowHelper.", StringComparison.Ordinal)))
         {
             foreach (SyntaxNode node in file.Root.DescendantNodes())
             {

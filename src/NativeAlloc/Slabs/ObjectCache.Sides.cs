@@ -1,0 +1,42 @@
+using NativeAlloc.Pages;
+
+namespace NativeAlloc.Slabs;
+
+/// <content>Which loaded magazine frees go to: that of allocations, or the return side.</content>
+internal unsafe partial struct ObjectCache
+{
+    /// <summary>
+    /// Has objects freed to the return side from now on, if there is one: of new slabs, and of all there are. Either
+    /// class is right for a page at any time, so other threads need not be kept out, and a slab that is being made
+    /// meanwhile may keep the other.
+    /// </summary>
+    internal void UseReturnSide()
+    {
+        Volatile.Write(ref _isShared, 1);
+        SetPageClass(Volatile.Read(ref _returnClass));
+    }
+
+    /// <summary>
+    /// Has objects freed to the return side, whether threads share the cache or not; or no longer, if they do not.
+    /// </summary>
+    internal void SeparateFrees(bool on) =>
+        SetPageClass(on || Volatile.Read(ref _isShared) != 0 ? Volatile.Read(ref _returnClass) : PageClass);
+
+    /// <summary>Gives a cache its return side.</summary>
+    internal void SetReturnSide(byte side) => Volatile.Write(ref _returnClass, side);
+
+    private void SetPageClass(byte pageClass)
+    {
+        if (Volatile.Read(ref _pageClass) == pageClass) return;
+        Volatile.Write(ref _pageClass, pageClass);
+        for (int index = 0; index < NodeCount; index++)
+        {
+            CacheNode* node = Node(index);
+            node->Lock.Acquire();
+            for (int list = 0; list < NodeSlabs.ListCount; list++)
+                for (uint slab = node->Slabs.First(list); slab != PageFrame.None; slab = LinearRegion.Frames[slab].Next)
+                    LinearRegion.SetClass(slab, SlabPages, pageClass);
+            node->Lock.Release();
+        }
+    }
+}
