@@ -162,6 +162,33 @@ public static class AllocatorReport
         PrometheusReport.Write(writer);
     }
 
+    /// <summary>
+    /// Writes one HTML page that needs nothing else: a map of the heap page by page, free blocks by order, areas, the
+    /// caches with the most memory, and, if the profiler ran, the stacks that hold the most. A cell of the map is one
+    /// page, or several of a heap beyond 16 GiB.
+    /// </summary>
+    /// <param name="writer">Where to, for a browser.</param>
+    /// <exception cref="ArgumentNullException">There is no writer.</exception>
+    public static void WriteHeapMap(TextWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        Startup.Begin();
+        HtmlReport.Write(writer);
+    }
+
+    /// <summary>
+    /// Writes the page of <see cref="WriteHeapMap"/> with all figures and the other reports of this class below.
+    /// </summary>
+    /// <param name="writer">Where to, for a browser.</param>
+    /// <exception cref="ArgumentNullException">There is no writer.</exception>
+    public static void WriteHtmlReport(TextWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        Startup.Begin();
+        HtmlReport.Write(writer, ("slabinfo", WriteSlabInfo), ("buddyinfo", WriteBuddyInfo),
+            ("pagetypeinfo", WritePageTypeInfo), ("vmallocinfo", WriteVmallocInfo));
+    }
+
     private static string Cell(long count) => string.Create(CultureInfo.InvariantCulture, $"{count,6} ");
 
     private static string NameOf(ZoneStatistics zone) =>
