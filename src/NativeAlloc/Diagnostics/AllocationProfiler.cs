@@ -14,9 +14,10 @@ namespace NativeAlloc;
 /// bias, and the larger it is the better. With a mean gap of 512 KiB, 100 MiB are known to 7 %.</para>
 /// <para>While it is off nothing is paid for it. While it is on, an allocation in so many bytes takes its stack, and
 /// what a thread frees goes round through more objects before it is allocated again. That second part is what it costs:
-/// a loop that does nothing but free and allocate blocks of up to 4 KiB takes twice its time, whatever the gap. Blocks
-/// of <see cref="NativeAllocator"/> and of all that is built on it are sampled. Those of <see cref="PageAllocator"/> are
-/// not, nor are objects of a <see cref="SlabCache"/>, whose names stand in the slab report.</para>
+/// a loop that does nothing but free and allocate blocks of up to 4 KiB takes twice its time, whatever the gap.</para>
+/// <para>Blocks of <see cref="NativeAllocator"/> and of all that is built on it are sampled. Those of
+/// <see cref="PageAllocator"/> are not, nor are objects of a <see cref="SlabCache"/>, whose names stand in the slab
+/// report.</para>
 /// <para>All members may be called from any thread. <see cref="Start"/> and <see cref="Stop"/> of two threads at the
 /// same time follow each other in some order.</para>
 /// </remarks>
