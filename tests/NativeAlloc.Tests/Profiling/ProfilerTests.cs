@@ -237,7 +237,9 @@ public sealed unsafe class ProfilerTests : LeakCheckedTests
     public void Asynchronous_methods_and_lambdas_go_by_their_own_names()
     {
         using Running running = new(1);
+#pragma warning disable xUnit1031 // Unsafe code cannot await, and the task has ended when the method returns.
         nint fromAsync = AsyncPlaces.HoldAsync().GetAwaiter().GetResult();
+#pragma warning restore xUnit1031
         nint fromLambda = ((Func<nint>)(() => (nint)NativeAllocator.Alloc(5001)))();
         string[] names = [.. Profile.Read().Stacks.Where(stack => stack.Live.Bytes > 0)
             .Select(stack => TopWriter.NameOf(stack.Frames, 0))];
