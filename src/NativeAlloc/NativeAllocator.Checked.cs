@@ -81,7 +81,7 @@ public static unsafe partial class NativeAllocator
         void* pointer;
         do pointer = Areas.Alloc(attempt.Bytes, alignment, out attempt.Refusal, MemoryChoice.UsedFirst, zeroed);
         while (pointer == null && attempt.TryMakeRoom());
-        AllocationAttempt.End();
+        DecayThread.Attend();
         return (byte*)pointer;
     }
 

@@ -88,7 +88,7 @@ public static unsafe partial class NativeAllocator
         do resized = ResizePagesOnce(ptr, oldBytes, byteCount, alignment, out attempt.Refusal);
         while (resized == null && attempt.TryMakeRoomToMove());
         move.End(ptr, resized, byteCount);
-        AllocationAttempt.End();
+        DecayThread.Attend();
         if (resized != null) AllocationSampler.NoteResized(ptr, resized, byteCount);
         return resized;
     }

@@ -173,7 +173,7 @@ public static unsafe partial class NativeAllocator
         void* pointer;
         do pointer = AllocOnce(attempt.Bytes, alignment, zeroed, out attempt.Refusal);
         while (pointer == null && attempt.TryMakeRoom());
-        AllocationAttempt.End();
+        DecayThread.Attend();
         return pointer;
     }
 
@@ -363,7 +363,7 @@ public static unsafe partial class NativeAllocator
             }
             PageLayer.Initialize(ThreadPages.Of(block));
             CurrentThread.t_block = (nint*)block;
-            AllocatorTelemetry.Begin();
+            if (Options.Leaks) LeakReport.BeginOnce();
             return block;
         }
         catch (OutOfMemoryException)

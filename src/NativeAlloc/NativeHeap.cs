@@ -226,7 +226,7 @@ public sealed unsafe class NativeHeap : IDisposable
         void* block;
         do block = AllocOnce(attempt.Bytes, alignment, zeroed, out attempt.Refusal, out atLimit);
         while (block == null && !atLimit && attempt.TryMakeRoom());
-        AllocationAttempt.End();
+        DecayThread.Attend();
         return block;
     }
 

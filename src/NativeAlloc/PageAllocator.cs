@@ -264,7 +264,7 @@ public static unsafe class PageAllocator
         bool taken;
         do taken = TryTakeOnce(request, out page, out attempt.Refusal);
         while (!taken && attempt.TryMakeRoom());
-        AllocationAttempt.End();
+        DecayThread.Attend();
         if (!taken) ThrowNoPages(request, attempt);
         return page;
     }

@@ -177,7 +177,7 @@ public sealed unsafe class SlabCache : IDisposable
         void* pointer;
         do pointer = MagazineExchange.AllocMiss(NativeAllocator.GetBlock(), _index, out attempt.Refusal);
         while (pointer == null && attempt.TryMakeRoom());
-        AllocationAttempt.End();
+        DecayThread.Attend();
         if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, attempt);
         return _front == 0
             ? pointer

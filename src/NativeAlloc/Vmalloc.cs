@@ -60,7 +60,7 @@ public static unsafe partial class Vmalloc
         do resized = Areas.Realloc(ptr, byteCount, out attempt.Refusal);
         while (resized == null && attempt.TryMakeRoomToMove());
         move.End(ptr, resized, byteCount);
-        AllocationAttempt.End();
+        DecayThread.Attend();
         if (resized != null) return resized;
         // The system cannot move these pages, or there is no memory: the latter is told by the exception.
         resized = Alloc(byteCount);
@@ -90,7 +90,7 @@ public static unsafe partial class Vmalloc
         void* pointer;
         do pointer = Areas.Alloc(byteCount, 1, out attempt.Refusal, MemoryChoice.UsedFirst, zeroed);
         while (pointer == null && attempt.TryMakeRoom());
-        AllocationAttempt.End();
+        DecayThread.Attend();
         if (pointer == null) NativeAllocator.ThrowNoMemory(byteCount, attempt);
         return pointer;
     }

@@ -106,7 +106,9 @@ public static class AllocationProfiler
             if (running) AllocationSampler.Begin(sampleEveryBytes);
             else AllocationSampler.End();
             Volatile.Write(ref s_isRunning, running ? 1 : 0);
-            if (running) StackNames.BeginResolving();
+            if (!running) return;
+            StackNames.BeginResolving();
+            AllocatorTelemetry.MakeOnce();
         }
         finally
         {

@@ -4,33 +4,59 @@ using NativeAlloc.Os;
 namespace NativeAlloc;
 
 /// <summary>
-/// Makes what tools of .NET look for in a process: the <c>Meter</c> and the event source named <c>NativeAlloc</c>. They
-/// are made once, after the first thread has got its block, and on a thread of the pool: that takes milliseconds, and
-/// loads an assembly, which runs handlers of users.
+/// Makes what tools of .NET look for in a process: the <c>Meter</c> and the event source named <c>NativeAlloc</c>. No
+/// allocation makes them: that takes milliseconds and loads an assembly, which runs handlers of users. The decay's
+/// thread has them made at the end of its first period, and the profiler does when it is started.
 /// </summary>
+/// <remarks>
+/// <para>They are made on a thread of their own, as code of users runs there: handlers of loaded assemblies, and
+/// listeners that wait for an event source. Nothing of theirs can end that thread by an exception or hold up the
+/// decay's.</para>
+/// <para>The runtime ends a process whose memory runs out in the middle of its own work, as when it compiles a method
+/// or loads a type. So nothing is made where the system does not have <see cref="RoomBytes"/> more for the
+/// process.</para>
+/// </remarks>
 internal static class AllocatorTelemetry
 {
-    /// <summary>1 once they are being made. By Interlocked.</summary>
-    private static int s_isBegun;
+    /// <summary>What the process must be able to get: several times what was seen to be used.</summary>
+    private const nuint RoomBytes = 64 << 20;
+
+    private const int StackBytes = 1 << 20;
+
+    /// <summary>Where it goes wrong it is tried again, so often.</summary>
+    private const int MostTries = 8;
+
+    /// <summary>Tries so far; <see cref="MostTries"/> once all is made. By Interlocked.</summary>
+    private static int s_tries;
+
+    /// <summary>1 while a thread makes them. By Interlocked.</summary>
+    private static int s_isMaking;
 
     /// <summary>The event source; null before it is made. Any thread, by Volatile.</summary>
     private static AllocatorEventSource? s_events;
 
-    /// <summary>To be called where a thread gets its block; the first call does something.</summary>
-    internal static void Begin()
+    /// <summary>
+    /// Has them made if they are not there yet, a little later. Throws nothing; a read where there is nothing to do.
+    /// </summary>
+    internal static void MakeOnce()
     {
-        if (Volatile.Read(ref s_isBegun) != 0 || Interlocked.Exchange(ref s_isBegun, 1) != 0) return;
+        if (Volatile.Read(ref s_tries) >= MostTries || Interlocked.Exchange(ref s_isMaking, 1) != 0) return;
+        Interlocked.Increment(ref s_tries);
         // The runtime keeps meters and event sources for good, and with them a context that is to be unloaded.
-        if (typeof(AllocatorTelemetry).Assembly.IsCollectible) return;
-        if (Options.Leaks) LeakReport.WriteAtExit();
+        bool isWanted = !typeof(AllocatorTelemetry).Assembly.IsCollectible && HasRoom();
         try
         {
-            ThreadPool.UnsafeQueueUserWorkItem(static _ => Make(), null);
+            if (isWanted)
+            {
+                new Thread(Make, StackBytes) { IsBackground = true, Name = "NativeAlloc telemetry" }.UnsafeStart();
+                return;
+            }
         }
-        catch (OutOfMemoryException)
+        catch (Exception)
         {
-            Volatile.Write(ref s_isBegun, 0); // the next thread tries again
+            // Most likely there is no memory for it: the next period tries again.
         }
+        Volatile.Write(ref s_isMaking, 0);
     }
 
     private static void Make()
@@ -39,10 +65,20 @@ internal static class AllocatorTelemetry
         {
             if (Volatile.Read(ref s_events) == null) Volatile.Write(ref s_events, new AllocatorEventSource());
             AllocatorMeter.Make();
+            Volatile.Write(ref s_tries, MostTries);
         }
-        catch (OutOfMemoryException)
+        catch (Exception)
         {
-            Volatile.Write(ref s_isBegun, 0);
+            // The next period tries again.
         }
+        Volatile.Write(ref s_isMaking, 0);
+    }
+
+    private static bool HasRoom()
+    {
+        if (!VirtualMemory.TryReserve(RoomBytes, VirtualMemory.PageBytes, out nuint address)) return false;
+        bool has = VirtualMemory.TryCommit(address, RoomBytes);
+        VirtualMemory.Release(address, RoomBytes);
+        return has;
     }
 }

@@ -15,6 +15,9 @@ public static class LeakReport
 {
     private const int MostRows = 100, MillisecondsPerSecond = 1000;
 
+    /// <summary>1 once the report at the end was asked for. By Interlocked.</summary>
+    private static int s_hasBegun;
+
     /// <summary>Bytes that are live: in check mode all, otherwise what the live samples stand for.</summary>
     public static nuint LiveBytes => Options.Check
         ? (nuint)CheckedBlocks.ReadLive().Sum(static live => (long)live.Bytes)
@@ -55,18 +58,19 @@ public static class LeakReport
     }
 
     /// <summary>
-    /// Starts the profiler, and has the report written to standard error when the process ends. What goes wrong is
-    /// none of the allocating thread's business.
+    /// Starts the profiler, and has the report written to standard error when the process ends; the first call does.
+    /// What goes wrong is none of the allocating thread's business.
     /// </summary>
-    internal static void WriteAtExit()
+    internal static void BeginOnce()
     {
+        if (Interlocked.Exchange(ref s_hasBegun, 1) != 0) return;
         try
         {
             AllocationProfiler.WithLines = true;
             if (!AllocationProfiler.IsRunning) AllocationProfiler.Start();
             AppDomain.CurrentDomain.ProcessExit += static (_, _) => Write(Console.Error);
         }
-        catch (Exception error) when (error is InvalidOperationException or OutOfMemoryException)
+        catch (Exception)
         {
             // Another thread has started it, or there is no memory: there is no report then.
         }

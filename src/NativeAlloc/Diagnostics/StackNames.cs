@@ -78,9 +78,9 @@ internal static class StackNames
                     for (int count; (count = AllocationSampler.CopyStacks(next, seen)) != 0 && !StackLines.IsBusy;)
                         for (; count != 0; count--) Of(next++);
                 }
-                catch (OutOfMemoryException)
+                catch (Exception)
                 {
-                    // Later.
+                    // Most likely the managed heap is full: later.
                 }
                 Thread.Sleep(PeriodMilliseconds);
             }

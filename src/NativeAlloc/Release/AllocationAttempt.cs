@@ -13,8 +13,9 @@ namespace NativeAlloc.Release;
 /// AllocationAttempt attempt = new(byteCount);
 /// do pointer = TryOnce(out attempt.Refusal);
 /// while (pointer == null &amp;&amp; attempt.TryMakeRoom());
-/// AllocationAttempt.End();
 /// </code>
+/// <para>When it is finished, the caller attends to what the lower layers have raised in it
+/// (<c>DecayThread.Attend</c>).</para>
 /// <para><b>User code runs between two tries</b>, as shrinkers are asked. It may release the thread's cache, and
 /// another thread may own the thread's block then: each try fetches the block anew.</para>
 /// <para>Room is made in portions, the cheapest first. Where the resident limit was in the way: a look at what the
@@ -73,11 +74,6 @@ internal ref struct AllocationAttempt
     /// where something else was in the way.
     /// </summary>
     internal bool TryMakeRoomToMove() => Refusal.IsResidentLimit && TryMakeRoom();
-
-    /// <summary>
-    /// Ends the operation: looks at what the lower layers have raised in it. The thread holds nothing of this library.
-    /// </summary>
-    internal static void End() => DecayThread.Attend();
 
     // What caches and shrinkers hold may be just what is missing, but not where everything together would not do.
     private readonly bool CanSucceed()

@@ -1,14 +1,16 @@
 using System.Runtime.CompilerServices;
 using NativeAlloc.Os;
+using NativeAlloc.Release;
 using NativeAlloc.Threads;
 
-namespace NativeAlloc.Release;
+namespace NativeAlloc;
 
 /// <summary>
 /// The thread on which memory goes back by itself. It waits for the end of a period as long as something can be given
 /// back, and otherwise for a sign, without any time limit: an idle process is not woken, unless it has more than <see
 /// cref="ThreadRegistry.FewBlocks"/> threads, whose end nothing else tells. It is made when the first memory is taken,
-/// and never ends but for <see cref="EndWhenIdle"/>.
+/// and never ends but for <see cref="EndWhenIdle"/>. It is part of the face, as at the end of the first period it has
+/// the <see cref="AllocatorTelemetry"/> made.
 /// </summary>
 /// <remarks>
 /// <para>It allocates no managed memory, and no exception leaves it: an exception on a thread without a handler ends
@@ -151,6 +153,7 @@ internal static class DecayThread
             long begin = Environment.TickCount64;
             for (long left; (left = begin + WaitMilliseconds(failures) - Environment.TickCount64) > 0;)
                 if (sign.WaitOne((int)Math.Min(left, int.MaxValue))) Decay.RunRequested();
+            AllocatorTelemetry.MakeOnce();
             long rounds = Decay.FullRounds;
             if (!Decay.IsArmed || !Decay.Tick()) break;
             bool hasRested = rounds != Decay.FullRounds && !MemorySignals.IsRaised(MemorySignals.Used);
