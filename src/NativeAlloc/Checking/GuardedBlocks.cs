@@ -54,6 +54,12 @@ internal static unsafe class GuardedBlocks
     /// <summary>When the last sample was taken. By Volatile.</summary>
     private static long s_lastTimestamp;
 
+    /// <summary>Addresses of all slots, once the first block was guarded.</summary>
+    internal static nuint Base => Volatile.Read(ref s_address);
+
+    /// <inheritdoc cref="Base"/>
+    internal static nuint Bytes => Volatile.Read(ref s_bytes);
+
     /// <summary>Whether an address lies in a slot.</summary>
     internal static bool Contains(void* pointer)
     {
