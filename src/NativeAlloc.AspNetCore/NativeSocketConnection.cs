@@ -14,7 +14,10 @@ namespace NativeAlloc.AspNetCore;
 internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemoryPoolFeature, IConnectionSocketFeature
 {
     // Each piece is a call of the system when it is sent.
-    private const int OutputPieceBytes = 16 * 1024, SmallestReceiveBytes = 2048;
+    private const int OutputPieceBytes = 32 * 1024, SmallestReceiveBytes = 2048;
+
+    // What follows a receive that filled its room: much is on the way, and each call of the system gets more of it.
+    private const int BusyReceiveBytes = 32 * 1024;
 
     private readonly CancellationTokenSource _closed = new();
     private readonly PipeWriter _input;
@@ -82,13 +85,15 @@ internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemory
         Exception? error = null;
         try
         {
-            while (true)
+            for (bool isBusy = false; ;)
             {
                 // So that a connection that says nothing holds no memory.
-                if (_waitForData) await Socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
-                Memory<byte> room = _input.GetMemory(SmallestReceiveBytes);
+                if (_waitForData && !isBusy)
+                    await Socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
+                Memory<byte> room = _input.GetMemory(isBusy ? BusyReceiveBytes : SmallestReceiveBytes);
                 int received = await Socket.ReceiveAsync(room, SocketFlags.None).ConfigureAwait(false);
                 if (received == 0) break;
+                isBusy = received == room.Length;
                 _input.Advance(received);
                 FlushResult result = await _input.FlushAsync().ConfigureAwait(false);
                 if (result.IsCompleted || result.IsCanceled) break;

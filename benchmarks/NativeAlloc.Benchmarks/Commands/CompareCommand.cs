@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NativeAlloc.Benchmarks.Arms;
+using NativeAlloc.Benchmarks.Charts;
 using NativeAlloc.Benchmarks.Comparing;
 using NativeAlloc.Benchmarks.Measuring;
 using NativeAlloc.Benchmarks.Traces;
@@ -27,7 +28,8 @@ internal static class CompareCommand
 #if DEBUG
         Console.Error.WriteLine("warning: this is a debug build, its figures mean nothing; build with -c Release");
 #endif
-        CheckJsonFile(options.JsonFile);
+        CheckFile("--json", options.JsonFile);
+        CheckFile("--html", options.HtmlFile);
         List<IWorkload> workloads = ChooseWorkloads(options);
         List<Arm> arms = ChooseArms(options, workloads);
 
@@ -51,6 +53,8 @@ internal static class CompareCommand
         new ComparisonReport(outcomes, options.Counters).Print();
         if (options.JsonFile is not null)
             JsonReport.Write(options.JsonFile, outcomes);
+        if (options.HtmlFile is not null)
+            File.WriteAllText(options.HtmlFile, new HtmlReport(outcomes, Machine.Describe(options.Runs)).ToHtml());
         return outcomes.Any(outcome => outcome.Failure is not null) ? 1 : 0;
     }
 
@@ -147,12 +151,13 @@ internal static class CompareCommand
     }
 
     /// <summary>Finds out before the measurement, rather than after it, that its results cannot be written.</summary>
-    private static void CheckJsonFile(string? path)
+    private static void CheckFile(string option, string? path)
     {
         if (path is null)
             return;
         string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
         if (!Directory.Exists(folder) || Directory.Exists(path))
-            throw new UsageException($"--json: '{path}' cannot be written; it has to be a file in an existing folder");
+            throw new UsageException(
+                $"{option}: '{path}' cannot be written; it has to be a file in an existing folder");
     }
 }

@@ -28,6 +28,9 @@ internal sealed class CompareOptions
     private static readonly Option<string?> s_json =
         CommandOptions.Text("--json", "FILE", "Also write the results as JSON.");
 
+    private static readonly Option<string?> s_html = CommandOptions.Text(
+        "--html", "FILE", "Also write a page with charts, the environment and the command, in one file.");
+
     private static readonly Option<string?> s_baseline = CommandOptions.Text(
         "--baseline", "FOLDER", "Also measure the library of another build of the benchmarks, as nativealloc-base.");
 
@@ -46,7 +49,10 @@ internal sealed class CompareOptions
     public static CompareOptions Quickly { get; } = new() { Quick = true, Runs = 2 };
 
     public static IReadOnlyList<Option> All { get; } =
-        [s_trace, s_workload, s_allocator, s_threads, s_runs, s_json, s_baseline, s_counters, s_latency, s_native];
+    [
+        s_trace, s_workload, s_allocator, s_threads, s_runs, s_json, s_html, s_baseline, s_counters, s_latency,
+        s_native,
+    ];
 
     public IReadOnlyList<string> Traces { get; private init; } = [];
 
@@ -60,6 +66,8 @@ internal sealed class CompareOptions
     public int Runs { get; private init; }
 
     public string? JsonFile { get; private init; }
+
+    public string? HtmlFile { get; private init; }
 
     /// <summary>The folder of another build of this program.</summary>
     public string? Baseline { get; private init; }
@@ -95,6 +103,7 @@ internal sealed class CompareOptions
             Threads = threads.Length > 0 ? threads : [1],
             Runs = result.GetRequiredValue(s_runs),
             JsonFile = result.GetValue(s_json),
+            HtmlFile = result.GetValue(s_html),
             Baseline = result.GetValue(s_baseline),
             Counters = result.GetValue(s_counters),
             Latency = result.GetValue(s_latency),

@@ -39,13 +39,11 @@ public sealed unsafe class NativeBuffer<T> : MemoryManager<T>
     /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
     public NativeBuffer(int length, bool zeroed = false)
     {
-        // One that could not be made is not forgotten.
-        GC.SuppressFinalize(this);
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         nuint bytes = (nuint)length * (nuint)sizeof(T);
-        _address = (nint)(zeroed ? NativeAllocator.AllocZeroed(bytes) : NativeAllocator.Alloc(bytes));
         _length = length;
-        GC.ReRegisterForFinalize(this);
+        // Last: one that could not be made has no address, and the finalizer does not count it.
+        _address = (nint)(zeroed ? NativeAllocator.AllocZeroed(bytes) : NativeAllocator.Alloc(bytes));
     }
 
     /// <summary>Counts the buffer as forgotten; see <see cref="AllocatorStatistics.ForgottenBlocks"/>.</summary>

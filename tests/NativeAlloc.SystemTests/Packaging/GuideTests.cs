@@ -55,6 +55,19 @@ public sealed partial class GuideTests : LeakCheckedTests
         }
     }
 
+    [Fact]
+    public void The_sample_before_and_after_differs_by_the_classes_that_are_called()
+    {
+        string before = File.ReadAllText(RepositoryTree.PathOf("samples", "Migration", "Before", "Program.cs")),
+            after = File.ReadAllText(RepositoryTree.PathOf("samples", "Migration", "After", "Program.cs"));
+        string moved = before.Replace("System.Runtime.InteropServices", "NativeAlloc", StringComparison.Ordinal)
+            .Replace("NativeMemory.", "NativeAllocator.", StringComparison.Ordinal)
+            .Replace("Marshal.", "HGlobal.", StringComparison.Ordinal)
+            .Replace("MemoryPool<", "NativeMemoryPool<", StringComparison.Ordinal);
+        Assert.NotEqual(before, after);
+        Assert.Equal(moved, after);
+    }
+
     private static bool IsNeeded(string file) => Path.GetFileNameWithoutExtension(file)
         is "System.Private.CoreLib" or "System.Runtime" or "System.Console" or "System.Memory" or "System.Collections"
         or "System.Threading" or "NativeAlloc";
