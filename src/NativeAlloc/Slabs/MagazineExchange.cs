@@ -121,7 +121,7 @@ internal static unsafe class MagazineExchange
             nint returned = magazines->Loaded(side);
             if (returned != CacheTable.NoMagazine && cache->Magazine.CountOf(returned) >= RoundOf(cache))
             {
-                MagazineCheck.Check(cache, returned, magazines->IsFullCheckDue());
+                MagazineCheck.CheckSlots(cache, returned);
                 magazines->SetLoaded(side, loaded);
                 magazines->SetLoaded(index, returned);
                 return true;
@@ -267,7 +267,7 @@ internal static unsafe class MagazineExchange
         if (loaded != CacheTable.NoMagazine)
         {
             if (!cache->Magazine.IsFull(loaded)) return loaded;
-            MagazineCheck.Check(cache, loaded, magazines->IsFullCheckDue());
+            if (magazines->IsFullCheckDue()) MagazineCheck.CheckFully(cache, loaded);
         }
         nint other = SwapOut(cache, block, side, loaded);
         if (other != 0) return other;
@@ -313,6 +313,7 @@ internal static unsafe class MagazineExchange
         nint full = cache->Magazine.BlockOf(previous);
         if (cache->DepotHasRoom(node))
         {
+            MagazineCheck.CheckSlots(cache, previous);
             MagazineStore.PushFull(cache, node, full);
             Volatile.Write(ref magazines->DepotExchanges, magazines->DepotExchanges + 1);
             return 0;

@@ -47,7 +47,7 @@ internal unsafe partial struct ObjectCache
     /// <summary>
     /// Bytes of that block, less 1: of an address in the linear region it leaves the offset in its slab.
     /// </summary>
-    private uint _offsetMask;
+    public uint OffsetMask;
 
     /// <summary>The magazines of this cache; of capacity 0 where threads keep none of its objects.</summary>
     public Magazine Magazine;
@@ -114,7 +114,7 @@ internal unsafe partial struct ObjectCache
         ObjectBytes = (uint)objectBytes;
         SlabPages = SizeClasses.SlabPagesOf(objectBytes);
         SlabOrder = PageGeometry.OrderOf(SlabPages);
-        _offsetMask = (uint)(PageGeometry.PageBytes << SlabOrder) - 1;
+        OffsetMask = (uint)(PageGeometry.PageBytes << SlabOrder) - 1;
         ObjectsPerSlab = (uint)(SlabPages * PageGeometry.PageBytes / objectBytes);
         _reciprocal = ((1UL << ReciprocalShift) + ObjectBytes - 1) / ObjectBytes;
         Magazine = magazine;
@@ -208,7 +208,7 @@ internal unsafe partial struct ObjectCache
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal readonly bool BeginsAt(void* address)
     {
-        nuint offset = unchecked((uint)((nuint)address - LinearRegion.Base)) & _offsetMask;
+        nuint offset = unchecked((uint)((nuint)address - LinearRegion.Base)) & OffsetMask;
         uint index = ObjectIndexOf(offset);
         return index * (nuint)ObjectBytes == offset && index < ObjectsPerSlab;
     }
@@ -354,17 +354,6 @@ internal unsafe partial struct ObjectCache
             node->Lock.Release();
         }
         return taken;
-    }
-
-    /// <summary>Whether an object of the cache, not a wide one, begins there, by the class of the page.</summary>
-    internal readonly bool MayBeginAt(nint pointer)
-    {
-        uint page = (uint)LinearRegion.PageIndexOf((void*)pointer);
-        byte pageClass = LinearRegion.ClassOf(page);
-        nuint offset = (nuint)pointer - LinearRegion.AddressOf(SlabOf(page));
-        uint index = ObjectIndexOf(offset);
-        return (pageClass == PageClass || pageClass == _returnClass) && index * (nuint)ObjectBytes == offset
-            && index < ObjectsPerSlab;
     }
 
     /// <summary>

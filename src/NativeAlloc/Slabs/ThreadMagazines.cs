@@ -161,7 +161,7 @@ internal unsafe struct ThreadMagazines : IClaimedPart
         return same;
     }
 
-    /// <summary>Whether this magazine's objects are compared with their slabs: the first, then one in eight.</summary>
+    /// <summary>Whether this magazine's objects are compared with their slabs: the first, then one in 32.</summary>
     internal bool IsFullCheckDue()
     {
         if (_untilFullCheck-- != 0) return false;
@@ -169,7 +169,7 @@ internal unsafe struct ThreadMagazines : IClaimedPart
         return true;
     }
 
-    private const int MagazinesPerFullCheck = 8;
+    private const int MagazinesPerFullCheck = 32;
 
     /// <summary>Objects for this refill, and twice as many for the next.</summary>
     internal int NextRefill(int cache, uint objectBytes, int capacity)
