@@ -5,9 +5,9 @@
 #
 # The mutants stand in tests/mutants.txt; without names all are taken. --check only looks whether each of them still
 # fits the sources (its line is there, once), which takes a second. Otherwise the tests are built once, and for each
-# mutant the library alone is, and one or two test classes run until a test fails: half a minute or so. It is printed as
-# killed (a test failed, or did not end), survived, or broken (it does not build). The exit code is 0 if none survived
-# and none was broken. As the tests are not built again, a mutant may not change a constant that they use.
+# mutant the library alone is, and one or two test classes, or methods, run until a test fails: half a minute or so. It
+# is printed as killed (a test failed, or did not end), survived, or broken (it does not build). The exit code is 0 if
+# none survived and none was broken. As the tests are not built again, a mutant may not change a constant that they use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
@@ -68,7 +68,12 @@ run() {
         failed=1
     else
         local filters=() class
-        for class in $tests; do filters+=(--filter-class "NativeAlloc.Tests.$class"); done
+        for class in $tests; do
+            case $class in
+                *_*) filters+=(--filter-method "NativeAlloc.Tests.$class") ;;
+                *) filters+=(--filter-class "NativeAlloc.Tests.$class") ;;
+            esac
+        done
         all=$((all + 1))
         if timeout $longest dotnet "$bin/NativeAlloc.Tests.dll" --no-progress --stop-on-fail on "${filters[@]}" \
             > "$copy/run.log" 2>&1; then
