@@ -8,9 +8,9 @@ namespace NativeAlloc;
 /// <summary>
 /// The thread on which memory goes back by itself. It waits for the end of a period as long as something can be given
 /// back, and otherwise for a sign, without any time limit: an idle process is not woken, unless it has more than <see
-/// cref="ThreadRegistry.FewBlocks"/> threads, whose end nothing else tells. It is made when the first memory is taken,
-/// and never ends but for <see cref="EndWhenIdle"/>. It is part of the face, as at the end of the first period it has
-/// the <see cref="AllocatorTelemetry"/> made.
+/// cref="ThreadRegistry.FewBlocks"/> threads, whose end nothing else tells. It is made when the process has used more
+/// than a little memory, or the library some times, and never ends but for <see cref="EndWhenIdle"/>. It is part of the
+/// face, as at the end of the first period it has the <see cref="AllocatorTelemetry"/> made.
 /// </summary>
 /// <remarks>
 /// <para>It allocates no managed memory, and no exception leaves it: an exception on a thread without a handler ends
@@ -27,6 +27,11 @@ internal static class DecayThread
     // are on the stack.
     private const int StackBytes = 256 * 1024;
 
+    // A process that has not used more, on so many slow paths, is left with it, and without a thread: making one is a
+    // good part of what the first block of a process costs.
+    private const nuint FewBytes = 2 << 20;
+    private const int FewSlowPaths = 16;
+
     private const int RetryMilliseconds = 1000, ShortestWaitMilliseconds = 1;
 
     // A system that does not take memory back is asked again less and less often.
@@ -41,6 +46,9 @@ internal static class DecayThread
     /// <summary>1 if the thread is to end as often as there is nothing to give back. Any thread, by Volatile.</summary>
     private static int s_endsWhenIdle;
 
+    /// <summary>Slow paths that used memory while there was no thread. By Interlocked.</summary>
+    private static int s_slowPaths;
+
     /// <summary>Where the system made no thread: when to ask again. Any thread.</summary>
     private static long s_retryAt;
 
@@ -53,6 +61,9 @@ internal static class DecayThread
     {
         if (MemorySignals.IsUnattended) AttendSlow();
     }
+
+    /// <summary>Whether there is such a thread by now.</summary>
+    internal static bool IsMade => Volatile.Read(ref s_isMade) != 0;
 
     /// <summary>
     /// From now on the thread ends when there is nothing to give back, and the next use of memory makes another: its
@@ -73,6 +84,12 @@ internal static class DecayThread
         if ((raised & MemorySignals.NewPeak) != 0) Reclaimer.PurgeAreas(ResidentBudget.ReadAndResetExcess());
         const int AtOnce = MemorySignals.CapExceeded | MemorySignals.LimitNear;
         if ((raised & (MemorySignals.Used | AtOnce)) == 0 || Decay.PeriodMilliseconds == Decay.Never) return;
+        if ((raised & AtOnce) == 0 && !IsMade && ResidentBudget.ChargedBytes < FewBytes
+            && Interlocked.Increment(ref s_slowPaths) < FewSlowPaths)
+        {
+            MemorySignals.ReadAndReset(MemorySignals.Used); // the next slow path that uses memory looks again
+            return;
+        }
         bool isFirst = Decay.TryArm();
         if ((isFirst || (raised & AtOnce) != 0) && !TryWake()) Decay.Disarm();
     }
@@ -80,7 +97,7 @@ internal static class DecayThread
     // Lets the thread look what is to be done. False where there is none and none can be made.
     private static bool TryWake()
     {
-        if (Volatile.Read(ref s_isMade) == 0 && !TryMake()) return false;
+        if (!IsMade && !TryMake()) return false;
         Volatile.Read(ref s_sign)?.Set(); // null while it is being made: the new thread looks before it waits
         return true;
     }

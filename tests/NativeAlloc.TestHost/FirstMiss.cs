@@ -1,4 +1,5 @@
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
 
@@ -25,7 +26,10 @@ internal static unsafe class FirstMiss
         Console.WriteLine($"next refill: {own->NextRefill(cache->Index, cache->ObjectBytes, Magazine.MostObjects)}");
         Console.WriteLine($"locks of the cache: {node->Lock.Acquisitions}");
         Console.WriteLine($"locks of the magazines' caches: {LocksOfMagazines()}");
+        Console.WriteLine($"the decay's thread: {DecayThread.IsMade}");
         NativeAllocator.Free(block);
+        NativeAllocator.Free(NativeAllocator.Alloc(4 << 20));
+        Console.WriteLine($"and with 4 MiB: {DecayThread.IsMade}");
         return 0;
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime;
 using NativeAlloc.Benchmarks.Allocators;
 using NativeAlloc.Benchmarks.Workloads;
 
@@ -47,6 +48,7 @@ internal sealed unsafe class StartShape : ShapeWorkload
     private static void Measure(ShapeRun run, string name, Action body, bool compileOnly)
     {
         TimeSpan cpu = Environment.CpuUsage.TotalTime;
+        long compiled = JitInfo.GetCompiledMethodCount();
         long began = Stopwatch.GetTimestamp();
         if (!compileOnly)
             body();
@@ -54,6 +56,7 @@ internal sealed unsafe class StartShape : ShapeWorkload
         cpu = Environment.CpuUsage.TotalTime - cpu;
         run.Note(name + "Ms", elapsed);
         run.Note(name + "CpuMs", cpu.TotalMilliseconds);
+        run.Note(name + "Compiled", JitInfo.GetCompiledMethodCount() - compiled);
     }
 
     private void AllSizes<TAllocator>()

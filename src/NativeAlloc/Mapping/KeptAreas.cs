@@ -24,7 +24,7 @@ internal static unsafe class KeptAreas
     /// <summary>
     /// The area's number in the upper half, its charged pages in the lower; 0 for none. By Interlocked.
     /// </summary>
-    private static readonly ulong[] s_slots = GC.AllocateArray<ulong>(Slots, pinned: true);
+    private static readonly ulong[] s_slots = new ulong[Slots];
 
     /// <summary>When the slot was filled, by <see cref="Environment.TickCount64"/>. Any thread, by Volatile.</summary>
     private static readonly long[] s_times = new long[Slots];

@@ -95,7 +95,7 @@ internal sealed unsafe partial class LinuxSystem
     // The number that begins a text after spaces; null for "max" and for nonsense.
     private static ulong? Number(ReadOnlySpan<byte> text)
     {
-        text = text.TrimStart(" \t"u8);
+        while (!text.IsEmpty && text[0] is (byte)' ' or (byte)'\t') text = text[1..];
         return Utf8Parser.TryParse(text, out ulong number, out _) ? number : null;
     }
 
@@ -103,7 +103,7 @@ internal sealed unsafe partial class LinuxSystem
     private ReadOnlySpan<byte> ReadFile(ReadOnlySpan<byte> path, byte* buffer)
     {
         Span<byte> whole = stackalloc byte[_root.Length + path.Length];
-        _root.CopyTo(whole);
+        new ReadOnlySpan<byte>(_root).CopyTo(whole);
         path.CopyTo(whole[_root.Length..]);
         int file;
         fixed (byte* name = whole) file = Open(name, OpenCloseOnExec);

@@ -115,15 +115,19 @@ internal sealed unsafe partial class LinuxSystem
         {
             ReadOnlySpan<byte> line = TakeLine(ref text);
             if (!line.StartsWith(word) || line.Length == word.Length || line[word.Length] != (byte)' ') continue;
-            return FirstNumber(line[word.Length..].TrimStart((byte)' '));
+            return FirstNumber(line[word.Length..]);
         }
         return 0;
     }
 
+    // The number that a text begins with, after spaces. The generic helpers for text are no part of a compiled
+    // assembly, so that the first block of a process would wait for the JIT.
     private static ulong FirstNumber(ReadOnlySpan<byte> text)
     {
         ulong number = 0;
-        foreach (byte digit in text)
+        int begin = 0;
+        while (begin < text.Length && text[begin] == (byte)' ') begin++;
+        foreach (byte digit in text[begin..])
         {
             if (digit is < (byte)'0' or > (byte)'9') break;
             number = unchecked(number * 10 + (digit - (uint)'0'));

@@ -15,8 +15,8 @@ internal sealed unsafe partial class LinuxSystem
         // The usual machine has one node. Classes for files and lists would be the greater part of what the first
         // allocation of a process costs.
         byte* buffer = stackalloc byte[BufferBytes];
-        ReadOnlySpan<byte> text = ReadFile("/sys/devices/system/node/has_memory\0"u8, buffer).TrimEnd((byte)'\n');
-        if (text.Length is 1 or 2 && text.IndexOfAnyExceptInRange((byte)'0', (byte)'9') < 0)
+        ReadOnlySpan<byte> text = ReadFile("/sys/devices/system/node/has_memory\0"u8, buffer);
+        if (IsOneNode(text))
         {
             numbers = [(int)(Number(text) ?? 0)];
             return true;
@@ -25,6 +25,14 @@ internal sealed unsafe partial class LinuxSystem
         bool isRead = TryRead(() => read = ParseList(ReadNodeFile("has_memory")));
         numbers = read;
         return isRead;
+    }
+
+    // One or two digits, and the end of the line.
+    private static bool IsOneNode(ReadOnlySpan<byte> text)
+    {
+        int digits = 0;
+        while (digits < text.Length && text[digits] is >= (byte)'0' and <= (byte)'9') digits++;
+        return digits is 1 or 2 && (digits == text.Length || text[digits] == (byte)'\n' && digits + 1 == text.Length);
     }
 
     internal override bool TryReadNodeDetails(int[] numbers, out int[][] processors, out int[][] distances)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 
 namespace NativeAlloc.Os;
@@ -21,7 +22,7 @@ internal static class Reservations
     internal static void Add(nuint address, nuint bytes)
     {
         s_lock.Acquire();
-        if (s_count < Most) s_ranges[s_count++] = (address, bytes);
+        if (s_count < Most) At(s_count++) = new Range { Address = address, Bytes = bytes };
         s_lock.Release();
     }
 
@@ -31,8 +32,8 @@ internal static class Reservations
         s_lock.Acquire();
         for (int i = 0; i < s_count; i++)
         {
-            if (s_ranges[i].Address != address) continue;
-            s_ranges[i] = s_ranges[--s_count];
+            if (At(i).Address != address) continue;
+            At(i) = At(--s_count);
             break;
         }
         s_lock.Release();
@@ -43,14 +44,27 @@ internal static class Reservations
     {
         s_lock.Acquire();
         bool any = s_count != 0;
-        (address, bytes) = any ? s_ranges[--s_count] : default;
+        Range range = any ? At(--s_count) : default;
+        (address, bytes) = (range.Address, range.Bytes);
         s_lock.Release();
         return any;
+    }
+
+    // Without a span of its own type, which the JIT would have to compile before the first block.
+    private static ref Range At(int index)
+    {
+        Debug.Assert((uint)index < Most, "there is such a range");
+        return ref Unsafe.Add(ref Unsafe.As<Ranges, Range>(ref s_ranges), index);
+    }
+
+    private struct Range
+    {
+        public nuint Address, Bytes;
     }
 
     [InlineArray(Most)]
     private struct Ranges
     {
-        private (nuint Address, nuint Bytes) _first;
+        private Range _first;
     }
 }

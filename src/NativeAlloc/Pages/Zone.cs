@@ -105,7 +105,8 @@ internal unsafe partial struct Zone
         Index = (byte)index;
         Marks = new Watermarks(limitPages);
         _offline = FrameList.Empty;
-        foreach (ref FrameList area in (Span<FrameList>)_areas) area = FrameList.Empty;
+        FrameList* areas = Area(default, 0);
+        for (int area = 0; area < Pageblock.TypeCount * PageGeometry.OrderCount; area++) areas[area] = FrameList.Empty;
     }
 
     internal static int IndexOf(int node, ZoneKind kind) => node * KindCount + (int)kind;

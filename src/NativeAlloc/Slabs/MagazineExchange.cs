@@ -56,7 +56,9 @@ internal static unsafe class MagazineExchange
         ObjectCache* cache = CacheTable.CacheAt(index);
         RefillSize refill = default;
         NewSlabs grown = default;
-        while (block != null && cache->Magazine.Capacity != 0 && RaisedFloors.TryEnter(ThreadMagazines.Of(block)))
+        bool hasMagazines = block != null && cache->Magazine.Capacity != 0
+            && !ThreadMagazines.Of(block)->GoesAround(index, freeing: false);
+        while (hasMagazines && block != null && RaisedFloors.TryEnter(ThreadMagazines.Of(block)))
         {
             void* pointer = AllocInside(cache, block, ref refill, ref grown);
             ThreadMagazines.Of(block)->Claim.Leave();
@@ -230,7 +232,9 @@ internal static unsafe class MagazineExchange
         ObjectCache* cache = side == CacheTable.WideClass
             ? CacheTable.CacheOfPage(LinearRegion.PageIndexOf(pointer))
             : CacheTable.CacheAt(CacheTable.IndexOfSide(side));
-        if (block == null || cache->Magazine.Capacity == 0 || !RaisedFloors.TryEnter(ThreadMagazines.Of(block)))
+        if (block == null || cache->Magazine.Capacity == 0
+            || ThreadMagazines.Of(block)->GoesAround(side, freeing: true)
+            || !RaisedFloors.TryEnter(ThreadMagazines.Of(block)))
         {
             FreeAsVisitor(cache, ThreadPages.Of(block), pointer);
             return;

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using NativeAlloc.Common;
@@ -69,7 +71,7 @@ internal unsafe struct NodeSlabs
     internal void Initialize()
     {
         this = default;
-        foreach (ref FrameList list in (Span<FrameList>)_lists) list = FrameList.Empty;
+        for (int list = 0; list < ListCount; list++) ListAt(list) = FrameList.Empty;
     }
 
     /// <summary>The list that a slab with so many free objects belongs in.</summary>
@@ -78,11 +80,11 @@ internal unsafe struct NodeSlabs
         : freeObjects == objectsPerSlab ? Free
         : FirstPartial + (int)(freeObjects * (LastPartial - FirstPartial + 1) / objectsPerSlab);
 
-    internal readonly uint Count(int list) => _lists[list].Count;
+    internal readonly uint Count(int list) => ListAt(list).Count;
 
-    internal readonly uint First(int list) => _lists[list].First;
+    internal readonly uint First(int list) => ListAt(list).First;
 
-    internal readonly uint Last(int list) => _lists[list].Last;
+    internal readonly uint Last(int list) => ListAt(list).Last;
 
     /// <summary>System pages of all slabs that have been given back. Also without the lock.</summary>
     internal readonly ulong PurgedPages => Volatile.Read(in _purgedPages);
@@ -97,7 +99,7 @@ internal unsafe struct NodeSlabs
     internal readonly uint Fullest()
     {
         for (int list = FirstPartial; list <= Free; list++)
-            if (_lists[list].First != PageFrame.None) return _lists[list].First;
+            if (First(list) != PageFrame.None) return First(list);
         return PageFrame.None;
     }
 
@@ -175,14 +177,23 @@ internal unsafe struct NodeSlabs
 
     private void Unlink(PageFrame* frames, uint slab)
     {
-        _lists[frames[slab].List].Remove(frames, slab);
+        ListAt(frames[slab].List).Remove(frames, slab);
         _freeSlabsLowWater.Note(Count(Free));
     }
 
     private void Link(PageFrame* frames, uint slab, int list)
     {
         frames[slab].List = (byte)list;
-        _lists[list].AddFirst(frames, slab);
+        ListAt(list).AddFirst(frames, slab);
+    }
+
+    // An index into the array goes by way of a span of its type: code that a compiled assembly cannot have, so that the
+    // first block of a process would wait for the JIT.
+    [UnscopedRef]
+    private readonly ref FrameList ListAt(int list)
+    {
+        Debug.Assert((uint)list < ListCount, "there is such a list");
+        return ref Unsafe.Add(ref Unsafe.As<SlabLists, FrameList>(ref Unsafe.AsRef(in _lists)), list);
     }
 
     [InlineArray(ListCount)]

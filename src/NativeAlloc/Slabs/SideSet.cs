@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 
@@ -14,22 +16,30 @@ internal struct SideSet
 
     private ulong _first;
 
-    internal readonly bool Contains(int side) => (Volatile.Read(in this[side / WordBits]) >> side & 1) != 0;
+    internal readonly bool Contains(int side) => (Volatile.Read(in WordOf(side)) >> side & 1) != 0;
 
     internal readonly bool IsEmpty => Next(0) < 0;
 
-    internal void Add(int side) => Interlocked.Or(ref this[side / WordBits], 1UL << side);
+    internal void Add(int side) => Interlocked.Or(ref WordOf(side), 1UL << side);
 
-    internal void Remove(int side) => Interlocked.And(ref this[side / WordBits], ~(1UL << side));
+    internal void Remove(int side) => Interlocked.And(ref WordOf(side), ~(1UL << side));
 
     /// <summary>The first of the set from a side on; -1 where there is none.</summary>
     internal readonly int Next(int side)
     {
         for (; side < CacheTable.Sides; side = (side / WordBits + 1) * WordBits)
         {
-            ulong rest = Volatile.Read(in this[side / WordBits]) >> side;
+            ulong rest = Volatile.Read(in WordOf(side)) >> side;
             if (rest != 0) return side + BitOperations.TrailingZeroCount(rest);
         }
         return -1;
+    }
+
+    // Without a span, which the JIT would have to compile before the first block: see NodeSlabs.
+    [UnscopedRef]
+    private readonly ref ulong WordOf(int side)
+    {
+        Debug.Assert((uint)side < CacheTable.Sides, "there is such a side");
+        return ref Unsafe.Add(ref Unsafe.AsRef(in _first), side / WordBits);
     }
 }

@@ -78,6 +78,11 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     /// </summary>
     private int _hasPrevious;
 
+    /// <summary>
+    /// Loaded magazines that the thread once did without when it allocated, and when it freed. Owner only.
+    /// </summary>
+    private SideSet _allocatedAround, _freedAround;
+
     /// <summary>Full magazines until the next whose objects are compared with their slabs. Owner, inside.</summary>
     private int _untilFullCheck;
 
@@ -170,6 +175,20 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     }
 
     private const int MagazinesPerFullCheck = 32;
+
+    /// <summary>
+    /// Whether a thread does without a magazine this once. Where threads are many, the first object of a class that
+    /// each allocates, and the first that it frees, goes around: many of them never have a second, and would keep a
+    /// magazine and objects for nothing.
+    /// </summary>
+    internal bool GoesAround(int side, bool freeing)
+    {
+        if (!ThreadRegistry.HasMany || Loaded(side) != CacheTable.NoMagazine) return false;
+        ref SideSet before = ref freeing ? ref _freedAround : ref _allocatedAround;
+        if (before.Contains(side)) return false;
+        before.Add(side);
+        return true;
+    }
 
     /// <summary>Objects for this refill, and twice as many for the next.</summary>
     internal int NextRefill(int cache, uint objectBytes, int capacity)

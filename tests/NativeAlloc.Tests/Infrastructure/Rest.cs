@@ -44,6 +44,19 @@ internal static class Rest
 #endif
     }
 
+    /// <summary>The blocks of all threads that have ended lose their memory, as after a while of rest.</summary>
+    internal static unsafe void ForgetBlocks()
+    {
+        NativeAllocator.Trim();
+        for (int index = 0; index < ThreadRegistry.Count; index++)
+        {
+            ThreadHeader* header = ThreadBlock.HeaderOf(ThreadRegistry.At(index));
+            if (header->FreeSince != 0)
+                header->FreeSince = unchecked(header->FreeSince - ThreadRegistry.RestMilliseconds);
+        }
+        NativeAllocator.Trim();
+    }
+
     /// <summary>
     /// Nothing goes back by itself from now on, and the decay's thread has ended what it was doing: it answers a
     /// request that finds nothing to do.

@@ -3,6 +3,7 @@ using NativeAlloc.Pages;
 using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Tests.Os;
 using NativeAlloc.Threads;
 using Xunit;
@@ -98,6 +99,37 @@ public sealed unsafe class BlockReleaseTests
             Assert.Equal(ThreadBlockState.Unused, ThreadBlock.HeaderOf(block)->State);
         }
         Assert.Equal(blocks.Length, UseTogether().Intersect(blocks).Count());
+    }
+
+    [Fact]
+    public void Where_threads_are_many_each_does_without_a_magazine_for_its_first_object()
+    {
+        using Barrier together = new(ThreadRegistry.FewBlocks + 2);
+        int wrong = 0;
+        TestThread.RunTogether(ThreadRegistry.FewBlocks + 2, number =>
+        {
+            NativeAllocator.GetBlock();
+            together.SignalAndWait();
+            if (number == 0 && !DoesWithoutAtFirst()) wrong = 1;
+            together.SignalAndWait(); // all are alive until then
+        });
+        Rest.ForgetBlocks();
+        Assert.Equal(0, wrong);
+        Assert.False(ThreadRegistry.HasMany);
+    }
+
+    private static bool DoesWithoutAtFirst()
+    {
+        const nuint Bytes = 1000;
+        ThreadMagazines* own = ThreadMagazines.Of(CurrentThread.t_block);
+        int index = SizeClasses.Of(Bytes);
+        if (own->Loaded(index) != CacheTable.NoMagazine) return true; // adopted: nothing is shown
+        void* block = NativeAllocator.Alloc(Bytes);
+        bool allocates = own->Loaded(index) == CacheTable.NoMagazine;
+        NativeAllocator.Free(block);
+        bool frees = own->Loaded(index) == CacheTable.NoMagazine;
+        NativeAllocator.Free(NativeAllocator.Alloc(Bytes));
+        return allocates && frees && own->Loaded(index) != CacheTable.NoMagazine;
     }
 
     private static nint[] UseTogether(Action? more = null)

@@ -90,6 +90,8 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
             "next refill: 16",
             "locks of the cache: 1",
             "locks of the magazines' caches: 1",
+            "the decay's thread: False", // it would be a good part of what the first block costs
+            "and with 4 MiB: True",
         ], figures);
     }
 
