@@ -136,7 +136,7 @@ internal static class DecayThread
             {
                 // The managed heap may be full, so that even a type that is used for the first time cannot be set up.
                 // Later it may be otherwise.
-                MemorySignals.t_isReclaiming = false;
+                MemorySignals.t_isReclaiming = MemorySignals.t_isAtRest = false;
                 Thread.Sleep(RetryMilliseconds);
             }
         }

@@ -1,5 +1,4 @@
 using NativeAlloc.Pages;
-using NativeAlloc.Release;
 using NativeAlloc.Slabs;
 using NativeAlloc.Threads;
 

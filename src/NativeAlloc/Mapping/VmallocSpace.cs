@@ -19,8 +19,9 @@ internal static unsafe class VmallocSpace
     internal const uint FirstRecord = Head + 1;
 
     // Addresses cost nothing, and moving to larger holes is how areas grow: eight times what the linear region takes,
-    // in any case room for some of the largest areas that a machine can fill.
-    private const ulong SmallestBytes = 256UL << 30, LargestBytes = 1UL << 44;
+    // in any case room for thousands of areas of 1 GiB that nobody has touched. Where memory files need a part of the
+    // addresses with tables of its own, it is room for some of the largest areas that a machine can fill.
+    private const ulong SmallestBytes = 1UL << 42, SmallestWithFiles = 256UL << 30, LargestBytes = 1UL << 44;
     private const int ReservePerMemory = 32;
 
     // The system allows 65,530 mappings to a process unless told otherwise, and an area is two of them: the area and
@@ -62,9 +63,10 @@ internal static unsafe class VmallocSpace
 
     static VmallocSpace()
     {
+        ulong least = Platform.ChargesCommit ? SmallestWithFiles : SmallestBytes;
         ulong wanted = Options.VmallocReserveBytes != 0
             ? Options.VmallocReserveBytes
-            : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, SmallestBytes, LargestBytes);
+            : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, least, LargestBytes);
         // Where addresses are few (ulimit -v), a share of them.
         nuint most = AddressShare.Of((nuint)BitOperations.RoundUpToPowerOf2(wanted), AddressPart);
         for (nuint bytes = most; bytes >= LeastBytes; bytes /= 2)

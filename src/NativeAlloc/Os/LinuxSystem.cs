@@ -12,6 +12,8 @@ internal sealed unsafe partial class LinuxSystem : PosixSystem
     private const int MapFixedNoReplace = 0x100000; // since Linux 4.17
     private const int MadviseDontNeed = 4, MadviseHugePage = 14;
     private const int MadviseDontNeedLocked = 24; // since Linux 5.18
+    private const nint ProcessMadvise = 440; // its number is the same on all processors
+    private const nint OwnThread = -10_000; // PIDFD_SELF_THREAD, in place of a handle of the process
     private const int FallocateKeepSize = 1, FallocatePunchHole = 2;
     private const int PolicyPreferred = 1; // linux/mempolicy.h
     private const int RemapMayMove = 1, RemapFixed = 2, RemapDontUnmap = 4; // the last since Linux 5.7
@@ -55,6 +57,30 @@ internal sealed unsafe partial class LinuxSystem : PosixSystem
     internal override bool TryPurge(nuint address, nuint bytes) => _asOthers
         ? TryReserveAt(address, bytes)
         : MAdvise(address, bytes, MadviseDontNeed) == 0 || MAdvise(address, bytes, MadviseDontNeedLocked) == 0;
+
+    // Since Linux 6.13 a process may ask this of itself. Where the answer is another than all bytes, the ranges are
+    // purged one by one; and for good, where it never was all.
+    internal override bool TryPurgeAll(AddressRange* ranges, int count)
+    {
+        if (count > 1 && !_asOthers && Volatile.Read(ref s_purgesMany) >= 0)
+        {
+            nint bytes = 0;
+            for (int i = 0; i < count; i++) bytes += (nint)ranges[i].Bytes;
+            if (SystemCall(ProcessMadvise, OwnThread, ranges, (nuint)count, MadviseDontNeed, 0) == bytes)
+            {
+                Volatile.Write(ref s_purgesMany, 1);
+                return true;
+            }
+            Interlocked.CompareExchange(ref s_purgesMany, -1, 0);
+        }
+        return base.TryPurgeAll(ranges, count);
+    }
+
+    /// <summary>
+    /// 1 once the system has purged many ranges in one call, -1 if it did not when it was asked first. Any thread, by
+    /// Volatile.
+    /// </summary>
+    private static int s_purgesMany;
 
     internal override bool TryMove(nuint source, nuint bytes, nuint target)
     {
@@ -105,6 +131,9 @@ internal sealed unsafe partial class LinuxSystem : PosixSystem
     }
 
     // Each of these can block or fault: none may suppress the GC transition.
+    [LibraryImport("libc", EntryPoint = "syscall")]
+    private static partial nint SystemCall(
+        nint number, nint process, AddressRange* ranges, nuint count, nint advice, nuint flags);
     [LibraryImport("libc", EntryPoint = "madvise")]
     private static partial int MAdvise(nuint address, nuint length, int advice);
     [LibraryImport("libc", EntryPoint = "syscall")]

@@ -53,6 +53,17 @@ internal static class MemorySignals
     [ThreadStatic]
     internal static bool t_isReclaiming;
 
+    /// <summary>
+    /// The calling thread gives everything back because the program rests. Owner thread only.
+    /// </summary>
+    [ThreadStatic]
+    internal static bool t_isAtRest;
+
+    /// <summary>
+    /// Whether that is over, as memory is used again: what is left is worth more to the program than to the system.
+    /// </summary>
+    internal static bool IsRestOver => t_isAtRest && IsRaised(Used);
+
     /// <summary>Whether a signal waits for a thread that attends to it.</summary>
     internal static bool IsUnattended => (Volatile.Read(ref s_raised) & Unattended) != 0;
 

@@ -77,6 +77,17 @@ internal abstract class SystemContract
     /// <remarks>Also of memory that the program has locked, where the system can do that.</remarks>
     internal abstract bool TryPurge(nuint address, nuint bytes);
 
+    /// <summary>
+    /// The same for several ranges, in one call where the system has such a call. False where it refused one: others
+    /// may have been purged.
+    /// </summary>
+    internal virtual unsafe bool TryPurgeAll(AddressRange* ranges, int count)
+    {
+        bool all = true;
+        for (int i = 0; i < count; i++) all &= TryPurge(ranges[i].Address, ranges[i].Bytes);
+        return all;
+    }
+
     /// <summary>Makes committed addresses inaccessible or accessible again. The contents stay.</summary>
     /// <remarks>Any touch of inaccessible addresses is an access violation.</remarks>
     internal abstract bool TryProtect(nuint address, nuint bytes, bool accessible);

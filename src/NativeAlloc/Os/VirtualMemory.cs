@@ -74,6 +74,13 @@ internal static class VirtualMemory
         return Platform.Enter(OsCall.Purge) && Platform.Current.TryPurge(address, bytes);
     }
 
+    /// <inheritdoc cref="SystemContract.TryPurgeAll"/>
+    internal static unsafe bool TryPurgeAll(AddressRange* ranges, int count)
+    {
+        for (int i = 0; i < count; i++) AssertRange(ranges[i].Address, ranges[i].Bytes);
+        return Platform.Enter(OsCall.Purge) && Platform.Current.TryPurgeAll(ranges, count);
+    }
+
     /// <inheritdoc cref="SystemContract.TryProtect"/>
     internal static bool TryProtect(nuint address, nuint bytes, bool accessible)
     {

@@ -95,8 +95,9 @@ internal static unsafe partial class PageLayer
     /// </summary>
     internal static void AwaitPurge()
     {
-        const int MostYields = 20_000; // some 10 to 100 ms
-        for (int yields = 0; yields < MostYields && Volatile.Read(ref s_purging) != 0; yields++) Thread.Yield();
+        const int LongestMilliseconds = 100; // by the clock: a yield takes as long as other threads want to run
+        long end = Environment.TickCount64 + LongestMilliseconds;
+        while (Volatile.Read(ref s_purging) != 0 && Environment.TickCount64 < end) Thread.Yield();
     }
 
     /// <summary>Says that the calling thread is giving memory back, for <see cref="AwaitPurge"/>.</summary>
@@ -118,7 +119,7 @@ internal static unsafe partial class PageLayer
     {
         nuint bytes = 0;
         for (int order = 0; order < PageGeometry.OrderCount; order++)
-            while (TryPurgeBlock(zone, order, order, ref bytes)) { }
+            while (!MemorySignals.IsRestOver && TryPurgeBlock(zone, order, order, ref bytes)) { }
         return bytes;
     }
 

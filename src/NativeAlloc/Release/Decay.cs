@@ -131,7 +131,9 @@ internal static class Decay
     {
         // First the lists of hot pages: a thread that takes a page out of one from now on raises a signal.
         bool isComplete = PageLayer.TryParkThreads();
+        MemorySignals.t_isAtRest = true;
         RunFullRound();
+        MemorySignals.t_isAtRest = false;
         PageLayer.TakeSectionsOffline();
         if (!isComplete || PageLayer.DirtyFreePages() != 0) return false;
         if (ThreadRegistry.HasMany && ThreadRegistry.HasForgettable()) return false;

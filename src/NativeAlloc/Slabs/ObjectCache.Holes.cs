@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
@@ -17,6 +18,9 @@ internal unsafe partial struct ObjectCache
     // Slabs that are looked through under one lock, some microseconds; and hollow slabs that are looked at for one to
     // fill.
     private const int PurgedAtOnce = 8, MostLooks = 16;
+
+    // Holes that are purged in one call, or the system pages of the largest slab.
+    private const uint MostHoles = 256;
 
     private readonly uint SystemPages => (uint)(SlabPages * PageGeometry.PageBytes / VirtualMemory.PageBytes);
 
@@ -45,7 +49,7 @@ internal unsafe partial struct ObjectCache
         PageFrame* frames = LinearRegion.Frames;
         uint* slabs = stackalloc uint[PurgedAtOnce];
         nuint bytes = 0;
-        for (uint left = uint.MaxValue; left != 0 && mostObjects != 0;)
+        for (uint left = uint.MaxValue; left != 0 && mostObjects != 0 && !MemorySignals.IsRestOver;)
         {
             int count = 0;
             node->Lock.Acquire();
@@ -60,31 +64,73 @@ internal unsafe partial struct ObjectCache
                 if (hasHoles) slabs[count++] = slab;
             }
             node->Lock.Release();
-            for (int i = 0; i < count; i++) bytes += PurgeSlab(node, slabs[i]);
+            bytes += PurgeSlabs(node, slabs, count);
         }
         return bytes;
     }
 
-    // A slab that nothing is taken from, and that nobody gives back. What is freed meanwhile may or may not be seen.
-    private readonly nuint PurgeSlab(CacheNode* node, uint slab)
+    // Slabs that nothing is taken from, and that nobody gives back. What is freed meanwhile may or may not be seen.
+    // Many holes are purged in one call; where that is refused, hole by hole.
+    private readonly nuint PurgeSlabs(CacheNode* node, uint* slabs, int count)
+    {
+        Debug.Assert(SystemPages <= MostHoles, "the holes of a slab fit");
+        AddressRange* holes = stackalloc AddressRange[(int)MostHoles];
+        uint* purged = stackalloc uint[PurgedAtOnce];
+        nuint bytes = 0;
+        for (int begin = 0, end; begin < count; begin = end)
+        {
+            int found = 0;
+            for (end = begin; end < count && found + (int)SystemPages <= MostHoles; end++)
+                purged[end] = FindHoles(slabs[end], holes, ref found);
+            bool done = found != 0 && VirtualMemory.TryPurgeAll(holes, found);
+            for (int i = begin; i < end; i++)
+                bytes += SetHollow(node, slabs[i], done ? purged[i] : PurgeHoles(slabs[i]));
+        }
+        return bytes;
+    }
+
+    // Notes the runs of holes of a slab, the tail with them; returns how many system pages these are.
+    private readonly uint FindHoles(uint slab, AddressRange* holes, ref int found)
+    {
+        nuint pageBytes = VirtualMemory.PageBytes, address = LinearRegion.AddressOf(slab);
+        uint pages = 0;
+        for (uint end = SystemPages, first; TryFindRun(slab, ref end, out first); end = first)
+        {
+            holes[found++] = new AddressRange
+            {
+                Address = address + first * pageBytes,
+                Bytes = (end - first) * pageBytes,
+            };
+            pages += end - first;
+        }
+        return pages;
+    }
+
+    // The last run of holes before an end; that becomes the run's.
+    private readonly bool TryFindRun(uint slab, ref uint end, out uint first)
+    {
+        while (end != 0 && !IsHole(slab, end - 1)) end--;
+        first = end;
+        while (first != 0 && IsHole(slab, first - 1)) first--;
+        return first != end;
+    }
+
+    // From the end, so that where the system refuses, the tail comes first.
+    private readonly uint PurgeHoles(uint slab)
     {
         nuint pageBytes = VirtualMemory.PageBytes, address = LinearRegion.AddressOf(slab);
         uint purged = 0;
-        // From the end, so that where the system refuses, the tail comes first.
-        for (uint end = SystemPages; end != 0;)
+        for (uint end = SystemPages, first; TryFindRun(slab, ref end, out first); end = first)
         {
-            uint first = end;
-            while (first != 0 && IsHole(slab, first - 1)) first--;
-            if (first == end)
-            {
-                end--;
-                continue;
-            }
             if (!VirtualMemory.TryPurge(address + first * pageBytes, (end - first) * pageBytes)) break;
             purged += end - first;
-            end = first;
         }
+        return purged;
+    }
 
+    // So many system pages of the slab have no memory now; it may be used again.
+    private readonly nuint SetHollow(CacheNode* node, uint slab, uint purged)
+    {
         PageFrame* frame = LinearRegion.Frames + slab;
         uint freed = PageFrame.None;
         node->Lock.Acquire();
@@ -94,7 +140,7 @@ internal unsafe partial struct ObjectCache
         bool isHollow = purged > TailPages;
         node->Slabs.MoveTo(LinearRegion.Frames, slab,
             isHollow ? NodeSlabs.Hollow : NodeSlabs.ListOf(frame->FreeObjects, ObjectsPerSlab));
-        nuint bytes = (purged - before) * pageBytes;
+        nuint bytes = (purged - before) * VirtualMemory.PageBytes;
         ResidentBudget.Release(bytes);
         if (frame->FreeObjects == ObjectsPerSlab) RemoveFreeSlab(node, slab, ref freed);
         node->Lock.Release();

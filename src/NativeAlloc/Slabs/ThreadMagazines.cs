@@ -73,15 +73,15 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     private ulong _reallocCopiedBytes;
 
     /// <summary>
+    /// Loaded magazines that the thread once did without when it allocated, and when it freed. Owner only.
+    /// </summary>
+    private SideSet _allocatedAround, _freedAround;
+
+    /// <summary>
     /// 1 once the thread had a previous magazine. Until then their page is not even read: some systems count a page
     /// that was only read as memory of the process. Written by the owner while inside, read by any thread.
     /// </summary>
     private int _hasPrevious;
-
-    /// <summary>
-    /// Loaded magazines that the thread once did without when it allocated, and when it freed. Owner only.
-    /// </summary>
-    private SideSet _allocatedAround, _freedAround;
 
     /// <summary>Full magazines until the next whose objects are compared with their slabs. Owner, inside.</summary>
     private int _untilFullCheck;

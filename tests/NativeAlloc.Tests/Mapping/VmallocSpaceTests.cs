@@ -1,4 +1,5 @@
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
@@ -74,6 +75,22 @@ public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
     }
 
     [Fact]
+    public void The_space_has_room_for_two_thousand_areas_of_a_GiB()
+    {
+        Assert.SkipWhen(Options.VmallocReserveBytes != 0 || Platform.ChargesCommit, "the space is a smaller one");
+        uint pages = (uint)((1UL << 30) / Page);
+        VmallocArea*[] areas = new VmallocArea*[2000];
+        for (int i = 0; i < areas.Length; i++) areas[i] = VmallocSpace.Add(AreaKind.Vmalloc, pages);
+        int missing = 0;
+        foreach (VmallocArea* area in areas)
+        {
+            if (area == null) missing++;
+            else VmallocSpace.Remove(area);
+        }
+        Assert.Equal(0, missing);
+    }
+
+    [Fact]
     public void Where_there_is_no_hole_with_room_one_without_will_do()
     {
         uint all = (uint)(VmallocSpace.Bytes / Page);
@@ -100,7 +117,7 @@ public sealed unsafe class VmallocSpaceTests : AreaCheckedTests
         VmallocSpace.Verify();
         Assert.True(VmallocSpace.Add(AreaKind.Vmalloc, 1) == null);
         VmallocArea* any = (VmallocArea*)areas[^1];
-        Assert.False(VmallocSpace.TryExtend(any, any->Pages + 1));
+        Assert.False(VmallocSpace.TryExtend(any, any->Pages + 2)); // less than an area and its guard page is left
         foreach (nint area in areas) VmallocSpace.Remove((VmallocArea*)area);
     }
 

@@ -52,6 +52,32 @@ public sealed unsafe class DecayTests : IDisposable
     }
 
     [Fact]
+    public void What_is_left_stays_where_memory_is_used_again_while_everything_goes_back()
+    {
+        const uint Count = 8;
+        Use(100);
+        Assert.True(Tick());
+        // Blocks of a page each, which go back one by one.
+        Assert.True(PageLayer.TryTakePages(null, 2 * Count, MemoryChoice.UsedFirst, out uint page));
+        for (uint i = 0; i < 2 * Count; i++) PageLayer.SplitOff(page, page + i);
+        PageLayer.Purge();
+        for (uint i = 0; i < 2 * Count; i += 2) PageLayer.GivePages(page + i, 1);
+        MemorySignals.ReadAndReset(MemorySignals.Used);
+        int calls = 0;
+        using (new InjectedFaults(call =>
+        {
+            if (call == OsCall.Purge && ++calls == 3)
+                TestThread.RunOnNew(() => MemorySignals.Raise(MemorySignals.Used)); // as a slow path of another thread
+            return false;
+        }))
+        {
+            Assert.True(Tick());
+        }
+        Assert.Equal((3, Count - 3), (calls, PageLayer.DirtyFreePages()));
+        for (uint i = 1; i < 2 * Count; i += 2) PageLayer.GivePages(page + i, 1);
+    }
+
+    [Fact]
     public void A_zone_that_is_used_keeps_what_it_needed_and_gives_back_what_was_left_over_all_the_time()
     {
         Use(512);

@@ -132,6 +132,27 @@ public sealed unsafe class HolesTests
     }
 
     [Fact]
+    public void Holes_of_several_slabs_are_given_back_in_one_call()
+    {
+        using TestCache cache = new(4096);
+        for (int i = 0; i < 8; i++) cache.Grow();
+        nint[] objects = cache.Take(8 * 16);
+        cache.Put([.. objects.Where((_, i) => i % 16 is not 3)]); // one object of each is out: two holes
+        int calls = 0;
+        using (new InjectedFaults(call =>
+        {
+            if (call == OsCall.Purge) calls++;
+            return false;
+        }))
+        {
+            Assert.Equal((nuint)(8 * 15 * 4096), cache.PurgeHoles());
+        }
+        Assert.Equal(1, calls);
+        Assert.Equal(8, cache.HollowCount);
+        cache.Cache->Verify();
+    }
+
+    [Fact]
     public void Only_so_many_objects_lose_their_memory_as_nobody_needed()
     {
         using TestCache cache = new(4096);
