@@ -16,10 +16,10 @@ internal static unsafe class ThreadBlock
     internal const int Bytes = 8192;
 
     /// <summary>The slab layer's part: loaded magazines first (2 KiB), then what only slow paths touch.</summary>
-    internal const int SlabsOffset = 0, SlabsBytes = 2752;
+    internal const int SlabsOffset = 0, SlabsBytes = 2816;
 
     /// <summary>The page layer's part.</summary>
-    internal const int PagesOffset = SlabsOffset + SlabsBytes, PagesBytes = 1280;
+    internal const int PagesOffset = SlabsOffset + SlabsBytes, PagesBytes = 1216;
 
     /// <summary>This layer's own part, a <see cref="ThreadHeader"/>.</summary>
     internal const int HeaderOffset = PagesOffset + PagesBytes;
