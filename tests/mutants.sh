@@ -67,7 +67,7 @@ run() {
         echo "BROKEN    $name does not build"
         failed=1
     else
-        local filters=() class
+        local filters=() class by
         for class in $tests; do
             case $class in
                 *_*) filters+=(--filter-method "NativeAlloc.Tests.$class") ;;
@@ -75,8 +75,9 @@ run() {
             esac
         done
         all=$((all + 1))
-        if timeout $longest dotnet "$bin/NativeAlloc.Tests.dll" --no-progress --stop-on-fail on "${filters[@]}" \
-            > "$copy/run.log" 2>&1; then
+        # A process that ends itself is reported by the shell, which is no news here.
+        if { timeout $longest dotnet "$bin/NativeAlloc.Tests.dll" --no-progress --stop-on-fail on "${filters[@]}" \
+            > "$copy/run.log" 2>&1; } 2> /dev/null; then
             echo "SURVIVED  $name"
             failed=1
         elif grep -q "Zero tests ran" "$copy/run.log"; then
@@ -84,7 +85,8 @@ run() {
             failed=1
         else
             killed=$((killed + 1))
-            echo "killed    $name by $(grep -m1 '^failed ' "$copy/run.log" | sed 's/^failed //; s/ (.*//' || true)"
+            by=$(grep -m1 '^failed ' "$copy/run.log" | sed 's/^failed //; s/ (.*//' || true)
+            echo "killed    $name by ${by:-the end of the process, or that of the time}"
         fi
     fi
     cp "$file" "$copy/$file"
