@@ -45,11 +45,13 @@ compare() { # title, programs that it needs; the variable "seconds" bounds each 
         return
     done
     rm -rf "$out/run"; mkdir "$out/run"
-    (cd "$out/run" && timeout "${seconds:-300}" bash "$out/script") > "$out/plain" 2>&1 < /dev/null || plain=$?
+    (cd "$out/run" && timeout "${seconds:-600}" bash "$out/script") > "$out/plain" 2>&1 < /dev/null || plain=$?
     rm -rf "$out/run"; mkdir "$out/run"
-    (cd "$out/run" && LD_PRELOAD=$library timeout "${seconds:-300}" bash "$out/script") > "$out/preloaded" 2>&1 \
+    (cd "$out/run" && LD_PRELOAD=$library timeout "${seconds:-600}" bash "$out/script") > "$out/preloaded" 2>&1 \
         < /dev/null || preloaded=$?
-    if [ $plain = $preloaded ] && cmp -s "$out/plain" "$out/preloaded"; then
+    if [ $plain = 124 ] || [ $preloaded = 124 ]; then
+        result "$title: not finished in ${seconds:-600} s" 1
+    elif [ $plain = $preloaded ] && cmp -s "$out/plain" "$out/preloaded"; then
         result "$title ($(wc -c < "$out/plain") bytes of output, exit code $plain)" 0
     else
         result "$title: exit code $plain without, $preloaded with the library" 1

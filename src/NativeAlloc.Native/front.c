@@ -205,7 +205,9 @@ static void after_fork_in_child(void)
 __attribute__((constructor)) static void loaded(void)
 {
     int error = errno;
-    *(void **)&libc_usable_size = dlsym(RTLD_NEXT, "malloc_usable_size");
+    /* The next of that name may be that of another allocator, which the program was linked to. */
+    void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+    if (libc) *(void **)&libc_usable_size = dlsym(libc, "malloc_usable_size");
     syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     atomic_store(&process_state, LOADED);

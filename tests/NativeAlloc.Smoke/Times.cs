@@ -5,7 +5,7 @@ namespace NativeAlloc.Smoke;
 /// <summary>Two short traces, the best of several passes: nanoseconds for one allocation with its free.</summary>
 internal static unsafe class Times
 {
-    private const int Passes = 40;
+    private const int Passes = 300;
 
     internal static void Write()
     {

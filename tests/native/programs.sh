@@ -107,12 +107,12 @@ int main() {
 }
 CC
 g++ -O2 -std=c++17 -S a.cc -o a.s && sha256sum a.s && g++ -O2 a.s -o a -pthread && ./a
-{ for i in $(seq 3000); do echo "int f$i(int x) { int s = $i; for (int i = 0; i < x; i++) s += s << (i & 3) ^ x; return s; }"; done; } > b.c
+{ for i in $(seq 300); do echo "int f$i(int x) { int s = $i; for (int i = 0; i < x; i++) s += s << (i & 3) ^ x; return s; }"; done; } > b.c
 gcc -O2 -c b.c -o b.o && sha256sum b.o && gcc -O3 -flto -shared -fPIC b.c -o b.so && nm -D b.so | grep -c ' T f'
 EOF
 
 compare "zstd and xz: all levels, threads, round trips" zstd xz <<'EOF'
-seq 400000 | awk '{ print $1 * 7919 % 100003, "some text", $1 % 17 }' > data
+seq 150000 | awk '{ print $1 * 7919 % 100003, "some text", $1 % 17 }' > data
 for level in 1 5 9 15; do zstd -q -$level -T4 data -o data.$level.zst && sha256sum < data.$level.zst && zstd -dc data.$level.zst | cmp - data; done
 zstd -q --ultra -20 --long=27 data -o long.zst && zstd -dc --long=27 long.zst | cmp - data && sha256sum < long.zst
 xz -k -T4 --block-size=1MiB data && xz -dc data.xz | cmp - data && sha256sum < data.xz
@@ -135,16 +135,16 @@ compare "python3: every object from malloc, threads, processes" python3 <<'EOF'
 export PYTHONMALLOC=malloc PYTHONHASHSEED=0
 cat > script.py <<'PY'
 import collections, concurrent.futures, hashlib, itertools, json, multiprocessing, re, sqlite3, subprocess, threading, zlib
-d = collections.defaultdict(list)
-for i in range(200000): d[i * 7919 % 10007].append(str(i))
-print(hashlib.sha256(json.dumps(d).encode()).hexdigest())
-text = " ".join(itertools.chain.from_iterable(list(d.values())[:2000]))
-print(len(re.findall(r"(\d)\d*\1", text)), hashlib.sha256(zlib.compress(text.encode())).hexdigest())
 def work(n):
     rows = [(i, str(i * n), b"x" * (i % 100)) for i in range(5000)]
     return hashlib.sha256(repr(rows).encode()).hexdigest()[:8]
-with concurrent.futures.ThreadPoolExecutor(6) as pool: print(list(pool.map(work, range(20))))
 if __name__ == "__main__":
+    d = collections.defaultdict(list)
+    for i in range(200000): d[i * 7919 % 10007].append(str(i))
+    print(hashlib.sha256(json.dumps(d).encode()).hexdigest())
+    text = " ".join(itertools.chain.from_iterable(list(d.values())[:2000]))
+    print(len(re.findall(r"(\d)\d*\1", text)), hashlib.sha256(zlib.compress(text.encode())).hexdigest())
+    with concurrent.futures.ThreadPoolExecutor(6) as pool: print(list(pool.map(work, range(20))))
     with multiprocessing.get_context("fork").Pool(3) as pool: print(pool.map(work, range(20)))
     with multiprocessing.get_context("spawn").Pool(2) as pool: print(pool.map(work, range(6)))
     print(subprocess.run(["echo", "a child"], capture_output=True).stdout)
@@ -160,17 +160,16 @@ python3 script.py
 EOF
 
 # CPython's own tests: only their verdicts are compared, as they print times.
-modules="test_array test_bytes test_bz2 test_capi test_ctypes test_deque test_dict test_exceptions test_fork1 test_gc \
-    test_generators test_hashlib test_heapq test_io test_json test_list test_lzma test_marshal test_memoryview test_mmap \
-    test_pickle test_posix test_queue test_re test_set test_sort test_sqlite3 test_ssl test_str test_struct \
-    test_subprocess test_thread test_threading test_tuple test_unicode test_weakref test_zlib"
+modules="test_array test_bytes test_bz2 test_capi test_ctypes test_deque test_dict test_fork1 test_gc test_io \
+    test_json test_list test_memoryview test_mmap test_pickle test_queue test_re test_set test_sqlite3 test_ssl \
+    test_struct test_subprocess test_thread test_threading test_unicode test_weakref test_zlib"
 [ "$part" = full ] && modules="-x test_gdb test_idle test_tools test_distutils test_ensurepip test_venv"
 if /usr/bin/python3 -c 'import test.test_dict' 2> /dev/null; then
     for module in $modules; do
         [ "$part" = full ] && break
         seconds=600 compare "CPython: $module" python3 <<EOF
 PYTHONMALLOC=malloc /usr/bin/python3 -m test $module > text 2>&1; code=\$?
-grep -E '^(test_\\S+ (failed|crashed|skipped).*|Total tests:.*|Result: .*)\$' text | sed 's/ in [0-9.]* sec.*//; s/ (.*//'
+grep -E '^(Tests result|Total test files|.* tests? failed).*' text
 [ \$code = 0 ] || grep -E '^(ERROR|FAIL):' text | sort
 exit \$code
 EOF

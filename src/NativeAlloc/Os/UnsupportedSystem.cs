@@ -1,3 +1,13 @@
+using System.Runtime.Versioning;
+
+// What the compiler says to those who build for these. Not the other way round, as supported on three systems: then each
+// call in a program that could run anywhere would be a warning. What has 32 bits is known at run time only.
+[assembly: UnsupportedOSPlatform("browser")]
+[assembly: UnsupportedOSPlatform("wasi")]
+[assembly: UnsupportedOSPlatform("android")]
+[assembly: UnsupportedOSPlatform("ios")]
+[assembly: UnsupportedOSPlatform("tvos")]
+
 namespace NativeAlloc.Os;
 
 /// <summary>

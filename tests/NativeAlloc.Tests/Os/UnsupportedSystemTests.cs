@@ -1,3 +1,5 @@
+using System.Reflection;
+using System.Runtime.Versioning;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
@@ -23,4 +25,15 @@ public sealed class UnsupportedSystemTests
     [InlineData("FixedMap.AddressOf")]
     public void The_first_call_says_it_too(string call) =>
         ChildProcess.RunHost(UnsupportedCalls.Name, call).ShouldSucceed();
+
+    // A program that is built for one of these gets a warning for each call.
+    [Theory]
+    [InlineData("browser")]
+    [InlineData("wasi")]
+    [InlineData("android")]
+    [InlineData("ios")]
+    [InlineData("tvos")]
+    public void The_compiler_is_told_of_systems_that_are_not_supported(string name) =>
+        Assert.Contains(typeof(NativeAllocator).Assembly.GetCustomAttributes<UnsupportedOSPlatformAttribute>(),
+            attribute => attribute.PlatformName == name);
 }
