@@ -1,7 +1,7 @@
 using System.Runtime.Versioning;
 
-// What the compiler says to those who build for these. Not the other way round, as supported on three systems: then each
-// call in a program that could run anywhere would be a warning. What has 32 bits is known at run time only.
+// What the compiler says to those who build for these. It is not told of the three that are supported: then each call
+// in a program that could run anywhere would be a warning. What has 32 bits is known at run time only.
 [assembly: UnsupportedOSPlatform("browser")]
 [assembly: UnsupportedOSPlatform("wasi")]
 [assembly: UnsupportedOSPlatform("android")]
