@@ -35,6 +35,7 @@ internal static class Program
             case LockLimit.Name: return LockLimit.Run(rest);
             case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
             case ResidentLimit.Name: return ResidentLimit.Run();
+            case TwiceToDepot.Name: return TwiceToDepot.Run();
             case TrimAtExit.Name: return TrimAtExit.Run();
             case CodeProbes.Name: return CodeProbes.Run();
             case ResidentEstimate.Name: return ResidentEstimate.Run();

@@ -1,10 +1,15 @@
 using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
+using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;
 
-/// <summary>Proves which addresses are told from objects of a magazine, in each size class and by any number.</summary>
+/// <summary>
+/// Proves which addresses are told from objects of a magazine, in each size class and by any number, and that none is
+/// there twice in a magazine that leaves its thread.
+/// </summary>
 public sealed unsafe class MagazineCheckTests
 {
     public static TheoryData<int> Sizes =>
@@ -51,6 +56,15 @@ public sealed unsafe class MagazineCheckTests
         // An offset is one in its slab, so what ends with the slab is the next slab's first object.
         Assert.Equal((end - slab) % (nint)(cache->OffsetMask + 1U) == 0, IsOnGrid(cache, [end]));
         NativeAllocator.Free(block);
+    }
+
+    [Fact]
+    public void A_block_that_is_there_twice_is_found_on_the_way_to_the_depot()
+    {
+        ChildProcess child = ChildProcess.RunHost(TwiceToDepot.Name);
+        Assert.NotEqual(0, child.ExitCode);
+        Assert.DoesNotContain(TwiceToDepot.Passed, child.Output, StringComparison.Ordinal);
+        Assert.Contains("the thread's magazine has it twice", child.Errors, StringComparison.Ordinal);
     }
 
     private static bool IsOnGrid(ObjectCache* cache, nint[] slots)
