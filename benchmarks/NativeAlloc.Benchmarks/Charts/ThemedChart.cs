@@ -57,7 +57,7 @@ internal sealed class ThemedChart(string unit)
         {
             model.Annotations.Add(new TextAnnotation
             {
-                Text = value.ToString(format, CultureInfo.InvariantCulture),
+                Text = "\u00a0" + value.ToString(format, CultureInfo.InvariantCulture), // a gap behind the bar
                 TextPosition = new DataPoint(value, names.Labels.Count),
                 TextHorizontalAlignment = HorizontalAlignment.Left,
                 TextVerticalAlignment = VerticalAlignment.Middle,

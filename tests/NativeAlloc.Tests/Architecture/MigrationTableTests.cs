@@ -28,7 +28,8 @@ public sealed class MigrationTableTests
 
         Assert.Contains("FreeHGlobal", members);
         Assert.Contains("Rent", members);
-        Assert.Empty(members.Where(name => !page.Contains(name + "`", StringComparison.Ordinal)));
+        string[] missing = [.. members.Where(name => !page.Contains(name + "`", StringComparison.Ordinal))];
+        Assert.Empty(missing);
     }
 
     private static IEnumerable<string> NamesOf(Type type) => type
