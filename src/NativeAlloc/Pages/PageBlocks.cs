@@ -168,6 +168,7 @@ internal static unsafe class PageBlocks
             (blocks, pages) = (Volatile.Read(ref s_blocks), Volatile.Read(ref s_pages));
             for (int index = 0; index < ThreadRegistry.Count; index++)
             {
+                if (!ThreadRegistry.HasMemory(index)) continue;
                 ThreadPages* thread = ThreadPages.Of(ThreadRegistry.At(index));
                 blocks += thread->UserBlocks;
                 pages += thread->UserPages;

@@ -129,7 +129,7 @@ internal static unsafe partial class PageLayer
     {
         nuint pages = 0;
         for (int index = 0; index < ThreadRegistry.Count; index++)
-            pages += (nuint)ThreadPages.Of(ThreadRegistry.At(index))->Count;
+            if (ThreadRegistry.HasMemory(index)) pages += (nuint)ThreadPages.Of(ThreadRegistry.At(index))->Count;
         return pages;
     }
 
@@ -139,6 +139,7 @@ internal static unsafe partial class PageLayer
         long hits = zone->Hits;
         for (int index = 0; index < ThreadRegistry.Count; index++)
         {
+            if (!ThreadRegistry.HasMemory(index)) continue;
             ThreadPages* pages = ThreadPages.Of(ThreadRegistry.At(index));
             if (pages->Zone == zone->Index) hits += pages->Hits;
         }

@@ -44,6 +44,7 @@ internal readonly unsafe record struct CacheFigures(
         long objects = 0;
         for (int i = 0; i < ThreadRegistry.Count; i++)
         {
+            if (!ThreadRegistry.HasMemory(i)) continue;
             ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
             objects += CountLoaded(cache, magazines, index) + CountIn(cache, magazines->Previous(index));
             if (returnSide != index) objects += CountLoaded(cache, magazines, returnSide);

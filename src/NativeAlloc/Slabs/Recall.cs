@@ -83,7 +83,8 @@ internal static unsafe class Recall
     internal static bool TryClaimAll(out ClaimRound<ThreadMagazines, ProcessorSteps> round)
     {
         if (!ClaimRound<ThreadMagazines, ProcessorSteps>.TryBegin(0, ThreadRegistry.Count, out round)) return false;
-        for (int i = round.FirstIndex; i < round.EndIndex; i++) round.Claim(ThreadRegistry.At(i));
+        for (int i = round.FirstIndex; i < round.EndIndex; i++)
+            if (ThreadRegistry.HasMemory(i)) round.Claim(ThreadRegistry.At(i));
         if (round.Hold()) return true;
         round.End();
         return false;

@@ -213,7 +213,8 @@ internal unsafe struct ThreadMagazines : IClaimedPart
         {
             version = ForgottenCounts.BeginSum();
             sum = s_forgotten;
-            for (int index = 0; index < ThreadRegistry.Count; index++) Of(ThreadRegistry.At(index))->AddTo(ref sum);
+            for (int index = 0; index < ThreadRegistry.Count; index++)
+                if (ThreadRegistry.HasMemory(index)) Of(ThreadRegistry.At(index))->AddTo(ref sum);
         }
         while (ForgottenCounts.HasMoved(version));
         return sum;

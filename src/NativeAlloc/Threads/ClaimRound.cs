@@ -101,7 +101,7 @@ internal unsafe ref struct ClaimRound<TPart, TSteps>
         public bool MoveNext()
         {
             while (++at < end)
-                if (TPart.ClaimOf(ThreadRegistry.At(at))->IsClaimed) return true;
+                if (ThreadRegistry.HasMemory(at) && TPart.ClaimOf(ThreadRegistry.At(at))->IsClaimed) return true;
             return false;
         }
     }

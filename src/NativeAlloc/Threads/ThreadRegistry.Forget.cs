@@ -28,11 +28,26 @@ internal static unsafe partial class ThreadRegistry
     /// <summary>Whether there are so many blocks with memory that it matters whether their threads are alive.</summary>
     internal static bool HasMany => Volatile.Read(ref s_withContents) > FewBlocks;
 
+    /// <summary>A bit for each block that may have memory. Changed under the lock, read by any thread.</summary>
+    private static readonly ulong[] s_withMemory = new ulong[MaxBlocks / 64];
+
     /// <summary>
-    /// Whether the layers above have anything in a block: if not, it reads as zero, and a look at its first system page
-    /// is all that it may cost.
+    /// Whether a block may have memory. One that has none is not even read: some systems give a page memory for that.
     /// </summary>
-    internal static bool HasContents(byte* block) => Volatile.Read(ref ThreadBlock.HeaderOf(block)->Initialized) != 0;
+    internal static bool HasMemory(int index) => (Volatile.Read(ref s_withMemory[index / 64]) >> index & 1) != 0;
+
+    /// <summary>Whether the layers above have anything in a block.</summary>
+    internal static bool HasContents(byte* block) =>
+        HasMemory(IndexOf(block)) && Volatile.Read(ref ThreadBlock.HeaderOf(block)->Initialized) != 0;
+
+    private static int IndexOf(byte* block) => (int)((nuint)(block - (byte*)s_region.Address) / ThreadBlock.Bytes);
+
+    private static void SetMemory(byte* block, bool has)
+    {
+        int index = IndexOf(block);
+        ref ulong word = ref s_withMemory[index / 64];
+        Volatile.Write(ref word, has ? word | 1UL << index : word & ~(1UL << index));
+    }
 
     /// <summary>Whether there are blocks with memory that no living thread has: they can lose it, soon.</summary>
     internal static bool HasForgettable()
@@ -42,8 +57,8 @@ internal static unsafe partial class ThreadRegistry
         s_lock.Acquire();
         for (int index = 0; index < s_count; index++)
         {
+            if (!HasContents(At(index))) continue;
             ThreadHeader* header = ThreadBlock.HeaderOf(At(index));
-            if (header->Initialized == 0) continue;
             if (header->State != ThreadBlockState.Unused && !IsOfDead(header)) continue;
             HasRested(header, 0); // the time counts from here
             any = true;
@@ -62,8 +77,9 @@ internal static unsafe partial class ThreadRegistry
         s_lock.Acquire();
         for (; CanForget && found == null && index < s_count; index++)
         {
+            if (!HasContents(At(index))) continue;
             ThreadHeader* header = ThreadBlock.HeaderOf(At(index));
-            if (header->State != ThreadBlockState.Unused || header->Initialized == 0) continue;
+            if (header->State != ThreadBlockState.Unused) continue;
             if (!HasRested(header, RestMilliseconds)) continue;
             header->State = ThreadBlockState.Draining;
             found = At(index);
@@ -89,7 +105,10 @@ internal static unsafe partial class ThreadRegistry
         }
         bool purged = VirtualMemory.TryPurge((nuint)first, (nuint)count * ThreadBlock.Bytes);
         for (int i = 0; purged && i < count; i++)
+        {
+            SetMemory(first + (nint)i * ThreadBlock.Bytes, has: false);
             if (owners[i] != 0) GCHandle.FromIntPtr(owners[i]).Free();
+        }
         if (purged) Volatile.Write(ref s_withContents, s_withContents - count);
         s_lock.Release();
         if (purged) SetHeld(null);

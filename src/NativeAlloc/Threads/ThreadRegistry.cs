@@ -104,6 +104,7 @@ internal static unsafe partial class ThreadRegistry
         s_lock.Acquire();
         byte* block = FindAbandoned(includeUnused: true);
         if (block == null) block = Make();
+        if (block != null) SetMemory(block, has: true);
         bool attached = block != null && TrySetOwner(block, thread);
         if (attached)
         {
@@ -176,6 +177,7 @@ internal static unsafe partial class ThreadRegistry
     {
         for (int index = 0; index < Count; index++)
         {
+            if (!HasMemory(index)) continue;
             ThreadHeader* header = ThreadBlock.HeaderOf(At(index));
             if (header->Owner != 0) GCHandle.FromIntPtr(header->Owner).Free();
             header->Owner = 0;
@@ -190,9 +192,13 @@ internal static unsafe partial class ThreadRegistry
             int index = s_cursor + step;
             if (index >= count) index -= count;
             byte* block = At(index);
-            ThreadHeader* header = ThreadBlock.HeaderOf(block);
-            bool found = IsOfDead(header) ? HasRested(header, restMilliseconds)
-                : includeUnused && header->State == ThreadBlockState.Unused;
+            bool found = includeUnused;
+            if (HasMemory(index))
+            {
+                ThreadHeader* header = ThreadBlock.HeaderOf(block);
+                found = IsOfDead(header) ? HasRested(header, restMilliseconds)
+                    : includeUnused && header->State == ThreadBlockState.Unused;
+            }
             if (!found) continue;
             s_cursor = index;
             return block;
