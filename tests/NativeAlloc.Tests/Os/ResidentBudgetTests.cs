@@ -100,7 +100,10 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         Assert.False(ResidentBudget.TryCharge(MiB));
         Assert.True(ResidentBudget.TryRaise(MiB));
         Assert.True(ResidentBudget.TryCharge(MiB));
-        ResidentBudget.Release(untouched + MiB);
+        // For a part of the limit the system is not asked again: a sixteenth, less what other threads charge.
+        nuint unasked = limit / 32;
+        Assert.True(ResidentBudget.TryCharge(unasked));
+        ResidentBudget.Release(untouched + MiB + unasked);
     }
 
     [Fact]
@@ -116,6 +119,26 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
             Assert.False(ResidentBudget.TryRaise(ResidentBudget.LimitBytes));
         }
         Assert.True(ResidentBudget.TryRaise(MiB));
+    }
+
+    [Fact]
+    public void Pages_for_which_there_is_no_budget_are_free_as_before()
+    {
+        Page one = PageAllocator.AllocPage(); // so that a section is online
+        NativeAllocator.Trim(); // what is free has no memory behind it then
+        Zone* zone = PageLayer.ZoneOf(0, ZoneKind.Normal);
+        PageRequest request = new(5, 32) { Choice = MemoryChoice.FreshOnly };
+        nuint limit = ResidentBudget.ChargedBytes;
+        ResidentBudget.SetLimit(limit);
+        zone->Lock.Acquire();
+        uint free = zone->FreePages;
+        bool isTaken = zone->TryTake(request, out _, out nuint refused);
+        uint freeAfter = zone->FreePages;
+        zone->Lock.Release();
+        Assert.False(isTaken);
+        Assert.Equal((nuint)(32 * PageAllocator.PageSize), refused);
+        Assert.Equal(free, freeAfter);
+        PageAllocator.FreePages(one, 0);
     }
 
     [Fact]
