@@ -2,6 +2,8 @@
 # Runs the tests as a Windows program under wine. Ends with the summary of the test runner.
 #   tests/run-on-windows.sh                     all tests that do not need the source tree
 #   tests/run-on-windows.sh smoke               the smoke program
+#   tests/run-on-windows.sh compare --workload cppcheck,spike:mib=128 --allocator nativealloc --runs 1
+#                                               the benchmarks, which check what blocks hold
 #   tests/run-on-windows.sh -class NAMESPACE.X  what the runner is told (-class, -namespace, -method, …)
 # Installs what it needs from Debian (as root). Times under wine say nothing about Windows.
 set -euo pipefail
@@ -27,6 +29,12 @@ $wine reg add 'HKCU\Software\Wine' /v Version /d win10 /f > /dev/null
 if [ "${1:-}" = smoke ]; then
     dotnet publish tests/NativeAlloc.Smoke -c Debug -r win-x64 --self-contained -o "$out/smoke" -v q
     $wine "$out/smoke/NativeAlloc.Smoke.exe" < /dev/null
+    exit
+fi
+
+if [ "${1:-}" = compare ]; then
+    dotnet publish benchmarks/NativeAlloc.Benchmarks -c Debug -r win-x64 --self-contained -o "$out/benchmarks" -v q
+    (cd "$out/benchmarks" && $wine NativeAlloc.Benchmarks.exe "$@" < /dev/null)
     exit
 fi
 

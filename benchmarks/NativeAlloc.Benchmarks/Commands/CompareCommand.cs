@@ -22,9 +22,6 @@ internal static class CompareCommand
 
     public static int Run(CompareOptions options)
     {
-        if (!OperatingSystem.IsLinux())
-            throw new UsageException(
-                "compare reads its memory figures from /proc and so runs on Linux only; try micro");
 #if DEBUG
         Console.Error.WriteLine("warning: this is a debug build, its figures mean nothing; build with -c Release");
 #endif

@@ -15,6 +15,7 @@ internal static unsafe partial class MappedPages
     private const int MapPrivate = 0x02;
     private const int MapAnonymous = 0x20;
     private const int MapPopulate = 0x8000;
+    private const int MemCommitReserve = 0x3000, PageReadWrite = 4; // of Windows
 
     /// <summary>Zeroed memory that lives as long as the process.</summary>
     public static void* Allocate(nuint length) =>
@@ -25,11 +26,25 @@ internal static unsafe partial class MappedPages
     {
         using SafeFileHandle file = File.OpenHandle(path);
         length = RandomAccess.GetLength(file);
+        if (OperatingSystem.IsWindows())
+        {
+            byte* copy = (byte*)Allocate((nuint)length);
+            RandomAccess.Read(file, new Span<byte>(copy, checked((int)length)), 0);
+            return copy;
+        }
         return (byte*)Map((nuint)length, ProtRead, MapPrivate | MapPopulate, (int)file.DangerousGetHandle());
     }
 
     private static void* Map(nuint length, int protection, int flags, int file)
     {
+        if (OperatingSystem.IsWindows())
+        {
+            void* committed = VirtualAlloc(null, length, MemCommitReserve, PageReadWrite);
+            if (committed == null)
+                throw new Win32Exception(Marshal.GetLastPInvokeError(), $"mapping {length} bytes failed");
+            new Span<byte>(committed, checked((int)length)).Clear(); // which makes it resident
+            return committed;
+        }
         void* pages = MMap(null, length, protection, flags, file, 0);
         return (nint)pages != -1
             ? pages
@@ -38,4 +53,7 @@ internal static unsafe partial class MappedPages
 
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     private static partial void* MMap(void* address, nuint length, int protection, int flags, int file, nint offset);
+
+    [LibraryImport("kernel32", SetLastError = true)]
+    private static partial void* VirtualAlloc(void* address, nuint length, int type, int protection);
 }

@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace NativeAlloc.Benchmarks.Measuring;
 
-/// <summary>The kernel's count of page faults of this process, those that read from a disk among them.</summary>
+/// <summary>
+/// The kernel's count of page faults of this process, those that read from a disk among them; 0 on other systems.
+/// </summary>
 internal static unsafe partial class PageFaults
 {
     /// <summary>What figures call it.</summary>
@@ -17,6 +19,7 @@ internal static unsafe partial class PageFaults
     {
         get
         {
+            if (!OperatingSystem.IsLinux()) return 0;
             long* usage = stackalloc long[UsageWords];
             return GetResourceUsage(0, usage) == 0 ? usage[MinorFaults] + usage[MajorFaults] : 0;
         }

@@ -1,13 +1,18 @@
 using System.Buffers.Text;
+using System.Diagnostics;
 
 namespace NativeAlloc.Benchmarks.Measuring;
 
-/// <summary>The kernel's account of how much memory of this process is resident.</summary>
+/// <summary>
+/// The system's account of how much memory of this process is resident. Elsewhere than on Linux it is the working set,
+/// and its peak is that of the whole process.
+/// </summary>
 internal static class ResidentMemory
 {
     /// <summary>Makes the kernel forget the peak so far, and returns what is resident now, in KiB.</summary>
     public static long ResetPeak()
     {
+        if (!OperatingSystem.IsLinux()) return ExactKiB;
         // Where this is not permitted the peak of the start-up stays, which can only make the result look worse.
         try
         {
@@ -23,12 +28,22 @@ internal static class ResidentMemory
         return Read("VmRSS:"u8);
     }
 
-    public static long PeakKiB => Read("VmHWM:"u8);
+    public static long PeakKiB =>
+        OperatingSystem.IsLinux() ? Read("VmHWM:"u8) : ReadWorkingSet(process => process.PeakWorkingSet64);
 
     /// <summary>
     /// What is resident now, counted page by page. The number beside the peak is kept by processor and may lag behind.
     /// </summary>
-    public static long ExactKiB => Read("Rss:"u8, "/proc/self/smaps_rollup");
+    public static long ExactKiB => OperatingSystem.IsLinux()
+        ? Read("Rss:"u8, "/proc/self/smaps_rollup")
+        : ReadWorkingSet(process => process.WorkingSet64);
+
+    private static long ReadWorkingSet(Func<Process, long> read)
+    {
+        const int KiB = 1024;
+        using Process self = Process.GetCurrentProcess();
+        return read(self) / KiB;
+    }
 
     private static long Read(ReadOnlySpan<byte> field, string file = "/proc/self/status")
     {
