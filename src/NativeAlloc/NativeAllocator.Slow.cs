@@ -76,8 +76,11 @@ public static unsafe partial class NativeAllocator
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void* AllocSlow(nuint byteCount) =>
-        AllocOrThrow(byteCount, byteCount, SizeClasses.Granule, zeroed: false);
+    private static void* AllocSlow(nuint byteCount)
+    {
+        void* pointer = SampleGap.IsOn ? SampledCaches.PopCounted(byteCount) : null;
+        return pointer != null ? pointer : AllocOrThrow(byteCount, byteCount, SizeClasses.Granule, zeroed: false);
+    }
 
     // The same as Alloc for sizes up to 32 KiB, whose class takes more instructions to find than callers should carry.
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -54,11 +54,11 @@ internal static unsafe class CacheChain
         }
     }
 
-    /// <inheritdoc cref="CacheTable.TryReserveReturnSide"/>
-    internal static bool TryReserveReturnSide(int sizeClass)
+    /// <inheritdoc cref="CacheTable.TryReserveCountedSide"/>
+    internal static bool TryReserveCountedSide(int sizeClass)
     {
         s_lock.Acquire();
-        bool reserved = CacheTable.TryReserveReturnSide(sizeClass);
+        bool reserved = CacheTable.TryReserveCountedSide(sizeClass);
         s_lock.Release();
         return reserved;
     }

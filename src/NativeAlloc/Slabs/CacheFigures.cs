@@ -41,6 +41,7 @@ internal readonly unsafe record struct CacheFigures(
     private static long CountWithThreads(ObjectCache* cache)
     {
         int index = cache->Index, returnSide = CacheTable.ReturnSideOf(index);
+        int countedSide = CacheTable.CountedSideOf(index);
         long objects = 0;
         for (int i = 0; i < ThreadRegistry.Count; i++)
         {
@@ -48,6 +49,7 @@ internal readonly unsafe record struct CacheFigures(
             ThreadMagazines* magazines = ThreadMagazines.Of(ThreadRegistry.At(i));
             objects += CountLoaded(cache, magazines, index) + CountIn(cache, magazines->Previous(index));
             if (returnSide != index) objects += CountLoaded(cache, magazines, returnSide);
+            if (countedSide != 0 && countedSide != returnSide) objects += CountLoaded(cache, magazines, countedSide);
         }
         return objects;
     }

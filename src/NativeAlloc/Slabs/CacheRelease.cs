@@ -158,11 +158,12 @@ internal static unsafe class CacheRelease
         if (cache->Magazine.Capacity == 0) return 0;
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         Debug.Assert(!magazines->Raised.Contains(index), "the magazine is whole");
-        magazines->Due.Remove(index);
         uint pages = MagazineStore.Empty(cache, own, magazines->TakeLoaded(index))
             + MagazineStore.Empty(cache, own, magazines->TakePrevious(index));
-        int side = CacheTable.ReturnSideOf(index);
-        return side == index ? pages : pages + MagazineStore.Empty(cache, own, magazines->TakeLoaded(side));
+        int side = CacheTable.ReturnSideOf(index), counted = CacheTable.CountedSideOf(index);
+        if (side != index) pages += MagazineStore.Empty(cache, own, magazines->TakeLoaded(side));
+        if (counted != 0 && counted != side) pages += MagazineStore.Empty(cache, own, magazines->TakeLoaded(counted));
+        return pages;
     }
 
     /// <summary>Empties the depots of a cache. Returns the pages given back.</summary>

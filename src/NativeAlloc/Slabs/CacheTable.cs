@@ -97,6 +97,9 @@ internal static unsafe class CacheTable
     // The return side of each index, and the index of each side. Written under the lock of those who add caches.
     private static readonly byte[] s_returnSides = MakeReturnSides(), s_indexes = MakeIndexes();
 
+    // The counted side of each size class; 0 for none. Written under the same lock.
+    private static readonly byte[] s_countedSides = new byte[SizeClasses.Count];
+
     /// <summary>
     /// No index from here on has ever been used. Grown under the lock of those who add caches, read by any thread.
     /// </summary>
@@ -136,19 +139,30 @@ internal static unsafe class CacheTable
     internal static int IndexOfSide(int side) => Volatile.Read(ref s_indexes[side]);
 
     /// <summary>
-    /// Gives a size class a return side, if it has none and an index of a user's cache is left. Only one thread at a
-    /// time adds or removes caches or sides. It stays for good.
+    /// The loaded magazine that objects of a size class are popped from while the profiler counts them; 0 for none.
     /// </summary>
-    internal static bool TryReserveReturnSide(int sizeClass)
+    internal static int CountedSideOf(int index) =>
+        index < SizeClasses.Count ? Volatile.Read(ref s_countedSides[index]) : 0;
+
+    /// <summary>
+    /// Gives a size class a counted side, if it has none and an index of a user's cache is left: one that objects are
+    /// freed to as well, unless the class has a return side. Only one thread at a time adds or removes caches or sides.
+    /// It stays for good.
+    /// </summary>
+    internal static bool TryReserveCountedSide(int sizeClass)
     {
-        if (ReturnSideOf(sizeClass) != sizeClass) return true;
+        if (s_countedSides[sizeClass] != 0) return true;
         int side = WideClass - 1;
         while (side >= FirstUserCache && (Exists(side) || IsSide(side))) side--;
         if (side < FirstUserCache) return false;
         s_isSide[side / WordBits] |= 1UL << side;
         Volatile.Write(ref s_indexes[side], (byte)sizeClass);
-        Volatile.Write(ref s_returnSides[sizeClass], (byte)side);
-        CacheAt(sizeClass)->SetReturnSide((byte)side);
+        if (sizeClass > TinyClasses)
+        {
+            Volatile.Write(ref s_returnSides[sizeClass], (byte)side);
+            CacheAt(sizeClass)->SetReturnSide((byte)side);
+        }
+        Volatile.Write(ref s_countedSides[sizeClass], (byte)side);
         return true;
     }
 

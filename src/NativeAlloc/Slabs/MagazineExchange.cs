@@ -110,7 +110,7 @@ internal static unsafe class MagazineExchange
             node->Lock.Release();
         }
         void* pointer = Pop(magazines, index, loaded);
-        if (SampleGap.IsOn) SampledCaches.CutLoaded(cache, block);
+        if (SampleGap.IsOn) SampledCaches.Hide(cache, magazines);
         return pointer;
     }
 
@@ -136,8 +136,8 @@ internal static unsafe class MagazineExchange
         return true;
     }
 
-    private static int RoundOf(ObjectCache* cache) =>
-        Math.Min(SmallestRound, Math.Max(1, cache->Magazine.Capacity / 2));
+    // Only the tiny classes need the round; others have a return side for the profiler alone.
+    private static int RoundOf(ObjectCache* cache) => cache->Index <= CacheTable.TinyClasses ? SmallestRound : 1;
 
     // A full magazine of the depot for the thread's previous one, which is empty.
     private static bool TryExchange(ObjectCache* cache, CacheNode* node, void* block, nint loaded)
@@ -273,7 +273,7 @@ internal static unsafe class MagazineExchange
             if (!cache->Magazine.IsFull(loaded)) return loaded;
             if (magazines->IsFullCheckDue()) MagazineCheck.CheckFully(cache, loaded);
         }
-        nint other = SwapOut(cache, block, side, loaded);
+        nint other = SwapOut(cache, magazines, side, loaded);
         if (other != 0) return other;
         CacheNode* node = cache->NodeOf(ThreadPages.Of(block));
         NoteExchange(cache, node, block);
@@ -286,17 +286,16 @@ internal static unsafe class MagazineExchange
 
     // Without going anywhere else: an empty magazine that is at hand, whose place the full loaded one takes. 0 where
     // there is none.
-    private static nint SwapOut(ObjectCache* cache, void* block, int side, nint loaded)
+    private static nint SwapOut(ObjectCache* cache, ThreadMagazines* magazines, int side, nint loaded)
     {
-        ThreadMagazines* magazines = ThreadMagazines.Of(block);
         int index = cache->Index;
-        if (side != index && loaded != CacheTable.NoMagazine)
+        // What allocations pop on their own is not counted.
+        if (side != index && loaded != CacheTable.NoMagazine && !SampleGap.IsOn)
         {
             nint popped = magazines->Loaded(index);
             if (popped != CacheTable.NoMagazine && Magazine.IsEmpty(popped))
             {
                 magazines->SetLoaded(index, loaded);
-                if (SampleGap.IsOn) SampledCaches.CutLoaded(cache, block);
                 return popped;
             }
         }

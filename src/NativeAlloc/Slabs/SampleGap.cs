@@ -1,9 +1,24 @@
+using System.Runtime.InteropServices;
+
 namespace NativeAlloc.Slabs;
+
+/// <summary>Bytes that a thread still allocates before its next sample.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct SampleCountdown
+{
+    /// <summary>0 or less: a sample is due, unless the gap was changed since it was drawn.</summary>
+    public long Bytes;
+
+    /// <summary>For random numbers.</summary>
+    public ulong Seed;
+
+    /// <summary>The <see cref="SampleGap.Round"/> that it was drawn in.</summary>
+    public int Round;
+}
 
 /// <summary>
 /// When the profiler takes its next sample: every byte that is allocated is as likely as any other, so the gaps between
-/// samples are exponential. That distribution has no memory, so no count is kept from one magazine to the next: a
-/// thread that loads a magazine draws anew how many of its objects come before a sample.
+/// samples are exponential. That distribution has no memory: a gap may be drawn anew at any time.
 /// </summary>
 internal static class SampleGap
 {
@@ -13,34 +28,52 @@ internal static class SampleGap
     /// <summary>0 while the profiler is off. Any thread, by Volatile.</summary>
     private static long s_meanBytes;
 
+    /// <summary>How often the mean gap was set. Any thread, by Volatile.</summary>
+    private static int s_round;
+
     /// <summary>For threads without a block. Lost updates do no harm.</summary>
     private static ulong s_sharedSeed = 1;
 
     internal static bool IsOn => Volatile.Read(ref s_meanBytes) != 0;
 
-    /// <summary>Sets the mean gap; 0 for no samples.</summary>
-    internal static void Set(nuint meanBytes) => Volatile.Write(ref s_meanBytes, (long)meanBytes);
+    /// <summary>Countdowns of an earlier round are void.</summary>
+    internal static int Round => Volatile.Read(ref s_round);
 
-    /// <summary>How many allocations of a size come before the next sample: at most so many.</summary>
-    internal static int Draw(ref ulong seed, nuint bytes, int most)
+    /// <summary>Sets the mean gap; 0 for no samples. One thread at a time.</summary>
+    internal static void Set(nuint meanBytes)
     {
-        long mean = Volatile.Read(ref s_meanBytes);
-        if (mean == 0) return most;
-        double allocations = -Math.Log(NextUnit(ref seed)) * mean / bytes;
-        return allocations >= most ? most : (int)allocations;
+        // A gap is at most 37 times that.
+        Volatile.Write(ref s_meanBytes, (long)Math.Min(meanBytes, long.MaxValue / 64));
+        Volatile.Write(ref s_round, s_round + 1);
     }
 
-    /// <summary>Whether an allocation that stands alone is to be sampled.</summary>
-    internal static bool IsHit(ref ulong seed, nuint bytes) => Draw(ref seed, bytes, 1) == 0;
+    /// <summary>Counts an allocation; true if it is to be a sample.</summary>
+    internal static bool Count(ref SampleCountdown countdown, nuint bytes)
+    {
+        int round = Round;
+        if (countdown.Round != round)
+        {
+            countdown.Round = round;
+            countdown.Bytes = Draw(ref countdown.Seed);
+        }
+        // It is 0 or less where a counted pop found it due: that allocation is counted.
+        if (countdown.Bytes > 0 && (countdown.Bytes -= (long)bytes) > 0) return false;
+        countdown.Bytes = Draw(ref countdown.Seed);
+        return true;
+    }
 
-    /// <summary>The same for a thread that has no block.</summary>
+    /// <summary>Whether an allocation is to be sampled of a thread that has no countdown.</summary>
     internal static bool IsHit(nuint bytes)
     {
         ulong seed = Volatile.Read(ref s_sharedSeed);
-        bool hit = IsHit(ref seed, bytes);
+        bool hit = Draw(ref seed) <= (long)bytes;
         Volatile.Write(ref s_sharedSeed, seed);
         return hit;
     }
+
+    // At least 1; while the profiler is being switched off, any number will do.
+    private static long Draw(ref ulong seed) =>
+        (long)(-Math.Log(NextUnit(ref seed)) * Math.Max(1, Volatile.Read(ref s_meanBytes))) + 1;
 
     /// <summary>How many allocations of a size a sample stands for.</summary>
     internal static double WeightOf(nuint bytes)

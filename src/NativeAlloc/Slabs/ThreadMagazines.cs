@@ -56,13 +56,8 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     /// <summary>The object that was asked for. Only for the thread that has the claim.</summary>
     public AskedObject Asked;
 
-    /// <summary>
-    /// Size classes of which the next object is to be a sample for the profiler. By the owner; read by any thread.
-    /// </summary>
-    public SideSet Due;
-
-    /// <summary>For the profiler's random numbers. Only for the owner.</summary>
-    public ulong SampleSeed;
+    /// <summary>Of the profiler: when the thread's next sample is due. Only for the owner.</summary>
+    public SampleCountdown Samples;
 
     /// <summary>
     /// Misses that the depot helped, and misses that the slabs helped. Written by the owner, read by any thread.
@@ -97,7 +92,7 @@ internal unsafe struct ThreadMagazines : IClaimedPart
 
     internal void Initialize()
     {
-        SampleSeed = (ulong)(nint)Unsafe.AsPointer(ref this);
+        Samples = new SampleCountdown { Seed = (ulong)(nint)Unsafe.AsPointer(ref this) };
         for (int cache = 0; cache < CacheTable.Sides; cache++)
         {
             _loaded[cache] = CacheTable.NoMagazine;

@@ -190,6 +190,8 @@ public sealed unsafe class NativeLayoutTests
             if (index <= CacheTable.TinyClasses) Assert.NotEqual(index, side);
             else Assert.True(side == index || index < SizeClasses.Count);
             if (side != index) Assert.True(classes.Add(side));
+            int counted = CacheTable.CountedSideOf(index);
+            if (counted != 0 && counted != side) Assert.True(classes.Add(counted));
         }
         Assert.True(classes.Add(CacheTable.WideClass));
         Assert.Equal(Enumerable.Range(1, byte.MaxValue), classes.Order());
