@@ -53,6 +53,7 @@ internal sealed partial class AllocatorEventSource
         try
         {
             PassOn();
+            WriteReports();
         }
         catch (Exception)
         {

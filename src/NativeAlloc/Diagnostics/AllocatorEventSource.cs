@@ -105,6 +105,7 @@ internal sealed unsafe partial class AllocatorEventSource : EventSource
     protected override void OnEventCommand(EventCommandEventArgs command)
     {
         ArgumentNullException.ThrowIfNull(command);
+        NoteAsked(command);
         Change();
     }
 

@@ -1,0 +1,128 @@
+using System.CommandLine;
+using Spectre.Console;
+
+namespace NativeAlloc.Tool;
+
+/// <summary>The commands. Exit code 0: done; 1: it could not be done, for a reason on standard error.</summary>
+internal static class Program
+{
+    private static readonly Argument<string?> s_process = new("process")
+    {
+        Arity = ArgumentArity.ZeroOrOne,
+        Description = "The process: its id, its name, or a part of its command line.",
+    };
+
+    private static readonly Option<int?> s_id = new("--process-id", "-p") { Description = "The process, by its id." };
+
+    private static int Main(string[] arguments)
+    {
+        RootCommand root = new("Shows who holds the native memory of a process that uses NativeAlloc.")
+        {
+            Top(), Report(), Profile(), Leaks(),
+        };
+        return root.Parse(arguments).Invoke();
+    }
+
+    private static Command Top()
+    {
+        Option<int> count = new("--count", "-n") { Description = "End after so many refreshes. 0: when q is pressed." };
+        Option<int> rows = new("--rows") { Description = "Caches to show.", DefaultValueFactory = static _ => 20 };
+        Option<string> sort = new("--sort") { DefaultValueFactory = static _ => "bytes" };
+        sort.Description = $"What to sort by: {string.Join(", ", TopScreen.Orders)}.";
+        sort.AcceptOnlyFromAmong([.. TopScreen.Orders]);
+        Command command = new("top", "Shows the caches, refreshed once a second.")
+        {
+            s_process, s_id, count, rows, sort,
+        };
+        SetAction(command, (session, result) =>
+        {
+            TopScreen screen = new(result.GetValue(rows), result.GetValue(sort)!);
+            int left = result.GetValue(count);
+            if (!AnsiConsole.Profile.Capabilities.Ansi || Console.IsOutputRedirected)
+            {
+                session.Watch(figures =>
+                {
+                    AnsiConsole.Write(screen.Draw(figures));
+                    return --left != 0;
+                });
+                return;
+            }
+            AnsiConsole.Live(new Text("")).Start(live => session.Watch(figures =>
+            {
+                bool goesOn = !Console.IsInputRedirected && Console.KeyAvailable
+                    ? screen.TryPress(Console.ReadKey(intercept: true).KeyChar) : true;
+                live.UpdateTarget(screen.Draw(figures));
+                return goesOn && --left != 0;
+            }));
+        });
+        return command;
+    }
+
+    private static Command Report()
+    {
+        Option<FileInfo?> html = new("--html") { Description = "One HTML page: the map of the heap and all figures." };
+        Option<FileInfo?> json = new("--json") { Description = "All figures as JSON; - for standard output." };
+        Command command = new("report", "Writes what the allocator holds.") { s_process, s_id, html, json };
+        SetAction(command, (session, result) =>
+        {
+            if (result.GetValue(html) is { } page) Save(page, session.Ask("html"));
+            if (result.GetValue(json) is { } file) Save(file, session.Ask("json"));
+            if (result.GetValue(html) == null && result.GetValue(json) == null) Console.Out.Write(session.Ask("text"));
+        });
+        return command;
+    }
+
+    private static Command Profile()
+    {
+        Option<double> seconds = new("--seconds", "-s")
+        {
+            Description = "How long to sample.",
+            DefaultValueFactory = static _ => 30,
+        };
+        Option<FileInfo?> pprof = new("--pprof") { Description = "Write the profile for pprof." };
+        Option<FileInfo?> speedscope = new("--speedscope") { Description = "Write it for speedscope." };
+        Command command = new("profile", "Samples allocations for a while and writes which code made them.")
+        {
+            s_process, s_id, seconds, pprof, speedscope,
+        };
+        SetAction(command, (session, result) =>
+        {
+            bool wasRunning = session.Ask("profiler-start") == "running";
+            Thread.Sleep(TimeSpan.FromSeconds(result.GetValue(seconds)));
+            if (result.GetValue(pprof) is { } file)
+                File.WriteAllBytes(file.FullName, Convert.FromBase64String(session.Ask("pprof")));
+            if (result.GetValue(speedscope) is { } scope) Save(scope, session.Ask("speedscope"));
+            Console.Out.Write(session.Ask("top"));
+            if (!wasRunning) session.Ask("profiler-stop");
+        });
+        return command;
+    }
+
+    private static Command Leaks()
+    {
+        Command command = new("leaks", "Shows what is live by the code that allocated it.") { s_process, s_id };
+        SetAction(command, static (session, _) => Console.Out.Write(session.Ask("leaks")));
+        return command;
+    }
+
+    private static void SetAction(Command command, Action<ReportSession, ParseResult> action) =>
+        command.SetAction(result =>
+        {
+            try
+            {
+                action(new ReportSession(Target.Find(result.GetValue(s_id), result.GetValue(s_process))), result);
+                return 0;
+            }
+            catch (Exception error) when (error is ToolException or IOException or UnauthorizedAccessException)
+            {
+                Console.Error.WriteLine($"nativealloc: {error.Message}");
+                return 1;
+            }
+        });
+
+    private static void Save(FileInfo file, string text)
+    {
+        if (file.Name == "-") Console.Out.Write(text);
+        else File.WriteAllText(file.FullName, text);
+    }
+}

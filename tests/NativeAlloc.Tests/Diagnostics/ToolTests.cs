@@ -1,0 +1,85 @@
+using System.IO.Compression;
+using System.Text.Json;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Diagnostics;
+
+/// <summary>
+/// Proves that the tool <c>nativealloc</c> shows a process that enabled nothing, and says what is wrong where it
+/// cannot.
+/// </summary>
+public sealed class ToolTests
+{
+    private const string MissingProcess = "2000000000"; // beyond what the system numbers processes with
+
+    [Fact]
+    public void Top_shows_the_caches_of_a_process_at_work()
+    {
+        using BusyProcess busy = new();
+        ChildProcess top = RunTool("top", "--process-id", Id(busy), "--count", "2", "--sort", "objects",
+            "--rows", "200");
+        top.ShouldSucceed();
+        Assert.Contains("sorted by objects", top.Output, StringComparison.Ordinal);
+        Assert.Matches(@"(?m)^\s*1024\s+\d+\s+\d+\s+\d+\s+\d+\s+[\d.]+\s+\S+", top.Output);
+    }
+
+    [Fact]
+    public void Top_draws_on_a_terminal()
+    {
+        const string Script = "/usr/bin/script";
+        Assert.SkipUnless(File.Exists(Script), "There is no pseudo-terminal: the package bsdutils has `script`.");
+        using BusyProcess busy = new();
+        string command = $"dotnet {ToolPath} top -p {Id(busy)} --count 2";
+        ChildProcess top = ChildProcess.RunProgram(Script, AppContext.BaseDirectory, [("TERM", "xterm-256color")],
+            "-qec", command, "/dev/null");
+        top.ShouldSucceed();
+        Assert.Contains("\e[", top.Output, StringComparison.Ordinal);
+        Assert.Contains("OBJ SIZE", top.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_report_is_a_whole_page_and_figures_that_can_be_read()
+    {
+        using BusyProcess busy = new();
+        using TemporaryDirectory directory = new();
+        string page = Path.Combine(directory.Path, "heap.html"), figures = Path.Combine(directory.Path, "heap.json");
+        RunTool("report", Id(busy), "--html", page, "--json", figures).ShouldSucceed();
+        Assert.EndsWith("</html>", File.ReadAllText(page).TrimEnd(), StringComparison.Ordinal);
+        using JsonDocument json = JsonDocument.Parse(File.ReadAllText(figures));
+        Assert.True(json.RootElement.GetProperty("ReservedBytes").GetInt64() > 0);
+    }
+
+    [Fact]
+    public void A_profile_and_the_leaks_name_the_code()
+    {
+        using BusyProcess busy = new();
+        using TemporaryDirectory directory = new();
+        string file = Path.Combine(directory.Path, "heap.pb.gz");
+        ChildProcess profile = RunTool("profile", Id(busy), "--seconds", "1", "--pprof", file);
+        profile.ShouldSucceed();
+        Assert.Contains("Busy", profile.Output, StringComparison.Ordinal);
+        using GZipStream content = new(File.OpenRead(file), CompressionMode.Decompress);
+        Assert.True(content.ReadByte() >= 0);
+        ChildProcess leaks = RunTool("leaks", Id(busy));
+        leaks.ShouldSucceed();
+        Assert.Contains("NativeAlloc leak report", leaks.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_is_not_there_is_said()
+    {
+        ChildProcess missing = RunTool("leaks", MissingProcess);
+        Assert.Equal(1, missing.ExitCode);
+        Assert.Contains(MissingProcess, missing.Errors, StringComparison.Ordinal);
+        ChildProcess unnamed = RunTool("leaks", "no-such-process-as-this");
+        Assert.Equal(1, unnamed.ExitCode);
+    }
+
+    private static string ToolPath => Path.Combine(AppContext.BaseDirectory, "NativeAlloc.Tool.dll");
+
+    private static string Id(BusyProcess busy) => busy.Id.ToString("0", null);
+
+    private static ChildProcess RunTool(params string[] arguments) =>
+        ChildProcess.RunDotnet(AppContext.BaseDirectory, [("COLUMNS", "120")], [ToolPath, .. arguments]);
+}
