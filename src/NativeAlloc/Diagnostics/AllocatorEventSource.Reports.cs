@@ -83,7 +83,8 @@ internal sealed unsafe partial class AllocatorEventSource
                 case "leaks": LeakReport.Write(writer); break;
                 case "top": AllocationProfiler.WriteTop(writer, rows: 25); break;
                 case "pprof": AllocationProfiler.WritePprof(stream); return Convert.ToBase64String(stream.ToArray());
-                case "speedscope": AllocationProfiler.WriteSpeedscope(stream);
+                case "speedscope":
+                    AllocationProfiler.WriteSpeedscope(stream);
                     return Encoding.UTF8.GetString(stream.ToArray());
                 case "profiler-start" when AllocationProfiler.IsRunning: return "running";
                 case "profiler-start": AllocationProfiler.Start(); return "started";
