@@ -188,6 +188,32 @@ public sealed unsafe class HolesTests
     }
 
     [Fact]
+    public void The_last_object_may_come_back_while_the_system_works()
+    {
+        using SlabCache made = new("purged", 4096);
+        void* probe = made.Alloc();
+        ObjectCache* cache = CacheTable.CacheOfPage((uint)LinearRegion.PageIndexOf(probe));
+        made.Free(probe);
+        NativeAllocator.Trim();
+        nint[] objects = new nint[cache->ObjectsPerSlab];
+        for (int i = 0; i < objects.Length; i++) objects[i] = (nint)cache->AllocDirect(null, out _);
+        for (int i = 1; i < objects.Length; i++) SlabReturn.FreeDirect(cache, null, (void*)objects[i]);
+        bool isOut = true;
+        using (new InjectedFaults(_ =>
+        {
+            if (isOut) SlabReturn.FreeDirect(cache, null, (void*)objects[0]);
+            return isOut = false;
+        }))
+            cache->PurgeHoles(cache->Node(0));
+        Assert.False(isOut);
+        NativeAllocator.Verify();
+        for (int i = 0; i < objects.Length; i++) objects[i] = (nint)cache->AllocDirect(null, out _);
+        Assert.Equal(objects.Length, objects.Distinct().Count());
+        foreach (nint each in objects) SlabReturn.FreeDirect(cache, null, (void*)each);
+        NativeAllocator.Verify();
+    }
+
+    [Fact]
     public void Threads_go_on_while_their_slabs_are_purged()
     {
         const long LeastPurged = 1 << 20;
