@@ -78,9 +78,15 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AllocSlow(nuint byteCount)
     {
-        void* pointer = SampleGap.IsOn ? SampledCaches.PopCounted(byteCount) : null;
+        void* pointer = PopCounted(byteCount);
         return pointer != null ? pointer : AllocOrThrow(byteCount, byteCount, SizeClasses.Granule, zeroed: false);
     }
+
+    // What a thread with a block pops while the profiler is on. No thread has one before Startup.Begin, which has to
+    // come before all else that a first allocation does.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void* PopCounted(nuint byteCount) =>
+        CurrentThread.t_block != null && SampleGap.IsOn ? SampledCaches.PopCounted(byteCount) : null;
 
     // The same as Alloc for sizes up to 32 KiB, whose class takes more instructions to find than callers should carry.
     [MethodImpl(MethodImplOptions.NoInlining)]

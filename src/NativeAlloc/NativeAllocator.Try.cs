@@ -147,7 +147,7 @@ public static unsafe partial class NativeAllocator
     private static void* AllocMediumOrNull(nuint byteCount)
     {
         void* pointer = PopMedium(byteCount);
-        if (pointer == null && SampleGap.IsOn) pointer = SampledCaches.PopCounted(byteCount);
+        if (pointer == null) pointer = PopCounted(byteCount);
         return pointer != null ? pointer : AllocOrNull(byteCount, SizeClasses.Granule, zeroed: false);
     }
 

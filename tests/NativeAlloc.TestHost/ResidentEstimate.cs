@@ -24,6 +24,8 @@ internal static unsafe class ResidentEstimate
         Take(MiB);
         Release(fraction: 1);
         NativeAllocator.Trim();
+        AllocatorTelemetry.MakeOnce(); // else the decay's thread has it made in the middle
+        SpinWait.SpinUntil(() => AllocatorTelemetry.IsMade);
         Read(out _, out _);
         s_blocks.EnsureCapacity(200_000);
         GC.Collect();
