@@ -159,5 +159,10 @@ internal static unsafe partial class PageLayer
             for (uint page = section; page < sectionEnd; page += Pageblock.Pages)
                 blocks[(int)LinearRegion.TypeOf(page)]++;
         }
+        // What is not online has no type, which reads as unmovable: the rest of a section that another zone's follows.
+        long online = zone->OnlinePages / Pageblock.Pages, counted = 0;
+        foreach (long count in blocks) counted += count;
+        ref long unmovable = ref blocks[(int)MigrateType.Unmovable];
+        unmovable -= Math.Clamp(counted - online, 0, unmovable);
     }
 }

@@ -15,8 +15,6 @@ internal sealed unsafe class TestZone : IDisposable
     // on that zone's lists.
     private static readonly int s_index = NativeAlloc.Pages.Zone.IndexOf(0, ZoneKind.Normal);
 
-    private static bool s_hasSection;
-
     internal TestZone()
     {
         Forget();
@@ -24,12 +22,6 @@ internal sealed unsafe class TestZone : IDisposable
         Zone->Initialize(LinearRegion.Frames, s_index);
         Locked(() => Zone->AddSection(First));
     }
-
-    /// <summary>
-    /// Pages that are of no zone of the library, though their section says that they are of this one.
-    /// </summary>
-    internal static long PagesThatSayTheyAreOf(ZoneStatistics zone) =>
-        s_hasSection && (zone.Node, zone.Zone) == (0, PageZone.Normal) ? PageGeometry.SectionPages : 0;
 
     /// <summary>The zone that all directly mapped pages come from where there is one node.</summary>
     internal static Zone* Normal => PageLayer.ZoneOf(0, ZoneKind.Normal);
@@ -185,7 +177,6 @@ internal sealed unsafe class TestZone : IDisposable
         {
             if (!LinearRegion.TryBringSectionOnline(s_index, -1, out uint first, out _))
                 throw new InvalidOperationException("no section for the tests");
-            s_hasSection = true;
             return first;
         }
     }
