@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 
 namespace NativeAlloc.Os;
@@ -13,7 +12,10 @@ internal static class Reservations
 
     private static NativeLock s_lock;
 
-    /// <summary>In use up to the count. Under the lock.</summary>
+    /// <summary>
+    /// In use up to the count. Under the lock. It is written by its index alone: a write through a reference of another
+    /// type was an access violation in programs that were compiled ahead of time for arm64 (.NET 10.0.12).
+    /// </summary>
     private static Ranges s_ranges;
 
     private static int s_count;
@@ -22,7 +24,7 @@ internal static class Reservations
     internal static void Add(nuint address, nuint bytes)
     {
         s_lock.Acquire();
-        if (s_count < Most) At(s_count++) = new Range { Address = address, Bytes = bytes };
+        if (s_count < Most) s_ranges[s_count++] = (address, bytes);
         s_lock.Release();
     }
 
@@ -32,8 +34,8 @@ internal static class Reservations
         s_lock.Acquire();
         for (int i = 0; i < s_count; i++)
         {
-            if (At(i).Address != address) continue;
-            At(i) = At(--s_count);
+            if (s_ranges[i].Address != address) continue;
+            s_ranges[i] = s_ranges[--s_count];
             break;
         }
         s_lock.Release();
@@ -44,27 +46,14 @@ internal static class Reservations
     {
         s_lock.Acquire();
         bool any = s_count != 0;
-        Range range = any ? At(--s_count) : default;
-        (address, bytes) = (range.Address, range.Bytes);
+        (address, bytes) = any ? s_ranges[--s_count] : default;
         s_lock.Release();
         return any;
-    }
-
-    // Without a span of its own type, which the JIT would have to compile before the first block.
-    private static ref Range At(int index)
-    {
-        Debug.Assert((uint)index < Most, "there is such a range");
-        return ref Unsafe.Add(ref Unsafe.As<Ranges, Range>(ref s_ranges), index);
-    }
-
-    private struct Range
-    {
-        public nuint Address, Bytes;
     }
 
     [InlineArray(Most)]
     private struct Ranges
     {
-        private Range _first;
+        private (nuint Address, nuint Bytes) _first;
     }
 }
