@@ -88,12 +88,18 @@ internal static class Program
         SetAction(command, (session, result) =>
         {
             bool wasRunning = session.Ask("profiler-start") == "running";
-            Thread.Sleep(TimeSpan.FromSeconds(result.GetValue(seconds)));
-            if (result.GetValue(pprof) is { } file)
-                File.WriteAllBytes(file.FullName, Convert.FromBase64String(session.Ask("pprof")));
-            if (result.GetValue(speedscope) is { } scope) Save(scope, session.Ask("speedscope"));
-            Console.Out.Write(session.Ask("top"));
-            if (!wasRunning) session.Ask("profiler-stop");
+            try
+            {
+                Thread.Sleep(TimeSpan.FromSeconds(result.GetValue(seconds)));
+                if (result.GetValue(pprof) is { } file)
+                    File.WriteAllBytes(file.FullName, Convert.FromBase64String(session.Ask("pprof")));
+                if (result.GetValue(speedscope) is { } scope) Save(scope, session.Ask("speedscope"));
+                Console.Out.Write(session.Ask("top"));
+            }
+            finally
+            {
+                if (!wasRunning) session.Ask("profiler-stop"); // also where a file could not be written
+            }
         });
         return command;
     }

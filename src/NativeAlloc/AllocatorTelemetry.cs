@@ -59,7 +59,7 @@ internal static class AllocatorTelemetry
         Volatile.Write(ref s_isMaking, 0);
     }
 
-    /// <summary>Whether both are there, and the thread that made them is at its end.</summary>
+    /// <summary>Whether nothing more will be made: both are there, or all tries went wrong.</summary>
     internal static bool IsMade => Volatile.Read(ref s_tries) >= MostTries && Volatile.Read(ref s_isMaking) == 0;
 
     private static void Make()

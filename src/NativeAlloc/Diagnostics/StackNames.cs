@@ -25,6 +25,8 @@ internal static class StackNames
 
     private const string Native = "[native code]";
 
+    // Held for a look or an entry only: to name a method runs code of users, handlers of loaded assemblies, which may
+    // write a profile themselves.
     private static NativeLock s_lock;
 
     /// <summary>By stack; null where it is not resolved. Under the lock.</summary>
@@ -39,11 +41,17 @@ internal static class StackNames
     /// <summary>The levels of a stack, from the innermost on, without those of this library.</summary>
     internal static ProfileFrame[] Of(int stack)
     {
+        return Known(stack, null) ?? Known(stack, Resolve(stack))!;
+    }
+
+    // The levels that are kept for a stack; those given where there are none yet, and these are kept then.
+    private static ProfileFrame[]? Known(int stack, ProfileFrame[]? levels)
+    {
         s_lock.Acquire();
         try
         {
             while (s_stacks.Count <= stack) s_stacks.Add(null);
-            return s_stacks[stack] ??= Resolve(stack);
+            return s_stacks[stack] ??= levels;
         }
         finally
         {
@@ -67,7 +75,7 @@ internal static class StackNames
 
     private static void Run()
     {
-        StackRecord[] seen = new StackRecord[AllocationSampler.CopyAtOnce];
+        StackRecord[]? seen = null;
         int next = 0;
         do
         {
@@ -75,6 +83,7 @@ internal static class StackNames
             {
                 try
                 {
+                    seen ??= new StackRecord[AllocationSampler.CopyAtOnce];
                     for (int count; (count = AllocationSampler.CopyStacks(next, seen)) != 0 && !StackLines.IsBusy;)
                         for (; count != 0; count--) Of(next++);
                 }
@@ -105,7 +114,7 @@ internal static class StackNames
 
     private static (ProfileFrame Frame, bool IsOwn) Name(nint address)
     {
-        if (s_frames.TryGetValue(address, out (ProfileFrame, bool) known)) return known;
+        if (KnownAt(address, null) is { } known) return known;
         MethodBase? method = null;
         try
         {
@@ -115,7 +124,23 @@ internal static class StackNames
         {
             // A runtime that has no such method: native ahead-of-time compilation.
         }
-        return s_frames[address] = (FrameOf(method, null, 0), IsOwn(method));
+        return KnownAt(address, (FrameOf(method, null, 0), IsOwn(method)))!.Value;
+    }
+
+    // The same for an address.
+    private static (ProfileFrame Frame, bool IsOwn)? KnownAt(nint address, (ProfileFrame Frame, bool IsOwn)? level)
+    {
+        s_lock.Acquire();
+        try
+        {
+            if (s_frames.TryGetValue(address, out (ProfileFrame, bool) known)) return known;
+            if (level != null) s_frames.Add(address, level.Value);
+            return level;
+        }
+        finally
+        {
+            s_lock.Release();
+        }
     }
 
     [UnconditionalSuppressMessage("Trimming", "IL2026", Justification = "A method that is missing has no name.")]

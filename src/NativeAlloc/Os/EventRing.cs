@@ -76,6 +76,7 @@ internal static unsafe class EventRing
     /// <summary>The next position to read. Only for the thread that reads.</summary>
     private static long s_head;
 
+    /// <summary>Events that found the ring full. By Interlocked.</summary>
     private static long s_dropped;
 
     /// <summary>Tells of an event, if anybody wants to know. Any thread, also under a lock.</summary>

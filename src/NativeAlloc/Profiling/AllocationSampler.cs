@@ -19,7 +19,7 @@ internal static unsafe class AllocationSampler
 
     private static NativeLock s_lock;
 
-    /// <summary>Samples that were not taken, as there was no memory for them.</summary>
+    /// <summary>Samples that were not taken, as there was no memory for them. Any thread, by Interlocked.</summary>
     private static long s_lost;
 
     /// <summary>Samples that were lost so far. Any thread.</summary>

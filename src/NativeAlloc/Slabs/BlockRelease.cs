@@ -8,8 +8,22 @@ namespace NativeAlloc.Slabs;
 /// </summary>
 internal static unsafe class BlockRelease
 {
-    /// <summary>Looks through all blocks.</summary>
+    /// <summary>
+    /// Looks through all blocks. Does nothing while another thread's round goes on: it may be about to claim a block,
+    /// whose next owner would then find a claim that nobody ends.
+    /// </summary>
     internal static void ForgetUnused()
+    {
+        if (!ClaimRound<ThreadMagazines, ProcessorSteps>.TryBegin(0, 0, out var magazines)) return;
+        if (ClaimRound<ThreadPages, ProcessorSteps>.TryBegin(0, 0, out var pages))
+        {
+            ForgetInRound();
+            pages.End();
+        }
+        magazines.End();
+    }
+
+    private static void ForgetInRound()
     {
         byte* first = null, block;
         int count = 0, index = 0;

@@ -28,10 +28,10 @@ internal static class SampleGap
     /// <summary>0 while the profiler is off. Any thread, by Volatile.</summary>
     private static long s_meanBytes;
 
-    /// <summary>How often the mean gap was set. Any thread, by Volatile.</summary>
+    /// <summary>How often the mean gap was set. Read by any thread, by Volatile; raised by Interlocked.</summary>
     private static int s_round;
 
-    /// <summary>For threads without a block. Lost updates do no harm.</summary>
+    /// <summary>For threads without a block. Any thread, by Volatile: lost updates do no harm.</summary>
     private static ulong s_sharedSeed = 1;
 
     internal static bool IsOn => Volatile.Read(ref s_meanBytes) != 0;
@@ -44,7 +44,7 @@ internal static class SampleGap
     {
         // A gap is at most 37 times that.
         Volatile.Write(ref s_meanBytes, (long)Math.Min(meanBytes, long.MaxValue / 64));
-        Volatile.Write(ref s_round, s_round + 1);
+        Interlocked.Increment(ref s_round);
     }
 
     /// <summary>Counts an allocation; true if it is to be a sample.</summary>

@@ -108,6 +108,25 @@ public sealed unsafe class BlockReleaseTests
     }
 
     [Fact]
+    public void While_another_threads_round_goes_on_no_block_is_forgotten()
+    {
+        nint[] blocks = UseTogether();
+        NativeAllocator.Trim();
+        foreach (byte* block in blocks) LetRest(block);
+        // Rounds that have not claimed a block yet, and may do so at any moment.
+        Assert.True(ClaimRound<ThreadMagazines, ProcessorSteps>.TryBegin(0, ThreadRegistry.Count, out var magazines));
+        BlockRelease.ForgetUnused();
+        magazines.End();
+        Assert.True(ClaimRound<ThreadPages, ProcessorSteps>.TryBegin(0, ThreadRegistry.Count, out var pages));
+        BlockRelease.ForgetUnused();
+        pages.End();
+        foreach (byte* block in blocks) Assert.True(ThreadRegistry.HasContents(block));
+        BlockRelease.ForgetUnused();
+        foreach (byte* block in blocks) Assert.False(ThreadRegistry.HasContents(block));
+        NativeAllocator.Verify();
+    }
+
+    [Fact]
     public void Where_threads_are_many_each_does_without_a_magazine_for_its_first_object()
     {
         using Barrier together = new(ThreadRegistry.FewBlocks + 2);
