@@ -167,9 +167,10 @@ public static unsafe partial class NativeAllocator
 
     /// <summary>Frees a block, whichever member of this library made it, on any thread.</summary>
     /// <param name="ptr">The block; null does nothing.</param>
-    /// <exception cref="ArgumentException"> The pointer was never allocated here, or lies inside a block, and the call
-    /// can see it. A double free of a small block shows only later; it ends the process with a message that names the
-    /// pointer and its size class. </exception>
+    /// <exception cref="ArgumentException"> The pointer was never allocated here, or lies inside a block, or was freed
+    /// before, and the call can see it. Of small blocks it sees only the last that the thread freed of their size; any
+    /// other double free of one shows later, and ends the process with a message that names the pointer and its size
+    /// class. </exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Free(void* ptr)
     {
@@ -184,7 +185,8 @@ public static unsafe partial class NativeAllocator
             {
                 nuint sizeClass = LinearRegion.ClassOf(page);
                 nint top = loaded[sizeClass];
-                if (!Magazine.MayBeFull(top)) // the magazine of class 0, which is no slab, is always full
+                // The magazine of class 0, which is no slab, is always full.
+                if (!Magazine.MayBeFull(top) && !Magazine.IsOnTop(top, ptr))
                 {
                     *(void**)top = ptr;
                     loaded[sizeClass] = top + sizeof(nint);

@@ -108,8 +108,9 @@ public sealed unsafe class SlabCache : IDisposable
 
     /// <summary>Frees an object (<c>kmem_cache_free</c>), on any thread.</summary>
     /// <param name="ptr">An object of this cache; null does nothing.</param>
-    /// <exception cref="ArgumentException"> The pointer is not an object of this cache. A double free shows only later;
-    /// it ends the process with a message that names the pointer. </exception>
+    /// <exception cref="ArgumentException"> The pointer is not an object of this cache, or the last one that this thread
+    /// freed. Any other double free shows later, and ends the process with a message that names the
+    /// pointer. </exception>
     /// <exception cref="ObjectDisposedException">The cache is disposed of.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Free(void* ptr)
@@ -121,7 +122,7 @@ public sealed unsafe class SlabCache : IDisposable
         {
             loaded += _pageClass;
             nint top = *loaded;
-            if (!Magazine.MayBeFull(top))
+            if (!Magazine.MayBeFull(top) && !Magazine.IsOnTop(top, ptr))
             {
                 *(void**)top = ptr;
                 *loaded = top + sizeof(nint);

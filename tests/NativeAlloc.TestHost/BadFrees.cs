@@ -3,8 +3,8 @@ using NativeAlloc.Pages;
 namespace NativeAlloc.TestHost;
 
 /// <summary>
-/// Frees small blocks wrongly, in the ways that can be seen only later. Prints the pointer that is at fault; if the
-/// process reaches its end, nobody has noticed.
+/// Frees small blocks wrongly, in the ways that can be seen only later: between two frees of a block there is one of
+/// another. Prints the pointer that is at fault; if the process reaches its end, nobody has noticed.
 /// </summary>
 internal static unsafe class BadFrees
 {
@@ -104,13 +104,11 @@ internal static unsafe class BadFrees
                 NativeAllocator.Trim();
                 break;
             case TwiceThenTrim:
-                NativeAllocator.Free(block);
-                NativeAllocator.Free(block);
+                FreeTwice(block);
                 NativeAllocator.Trim();
                 break;
             case TwiceThenRelease:
-                NativeAllocator.Free(block);
-                NativeAllocator.Free(block);
+                FreeTwice(block);
                 NativeAllocator.ReleaseThreadCache();
                 break;
             case TwiceThenMoreFrees:
@@ -118,6 +116,7 @@ internal static unsafe class BadFrees
                 break;
             case OnTwoThreads:
                 FreeOnNewThread(block);
+                FreeOnNewThread(NativeAllocator.Alloc(BlockBytes));
                 FreeOnNewThread(block);
                 NativeAllocator.Trim();
                 break;
@@ -135,8 +134,7 @@ internal static unsafe class BadFrees
             case TwiceWithHandler:
                 NativeAllocator.CorruptionHandler = message =>
                     Console.Error.WriteLine($"handler ({(nuint)NativeAllocator.Alloc(7) != 0}): {message}");
-                NativeAllocator.Free(block);
-                NativeAllocator.Free(block);
+                FreeTwice(block);
                 NativeAllocator.Trim();
                 break;
             case Interior:
@@ -157,11 +155,13 @@ internal static unsafe class BadFrees
             for (int i = 0; i < WithMagazines; i++) _ = new SlabCache($"before-{i}", BlockBytes);
         using SlabCache cache = new("objects", BlockBytes);
         byte* one = (byte*)cache.Alloc();
-        // Another object keeps the slab: else it would go with the first free, and the second would be an exception.
+        byte* other = (byte*)cache.Alloc();
+        // A third keeps the slab: else it would go with the frees before, and the last would be an exception.
         if (mistake == WideCacheTwice) cache.Alloc();
         byte* wrong = mistake == CacheInterior ? one + 16 : one;
         Console.WriteLine($"0x{(nuint)wrong:x}");
         cache.Free(wrong);
+        cache.Free(other);
         if (mistake is CacheTwiceThenShrink or CacheTwiceThenDispose or WideCacheTwice) cache.Free(one);
         if (mistake != CacheTwiceThenDispose) cache.Shrink();
         return 0;
@@ -192,14 +192,21 @@ internal static unsafe class BadFrees
         return 0;
     }
 
+    private static void FreeTwice(void* block)
+    {
+        void* other = NativeAllocator.Alloc(BlockBytes);
+        NativeAllocator.Free(block);
+        NativeAllocator.Free(other);
+        NativeAllocator.Free(block);
+    }
+
     // More than the magazines of a thread and the depot of the class hold together.
     private static void FreeTwiceThenMore(void* block)
     {
         const int Count = 100_000;
         void** others = (void**)NativeAllocator.Alloc(Count, (nuint)sizeof(void*));
         for (int i = 0; i < Count; i++) others[i] = NativeAllocator.Alloc(BlockBytes);
-        NativeAllocator.Free(block);
-        NativeAllocator.Free(block);
+        FreeTwice(block);
         for (int i = 0; i < Count; i++) NativeAllocator.Free(others[i]);
         for (int i = 0; i < Count; i++) others[i] = NativeAllocator.Alloc(BlockBytes);
         for (int i = 0; i < Count; i++) NativeAllocator.Free(others[i]);
@@ -212,13 +219,8 @@ internal static unsafe class BadFrees
         const int Count = 300;
         void** others = (void**)NativeAllocator.Alloc(Count, (nuint)sizeof(void*));
         for (int i = 0; i < Count; i++) others[i] = NativeAllocator.Alloc(BlockBytes);
-        if (mistake == TwiceThenFull) NativeAllocator.Free(block);
-        NativeAllocator.Free(mistake switch
-        {
-            InteriorThenFull => block + 16,
-            NeverAllocatedThenFull => block + 500 * BlockBytes,
-            _ => block,
-        });
+        if (mistake == TwiceThenFull) FreeTwice(block);
+        else NativeAllocator.Free(mistake == InteriorThenFull ? block + 16 : block + 500 * BlockBytes);
         for (int i = 0; i < Count; i++) NativeAllocator.Free(others[i]);
     }
 

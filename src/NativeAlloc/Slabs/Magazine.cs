@@ -89,6 +89,13 @@ internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacit
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool MayBeFull(nint top) => (top & (SmallestBlockBytes - 1)) == 0;
 
+    /// <summary>
+    /// Whether an object that is to be pushed lies on top already, so that it was freed before. A comparison with
+    /// memory that the push before has written.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool IsOnTop(nint top, void* pointer) => ((nint*)top)[-1] == (nint)pointer;
+
     internal bool IsFull(nint top) => (top & (BlockBytes - 1)) == 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

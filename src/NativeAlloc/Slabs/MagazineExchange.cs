@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using NativeAlloc.Common;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Threads;
@@ -226,12 +227,15 @@ internal static unsafe class MagazineExchange
     /// <param name="block">The thread's block; null for none.</param>
     /// <param name="side">The class of the object's page, which is the side of the magazine that it goes to.</param>
     /// <param name="pointer">The object; an object begins there.</param>
+    /// <exception cref="ArgumentException">It lies on top of the loaded magazine, so it was freed before.</exception>
     internal static void FreeMiss(void* block, int side, void* pointer)
     {
         MemorySignals.Raise(MemorySignals.Used);
         ObjectCache* cache = side == CacheTable.WideClass
             ? CacheTable.CacheOfPage(LinearRegion.PageIndexOf(pointer))
             : CacheTable.CacheAt(CacheTable.IndexOfSide(side));
+        if (block != null && Magazine.IsOnTop(ThreadMagazines.Of(block)->Loaded(side), pointer))
+            ThrowHelper.ThrowIsFree(pointer, cache->ObjectBytes);
         if (block == null || cache->Magazine.Capacity == 0
             || ThreadMagazines.Of(block)->GoesAround(side, freeing: true)
             || !RaisedFloors.TryEnter(ThreadMagazines.Of(block)))

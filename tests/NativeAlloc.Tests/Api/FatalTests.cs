@@ -1,3 +1,4 @@
+using NativeAlloc.Slabs;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
@@ -5,8 +6,9 @@ using Xunit;
 namespace NativeAlloc.Tests.Api;
 
 /// <summary>
-/// Proves that a wrong free of a small block, which cannot be seen at the call, ends the process with a message that
-/// says which, and that the same steps without the mistake do not.
+/// Proves that a second free of a small block is an exception if it follows the first, that any other wrong free of
+/// one, which cannot be seen at the call, ends the process with a message that says which, and that the same steps
+/// without the mistake do not.
 /// </summary>
 public sealed unsafe class FatalTests
 {
@@ -71,6 +73,39 @@ public sealed unsafe class FatalTests
         Assert.Contains("handler (True): NativeAlloc: double free of", child.Errors, StringComparison.Ordinal);
         Assert.Contains("Process terminated", child.Errors, StringComparison.Ordinal);
         ShouldNameThePointer(child);
+    }
+
+    [Fact]
+    public void A_second_free_right_after_the_first_is_an_exception_wherever_the_magazine_stands()
+    {
+        const int MoreThanThreeMagazines = 800;
+        for (int sizeClass = 1; sizeClass <= SizeClasses.Of(SizeClasses.MagazineBytes); sizeClass++)
+        {
+            nuint bytes = SizeClasses.BytesOf(sizeClass);
+            int count = (int)Math.Clamp((8u << 20) / bytes, 12, MoreThanThreeMagazines);
+            nint[] blocks = new nint[count];
+            foreach (ref nint block in blocks.AsSpan()) block = (nint)NativeAllocator.Alloc(bytes);
+            foreach (nint block in blocks)
+            {
+                NativeAllocator.Free((void*)block);
+                Assert.Throws<ArgumentException>(() => NativeAllocator.Free((void*)block));
+            }
+        }
+        NativeAllocator.Verify();
+    }
+
+    [Fact]
+    public void A_second_free_of_an_object_right_after_the_first_is_an_exception()
+    {
+        const int Count = 800;
+        using SlabCache cache = new("objects", BadFrees.BlockBytes);
+        nint[] objects = new nint[Count];
+        foreach (ref nint one in objects.AsSpan()) one = (nint)cache.Alloc();
+        foreach (nint one in objects)
+        {
+            cache.Free((void*)one);
+            Assert.Throws<ArgumentException>(() => cache.Free((void*)one));
+        }
     }
 
     [Fact]
