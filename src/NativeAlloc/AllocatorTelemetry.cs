@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using NativeAlloc.Diagnostics;
 using NativeAlloc.Os;
 
@@ -13,8 +14,12 @@ namespace NativeAlloc;
 /// listeners that wait for an event source. Nothing of theirs can end that thread by an exception or hold up the
 /// decay's.</para>
 /// <para>The runtime ends a process whose memory runs out in the middle of its own work, as when it compiles a method
-/// or loads a type. So nothing is made where the system does not have <see cref="RoomBytes"/> more for the
-/// process.</para>
+/// or loads a type. So nothing is made where the system does not have <see cref="RoomBytes"/> more for the process, or
+/// where half of the managed heap is in use.</para>
+/// <para>It also ends a process in which a finalizer runs for the first time while the managed heap is full: its
+/// thread then finds no memory for its own fields. What is made here leaves objects with finalizers behind, and the
+/// heap may become full meanwhile. So the first of them is made on purpose, before all else (<see
+/// cref="FirstFinalized"/>): the next collection, which comes long before the heap is full, sets the thread up.</para>
 /// </remarks>
 internal static class AllocatorTelemetry
 {
@@ -41,13 +46,11 @@ internal static class AllocatorTelemetry
     internal static void MakeOnce()
     {
         if (Volatile.Read(ref s_tries) >= MostTries || Interlocked.Exchange(ref s_isMaking, 1) != 0) return;
-        Interlocked.Increment(ref s_tries);
-        // The runtime keeps meters and event sources for good, and with them a context that is to be unloaded.
-        bool isWanted = !typeof(AllocatorTelemetry).Assembly.IsCollectible && HasRoom();
         try
         {
-            if (isWanted)
+            if (HasManagedRoom() && IsWanted())
             {
+                FirstFinalized.Drop();
                 new Thread(Make, StackBytes) { IsBackground = true, Name = "NativeAlloc telemetry" }.UnsafeStart();
                 return;
             }
@@ -59,8 +62,19 @@ internal static class AllocatorTelemetry
         Volatile.Write(ref s_isMaking, 0);
     }
 
+    // Counts as a try. The runtime keeps meters and event sources for good, and with them a context that is to be
+    // unloaded.
+    private static bool IsWanted()
+    {
+        Interlocked.Increment(ref s_tries);
+        return !typeof(AllocatorTelemetry).Assembly.IsCollectible && HasRoom();
+    }
+
     /// <summary>Whether nothing more will be made: both are there, or all tries went wrong.</summary>
-    internal static bool IsMade => Volatile.Read(ref s_tries) >= MostTries && Volatile.Read(ref s_isMaking) == 0;
+    internal static bool IsMade => Volatile.Read(ref s_tries) >= MostTries && !IsMaking;
+
+    /// <summary>Whether a thread makes them at this moment.</summary>
+    internal static bool IsMaking => Volatile.Read(ref s_isMaking) != 0;
 
     private static void Make()
     {
@@ -83,5 +97,21 @@ internal static class AllocatorTelemetry
         bool has = VirtualMemory.TryCommit(address, RoomBytes);
         VirtualMemory.Release(address, RoomBytes);
         return has;
+    }
+
+    private static bool HasManagedRoom() =>
+        GC.GetTotalMemory(forceFullCollection: false) < GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2;
+
+    /// <summary>An object that nobody has, so that the runtime's thread for finalizers runs one.</summary>
+    private sealed class FirstFinalized
+    {
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        internal static void Drop() => GC.KeepAlive(new FirstFinalized());
+
+#pragma warning disable CA1821 // An empty finalizer: that it runs is all it is for.
+        ~FirstFinalized()
+        {
+        }
+#pragma warning restore CA1821
     }
 }

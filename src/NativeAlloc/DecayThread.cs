@@ -108,7 +108,8 @@ internal static class DecayThread
         if (Interlocked.Exchange(ref s_isMade, 1) != 0) return true; // it will see what was raised
         try
         {
-            Volatile.Write(ref s_sign, new AutoResetEvent(false));
+            // That of an earlier try is used: dropped, it would leave a finalizer to run in a heap that may be full.
+            if (Volatile.Read(ref s_sign) == null) Volatile.Write(ref s_sign, new AutoResetEvent(false));
             // Without the execution context of the thread that happens to come first.
             new Thread(Run, StackBytes) { IsBackground = true, Name = "NativeAlloc decay" }.UnsafeStart();
             return true;

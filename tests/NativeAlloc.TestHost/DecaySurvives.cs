@@ -16,6 +16,11 @@ internal static unsafe class DecaySurvives
     /// <summary>The managed heap is full to its limit, again and again, while periods end.</summary>
     internal const string FullHeap = "full-heap";
 
+    /// <summary>
+    /// The managed heap is nearly full, so that what tools look for must not be made; later it is.
+    /// </summary>
+    internal const string NearlyFull = "nearly-full-heap";
+
     /// <summary>An exception comes out of the middle of a purge.</summary>
     internal const string Failure = "failure";
 
@@ -23,8 +28,32 @@ internal static unsafe class DecaySurvives
 
     internal static int Run(string[] args)
     {
+        if (args[0] == NearlyFull) return MakeLater();
         Use();
         return args[0] == FullHeap ? FillHeap() : Fail();
+    }
+
+    private static int MakeLater()
+    {
+        if (IsMadeInFullHeap()) return Complain("something is made though the heap is nearly full");
+        GC.Collect();
+        AllocatorTelemetry.MakeOnce();
+        if (!Await(() => AllocatorTelemetry.IsMade)) return Complain("it is not made later");
+        AllocatorReport.WriteJson(Stream.Null);
+        return 0;
+    }
+
+    // A method of its own, so that nothing is held when the heap is collected.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool IsMadeInFullHeap()
+    {
+        const int Bytes = 100_000;
+        long most = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 * 3;
+        List<byte[]> held = [];
+        while (GC.GetTotalMemory(forceFullCollection: false) < most) held.Add(new byte[Bytes]);
+        AllocatorTelemetry.MakeOnce();
+        GC.KeepAlive(held);
+        return AllocatorTelemetry.IsMaking || AllocatorTelemetry.IsMade;
     }
 
     private static int FillHeap()

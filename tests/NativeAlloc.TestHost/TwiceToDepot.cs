@@ -21,7 +21,7 @@ internal static unsafe class TwiceToDepot
         for (int i = 0; i < Last; i++)
         {
             NativeAllocator.Free((void*)blocks[i]);
-            if (i == First) NativeAllocator.Free((void*)blocks[i]);
+            if (i == First) NativeAllocator.Free((void*)blocks[i - 1]); // the last one would be seen at the call
         }
         Console.WriteLine(Passed);
         return 0;

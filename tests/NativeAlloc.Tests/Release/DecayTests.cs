@@ -413,6 +413,7 @@ public sealed unsafe class DecayTests : IDisposable
 
     [Theory]
     [InlineData(DecaySurvives.FullHeap)]
+    [InlineData(DecaySurvives.NearlyFull)]
     [InlineData(DecaySurvives.Failure)]
     public void No_exception_on_the_decays_thread_ends_the_process_and_memory_goes_back_later(string how) =>
         ChildProcess.RunHost(
