@@ -11,7 +11,7 @@ namespace NativeAlloc.Diagnostics;
 /// </content>
 internal sealed unsafe partial class AllocatorEventSource
 {
-    private const string Argument = "Report", FiguresName = "figures";
+    private const string Argument = "Report", FiguresName = "figures", FillerName = "filler";
 
     private const int FiguresMilliseconds = 1000;
 
@@ -51,6 +51,8 @@ internal sealed unsafe partial class AllocatorEventSource
     private void WriteReports()
     {
         while (_asked.TryDequeue(out string? name)) Write(name, Answer(name));
+        // Who reads gets the last part of a report with what follows it, so something follows until nobody listens.
+        if (IsEnabled(EventLevel.Informational, Keywords.Reports)) Write(FillerName, "");
         if (!IsEnabled(EventLevel.Informational, Keywords.Figures) || Environment.TickCount64 < _figuresDue) return;
         _figuresDue = Environment.TickCount64 + FiguresMilliseconds;
         Write(FiguresName, Answer("json"));
