@@ -37,6 +37,9 @@ internal static class DecayThread
     // A system that does not take memory back is asked again less and less often.
     private const int LongestBackOff = 6;
 
+    // While a program is at work the C library is asked for what it keeps as seldom as this: it takes its locks for it.
+    private const int PeriodsPerTrim = 10;
+
     /// <summary>Wakes the thread. Made before it; null until then. Any thread, by Volatile.</summary>
     private static AutoResetEvent? s_sign;
 
@@ -173,9 +176,14 @@ internal static class DecayThread
                 if (sign.WaitOne((int)Math.Min(left, int.MaxValue))) Decay.RunRequested();
             AllocatorTelemetry.MakeOnce();
             long rounds = Decay.FullRounds;
-            if (!Decay.IsArmed || !Decay.Tick()) break;
+            if (!Decay.IsArmed || !Decay.Tick())
+            {
+                NativeHeapReport.TrimIfWanted();
+                break;
+            }
             bool hasRested = rounds != Decay.FullRounds && !MemorySignals.IsRaised(MemorySignals.Used);
             failures = hasRested ? Math.Min(failures + 1, LongestBackOff) : 0;
+            if (Decay.Ticks % PeriodsPerTrim == 0) NativeHeapReport.TrimIfWanted();
         }
     }
 

@@ -67,6 +67,12 @@ public sealed class NativeAllocatorOptions
     /// </summary>
     public int? Leaks { get; set; }
 
+    /// <summary>
+    /// 1: reports also have the figures of the C library's own heap, and what that keeps free goes back to the system
+    /// when this library's memory does; 0, the default: neither. See <see cref="NativeHeapReport"/>.
+    /// </summary>
+    public int? NativeHeap { get; set; }
+
     /// <summary>The properties in the order of the table, and checked against it.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is not within its option's range.</exception>
     internal long?[] ToValues()
@@ -82,6 +88,7 @@ public sealed class NativeAllocatorOptions
         Set(OptionTable.Check, Check);
         Set(OptionTable.Guard, Guard);
         Set(OptionTable.Leaks, Leaks);
+        Set(OptionTable.NativeHeap, NativeHeap);
         return values;
 
         void Set(Option option, Int128? value)

@@ -32,6 +32,7 @@ internal static class Program
             case FirstMiss.Name: return FirstMiss.Run();
             case ForeignThreads.Name: return ForeignThreads.Run();
             case GoesBack.Name: return GoesBack.Run();
+            case NativeHeapGoesBack.Name: return NativeHeapGoesBack.Run();
             case LockLimit.Name: return LockLimit.Run(rest);
             case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
             case ResidentLimit.Name: return ResidentLimit.Run();

@@ -185,8 +185,13 @@ public static class AllocatorReport
     {
         ArgumentNullException.ThrowIfNull(writer);
         Startup.Begin();
-        HtmlReport.Write(writer, ("slabinfo", WriteSlabInfo), ("buddyinfo", WriteBuddyInfo),
-            ("pagetypeinfo", WritePageTypeInfo), ("vmallocinfo", WriteVmallocInfo));
+        List<(string Name, Action<TextWriter> Write)> texts =
+        [
+            ("slabinfo", WriteSlabInfo), ("buddyinfo", WriteBuddyInfo), ("pagetypeinfo", WritePageTypeInfo),
+            ("vmallocinfo", WriteVmallocInfo),
+        ];
+        if (Options.NativeHeap && NativeHeapReport.IsSupported) texts.Add(("native heap", NativeHeapReport.Write));
+        HtmlReport.Write(writer, [.. texts]);
     }
 
     private static string Cell(long count) => string.Create(CultureInfo.InvariantCulture, $"{count,6} ");

@@ -23,7 +23,7 @@ internal static class StackNames
 {
     private const int PeriodMilliseconds = 50;
 
-    private const string Native = "[native code]";
+    internal const string Native = "[native code]";
 
     // Held for a look or an entry only: to name a method runs code of users, handlers of loaded assemblies, which may
     // write a profile themselves.
@@ -109,7 +109,18 @@ internal static class StackNames
         {
             foreach (nint address in AllocationSampler.FramesOf(stack)) levels.Add(Name(address));
         }
-        return [.. levels.SkipWhile(static level => level.IsOwn).Select(static level => level.Frame)];
+        return Shorten(levels.SkipWhile(static level => level.IsOwn).Select(static level => level.Frame));
+    }
+
+    // Native levels have no names here: one stands for all that follow each other, and none for those that called
+    // the first managed method.
+    internal static ProfileFrame[] Shorten(IEnumerable<ProfileFrame> levels)
+    {
+        List<ProfileFrame> kept = [];
+        foreach (ProfileFrame level in levels)
+            if (level.Method != Native || kept.Count == 0 || kept[^1].Method != Native) kept.Add(level);
+        if (kept.Count > 1 && kept[^1].Method == Native) kept.RemoveAt(kept.Count - 1);
+        return [.. kept];
     }
 
     private static (ProfileFrame Frame, bool IsOwn) Name(nint address)

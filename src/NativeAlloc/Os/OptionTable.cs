@@ -102,10 +102,17 @@ internal static class OptionTable
             "live is written to standard error when the process ends.",
         };
 
+    internal static readonly Option NativeHeap =
+        new(nameof(NativeHeap), "NATIVEALLOC_NATIVE_HEAP", OptionUnit.Count, 0, 1)
+        {
+            Meaning = "1: reports also have the figures of the C library's own heap, and what that keeps free goes " +
+            "back to the system when this library's memory does (`malloc_trim`). It takes Linux with glibc.",
+        };
+
     /// <summary>All of them, in the order of the docs.</summary>
     internal static readonly Option[] All =
     [
         DecayMilliseconds, DirtyCapBytes, ResidentLimitBytes, ReserveBytes, VmallocReserveBytes, FakeNodes, HugePages,
-        Check, Guard, Leaks,
+        Check, Guard, Leaks, NativeHeap,
     ];
 }

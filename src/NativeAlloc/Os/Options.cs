@@ -43,6 +43,9 @@ internal static class Options
     /// <summary>Whether a report of leaks is wanted at the end of the process.</summary>
     internal static readonly bool Leaks;
 
+    /// <summary>Whether the C library's own heap is reported and trimmed, too.</summary>
+    internal static readonly bool NativeHeap;
+
     private const ulong DirtyShareOfMemory = 16, SmallestDirtyCapBytes = 64UL << 20, LargestDirtyCapBytes = 1UL << 30;
 
     private static readonly bool s_alwaysHugePages;
@@ -66,6 +69,7 @@ internal static class Options
         Check = Read(OptionTable.Check) == 1;
         Guard = (int)Read(OptionTable.Guard)!;
         Leaks = Read(OptionTable.Leaks) == 1;
+        NativeHeap = Read(OptionTable.NativeHeap) == 1;
         s_error = error;
 
         long? Read(Option option) => given[GivenOptions.IndexOf(option)] ?? option.Read(ref error);

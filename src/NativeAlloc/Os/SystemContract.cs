@@ -136,6 +136,26 @@ internal abstract class SystemContract
     /// <remarks>It cannot fail for a range that is ours.</remarks>
     internal abstract void Release(nuint address, nuint bytes);
 
+    // ── the C library's heap ──
+
+    /// <summary>
+    /// Figures of the heap of the process's C library, which native libraries allocate from. False where it has none
+    /// that can be read.
+    /// </summary>
+    /// <remarks>The C library looks through all of its free lists, and keeps threads that allocate there waiting
+    /// meanwhile.</remarks>
+    internal virtual bool TryReadNativeHeap(out NativeHeapInfo info)
+    {
+        info = default;
+        return false;
+    }
+
+    /// <summary>
+    /// Has the C library give back what it keeps free, between blocks that are in use, too. False where it has nothing,
+    /// or cannot.
+    /// </summary>
+    internal virtual bool TryTrimNativeHeap() => false;
+
     // ── memory files ──
 
     /// <summary>Makes a memory file of zero bytes.</summary>

@@ -52,11 +52,12 @@ public sealed unsafe class FirstUseTests
     [Fact]
     public void No_finalizer_frees_memory_that_is_in_use()
     {
-        string[] counting = ["GrowingBlock", "NativeBuffer`1"]; // they note that something was forgotten
+        string[] harmless = ["GrowingBlock", "NativeBuffer`1", // they note that something was forgotten
+            "FirstFinalized"]; // it does nothing
         const BindingFlags Own = BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
         IEnumerable<string> types = typeof(NativeAllocator).Assembly.GetTypes()
             .Where(type => type.GetMethod("Finalize", Own) != null).Select(type => type.Name);
         // Made in contexts that can be unloaded only; frees addresses in which nothing is live.
-        Assert.Equal(["LibraryContext"], types.Except(counting));
+        Assert.Equal(["LibraryContext"], types.Except(harmless));
     }
 }

@@ -74,8 +74,9 @@ public sealed partial class OptionTableTests
             Check = 1,
             Guard = 9,
             Leaks = 0,
+            NativeHeap = 1,
         };
-        Assert.Equal([-1, 2, 3, 4, 5, 6, 1, 1, 9, 0], options.ToValues());
+        Assert.Equal([-1, 2, 3, 4, 5, 6, 1, 1, 9, 0, 1], options.ToValues());
         Assert.All(new NativeAllocatorOptions().ToValues(), value => Assert.Null(value));
     }
 
