@@ -13,7 +13,8 @@ namespace NativeAlloc;
 /// face, as at the end of the first period it has the <see cref="AllocatorTelemetry"/> made.
 /// </summary>
 /// <remarks>
-/// <para>It allocates no managed memory, and no exception leaves it: an exception on a thread without a handler ends
+/// <para>It allocates no managed memory but to call somebody who asked for it (<see cref="LiveThresholds"/>) and to
+/// have the telemetry made, and no exception leaves it: an exception on a thread without a handler ends
 /// the process, and what is not given back now is given back later.</para>
 /// <para>Weighed: a <see cref="Timer"/>, whose callback runs on the thread pool. A pool that is starved or blocked, as
 /// that of a server under load is for seconds, would keep memory back just when it is scarce; giving 1 GiB back keeps a
@@ -175,6 +176,7 @@ internal static class DecayThread
             for (long left; (left = begin + WaitMilliseconds(failures) - Environment.TickCount64) > 0;)
                 if (sign.WaitOne((int)Math.Min(left, int.MaxValue))) Decay.RunRequested();
             AllocatorTelemetry.MakeOnce();
+            LiveThresholds.Compare();
             long rounds = Decay.FullRounds;
             if (!Decay.IsArmed || !Decay.Tick())
             {

@@ -36,4 +36,28 @@ public static unsafe partial class NativeAllocator
         get => FatalError.GetHandler();
         set => FatalError.SetHandler(value);
     }
+
+    /// <summary>
+    /// Has a method called when users hold more than so many bytes: for hosts that then start a collection, as dead
+    /// managed objects may hold much native memory, or drop what they have cached.
+    /// </summary>
+    /// <param name="liveBytes">The threshold, in bytes as <c>LiveBytes</c> of <see cref="GetStatistics"/> counts
+    /// them.</param>
+    /// <param name="crossed">Gets the live bytes. It runs on the thread pool, where an exception of it ends the process
+    /// as everybody's does. It is called once, and again when live bytes had fallen an eighth below the
+    /// threshold.</param>
+    /// <returns>Ends the registration when disposed of; a call that is under way goes on.</returns>
+    /// <remarks>
+    /// It is looked at the end of each period of the decay (<c>DecayMilliseconds</c>, one second by default) in which
+    /// memory was used, and not at all where that is switched off. Any thread may register.
+    /// </remarks>
+    /// <exception cref="ArgumentNullException">There is nothing to call.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The threshold is 0.</exception>
+    public static IDisposable RegisterThreshold(nuint liveBytes, Action<nuint> crossed)
+    {
+        ArgumentNullException.ThrowIfNull(crossed);
+        ArgumentOutOfRangeException.ThrowIfZero(liveBytes);
+        Startup.Begin();
+        return LiveThresholds.Register(liveBytes, crossed);
+    }
 }

@@ -33,6 +33,7 @@ internal static class Program
             case ForeignThreads.Name: return ForeignThreads.Run();
             case GoesBack.Name: return GoesBack.Run();
             case NativeHeapGoesBack.Name: return NativeHeapGoesBack.Run();
+            case CrossesThreshold.Name: return CrossesThreshold.Run(rest);
             case LockLimit.Name: return LockLimit.Run(rest);
             case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
             case ResidentLimit.Name: return ResidentLimit.Run();

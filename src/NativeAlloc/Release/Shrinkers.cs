@@ -1,3 +1,5 @@
+using NativeAlloc.Common;
+
 namespace NativeAlloc.Release;
 
 /// <summary>
@@ -6,10 +8,7 @@ namespace NativeAlloc.Release;
 /// </summary>
 internal static class Shrinkers
 {
-    /// <summary>
-    /// In the order of registration. Any thread, by Interlocked and Volatile: a wait for a lock could be interrupted.
-    /// </summary>
-    private static Registration[] s_all = [];
+    private static readonly Registrations<Func<nuint, nuint>> s_shrinkers = new();
 
     private static long s_calls, s_failures, s_bytes;
 
@@ -22,18 +21,7 @@ internal static class Shrinkers
     /// <summary>Bytes that they said they gave back.</summary>
     internal static long Bytes => Volatile.Read(ref s_bytes);
 
-    internal static IDisposable Register(Func<nuint, nuint> shrink)
-    {
-        Registration registration = new(shrink);
-        Registration[] all, more;
-        do
-        {
-            all = Volatile.Read(ref s_all);
-            more = [.. all, registration];
-        }
-        while (Interlocked.CompareExchange(ref s_all, more, all) != all);
-        return registration;
-    }
+    internal static IDisposable Register(Func<nuint, nuint> shrink) => s_shrinkers.Register(shrink);
 
     /// <summary>
     /// Asks one after the other until they have given back so much. No lock of this library is held meanwhile.
@@ -45,13 +33,13 @@ internal static class Shrinkers
     {
         error = null;
         nuint bytes = 0;
-        foreach (Registration registration in Volatile.Read(ref s_all))
+        foreach (Registrations<Func<nuint, nuint>>.Registration registration in s_shrinkers.All)
         {
             if (bytes >= wantedBytes) break;
             Interlocked.Increment(ref s_calls);
             try
             {
-                nuint given = registration.Shrink(wantedBytes - bytes);
+                nuint given = registration.Item(wantedBytes - bytes);
                 bytes = given > nuint.MaxValue - bytes ? nuint.MaxValue : bytes + given;
             }
             catch (Exception thrown)
@@ -62,21 +50,5 @@ internal static class Shrinkers
         }
         Interlocked.Add(ref s_bytes, (long)(bytes & (nuint.MaxValue >> 1)));
         return bytes;
-    }
-
-    private sealed class Registration(Func<nuint, nuint> shrink) : IDisposable
-    {
-        internal Func<nuint, nuint> Shrink { get; } = shrink;
-
-        public void Dispose()
-        {
-            Registration[] all, fewer;
-            do
-            {
-                all = Volatile.Read(ref s_all);
-                fewer = [.. all.Where(other => other != this)];
-            }
-            while (Interlocked.CompareExchange(ref s_all, fewer, all) != all);
-        }
     }
 }
