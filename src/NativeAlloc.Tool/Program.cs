@@ -18,7 +18,7 @@ internal static class Program
     {
         RootCommand root = new("Shows who holds the native memory of a process that uses NativeAlloc.")
         {
-            Top(), Report(), Profile(), Leaks(),
+            Top(), Report(), Profile(), Leaks(), Fragmentation(),
         };
         return root.Parse(arguments).Invoke();
     }
@@ -108,6 +108,16 @@ internal static class Program
     {
         Command command = new("leaks", "Shows what is live by the code that allocated it.") { s_process, s_id };
         SetAction(command, static (session, _) => Console.Out.Write(session.Ask("leaks")));
+        return command;
+    }
+
+    private static Command Fragmentation()
+    {
+        Command command = new("fragmentation", "Shows whose live blocks keep slabs that are nearly empty.")
+        {
+            s_process, s_id,
+        };
+        SetAction(command, static (session, _) => Console.Out.Write(session.Ask("fragmentation")));
         return command;
     }
 

@@ -97,6 +97,22 @@ public static class AllocationProfiler
         TopWriter.Write(writer, Profile.Read(), rows);
     }
 
+    /// <summary>
+    /// Writes which stacks' live blocks keep slabs that are nearly empty: for each stack the free bytes of the slabs
+    /// that its blocks lie in, shared by all live blocks of a slab. Holes of slabs whose memory has gone back count as
+    /// free bytes, too. Blocks of up to 32 KiB are looked at, as larger ones have pages of their own or few neighbours.
+    /// </summary>
+    /// <param name="writer">Where to.</param>
+    /// <param name="rows">How many stacks at most.</param>
+    /// <exception cref="ArgumentNullException">There is no writer.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The number of rows is negative.</exception>
+    public static void WriteFragmentation(TextWriter writer, int rows)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        Fragmentation.Write(writer, rows);
+    }
+
     private static void Change(bool running, nuint sampleEveryBytes)
     {
         while (Interlocked.Exchange(ref s_changing, 1) != 0) Thread.Yield();

@@ -83,6 +83,7 @@ internal sealed unsafe partial class AllocatorEventSource
                 case "html": AllocatorReport.WriteHtmlReport(writer); break;
                 case "text": WriteTexts(writer); break;
                 case "leaks": LeakReport.Write(writer); break;
+                case "fragmentation": AllocationProfiler.WriteFragmentation(writer, rows: 25); break;
                 case "top": AllocationProfiler.WriteTop(writer, rows: 25); break;
                 case "pprof": AllocationProfiler.WritePprof(stream); return Convert.ToBase64String(stream.ToArray());
                 case "speedscope":

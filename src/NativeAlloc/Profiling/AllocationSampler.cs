@@ -49,15 +49,16 @@ internal static unsafe class AllocationSampler
         if (!SampledCaches.IsDue(block, sizeClass)) return null;
         ObjectCache* cache = SampledCaches.Of(sizeClass);
         if (cache == null) return null;
+        uint witness = SampledCaches.WitnessOf(block, sizeClass);
         void* pointer = MagazineExchange.AllocMiss(block, cache->Index, out _);
-        if (pointer != null) Note(pointer, cache->ObjectBytes);
+        if (pointer != null) Note(pointer, cache->ObjectBytes, witness);
         return pointer;
     }
 
     /// <summary>Looks whether a block that was just allocated, and is no object, is to be a sample.</summary>
     internal static void NoteLarge(void* pointer, nuint bytes)
     {
-        if (SampleGap.IsHit(bytes)) Note(pointer, bytes);
+        if (SampleGap.IsHit(bytes)) Note(pointer, bytes, witness: 0);
     }
 
     /// <summary>
@@ -100,7 +101,7 @@ internal static unsafe class AllocationSampler
     internal static ReadOnlySpan<nint> FramesOf(int stack) => StackTable.FramesOf(stack);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Note(void* pointer, nuint bytes)
+    private static void Note(void* pointer, nuint bytes, uint witness)
     {
         nint* frames = stackalloc nint[StackWalker.MostFrames];
         int depth = StackWalker.Take(frames);
@@ -114,6 +115,7 @@ internal static unsafe class AllocationSampler
                 BlockPartsCount = (long)(weight * Estimate.BlockParts),
             },
             Milliseconds = Environment.TickCount64,
+            Witness = witness,
         };
         StackLines.Enter();
         s_lock.Acquire();

@@ -20,6 +20,12 @@ internal struct SampleRecord
 
     /// <summary>The next sample with the same hash, or the next free record, plus 1; 0 for none.</summary>
     public int Next;
+
+    /// <summary>
+    /// The page that the block would lie in if it were no sample, plus 1; 0 where that is not known. Its neighbours
+    /// there are what was allocated with it.
+    /// </summary>
+    public uint Witness;
 }
 
 /// <summary>

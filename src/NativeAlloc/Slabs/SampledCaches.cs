@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using NativeAlloc.Pages;
 using NativeAlloc.Threads;
 
 namespace NativeAlloc.Slabs;
@@ -93,6 +94,16 @@ internal static unsafe class SampledCaches
         nuint bytes = SizeClasses.BytesOf(sizeClass);
         return block == null
             ? SampleGap.IsHit(bytes) : SampleGap.Count(ref ThreadMagazines.Of(block)->Samples, bytes);
+    }
+
+    /// <summary>
+    /// The page of the object that the calling thread would get of a size class, plus 1; 0 where none is at hand.
+    /// </summary>
+    internal static uint WitnessOf(void* block, int sizeClass)
+    {
+        if (block == null) return 0;
+        nint pointer = Magazine.Peek(ThreadMagazines.Of(block)->Loaded(CacheTable.CountedSideOf(sizeClass)));
+        return pointer == 0 ? 0 : (uint)LinearRegion.PageIndexOf((void*)pointer) + 1;
     }
 
     /// <summary>
