@@ -6,8 +6,8 @@ using NativeAlloc.Slabs;
 namespace NativeAlloc.Diagnostics;
 
 /// <summary>
-/// Which code's blocks keep slabs from going back that are nearly empty. A sample itself lies in a slab of samples; what
-/// counts is the slab that it would lie in otherwise, as what was allocated with it is there.
+/// Which code's blocks keep slabs from going back that are nearly empty. A sample itself lies in a slab of samples;
+/// what counts is the slab that it would lie in otherwise, as what was allocated with it is there.
 /// </summary>
 internal static unsafe class Fragmentation
 {
@@ -47,8 +47,8 @@ internal static unsafe class Fragmentation
     {
         List<Row> all = Read(out int count);
         writer.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"fragmentation: {TopWriter.Size(all.Sum(static row => row.HeldBackBytes))} free in slabs that live blocks " +
-            $"keep, estimated from {count} samples of {all.Count} stacks"));
+            $"fragmentation: {TopWriter.Size(all.Sum(static row => row.HeldBackBytes))} free in slabs that live " +
+            $"blocks keep, estimated from {count} samples of {all.Count} stacks"));
         writer.WriteLine($"{"held back",12} {"live bytes",12} {"full",6}  stack");
         foreach (Row row in all.Take(rows))
         {
