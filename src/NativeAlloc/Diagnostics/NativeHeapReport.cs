@@ -19,7 +19,7 @@ namespace NativeAlloc;
 public static class NativeHeapReport
 {
     /// <summary>Whether this process has a C library whose heap can be read.</summary>
-    public static bool IsSupported => Platform.Current.TryReadNativeHeap(out _);
+    public static bool IsSupported => Platform.Current.HasNativeHeap;
 
     /// <summary>Reads the figures (<c>mallinfo2</c>, <c>malloc_info</c>).</summary>
     /// <returns>What the heap has at this moment, all of its arenas together.</returns>
@@ -59,7 +59,7 @@ public static class NativeHeapReport
     /// <returns>Whether it gave anything back; false where there is no such heap.</returns>
     public static bool Trim() => Platform.Current.TryTrimNativeHeap();
 
-    /// <summary>The same where the option says so. Throws nothing.</summary>
+    /// <summary>The same where the option says so.</summary>
     internal static void TrimIfWanted()
     {
         if (Options.NativeHeap) Trim();

@@ -13,6 +13,8 @@ internal sealed unsafe partial class LinuxSystem
     /// </summary>
     private static GlibcHeap? s_heap;
 
+    internal override bool HasNativeHeap => Heap() != null;
+
     internal override bool TryReadNativeHeap(out NativeHeapInfo info)
     {
         info = default;

@@ -106,7 +106,8 @@ internal static class OptionTable
         new(nameof(NativeHeap), "NATIVEALLOC_NATIVE_HEAP", OptionUnit.Count, 0, 1)
         {
             Meaning = "1: reports also have the figures of the C library's own heap, and what that keeps free goes " +
-            "back to the system when this library's memory does (`malloc_trim`). It takes Linux with glibc.",
+            "back to the system when this library's memory does, and in every tenth period meanwhile " +
+            "(`malloc_trim`). It takes Linux with glibc.",
         };
 
     /// <summary>All of them, in the order of the docs.</summary>

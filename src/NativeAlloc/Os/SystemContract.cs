@@ -138,6 +138,9 @@ internal abstract class SystemContract
 
     // ── the C library's heap ──
 
+    /// <summary>Whether the process has a C library whose heap can be read.</summary>
+    internal virtual bool HasNativeHeap => false;
+
     /// <summary>
     /// Figures of the heap of the process's C library, which native libraries allocate from. False where it has none
     /// that can be read.

@@ -90,8 +90,9 @@ internal readonly unsafe record struct Magazine(int Capacity, int LargestCapacit
     internal static bool MayBeFull(nint top) => (top & (SmallestBlockBytes - 1)) == 0;
 
     /// <summary>
-    /// Whether an object that is to be pushed lies on top already, so that it was freed before. A comparison with
-    /// memory that the push before has written.
+    /// Whether an object that is to be pushed lies on top already, so that it was freed before. A plain read does:
+    /// another thread can at most put 0 into that slot for a while (see <see cref="Recall"/>), and then the second free
+    /// is noticed later.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool IsOnTop(nint top, void* pointer) => ((nint*)top)[-1] == (nint)pointer;

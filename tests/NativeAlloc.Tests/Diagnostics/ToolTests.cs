@@ -67,6 +67,9 @@ public sealed class ToolTests
         ChildProcess leaks = RunTool("leaks", Id(busy));
         leaks.ShouldSucceed();
         Assert.Contains("NativeAlloc leak report", leaks.Output, StringComparison.Ordinal);
+        ChildProcess fragmentation = RunTool("fragmentation", Id(busy));
+        fragmentation.ShouldSucceed();
+        Assert.Contains("free in slabs that live blocks keep", fragmentation.Output, StringComparison.Ordinal);
     }
 
     [Fact]
