@@ -60,14 +60,20 @@ internal static unsafe class Fragmentation
         }
     }
 
-    // Free bytes of the slab for each of its live objects; 0 where the slab has gone, or is another class's now.
+    // 0 where the slab has gone, or is another class's now.
     private static double HeldBackBy(in SampleRecord sample)
     {
-        uint page = sample.Witness - 1;
-        if (page >= LinearRegion.OnlinePages) return 0;
-        ObjectCache* cache = CacheTable.CacheOfPage(page),
-            own = CacheTable.CacheOfPage(LinearRegion.PageIndexOf((void*)sample.Address));
-        if (cache == null || own == null || cache->ObjectBytes != own->ObjectBytes) return 0;
+        ObjectCache* own = CacheTable.CacheOfPage(LinearRegion.PageIndexOf((void*)sample.Address));
+        return own == null ? 0 : HeldBackOn(sample.Witness - 1, own->ObjectBytes);
+    }
+
+    /// <summary>
+    /// Free bytes of the slab that a page is of, for each of its live objects; 0 where it is no slab of such objects.
+    /// </summary>
+    internal static double HeldBackOn(uint page, uint objectBytes)
+    {
+        ObjectCache* cache = page < LinearRegion.OnlinePages ? CacheTable.CacheOfPage(page) : null;
+        if (cache == null || cache->ObjectBytes != objectBytes) return 0;
         uint free = Volatile.Read(ref LinearRegion.Frames[cache->SlabOf(page)].FreeObjects),
             live = cache->ObjectsPerSlab - Math.Min(free, cache->ObjectsPerSlab);
         return live == 0 ? 0 : (double)free * cache->ObjectBytes / live;
