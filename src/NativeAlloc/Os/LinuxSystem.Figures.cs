@@ -1,4 +1,3 @@
-using System.Buffers.Text;
 using System.Runtime.InteropServices;
 
 namespace NativeAlloc.Os;
@@ -26,28 +25,16 @@ internal sealed unsafe partial class LinuxSystem
         SystemFigure.AddressSpaceBytes => ReadStatm(SizeField) * PageBytes,
         SystemFigure.DataLimitBytes => LimitOf(ResourceDataBytes),
         SystemFigure.LockLimitBytes => LimitOf(ResourceLockedBytes),
-        SystemFigure.MappingLimit => ReadNumber("/proc/sys/vm/max_map_count\0"u8),
+        SystemFigure.MappingLimit => ReadNumber("/proc/sys/vm/max_map_count"u8),
         SystemFigure.AnonymousResidentBytes => AnonymousResidentBytes(),
         SystemFigure.PeakResidentBytes => PeakResidentBytes(),
-        SystemFigure.LockedBytes => ReadKibibytes("/proc/self/status\0"u8, "VmLck:"u8),
-        SystemFigure.SharedResidentBytes => ReadKibibytes("/proc/self/status\0"u8, "RssShmem:"u8),
+        SystemFigure.LockedBytes => ReadKibibytes("/proc/self/status"u8, "VmLck:"u8),
+        SystemFigure.SharedResidentBytes => ReadKibibytes("/proc/self/status"u8, "RssShmem:"u8),
         _ => null,
     };
 
     internal override bool TryReadResident(nuint address, nuint bytes, byte* resident) =>
         MInCore(address, bytes, resident) == 0;
-
-    /// <summary>The so-manieth number of a line, from 0; null where there is none.</summary>
-    internal static ulong? NumberAt(ReadOnlySpan<byte> line, int field)
-    {
-        for (; field > 0; field--)
-        {
-            int space = line.IndexOf((byte)' ');
-            if (space < 0) return null;
-            line = line[(space + 1)..];
-        }
-        return Number(line);
-    }
 
     private static ulong? LimitOf(int resource)
     {
@@ -58,8 +45,8 @@ internal sealed unsafe partial class LinuxSystem
     private ulong? AnonymousResidentBytes()
     {
         byte* buffer = stackalloc byte[BufferBytes];
-        ReadOnlySpan<byte> line = ReadFile("/proc/self/statm\0"u8, buffer);
-        if (NumberAt(line, ResidentField) is not { } resident || NumberAt(line, SharedField) is not { } shared)
+        SystemText line = ReadText("/proc/self/statm"u8, buffer, BufferBytes);
+        if (line.NumberAt(ResidentField) is not { } resident || line.NumberAt(SharedField) is not { } shared)
             return null;
         return (resident - Math.Min(resident, shared)) * PageBytes;
     }
@@ -74,43 +61,20 @@ internal sealed unsafe partial class LinuxSystem
     private ulong? ReadStatm(int field)
     {
         byte* buffer = stackalloc byte[BufferBytes];
-        return NumberAt(ReadFile("/proc/self/statm\0"u8, buffer), field);
+        return ReadText("/proc/self/statm"u8, buffer, BufferBytes).NumberAt(field);
     }
 
     private ulong? ReadNumber(ReadOnlySpan<byte> path)
     {
         byte* buffer = stackalloc byte[BufferBytes];
-        return Number(ReadFile(path, buffer));
+        return ReadText(path, buffer, BufferBytes).Number();
     }
 
     // A line such as "MemAvailable:   21034272 kB".
     private ulong? ReadKibibytes(ReadOnlySpan<byte> path, ReadOnlySpan<byte> name)
     {
         byte* buffer = stackalloc byte[BufferBytes];
-        ReadOnlySpan<byte> text = ReadFile(path, buffer);
-        int at = text.IndexOf(name);
-        return at < 0 ? null : Number(text[(at + name.Length)..]) * 1024;
-    }
-
-    // The number that begins a text after spaces; null for "max" and for nonsense.
-    private static ulong? Number(ReadOnlySpan<byte> text)
-    {
-        while (!text.IsEmpty && text[0] is (byte)' ' or (byte)'\t') text = text[1..];
-        return Utf8Parser.TryParse(text, out ulong number, out _) ? number : null;
-    }
-
-    // As much of a file as the buffer holds; nothing where it cannot be read. The path ends with a zero.
-    private ReadOnlySpan<byte> ReadFile(ReadOnlySpan<byte> path, byte* buffer)
-    {
-        Span<byte> whole = stackalloc byte[_root.Length + path.Length];
-        new ReadOnlySpan<byte>(_root).CopyTo(whole);
-        path.CopyTo(whole[_root.Length..]);
-        int file;
-        fixed (byte* name = whole) file = Open(name, OpenCloseOnExec);
-        if (file < 0) return [];
-        nint length = Read(file, buffer, BufferBytes);
-        Close(file);
-        return new ReadOnlySpan<byte>(buffer, (int)Math.Max(length, 0));
+        return ReadText(path, buffer, BufferBytes).NumberAfter(name) * 1024;
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -15,10 +15,10 @@ internal sealed unsafe partial class LinuxSystem
         // The usual machine has one node. Classes for files and lists would be the greater part of what the first
         // allocation of a process costs.
         byte* buffer = stackalloc byte[BufferBytes];
-        ReadOnlySpan<byte> text = ReadFile("/sys/devices/system/node/has_memory\0"u8, buffer);
+        SystemText text = ReadText("/sys/devices/system/node/has_memory"u8, buffer, BufferBytes);
         if (IsOneNode(text))
         {
-            numbers = [(int)(Number(text) ?? 0)];
+            numbers = [(int)(text.Number() ?? 0)];
             return true;
         }
         int[] read = [];
@@ -28,7 +28,7 @@ internal sealed unsafe partial class LinuxSystem
     }
 
     // One or two digits, and the end of the line.
-    private static bool IsOneNode(ReadOnlySpan<byte> text)
+    private static bool IsOneNode(SystemText text)
     {
         int digits = 0;
         while (digits < text.Length && text[digits] is >= (byte)'0' and <= (byte)'9') digits++;

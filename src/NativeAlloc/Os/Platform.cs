@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using NativeAlloc.Common;
 
 namespace NativeAlloc.Os;
@@ -54,11 +55,21 @@ internal static class Platform
 
     private static SystemContract Choose()
     {
-        if (IsSet(UnsupportedSwitch) || !Environment.Is64BitProcess) return new UnsupportedSystem();
-        if (OperatingSystem.IsLinux()) return new LinuxSystem(asOthers: IsSet(AsOthersSwitch));
+        if (IsSet(UnsupportedSwitch) || !Environment.Is64BitProcess) return Unsupported();
+        return OperatingSystem.IsLinux() ? new LinuxSystem(asOthers: IsSet(AsOthersSwitch)) : ChooseOther();
+    }
+
+    // A method of its own: the runtime loads the classes that a method names when it is first called, and on Linux no
+    // first block is to wait for those of other systems.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static SystemContract ChooseOther()
+    {
         if (OperatingSystem.IsMacOS()) return new MacSystem();
         return OperatingSystem.IsWindows() ? new WindowsSystem() : new UnsupportedSystem();
     }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static UnsupportedSystem Unsupported() => new();
 
     private static bool IsSet(string name) => AppContext.TryGetSwitch(name, out bool isSet) && isSet;
 }

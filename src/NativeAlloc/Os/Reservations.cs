@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace NativeAlloc.Os;
 
 /// <summary>
@@ -13,10 +11,10 @@ internal static class Reservations
     private static NativeLock s_lock;
 
     /// <summary>
-    /// In use up to the count. Under the lock. It is written by its index alone: a write through a reference of another
-    /// type was an access violation in programs that were compiled ahead of time for arm64 (.NET 10.0.12).
+    /// The first address of each range, and its bytes. In use up to the count. Under the lock. Two arrays of a type
+    /// that the runtime has code for: with an inline array of pairs the first block of a process waits for the JIT.
     /// </summary>
-    private static Ranges s_ranges;
+    private static readonly nuint[] s_addresses = new nuint[Most], s_bytes = new nuint[Most];
 
     private static int s_count;
 
@@ -24,7 +22,11 @@ internal static class Reservations
     internal static void Add(nuint address, nuint bytes)
     {
         s_lock.Acquire();
-        if (s_count < Most) s_ranges[s_count++] = (address, bytes);
+        if (s_count < Most)
+        {
+            s_addresses[s_count] = address;
+            s_bytes[s_count++] = bytes;
+        }
         s_lock.Release();
     }
 
@@ -34,8 +36,9 @@ internal static class Reservations
         s_lock.Acquire();
         for (int i = 0; i < s_count; i++)
         {
-            if (s_ranges[i].Address != address) continue;
-            s_ranges[i] = s_ranges[--s_count];
+            if (s_addresses[i] != address) continue;
+            s_addresses[i] = s_addresses[--s_count];
+            s_bytes[i] = s_bytes[s_count];
             break;
         }
         s_lock.Release();
@@ -46,14 +49,10 @@ internal static class Reservations
     {
         s_lock.Acquire();
         bool any = s_count != 0;
-        (address, bytes) = any ? s_ranges[--s_count] : default;
+        if (any) s_count--;
+        address = any ? s_addresses[s_count] : 0;
+        bytes = any ? s_bytes[s_count] : 0;
         s_lock.Release();
         return any;
-    }
-
-    [InlineArray(Most)]
-    private struct Ranges
-    {
-        private (nuint Address, nuint Bytes) _first;
     }
 }

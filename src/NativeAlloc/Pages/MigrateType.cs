@@ -35,13 +35,18 @@ internal static class Pageblock
     /// Where to look when a type has no free block (<c>fallbacks</c> of Linux): the kind that does the least lasting
     /// harm first.
     /// </summary>
-    internal static ReadOnlySpan<MigrateType> FallbacksOf(MigrateType type) =>
-        Fallbacks.Slice((int)type * (TypeCount - 1), TypeCount - 1);
+    /// <param name="index">0 for the first to look at, up to <see cref="FallbackCount"/>.</param>
+    internal static MigrateType FallbackOf(MigrateType type, int index) =>
+        (MigrateType)Fallbacks[(int)type * FallbackCount + index];
 
-    private static ReadOnlySpan<MigrateType> Fallbacks =>
+    internal const int FallbackCount = TypeCount - 1;
+
+    // Bytes, not the enumeration: the runtime has code for spans of bytes, and the first block of a process does not
+    // wait for the JIT.
+    private static ReadOnlySpan<byte> Fallbacks =>
     [
-        MigrateType.Reclaimable, MigrateType.Movable,
-        MigrateType.Unmovable, MigrateType.Movable,
-        MigrateType.Reclaimable, MigrateType.Unmovable,
+        (byte)MigrateType.Reclaimable, (byte)MigrateType.Movable,
+        (byte)MigrateType.Unmovable, (byte)MigrateType.Movable,
+        (byte)MigrateType.Reclaimable, (byte)MigrateType.Unmovable,
     ];
 }

@@ -329,8 +329,9 @@ internal unsafe partial struct Zone
     {
         for (int current = PageGeometry.MaxOrder; current >= smallest; current--)
         {
-            foreach (MigrateType other in Pageblock.FallbacksOf(type))
+            for (int i = 0; i < Pageblock.FallbackCount; i++)
             {
+                MigrateType other = Pageblock.FallbackOf(type, i);
                 page = Area(other, current)->First;
                 if (page == PageFrame.None || (usedOnly && !Frames[page].Dirty)) continue;
                 ClaimIfHalfFree(page, current, type);

@@ -31,7 +31,22 @@ public sealed class FastPathTests
             return;
         }
         using TemporaryDirectory directory = new();
-        string[] lines = Compile(directory);
+        string host = ReleaseHost(directory);
+        List<string> worse = [];
+        // The compiler goes by what it has counted until then, and by which classes were ready: now and then it makes
+        // an instruction more of the same method. One that has crept in is there each time.
+        for (int attempt = 0; attempt < Attempts; attempt++)
+        {
+            worse = FindWorse(Compile(host, directory.Combine($"listing{attempt}.txt")));
+            if (worse.Count == 0) return;
+        }
+        Assert.Fail($"{string.Join("\n", worse)}\nIf that is meant, change {s_golden}.");
+    }
+
+    private const int Attempts = 3;
+
+    private static List<string> FindWorse(string[] lines)
+    {
         Dictionary<string, int> golden = ReadGolden();
         Assert.Equal(CodeProbes.Methods.Order(), golden.Keys.Order());
         List<string> worse = [];
@@ -59,7 +74,7 @@ public sealed class FastPathTests
                 worse.Add($"a table lookup in {text}");
         }
         FindMissingAccesses(lines, worse);
-        Assert.True(worse.Count == 0, $"{string.Join("\n", worse)}\nIf that is meant, change {s_golden}.");
+        return worse;
     }
 
     // A recall trusts that each pop loads its slot, and that each push and pop stores the top, also where several are
@@ -103,12 +118,11 @@ public sealed class FastPathTests
 
     // The code that users run: of a release build, compiled step by step as the runtime does it by itself, only without
     // its pauses.
-    private static string[] Compile(TemporaryDirectory directory)
+    private static string[] Compile(string host, string listing)
     {
-        string listing = directory.Combine("listing.txt"), host = ReleaseHost(directory);
         string methods = string.Join(' ', CodeProbes.Methods.Append(CodeProbes.PushesAndPops));
         ChildProcess.RunDotnet(
-            directory.Path,
+            Path.GetDirectoryName(listing)!,
             [
                 ("DOTNET_TC_CallCountingDelayMs", "0"), ("DOTNET_TC_BackgroundWorkerTimeoutMs", "0"),
                 ("DOTNET_JitDisasm", methods), ("DOTNET_JitStdOutFile", listing),

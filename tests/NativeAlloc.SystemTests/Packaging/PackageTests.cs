@@ -56,7 +56,7 @@ public sealed class PackageTests
     private static bool IsCompiled => RuntimeInformation.RuntimeIdentifier == "linux-x64" || (OperatingSystem.IsLinux()
         && RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64);
 
-    private const int MostMethodsAtStart = 30;
+    private const int MostMethodsAtStart = 2;
 
     private static string[] Entries(string package)
     {
@@ -124,7 +124,8 @@ public sealed class PackageTests
             "run", "-p:UseSharedCompilation=false", "-p:RunAnalyzers=false").ShouldSucceed();
         string[] lines = run.Output.ReplaceLineEndings("\n").Trim().Split('\n');
         Assert.Equal(["3 1 4 1 5 grüße NativeAlloc", "0"], lines[..2]);
-        // Without compiled code in the package the first allocation compiles 200 methods and more.
+        // Without compiled code in the package the first allocation compiles 200 methods and more; with it, only what
+        // the runtime makes at run time by itself.
         if (IsCompiled)
             Assert.InRange(int.Parse(lines[2], CultureInfo.InvariantCulture), 0, MostMethodsAtStart);
     }

@@ -239,16 +239,6 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
 
     private const nuint LinearBytes = PageGeometry.PageBytes;
 
-    [Theory]
-    [InlineData("12 345 67 8\n", 0, 12)]
-    [InlineData("12 345 67 8\n", 1, 345)]
-    [InlineData("12 345 67 8\n", 3, 8)]
-    [InlineData("12 345 67 8\n", 4, 0)]
-    [InlineData("12 345", 1, 345)]
-    [InlineData("", 1, 0)]
-    public void A_line_of_numbers_is_read(string line, int field, int number) =>
-        Assert.Equal((ulong)number, LinuxSystem.NumberAt(System.Text.Encoding.ASCII.GetBytes(line), field) ?? 0);
-
     [Fact]
     public void Threads_together_never_charge_more_than_the_limit()
     {

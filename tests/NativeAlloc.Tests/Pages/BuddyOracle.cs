@@ -95,8 +95,9 @@ internal sealed class BuddyOracle(int order)
         {
             for (int current = order; current >= smallest; current--)
             {
-                foreach (MigrateType other in Pageblock.FallbacksOf(type))
+                for (int i = 0; i < Pageblock.FallbackCount; i++)
                 {
+                    MigrateType other = Pageblock.FallbackOf(type, i);
                     List<(int Page, int Order)> others =
                         blocks.FindAll(block => block.Order == current && TypeOf(block.Page) == other);
                     List<(int Page, int Order)> used = others.FindAll(IsUsed);

@@ -160,7 +160,7 @@ public sealed unsafe class PageRequestTests : IDisposable
         MigrateType type = LinearRegion.TypeOf(section);
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(2) with { Type = type }, out uint own, out _));
         Assert.Equal((steals, claims), (zone->Steals, zone->Claims));
-        Assert.True(PageLayer.TryTake(null, PageRequest.Block(2) with { Type = Pageblock.FallbacksOf(type)[0] },
+        Assert.True(PageLayer.TryTake(null, PageRequest.Block(2) with { Type = Pageblock.FallbackOf(type, 0) },
             out uint stolen, out _));
         Assert.Equal(steals + 1, zone->Steals);
         // half of the section was the largest block

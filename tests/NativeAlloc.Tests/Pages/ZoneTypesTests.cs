@@ -22,7 +22,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
     {
         foreach (MigrateType type in Enum.GetValues<MigrateType>())
             Assert.Equal(Enum.GetValues<MigrateType>().Where(other => other != type),
-                Pageblock.FallbacksOf(type).ToArray().Order());
+                Enumerable.Range(0, Pageblock.FallbackCount).Select(i => Pageblock.FallbackOf(type, i)).Order());
         Assert.Equal(Pageblock.TypeCount, Enum.GetValues<MigrateType>().Length);
     }
 
@@ -111,7 +111,7 @@ public sealed unsafe class ZoneTypesTests : IDisposable
         foreach (MigrateType type in Enum.GetValues<MigrateType>())
         {
             using TestZone zone = new();
-            MigrateType first = Pageblock.FallbacksOf(type)[0], second = Pageblock.FallbacksOf(type)[1];
+            MigrateType first = Pageblock.FallbackOf(type, 0), second = Pageblock.FallbackOf(type, 1);
             uint all = zone.Take(PageGeometry.MaxOrder);
             uint firstPage = all + 4 * Pageblock.Pages, secondPage = all + 2 * Pageblock.Pages,
                 larger = all + 8 * Pageblock.Pages;
