@@ -27,6 +27,12 @@ internal static unsafe class FirstMiss
         Console.WriteLine($"locks of the magazines' caches: {LocksOfMagazines()}");
         Console.WriteLine($"the decay's thread: {DecayThread.IsMade}");
         NativeAllocator.Free(block);
+        foreach (nuint bytes in (nuint[])[BlockBytes, 40_000, 600_000])
+        {
+            void* other = NativeAllocator.Alloc(bytes);
+            Console.WriteLine($"type of {bytes} bytes: {LinearRegion.TypeOf((uint)LinearRegion.PageIndexOf(other))}");
+            NativeAllocator.Free(other);
+        }
         NativeAllocator.Free(NativeAllocator.Alloc(4 << 20));
         Console.WriteLine($"and with 4 MiB: {DecayThread.IsMade}");
         return 0;

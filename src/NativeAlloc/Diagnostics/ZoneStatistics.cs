@@ -8,7 +8,7 @@ namespace NativeAlloc;
 public sealed unsafe class ZoneStatistics
 {
     private readonly long[] _freeBlocks = new long[Pageblock.TypeCount * PageGeometry.OrderCount];
-    private readonly long[] _pageblocks = new long[Pageblock.TypeCount];
+    private readonly long[] _pageblocks = new long[Pageblock.TypeCount]; // for users a run is unmovable
 
     private ZoneStatistics(Zone* zone)
     {
@@ -30,9 +30,11 @@ public sealed unsafe class ZoneStatistics
         for (int type = 0; type < Pageblock.TypeCount; type++)
         {
             for (int order = 0; order < PageGeometry.OrderCount; order++)
-                _freeBlocks[type * PageGeometry.OrderCount + order] = zone->FreeBlocks((MigrateType)type, order);
+                _freeBlocks[IndexOf((MigrateType)type) * PageGeometry.OrderCount + order] +=
+                    zone->FreeBlocks((MigrateType)type, order);
         }
         PageLayer.CountPageblocks(zone, _pageblocks);
+        _pageblocks[(int)MigrateType.Unmovable] += _pageblocks[(int)MigrateType.Run];
     }
 
     /// <summary>The NUMA node, from 0.</summary>
@@ -118,6 +120,8 @@ public sealed unsafe class ZoneStatistics
             if (PageLayer.ZoneAt(index)->HasSections) zones.Add(new ZoneStatistics(PageLayer.ZoneAt(index)));
         return zones;
     }
+
+    private static int IndexOf(MigrateType type) => (int)(type == MigrateType.Run ? MigrateType.Unmovable : type);
 
     private static int IndexOf(PageFlags type) => type switch
     {

@@ -254,9 +254,8 @@ internal static unsafe class AreaMemory
         for (int largest = PageGeometry.MaxOrder; largest >= order;)
         {
             nuint bytes = PageGeometry.PageBytes << largest;
-            PageRequest request = PageRequest.Block(largest) with { Choice = MemoryChoice.UsedOnly };
             if (to - at < bytes || PageLayer.DirtyFreePages() < reserve + (1u << largest)
-                || !PageLayer.TryTake(null, request, out uint page, out _))
+                || !TryTakeUsed(largest, out uint page))
             {
                 largest--;
                 continue;
@@ -268,6 +267,18 @@ internal static unsafe class AreaMemory
             at += bytes;
         }
         return at;
+    }
+
+    private static bool TryTakeUsed(int order, out uint page)
+    {
+        page = PageFrame.None;
+        for (int type = Pageblock.TypeCount - 1; type >= 0; type--)
+        {
+            PageRequest request =
+                PageRequest.Block(order) with { Choice = MemoryChoice.UsedOnly, Type = (MigrateType)type };
+            if (PageLayer.TryTake(null, request, out page, out _)) return true;
+        }
+        return false;
     }
 
     private static bool TryAddPiece(VmallocArea* area, nuint source, nuint bytes, nuint at, nuint to)

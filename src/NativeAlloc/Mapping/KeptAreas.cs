@@ -90,9 +90,14 @@ internal static unsafe class KeptAreas
         return null;
     }
 
-    // A small request gets no very large area: a larger request that comes next would have to touch fresh memory.
-    private static uint MostChargedFor(uint pages) =>
-        (uint)Math.Min(Math.Max((ulong)pages * MostTimes, SmallPages), uint.MaxValue);
+    // A small request gets no very large area: a larger request that comes next would have to touch fresh memory. But
+    // where as much is kept besides, that is there for the larger one; else a block that grows each time from small to
+    // large would leave one more such area each time.
+    private static uint MostChargedFor(uint pages)
+    {
+        ulong half = (ulong)Math.Max(0, Volatile.Read(ref s_pages)) / 2;
+        return (uint)Math.Min(Math.Max(Math.Max((ulong)pages * MostTimes, SmallPages), half), uint.MaxValue);
+    }
 
     private const uint MostTimes = 4, SmallPages = 64;
 

@@ -30,7 +30,7 @@ internal static unsafe class LargeBlocks
         uint count = PagesOf(byteCount);
         PageRequest request = new(Math.Max(PageGeometry.OrderOf(count), PageGeometry.OrderOf(PagesOf(alignment))),
             count)
-        { State = PageState.Large, Zeroed = zeroed };
+        { State = PageState.Large, Zeroed = zeroed, Type = MigrateType.Run };
         return TryTake(null, request, out uint page, out refusal) ? (void*)LinearRegion.AddressOf(page) : null;
     }
 

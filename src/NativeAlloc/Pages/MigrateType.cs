@@ -14,6 +14,13 @@ internal enum MigrateType : byte
 
     /// <summary>It is reached only through a mapping.</summary>
     Movable = 2,
+
+    /// <summary>
+    /// Several pages side by side, of the heap: as unmovable as the first, but in pageblocks of their own. Single
+    /// pages, which are most slabs, live longer. Among runs they would cut up what lies between them, so that the next
+    /// run needs fresh memory while as much is free in pieces.
+    /// </summary>
+    Run = 3,
 }
 
 /// <summary>The unit in which memory belongs to a migrate type (<c>pageblock_order</c>).</summary>
@@ -28,8 +35,8 @@ internal static class Pageblock
 
     internal const uint Pages = 1u << Order;
 
-    /// <summary>Migrate types.</summary>
-    internal const int TypeCount = 3;
+    /// <summary>Migrate types; a zone has 16 bits for the orders of each.</summary>
+    internal const int TypeCount = 4;
 
     /// <summary>
     /// Where to look when a type has no free block (<c>fallbacks</c> of Linux): the kind that does the least lasting
@@ -45,8 +52,9 @@ internal static class Pageblock
     // wait for the JIT.
     private static ReadOnlySpan<byte> Fallbacks =>
     [
-        (byte)MigrateType.Reclaimable, (byte)MigrateType.Movable,
-        (byte)MigrateType.Unmovable, (byte)MigrateType.Movable,
-        (byte)MigrateType.Reclaimable, (byte)MigrateType.Unmovable,
+        (byte)MigrateType.Reclaimable, (byte)MigrateType.Movable, (byte)MigrateType.Run,
+        (byte)MigrateType.Unmovable, (byte)MigrateType.Movable, (byte)MigrateType.Run,
+        (byte)MigrateType.Reclaimable, (byte)MigrateType.Unmovable, (byte)MigrateType.Run,
+        (byte)MigrateType.Unmovable, (byte)MigrateType.Reclaimable, (byte)MigrateType.Movable,
     ];
 }

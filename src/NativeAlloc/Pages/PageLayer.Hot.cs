@@ -56,9 +56,8 @@ internal static unsafe partial class PageLayer
 
     private static void DrainAll(ThreadPages* pages)
     {
-        for (int type = 0; type < Pageblock.TypeCount; type++)
-            Drain(pages, pages->List((MigrateType)type), HotPages.Capacity);
-        Drain(pages, pages->Foreign, HotPages.Capacity);
+        for (int list = 0; list < ThreadPages.Lists; list++)
+            Drain(pages, pages->List((MigrateType)list), HotPages.Capacity);
         if (pages->Hits != 0) ZoneAt(pages->Zone)->AddHits(pages->ReadAndResetHits());
     }
 

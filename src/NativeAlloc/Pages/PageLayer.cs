@@ -86,18 +86,20 @@ internal static unsafe partial class PageLayer
     // ── taking ──
 
     /// <summary>
-    /// Takes any number of unmovable pages up to a section, side by side, from the smallest block that holds them:
-    /// slabs. False when neither the zones nor the system have them.
+    /// Takes any number of pages up to a section, side by side, from the smallest block that holds them: slabs. False
+    /// when neither the zones nor the system have them.
     /// </summary>
     internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page) =>
         TryTakePages(own, count, choice, out page, out _);
 
     /// <summary>The same, which says why not.</summary>
+    /// <param name="type">That of pages that are used singly, or as a run.</param>
+    /// <param name="refusal">Why not, where the answer is false.</param>
     internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page,
-        out Refusal refusal)
+        out Refusal refusal, MigrateType type = MigrateType.Unmovable)
     {
         Debug.Assert(count is > 0 and <= PageGeometry.SectionPages, "a block of the top order is the most there is");
-        PageRequest request = new(PageGeometry.OrderOf(count), count) { Choice = choice };
+        PageRequest request = new(PageGeometry.OrderOf(count), count) { Choice = choice, Type = type };
         if (count != 1 && choice != MemoryChoice.FreshFirst && own != null && own->Count != 0)
         {
             // Single pages that are used may merge to what is asked for: better than fresh ones.

@@ -6,8 +6,9 @@ using NativeAlloc.Threads;
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// The page layer's part of a thread block (<c>per_cpu_pages</c>): a hot list for each migrate type, for pages of the
-/// normal zone of the thread's node. DMA and high pages have none, as taking one is a system call anyway.
+/// The page layer's part of a thread block (<c>per_cpu_pages</c>): a hot list for each migrate type of single pages,
+/// for those of the normal zone of the thread's node. DMA and high pages have none, as taking one is a system call
+/// anyway.
 /// </summary>
 /// <remarks>
 /// Only the owner touches the lists, without a lock, while it is inside its <see cref="Claim"/>. Another thread may
@@ -53,7 +54,8 @@ internal unsafe struct ThreadPages : IClaimedPart
     private HotPages _unmovable, _reclaimable, _movable;
 
     /// <summary>
-    /// Pages of the normal zones of other nodes, collected until a batch is worth a lock; none is taken from here.
+    /// Pages of the normal zones of other nodes, and single pages out of pageblocks for runs, collected until a batch
+    /// is worth a lock; none is taken from here. It stands where the list of <see cref="MigrateType.Run"/> would.
     /// </summary>
     private HotPages _foreign;
 
@@ -100,9 +102,13 @@ internal unsafe struct ThreadPages : IClaimedPart
         return true;
     }
 
+    /// <summary>One for each migrate type. That of runs is <see cref="Foreign"/>.</summary>
+    internal const int Lists = Pageblock.TypeCount;
+
     internal HotPages* List(MigrateType type) => (HotPages*)Unsafe.AsPointer(ref _unmovable) + (int)type;
 
-    internal HotPages* Foreign => (HotPages*)Unsafe.AsPointer(ref _foreign);
+    /// <summary>Where pages are collected that are not used again from here.</summary>
+    internal HotPages* Foreign => List(MigrateType.Run);
 
     /// <summary>Pages in all lists.</summary>
     internal readonly int Count => _unmovable.Count + _reclaimable.Count + _movable.Count + _foreign.Count;

@@ -29,7 +29,7 @@ internal unsafe partial struct Zone
     /// <summary>
     /// Bytes of a zone: a multiple of two cache lines, so that no zone's lock shares one with another's.
     /// </summary>
-    internal const int Bytes = 640;
+    internal const int Bytes = 768;
 
     /// <summary>Zones of a node: DMA, normal, high.</summary>
     internal const int KindCount = 3;

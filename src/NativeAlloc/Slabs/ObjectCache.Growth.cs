@@ -54,14 +54,16 @@ internal unsafe partial struct ObjectCache
         bool isFirst = node->Slabs.SlabCount == 0 && node->Slabs.PeakSlabCount <= 1;
         bool sparse = isFirst && ObjectBytes < VirtualMemory.PageBytes;
         MemoryChoice choice = sparse ? MemoryChoice.FreshFirst : MemoryChoice.UsedFirst;
+        MigrateType type = SlabPages == 1 ? MigrateType.Unmovable : MigrateType.Run;
         if (wanted == 1 || SlabPages != 1u << SlabOrder) // slabs of other sizes do not stand side by side
-            return PageLayer.TryTakePages(own, SlabPages, choice, out first, out refusal);
+            return PageLayer.TryTakePages(own, SlabPages, choice, out first, out refusal, type);
         // Used pages first, one by one, as they are rarely side by side.
-        if (PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedOnly, out first, out refusal)) return true;
+        if (PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedOnly, out first, out refusal, type)) return true;
         count = (uint)wanted;
-        if (PageLayer.TryTakePages(own, SlabPages * count, MemoryChoice.UsedFirst, out first, out refusal)) return true;
+        if (PageLayer.TryTakePages(own, SlabPages * count, MemoryChoice.UsedFirst, out first, out refusal, type))
+            return true;
         count = 1;
-        return PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedFirst, out first, out refusal);
+        return PageLayer.TryTakePages(own, SlabPages, MemoryChoice.UsedFirst, out first, out refusal, type);
     }
 
     // Constructs the objects of one of several new slabs. Where the constructor throws, the slabs before it are added,

@@ -55,6 +55,19 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
     }
 
     [Fact]
+    public void A_small_request_gets_an_area_with_much_memory_only_where_as_much_is_kept_besides()
+    {
+        Keep(73);
+        Assert.True(KeptAreas.TakeToUse(5, 1) == null); // a larger request may come next
+        Keep(17);
+        ShouldTake(KeptAreas.TakeToUse(5, 1), 17);
+        Keep(74);
+        ShouldTake(KeptAreas.TakeToUse(5, 1), 73);
+        Assert.True(KeptAreas.TakeToUse(5, 1) == null);
+        ShouldTake(KeptAreas.TakeToUse(19, 1), 74);
+    }
+
+    [Fact]
     public void No_more_bytes_are_kept_than_the_limit_and_the_oldest_go_first()
     {
         uint pages = LimitPages / 4;

@@ -61,10 +61,9 @@ public sealed unsafe class ThreadPagesTests
     {
         ThreadPages pages = default;
         ThreadPages* own = &pages;
-        for (int type = 0; type < Pageblock.TypeCount; type++)
+        for (int type = 0; type < ThreadPages.Lists; type++)
             for (uint page = 0; page <= type; page++) own->List((MigrateType)type)->Add(page);
-        own->Foreign->Add(9);
-        Assert.Equal(1 + 2 + 3 + 1, own->Count);
+        Assert.Equal(1 + 2 + 3 + 4, own->Count);
         own->CountSingle(1);
         own->CountSingle(1);
         own->CountSingle(-1);

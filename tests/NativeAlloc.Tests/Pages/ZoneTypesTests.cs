@@ -43,6 +43,29 @@ public sealed unsafe class ZoneTypesTests : IDisposable
     }
 
     [Fact]
+    public void Single_pages_do_not_cut_up_what_runs_have_used()
+    {
+        // Half of the section for each: what has been used is found by its type alone.
+        uint single = Take(0, MigrateType.Unmovable);
+        uint[] runs = new uint[4]; // two pageblocks, of each of which a half stays in use
+        for (int i = 0; i < runs.Length; i++) runs[i] = Take(4, MigrateType.Run);
+        uint[] freed = [.. runs.Where(run => run % Pageblock.Pages == 0)];
+        Assert.Equal(2, freed.Length);
+        foreach (uint page in freed) _zone.Give(page, 4);
+        uint dirty = _zone.Zone->DirtyPages;
+        uint[] singles = new uint[40];
+        for (int i = 0; i < singles.Length; i++) singles[i] = Take(0, MigrateType.Unmovable);
+        Assert.Equal(dirty + (uint)singles.Length, _zone.Zone->DirtyPages); // fresh ones: the runs stay whole
+        uint[] again = [Take(4, MigrateType.Run), Take(4, MigrateType.Run)];
+        Assert.Equal(freed.Order(), again.Order());
+        Assert.Equal(dirty + (uint)singles.Length, _zone.Zone->DirtyPages);
+        foreach (uint page in runs) _zone.Give(page, 4);
+        foreach (uint page in singles) _zone.Give(page, 0);
+        _zone.Give(single, 0);
+        AssertWhole(_zone);
+    }
+
+    [Fact]
     public void A_type_without_memory_takes_the_largest_block_over_with_all_its_pageblocks()
     {
         uint page = Take(0, MigrateType.Movable);
