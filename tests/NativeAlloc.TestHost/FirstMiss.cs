@@ -25,6 +25,7 @@ internal static unsafe class FirstMiss
         Console.WriteLine($"next refill: {own->NextRefill(cache->Index, cache->ObjectBytes, Magazine.MostObjects)}");
         Console.WriteLine($"locks of the cache: {node->Lock.Acquisitions}");
         Console.WriteLine($"locks of the magazines' caches: {LocksOfMagazines()}");
+        Console.WriteLine($"locks of the threads' registry: {ThreadRegistry.LockAcquisitions}");
         Console.WriteLine($"the decay's thread: {DecayThread.IsMade}");
         NativeAllocator.Free(block);
         foreach (nuint bytes in (nuint[])[BlockBytes, 40_000, 600_000])

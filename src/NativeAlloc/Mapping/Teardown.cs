@@ -19,10 +19,10 @@ internal static unsafe class Teardown
     private static uint s_stale;
 
     /// <summary>Unmaps a busy area and gives its addresses back, now or later.</summary>
-    /// <returns>Bytes of the area; 0 where the system refuses.</returns>
+    /// <returns>Bytes that may have had memory behind them; 0 where the system refuses.</returns>
     internal static nuint Destroy(VmallocArea* area)
     {
-        nuint bytes = area->SizeBytes;
+        nuint bytes = area->SizeBytes, charged = area->ChargedBytes;
         int mappings = area->OwnMappings;
         bool unmapped = area->Kind == AreaKind.Map
             ? VirtualMemory.TryUnmapFile(VmallocSpace.AddressOf(area), bytes)
@@ -35,7 +35,7 @@ internal static unsafe class Teardown
         AreaRuns.Free(area);
         VmallocSpace.Remove(area);
         MappingBudget.Give(mappings);
-        return bytes;
+        return charged;
     }
 
     /// <summary>Tries the areas again that the system did not unmap.</summary>

@@ -155,7 +155,8 @@ public sealed unsafe class AreaTreeTests : IDisposable
         foreach (uint page in (uint[])[0, random % EndPage, numbers.GetKeyAtIndex((int)(random % numbers.Count)),
             EndPage - 1])
             Assert.Equal(numbers.Last(each => each.Key <= page).Value, _tree.AtOrBefore(page));
-        foreach (uint pages in (uint[])[1, 1 + random % 1000, 1 + random % EndPage, EndPage])
+        uint justFits = Math.Max(1, _areas[numbers.GetValueAtIndex((int)(random % numbers.Count))].HolePages);
+        foreach (uint pages in (uint[])[1, justFits, justFits + 1, 1 + random % 1000, 1 + random % EndPage, EndPage])
             Assert.Equal(numbers.Values.FirstOrDefault(number => _areas[number].HolePages >= pages, AreaTree.None),
                 _tree.BeforeHole(pages));
     }

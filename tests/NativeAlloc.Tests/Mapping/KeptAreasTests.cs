@@ -133,6 +133,20 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
     }
 
     [Fact]
+    public void An_area_that_gave_a_part_of_its_memory_back_is_as_old_as_it_was()
+    {
+        Keep(40);
+        WaitForTheClock();
+        long between = Environment.TickCount64;
+        Keep(10);
+        WaitForTheClock();
+        Assert.Equal(20 * Page, KeptAreas.Purge(17 * Page)); // the oldest's, in pieces of 256 KiB
+        Assert.Equal((2, 30 * Page), (KeptAreas.Count, KeptAreas.Bytes));
+        Assert.Equal(20 * Page, KeptAreas.Release(between));
+        Assert.Equal((1, 10 * Page), (KeptAreas.Count, KeptAreas.Bytes));
+    }
+
+    [Fact]
     public void Of_threads_that_take_at_once_each_gets_areas_of_its_own()
     {
         const int Rounds = 2000, Threads = 4;

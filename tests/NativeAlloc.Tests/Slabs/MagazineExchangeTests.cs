@@ -90,6 +90,7 @@ public sealed unsafe class MagazineExchangeTests : IDisposable
             "next refill: 16",
             "locks of the cache: 1",
             "locks of the magazines' caches: 1",
+            "locks of the threads' registry: 2", // the thread gets its block, and has set it up
             "the decay's thread: False", // it would be a good part of what the first block costs
             "type of 100 bytes: Unmovable", "type of 40000 bytes: Run", "type of 600000 bytes: Run",
             "and with 4 MiB: True",
