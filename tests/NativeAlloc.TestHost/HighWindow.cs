@@ -13,7 +13,7 @@ internal sealed unsafe class HighWindow : IDisposable
     internal HighWindow(Page page, nuint bytes)
     {
         if (!HighRegion.Contains(page.Index)) throw new ArgumentException($"{page} is not a high page.", nameof(page));
-        if (!VirtualMemory.TryReserve(bytes, VirtualMemory.PageBytes, out _address))
+        if (!VirtualMemory.TryReserveForFiles(bytes, bytes, PageGeometry.PageBytes, out _address))
             throw new InvalidOperationException("There are no addresses for a window.");
         _bytes = bytes;
         if (!VirtualMemory.TryMapFile(HighRegion.File, HighRegion.OffsetOf(page.Index), _address, bytes))

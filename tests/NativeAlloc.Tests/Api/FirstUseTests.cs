@@ -25,6 +25,7 @@ public sealed unsafe class FirstUseTests
     [Fact]
     public void A_limit_for_files_makes_high_pages_fail_and_nothing_worse()
     {
+        SystemNeeds.Linux("a limit for the size of files (ulimit -f)");
         string[] lines =
             ChildProcess.RunHost(FileLimit.Name).ShouldSucceed().Output.ReplaceLineEndings("\n").Trim().Split('\n');
         Assert.Equal(["page Normal", "no ring"], lines);

@@ -63,6 +63,7 @@ public sealed unsafe class FixedMapTests : LeakCheckedTests
     [Fact]
     public void Nobody_who_reads_a_slot_sees_nothing_while_its_page_is_exchanged()
     {
+        SystemNeeds.MapsOver();
         const int Exchanges = 3_000;
         using HighPages pages = new(2);
         for (int i = 0; i < 2; i++) new Span<byte>(FixedMap.Set(2, pages[i]), (int)PageBytes).Fill((byte)(i + 1));

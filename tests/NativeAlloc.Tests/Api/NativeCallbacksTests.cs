@@ -79,8 +79,11 @@ public sealed unsafe class NativeCallbacksTests : LeakCheckedTests
     }
 
     [Fact]
-    public void Threads_of_the_C_library_leave_nothing_and_it_may_free_after_the_end() =>
+    public void Threads_of_the_C_library_leave_nothing_and_it_may_free_after_the_end()
+    {
+        SystemNeeds.Linux("pthread_create");
         Assert.Equal("ok", ChildProcess.RunHost(ForeignThreads.Name).ShouldSucceed().Output.Trim());
+    }
 
     [Theory]
     [InlineData("free")]

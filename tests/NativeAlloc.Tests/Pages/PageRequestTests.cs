@@ -430,6 +430,8 @@ public sealed unsafe class PageRequestTests : IDisposable
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(order), out uint page, out _));
         // what was only read is gone, too
         Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), PageGeometry.PageBytes << order));
+        // where commit is charged, that was purged as well
+        Assert.True(VirtualMemory.TryCommitToUse(LinearRegion.AddressOf(page), PageGeometry.PageBytes << order));
         return page;
     }
 
