@@ -269,6 +269,7 @@ internal static unsafe class AreaMemory
         return at;
     }
 
+    // Of any migrate type: only the memory behind the pages is taken, and the pages themselves go back at once.
     private static bool TryTakeUsed(int order, out uint page)
     {
         page = PageFrame.None;

@@ -76,8 +76,8 @@ internal readonly unsafe struct SystemText(byte* begin, int length)
         return end == begin ? null : number;
     }
 
-    /// <summary>The so-manieth number of a line whose numbers a space separates, from 0; null where there is
-    /// none.</summary>
+    /// <summary>One of the numbers of a line, which spaces separate; null where there are not so many.</summary>
+    /// <param name="field">0 for the first.</param>
     internal ulong? NumberAt(int field)
     {
         SystemText rest = this;

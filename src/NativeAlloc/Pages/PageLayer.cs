@@ -93,7 +93,7 @@ internal static unsafe partial class PageLayer
         TryTakePages(own, count, choice, out page, out _);
 
     /// <summary>The same, which says why not.</summary>
-    /// <param name="type">That of pages that are used singly, or as a run.</param>
+    /// <param name="type"><see cref="MigrateType.Run"/> for pages that are used side by side.</param>
     /// <param name="refusal">Why not, where the answer is false.</param>
     internal static bool TryTakePages(ThreadPages* own, uint count, MemoryChoice choice, out uint page,
         out Refusal refusal, MigrateType type = MigrateType.Unmovable)
@@ -134,6 +134,7 @@ internal static unsafe partial class PageLayer
     {
         page = PageFrame.None;
         if (request.Count != 1 || request.Order != 0 || request.Kind != ZoneKind.Normal) return false;
+        if (request.Type == MigrateType.Run) return false; // there is no list of them
         if (request.Choice == MemoryChoice.FreshFirst || own == null || !own->Claim.TryUnparkAndEnter()) return false;
         HotPages* hot = own->List(request.Type);
         if (s_nodeCount > 1 && hot->Count == 0 && own->IsLookupDue())

@@ -157,15 +157,17 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         Assert.True(Areas.TryFree(block));
     }
 
-    [Fact]
-    public void An_area_of_64_MiB_is_made_of_scattered_single_pages_where_there_is_nothing_else()
+    [Theory]
+    [InlineData(PageFlags.None)]
+    [InlineData(PageFlags.Movable)] // of whatever type they are
+    public void An_area_of_64_MiB_is_made_of_scattered_single_pages_where_there_is_nothing_else(PageFlags type)
     {
         const uint Wanted = 1024, Spare = 40; // for the array of runs
         List<nint> held = [], scattered = [], ballast = [];
         HashSet<nuint> indexes = [];
         while (scattered.Count < Wanted + Spare)
         {
-            byte* page = (byte*)PageAllocator.GetFreePage();
+            byte* page = (byte*)PageAllocator.GetFreePage(type);
             Pattern.Fill(page, Page, LinearRegion.PageIndexOf(page));
             nuint index = LinearRegion.PageIndexOf(page);
             indexes.Add(index);

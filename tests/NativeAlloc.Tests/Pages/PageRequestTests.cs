@@ -430,7 +430,7 @@ public sealed unsafe class PageRequestTests : IDisposable
         Assert.True(PageLayer.TryTake(null, PageRequest.Block(order), out uint page, out _));
         // what was only read is gone, too
         Assert.True(VirtualMemory.TryPurge(LinearRegion.AddressOf(page), PageGeometry.PageBytes << order));
-        // where commit is charged, that was purged as well
+        // a purge takes the commit back where that is charged, and the pages are to be written to
         Assert.True(VirtualMemory.TryCommitToUse(LinearRegion.AddressOf(page), PageGeometry.PageBytes << order));
         return page;
     }

@@ -101,7 +101,8 @@ public sealed unsafe class ThreadPagesTests
             int before = own->List(home)->Count;
             Assert.NotEqual(0, before);
             Assert.True(PageLayer.TryTake(own, PageRequest.Block(0) with { Type = home }, out uint again, out _));
-            Assert.Equal(before - 1, own->List(home)->Count);
+            int taken = home == MigrateType.Run ? 0 : 1; // those are collected only
+            Assert.Equal(before - taken, own->List(home)->Count);
             Assert.Equal(home, LinearRegion.Frames[again].Type);
             PageLayer.GivePages(own, again, 1);
         }
