@@ -96,7 +96,10 @@ public readonly unsafe record struct AllocatorStatistics
     /// <summary>Free pages that may have memory behind them: what a purge would give back.</summary>
     public nuint DirtyFreeBytes { get; init; }
 
-    /// <summary>Bytes given back to the system so far.</summary>
+    /// <summary>
+    /// Bytes given back to the system so far: of free memory that had been handed out, whether the program had written
+    /// to it or not.
+    /// </summary>
     public nuint PurgedBytes { get; init; }
 
     /// <summary>Bytes whose memory was moved to another address so far, without being copied.</summary>

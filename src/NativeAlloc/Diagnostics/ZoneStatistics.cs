@@ -1,3 +1,4 @@
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -10,17 +11,18 @@ public sealed unsafe class ZoneStatistics
     private readonly long[] _freeBlocks = new long[Pageblock.TypeCount * PageGeometry.OrderCount];
     private readonly long[] _pageblocks = new long[Pageblock.TypeCount]; // for users a run is unmovable
 
-    private ZoneStatistics(Zone* zone)
+    private ZoneStatistics(Zone* zone, ulong allPages)
     {
         Node = zone->Node;
         Zone = (PageZone)zone->Kind;
         OnlinePages = zone->OnlinePages;
         FreePages = zone->FreePages;
         DirtyPages = zone->DirtyPages;
-        LimitPages = zone->Marks.LimitPages;
-        MinPages = zone->Marks.MinPages;
-        LowPages = zone->Marks.LowPages;
-        HighPages = zone->Marks.HighPages;
+        Watermarks marks = new(Machine.MemoryBytes >> PageGeometry.PageShift, zone->OnlinePages, allPages);
+        LimitPages = marks.LimitPages;
+        MinPages = marks.MinPages;
+        LowPages = marks.LowPages;
+        HighPages = marks.HighPages;
         Hits = PageLayer.CountHits(zone);
         Misses = zone->Misses;
         Foreign = zone->Foreign;
@@ -52,7 +54,10 @@ public sealed unsafe class ZoneStatistics
     /// <summary>Pages that may have memory behind them, free or taken.</summary>
     public long DirtyPages { get; }
 
-    /// <summary>Pages that there can be memory for.</summary>
+    /// <summary>
+    /// Pages that there can be memory for: the zone's part of what the machine or the container has, by its part of the
+    /// online pages. The limits of all zones together are that memory.
+    /// </summary>
     public long LimitPages { get; }
 
     /// <summary>
@@ -116,8 +121,10 @@ public sealed unsafe class ZoneStatistics
     internal static IReadOnlyList<ZoneStatistics> ReadAll()
     {
         List<ZoneStatistics> zones = [];
+        ulong allPages = 0;
+        for (int index = 0; index < PageLayer.ZoneCount; index++) allPages += PageLayer.ZoneAt(index)->OnlinePages;
         for (int index = 0; index < PageLayer.ZoneCount; index++)
-            if (PageLayer.ZoneAt(index)->HasSections) zones.Add(new ZoneStatistics(PageLayer.ZoneAt(index)));
+            if (PageLayer.ZoneAt(index)->HasSections) zones.Add(new ZoneStatistics(PageLayer.ZoneAt(index), allPages));
         return zones;
     }
 

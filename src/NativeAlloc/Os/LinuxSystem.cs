@@ -46,11 +46,11 @@ internal sealed unsafe partial class LinuxSystem : PosixSystem
     internal override bool TryReserveLow(nuint bytes, out nuint address)
     {
         // A flag of x86-64 only; elsewhere the bit means nothing, and the address is checked anyway.
-        address = MMap(0, bytes, ProtNone, MapPrivate | Nothing | Map32Bit, -1, 0);
-        if (address != s_failed && address <= int.MaxValue - bytes) return true;
-        if (address != s_failed) MUnmap(address, bytes);
-        address = 0;
-        return false;
+        nuint whole = bytes + 2 * GapBytes, first = MMap(0, whole, ProtNone, MapPrivate | Nothing | Map32Bit, -1, 0);
+        bool low = first != s_failed && first <= int.MaxValue - whole;
+        if (!low && first != s_failed) MUnmap(first, whole);
+        address = low ? first + GapBytes : 0;
+        return low;
     }
 
     // A program that locks all its memory (mlockall) locks free memory of this library, too, which is to go back.

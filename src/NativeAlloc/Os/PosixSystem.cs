@@ -20,14 +20,13 @@ internal abstract unsafe partial class PosixSystem(int nothing) : SystemContract
         // The system aligns to its own page only: ask for more and give the edges back.
         address = 0;
         nuint slack = alignment > PageBytes ? alignment - PageBytes : 0;
-        if (bytes > nuint.MaxValue - slack) return false;
-        nuint whole = MMap(0, bytes + slack, ProtNone, MapPrivate | Nothing, -1, 0);
+        if (bytes > nuint.MaxValue - slack - 2 * GapBytes) return false;
+        nuint whole = MMap(0, bytes + slack + 2 * GapBytes, ProtNone, MapPrivate | Nothing, -1, 0);
         if (whole == s_failed) return false;
-        address = (whole + slack) & ~(alignment - 1);
-        if (slack == 0) { address = whole; return true; }
-        nuint front = address - whole, back = slack - front;
+        address = (whole + GapBytes + slack) & ~(alignment - 1);
+        nuint front = address - GapBytes - whole, back = slack - front;
         if (front != 0) MUnmap(whole, front);
-        if (back != 0) MUnmap(address + bytes, back);
+        if (back != 0) MUnmap(address + bytes + GapBytes, back);
         return true;
     }
 
@@ -44,7 +43,8 @@ internal abstract unsafe partial class PosixSystem(int nothing) : SystemContract
     internal override bool TryProtect(nuint address, nuint bytes, bool accessible) =>
         MProtect(address, bytes, accessible ? ProtReadWrite : ProtNone) == 0;
 
-    internal override void Release(nuint address, nuint bytes) => MUnmap(address, bytes);
+    internal override void Release(nuint address, nuint bytes) =>
+        MUnmap(address - GapBytes, bytes + 2 * GapBytes);
 
     internal override bool TryLock(nuint address, nuint bytes)
     {

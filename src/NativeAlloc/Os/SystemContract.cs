@@ -30,6 +30,12 @@ internal abstract class SystemContract
     /// </summary>
     internal const int FileUnitBytes = 64 * 1024;
 
+    /// <summary>
+    /// Inaccessible addresses next to a reservation, which belong to it: an overrun of what lies beside it faults there.
+    /// A whole page on each system.
+    /// </summary>
+    private protected const int GapBytes = 64 * 1024;
+
     // ── what the system is like ──
 
     /// <summary>Whether committed memory counts against a limit before it is touched. The same at all times.</summary>
@@ -40,7 +46,10 @@ internal abstract class SystemContract
 
     // ── memory ──
 
-    /// <summary>Reserves address space. Touching it before a commit is an access violation.</summary>
+    /// <summary>
+    /// Reserves address space. Touching it before a commit is an access violation; so is touching what lies behind it,
+    /// and on POSIX systems before it, for some 64 KiB.
+    /// </summary>
     /// <param name="bytes">How much.</param>
     /// <param name="alignment">A power of two, at least a system page: the address is a multiple of it.</param>
     /// <param name="address">Where it begins; 0 where the answer is false.</param>
@@ -133,7 +142,7 @@ internal abstract class SystemContract
     internal abstract bool TryBind(nuint address, nuint bytes, int systemNode);
 
     /// <summary>Gives back addresses and the memory behind them, whether reserved, committed or mapped.</summary>
-    /// <remarks>It cannot fail for a range that is ours.</remarks>
+    /// <remarks>It cannot fail for a range that was reserved as a whole, and takes nothing less.</remarks>
     internal abstract void Release(nuint address, nuint bytes);
 
     // ── the C library's heap ──

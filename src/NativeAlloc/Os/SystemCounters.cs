@@ -8,7 +8,9 @@ internal static class SystemCounters
 {
     private static long s_purgedBytes, s_movedBytes, s_reallocCopiedBytes;
 
-    /// <summary>Bytes of memory that were given back to the system.</summary>
+    /// <summary>
+    /// Bytes that were given back to the system: of memory that had been handed out, whether it was written to or not.
+    /// </summary>
     internal static long PurgedBytes => Volatile.Read(ref s_purgedBytes);
 
     /// <summary>Bytes whose memory went from one address to another without being copied.</summary>

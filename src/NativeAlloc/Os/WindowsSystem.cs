@@ -20,6 +20,8 @@ internal sealed unsafe partial class WindowsSystem : SystemContract
     internal override bool TryReserve(nuint bytes, nuint alignment, out nuint address)
     {
         address = 0;
+        if (bytes > nuint.MaxValue - GapBytes) return false;
+        bytes += GapBytes; // it goes with the others, as what is released is a whole reservation
         if (alignment <= FileUnitBytes)
         {
             address = WindowsCalls.VirtualAlloc(0, bytes, WindowsCalls.MemReserve, WindowsCalls.PageNoAccess);

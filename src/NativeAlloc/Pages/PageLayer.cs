@@ -40,9 +40,8 @@ internal static unsafe partial class PageLayer
         s_zoneArray = GC.AllocateUninitializedArray<byte>(zones * Pages.Zone.Bytes + Pages.Zone.Bytes, pinned: true);
         Array.Clear(s_zoneArray);
         s_zones = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_zoneArray));
-        ulong nodePages = (Machine.MemoryBytes >> PageGeometry.PageShift) / (ulong)Math.Max(1, s_nodeCount);
-        for (int index = 0; index < zones; index++) ZoneAt(index)->Initialize(LinearRegion.Frames, index,
-            (uint)Math.Min(nodePages, int.MaxValue), isCharged: true);
+        for (int index = 0; index < zones; index++)
+            ZoneAt(index)->Initialize(LinearRegion.Frames, index, isCharged: true);
     }
 
     /// <summary>

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace NativeAlloc.Pages;
 
 /// <summary>
@@ -9,26 +7,35 @@ namespace NativeAlloc.Pages;
 /// <remarks>
 /// Unlike the kernel's, the marks refuse nothing and start nothing. A zone here can go on growing beyond the memory of
 /// the machine, as what is not touched costs nothing; when memory is given back is decided for the process as a whole,
-/// by the resident limit.
+/// by the resident limit. All zones have their memory from the same machine, so each has a part of the limit and of the
+/// marks, by its part of the online pages: together they are those of the machine, as in the kernel
+/// (<c>__setup_per_zone_wmarks</c>).
 /// </remarks>
-[StructLayout(LayoutKind.Sequential)]
-internal struct Watermarks
+internal readonly struct Watermarks
 {
-    /// <summary>Most pages that there can be memory for: the machine's or the container's.</summary>
-    public uint LimitPages;
+    private const uint KibiBytesOfPage = (uint)(PageGeometry.PageBytes / 1024);
 
-    internal Watermarks(uint limitPages) => LimitPages = limitPages;
+    /// <summary>Pages that there can be memory for: the zone's part of the machine's or the container's.</summary>
+    internal uint LimitPages { get; }
 
     /// <summary>
-    /// Linux' <c>min_free_kbytes</c>: four times the square root of the memory in KiB. It grows with memory, but
-    /// slower: 256 KiB of 4 MiB, 20 MiB of 24 GiB.
+    /// The zone's part of Linux' <c>min_free_kbytes</c>: four times the square root of the memory in KiB. It grows with
+    /// memory, but slower: 256 KiB of 4 MiB, 20 MiB of 24 GiB.
     /// </summary>
-    internal readonly uint MinPages =>
-        Math.Max(1, (uint)(4 * Math.Sqrt((double)LimitPages * KibiBytesOfPage) / KibiBytesOfPage));
+    internal uint MinPages { get; }
 
-    internal readonly uint LowPages => MinPages + MinPages / 4;
+    internal uint LowPages => MinPages + MinPages / 4;
 
-    internal readonly uint HighPages => MinPages + MinPages / 2;
+    internal uint HighPages => MinPages + MinPages / 2;
 
-    private const uint KibiBytesOfPage = (uint)(PageGeometry.PageBytes / 1024);
+    /// <param name="memoryPages">All memory of the machine, or of the container.</param>
+    /// <param name="zonePages">Online pages of the zone.</param>
+    /// <param name="allPages">Online pages of all zones.</param>
+    internal Watermarks(ulong memoryPages, uint zonePages, ulong allPages)
+    {
+        double part = allPages == 0 ? 1 : Math.Min(1, (double)zonePages / allPages);
+        double least = 4 * Math.Sqrt((double)memoryPages * KibiBytesOfPage) / KibiBytesOfPage;
+        LimitPages = (uint)Math.Min(memoryPages * part, uint.MaxValue);
+        MinPages = Math.Max(1, (uint)(least * part));
+    }
 }

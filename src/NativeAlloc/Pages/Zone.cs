@@ -66,9 +66,6 @@ internal unsafe partial struct Zone
     /// </summary>
     private bool _isCharged;
 
-    /// <summary>The marks that reports show.</summary>
-    public Watermarks Marks;
-
     /// <summary>
     /// Bit 16·type + order says that this free list is not empty. A word for each type would cost another load.
     /// </summary>
@@ -97,13 +94,12 @@ internal unsafe partial struct Zone
     /// <summary>Free blocks by type and order.</summary>
     private FreeLists _areas;
 
-    internal void Initialize(PageFrame* frames, int index = 0, uint limitPages = uint.MaxValue, bool isCharged = false)
+    internal void Initialize(PageFrame* frames, int index = 0, bool isCharged = false)
     {
         this = default;
         _isCharged = isCharged;
         Frames = frames;
         Index = (byte)index;
-        Marks = new Watermarks(limitPages);
         _offline = FrameList.Empty;
         FrameList* areas = Area(default, 0);
         for (int area = 0; area < Pageblock.TypeCount * PageGeometry.OrderCount; area++) areas[area] = FrameList.Empty;

@@ -170,6 +170,18 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
         foreach ((Page each, int order) in held) PageAllocator.FreePages(each, order);
     }
 
+    [Fact]
+    public void The_limits_of_all_zones_together_are_the_machines_memory()
+    {
+        foreach (PageZone kind in Enum.GetValues<PageZone>()) Zones.Prepare(kind);
+        AllocatorStatistics all = NativeAllocator.GetStatistics();
+        Assert.True(all.Zones.Count >= Enum.GetValues<PageZone>().Length, "every zone has pages");
+        long limits = all.Zones.Sum(zone => zone.LimitPages), machine = (long)all.MachineBytes / PageAllocator.PageSize;
+        Assert.InRange(limits, machine - all.Zones.Count, machine);
+        Assert.All(all.Zones, zone => Assert.True(zone.MinPages < zone.LowPages && zone.LowPages < zone.HighPages
+            && zone.HighPages < zone.LimitPages, "the marks are in order"));
+    }
+
     [Theory]
     [InlineData(-1)]
     [InlineData(11)]

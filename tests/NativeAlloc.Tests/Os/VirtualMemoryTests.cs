@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
@@ -9,6 +10,8 @@ namespace NativeAlloc.Tests.Os;
 public sealed unsafe class VirtualMemoryTests
 {
     private const nuint Unit = SystemContract.FileUnitBytes;
+
+    private const int Gap = 64 * 1024;
 
     private static nuint Page => VirtualMemory.PageBytes;
 
@@ -58,7 +61,31 @@ public sealed unsafe class VirtualMemoryTests
     {
         nuint before = AddressSpace.MappedBytes();
         Assert.True(VirtualMemory.TryReserve(Page, 1 << 30, out nuint address));
-        Assert.True(AddressSpace.ChangedBy((nint)Page, before));
+        Assert.True(AddressSpace.ChangedBy((nint)Page + 2 * Gap, before));
+        VirtualMemory.Release(address, Page);
+        Assert.True(AddressSpace.ChangedBy(0, before));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Inaccessible_addresses_lie_before_and_behind_a_reservation(bool low)
+    {
+        SystemNeeds.Linux("addresses before a reservation");
+        nuint address;
+        if (low && Sse2.IsSupported)
+            Assert.True(VirtualMemory.TryReserveLow(Page, out address));
+        else Assert.True(VirtualMemory.TryReserve(Page, Page, out address));
+        Assert.True(VirtualMemory.TryCommit(address, Page));
+        for (nuint offset = Page; offset <= Gap; offset += Page)
+        {
+            Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address - offset));
+            Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt(address + offset));
+        }
+        // The system would put the next mapping there, if the addresses were not taken.
+        Assert.True(VirtualMemory.TryReserve(Page, Page, out nuint next));
+        Assert.True(next + 2 * Gap <= address || next >= address + Page + 2 * Gap, "two gaps lie between them");
+        VirtualMemory.Release(next, Page);
         VirtualMemory.Release(address, Page);
     }
 
@@ -91,17 +118,13 @@ public sealed unsafe class VirtualMemoryTests
     }
 
     [Fact]
-    public void Released_addresses_are_given_back_in_whole_or_in_part()
+    public void Released_addresses_are_given_back()
     {
-        SystemNeeds.Linux("addresses that go back in part");
-        const nuint Half = 1 << 29;
+        const nuint Bytes = 1 << 30;
         nuint before = AddressSpace.MappedBytes();
-        nuint address = Map(2 * Half);
-        Assert.True(AddressSpace.ChangedBy((nint)(2 * Half), before));
-        VirtualMemory.Release(address + Half, Half);
-        Assert.True(AddressSpace.ChangedBy((nint)Half, before));
-        Assert.Equal(AddressSpace.Private, AddressSpace.PermissionsAt(address + Half - 1));
-        VirtualMemory.Release(address, Half);
+        nuint address = Map(Bytes);
+        Assert.True(AddressSpace.ChangedBy((nint)Bytes, before));
+        VirtualMemory.Release(address, Bytes);
         Assert.True(AddressSpace.ChangedBy(0, before));
     }
 

@@ -18,10 +18,22 @@ public sealed class WatermarksTests
     [InlineData(393_216u, 313, 391, 469)] // 24 GiB: 20 MiB
     [InlineData(1u << 24, 2048, 2560, 3072)] // 1 TiB: 128 MiB
     [InlineData(uint.MaxValue, 32_767, 40_958, 49_150)]
-    public void The_marks_grow_with_the_root_of_memory(uint limitPages, uint minPages, uint lowPages, uint highPages)
+    public void The_marks_grow_with_the_root_of_memory(uint memoryPages, uint minPages, uint lowPages, uint highPages)
     {
-        Watermarks marks = new(limitPages);
-        Assert.Equal(limitPages, marks.LimitPages);
+        Watermarks marks = new(memoryPages, 1024, 1024);
+        Assert.Equal(memoryPages, marks.LimitPages);
         Assert.Equal((minPages, lowPages, highPages), (marks.MinPages, marks.LowPages, marks.HighPages));
+    }
+
+    [Theory]
+    [InlineData(1024u, 4096ul, PagesOf4GiB / 4, 32)]
+    [InlineData(0u, 4096ul, 0, 1)]
+    [InlineData(0u, 0ul, PagesOf4GiB, 128)] // no zone has a page yet
+    [InlineData(4097u, 4096ul, PagesOf4GiB, 128)] // it has got one since all were counted
+    public void A_zone_has_a_part_of_memory_by_its_part_of_the_pages(
+        uint zonePages, ulong allPages, uint limitPages, uint minPages)
+    {
+        Watermarks marks = new(PagesOf4GiB, zonePages, allPages);
+        Assert.Equal((limitPages, minPages), (marks.LimitPages, marks.MinPages));
     }
 }

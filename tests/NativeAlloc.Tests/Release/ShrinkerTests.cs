@@ -263,19 +263,6 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
     }
 
     [Fact]
-    public void A_zone_that_falls_below_its_marks_asks_no_shrinker_and_reclaims_nothing()
-    {
-        NativeAllocator.Trim();
-        using LowZone low = new(64); // as if nearly all of the machine's memory were taken
-        int asked = 0;
-        using IDisposable registration = PageAllocator.RegisterShrinker(_ => (nuint)(asked++ * 0));
-        long runs = NativeAllocator.GetStatistics().Reclaims;
-        for (int i = 0; i < 512; i++) _held.Add(PageAllocator.AllocPages(0, PageFlags.Movable));
-        Assert.Equal((0, runs), (asked, NativeAllocator.GetStatistics().Reclaims));
-        FreeAll();
-    }
-
-    [Fact]
     public void A_refused_lock_asks_no_shrinker_as_nothing_that_is_cached_is_locked()
     {
         Zones.Prepare(PageZone.Dma);
@@ -322,17 +309,6 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
         }
     }
 
-    [Fact]
-    public void Marks_stand_in_the_figures_of_their_zone()
-    {
-        using LowZone low = new(2048);
-        ZoneStatistics zone = Zones.Read();
-        Assert.Equal((low.LimitPages, low.MinPages, low.LowPages, low.HighPages),
-            (zone.LimitPages, zone.MinPages, zone.LowPages, zone.HighPages));
-        Assert.True(zone.MinPages < zone.LowPages && zone.LowPages < zone.HighPages
-            && zone.HighPages < zone.LimitPages);
-    }
-
     private static InjectedFaults NoNewSections() => new(OsCall.Commit);
 
     // Takes every free block of the largest order there is; of a last one half stays free, for what is small.
@@ -360,38 +336,5 @@ public sealed unsafe class ShrinkerTests : LeakCheckedTests
         NativeAllocator.Free(_half.Address);
         _held.Clear();
         _half = default;
-    }
-
-    /// <summary>
-    /// Makes the first node's normal zone small for a while: it may take only so many pages more than it has now.
-    /// </summary>
-    private sealed class LowZone : IDisposable
-    {
-        private readonly Watermarks _former;
-        private static Zone* Zone => PageLayer.ZoneOf(0, ZoneKind.Normal);
-
-        internal LowZone(uint spare)
-        {
-            // The marks are lower than those of the whole machine, and so is what may be taken.
-            _former = Zone->Marks;
-            Zone->Lock.Acquire();
-            Zone->Marks = new Watermarks(Zone->OnlinePages - Zone->FreePages + spare);
-            Zone->Lock.Release();
-        }
-
-        internal long LimitPages => Zone->Marks.LimitPages;
-
-        internal uint MinPages => Zone->Marks.MinPages;
-
-        internal uint LowPages => Zone->Marks.LowPages;
-
-        internal uint HighPages => Zone->Marks.HighPages;
-
-        public void Dispose()
-        {
-            Zone->Lock.Acquire();
-            Zone->Marks = _former;
-            Zone->Lock.Release();
-        }
     }
 }
