@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -84,10 +83,16 @@ public static unsafe partial class NativeAllocator
         if (Math.Max(oldBytes, byteCount) < SmallestWithRoom) return null;
         AllocationAttempt attempt = new(byteCount);
         HeapMove move = HeapMove.Begin(ptr);
-        void* resized;
-        do resized = ResizePagesOnce(ptr, oldBytes, byteCount, alignment, out attempt.Refusal);
-        while (resized == null && attempt.TryMakeRoomToMove());
-        move.End(ptr, resized, byteCount);
+        void* resized = null;
+        try
+        {
+            do resized = ResizePagesOnce(ptr, oldBytes, byteCount, alignment, out attempt.Refusal);
+            while (resized == null && attempt.TryMakeRoomToMove());
+        }
+        finally
+        {
+            move.End(ptr, resized, byteCount);
+        }
         DecayThread.Attend();
         if (resized != null) AllocationSampler.NoteResized(ptr, resized, byteCount);
         return resized;
@@ -101,6 +106,11 @@ public static unsafe partial class NativeAllocator
     {
         Buffer.MemoryCopy(from, to, byteCount, byteCount);
         CountReallocCopied(byteCount);
+        FreeMoved(from, to);
+    }
+
+    private static void FreeMoved(void* from, void* to)
+    {
         try
         {
             Free(from);
@@ -142,7 +152,9 @@ public static unsafe partial class NativeAllocator
             return byteCount >= SmallestWithRoom
                 ? Areas.Realloc(ptr, byteCount, out refusal, alignment, AreaEnd.Room)
                 : null;
-        bool isLarge = LinearRegion.Frames[page].GetState() == PageState.Large;
+        ref PageFrame frame = ref LinearRegion.Frames[page];
+        PageState state = frame.GetState();
+        bool isLarge = state == PageState.Large;
         if (isLarge && byteCount > SizeClasses.LargestBytes && byteCount <= LargeBlocks.LargestBytes
             && LargeBlocks.TryResize((uint)page, byteCount)) return ptr;
         if (byteCount < oldBytes) return null;
@@ -152,10 +164,12 @@ public static unsafe partial class NativeAllocator
         // that moves twice.
         bool isLocked = LinearRegion.ZoneIndexOf((uint)page) % Zone.KindCount == (int)ZoneKind.Dma;
         if (!wholePages || isLocked || alignment > PageGeometry.PageBytes) return null;
+        if (state is not (PageState.Large or PageState.Block)) return null; // an object is copied
+        // While its pages move no thread can free the block: they would be another owner's by then.
+        if (!frame.TryTake(state)) return null;
         void* moved = Areas.AllocFrom(ptr, oldBytes, byteCount, out refusal);
-        if (moved == null) return null;
-        if (!isLarge) Free(ptr);
-        else if (!LargeBlocks.TryFree((uint)page, clean: true)) ThrowFreedMeanwhile(ptr, moved);
+        frame.SetState(state);
+        if (moved != null && !(isLarge && LargeBlocks.TryFree((uint)page, clean: true))) FreeMoved(ptr, moved);
         return moved;
     }
 
@@ -164,13 +178,5 @@ public static unsafe partial class NativeAllocator
         void* copy = Areas.Alloc(byteCount, alignment, out refusal, end: AreaEnd.Room);
         if (copy != null) MoveContents(ptr, copy, oldBytes);
         return copy;
-    }
-
-    // Another thread freed a block while this one was moving it.
-    [DoesNotReturn]
-    private static void ThrowFreedMeanwhile(void* ptr, void* moved)
-    {
-        Free(moved);
-        ThrowHelper.ThrowForeign(ptr);
     }
 }

@@ -254,7 +254,7 @@ public static unsafe partial class NativeAllocator
             }
             AllocationSampler.NoteFree(ptr);
             bool isPage = pageClass == 0 && (nuint)ptr % PageGeometry.PageBytes == 0;
-            HeapBlocks.TryRemove(ptr, null, out _, out _);
+            HeapBlocks.TryRemove(ptr);
             if (isPage
                 && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page)))
             {
@@ -264,7 +264,7 @@ public static unsafe partial class NativeAllocator
         }
         else
         {
-            HeapBlocks.TryRemove(ptr, null, out _, out _);
+            HeapBlocks.TryRemove(ptr);
             AllocationSampler.NoteFree(ptr);
             if (Areas.TryFree(ptr))
             {

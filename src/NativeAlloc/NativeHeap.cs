@@ -138,7 +138,15 @@ public sealed unsafe class NativeHeap : IDisposable
         if (wanted <= oldBytes && wanted > oldBytes / 2) return ptr;
         void* moved = Alloc(wanted);
         NativeAllocator.Copy(ptr, moved, Math.Min(oldBytes, wanted));
-        Free(ptr);
+        try
+        {
+            Free(ptr);
+        }
+        catch
+        {
+            Free(moved); // another thread has freed the old one meanwhile
+            throw;
+        }
         return moved;
     }
 
@@ -161,7 +169,7 @@ public sealed unsafe class NativeHeap : IDisposable
             DecayThread.Attend();
             return;
         }
-        if (!HeapBlocks.TryRemove(ptr, figures, out _, out _)) ThrowHelper.ThrowNotOfHeap(ptr, Name);
+        if (!HeapBlocks.TryRemove(ptr, figures)) ThrowHelper.ThrowNotOfHeap(ptr, Name);
         NativeAllocator.Free(ptr);
     }
 
@@ -281,7 +289,8 @@ public sealed unsafe class NativeHeap : IDisposable
     // Both sizes are beyond slabs: pages move, and no byte is copied.
     private void* ReallocLarge(HeapFigures* figures, void* ptr, nuint byteCount)
     {
-        if (!HeapBlocks.TryRemove(ptr, figures, out nuint oldCharge, out _)) ThrowHelper.ThrowNotOfHeap(ptr, Name);
+        HeapMove move = HeapMove.Begin(ptr, figures);
+        if (!move.IsOfHeap) ThrowHelper.ThrowNotOfHeap(ptr, Name);
         nuint charge = HeapBlocks.ChargeOf(byteCount);
         bool isCharged = TryCharge(figures, charge);
         void* moved = null;
@@ -291,9 +300,8 @@ public sealed unsafe class NativeHeap : IDisposable
         }
         finally
         {
-            long taken = isCharged ? (long)charge : 0;
-            if (moved == null) Interlocked.Add(ref figures->LiveBytes, (long)oldCharge - taken);
-            HeapBlocks.TryAdd(moved != null ? moved : ptr, moved != null ? charge : oldCharge, figures);
+            move.End(ptr, moved, byteCount);
+            if (isCharged) Interlocked.Add(ref figures->LiveBytes, -(long)charge); // it is counted with the block now
         }
         if (!isCharged) ThrowHelper.ThrowHeapLimit(byteCount, Name, _limitBytes, LiveBytes);
         return moved;

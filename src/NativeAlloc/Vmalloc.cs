@@ -56,10 +56,16 @@ public static unsafe partial class Vmalloc
         if (oldBytes == 0) ThrowNotABlock(ptr);
         AllocationAttempt attempt = new(byteCount);
         HeapMove move = HeapMove.Begin(ptr);
-        void* resized;
-        do resized = Areas.Realloc(ptr, byteCount, out attempt.Refusal);
-        while (resized == null && attempt.TryMakeRoomToMove());
-        move.End(ptr, resized, byteCount);
+        void* resized = null;
+        try
+        {
+            do resized = Areas.Realloc(ptr, byteCount, out attempt.Refusal);
+            while (resized == null && attempt.TryMakeRoomToMove());
+        }
+        finally
+        {
+            move.End(ptr, resized, byteCount);
+        }
         DecayThread.Attend();
         if (resized != null) return resized;
         // The system cannot move these pages, or there is no memory: the latter is told by the exception.
@@ -77,7 +83,7 @@ public static unsafe partial class Vmalloc
         if (ptr == null) return;
         Startup.Begin();
         if (Options.Check && NativeAllocator.TryFreeChecked(ptr, BlockFamily.Area)) return;
-        HeapBlocks.TryRemove(ptr, null, out _, out _);
+        HeapBlocks.TryRemove(ptr);
         if (!Areas.TryFree(ptr)) ThrowNotABlock(ptr);
         DecayThread.Attend();
     }

@@ -115,7 +115,11 @@ public static class AllocationProfiler
 
     private static void Change(bool running, nuint sampleEveryBytes)
     {
-        while (Interlocked.Exchange(ref s_changing, 1) != 0) Thread.Yield();
+        while (Interlocked.Exchange(ref s_changing, 1) != 0)
+        {
+            SchedulePoint.GiveWay();
+            Thread.Yield();
+        }
         try
         {
             if (running == IsRunning) ThrowHelper.ThrowProfilerState(running);

@@ -76,7 +76,8 @@ internal static class StatisticsTable
         new(nameof(AllocatorStatistics.DirtyFreeBytes), FigureUnit.Bytes,
             "Free pages that may have memory behind them: what a purge would give back.",
             static s => (long)s.DirtyFreeBytes),
-        new(nameof(AllocatorStatistics.PurgedBytes), FigureUnit.Bytes, "Bytes given back to the system so far: of free memory that had been handed out, whether the program had " +
+        new(nameof(AllocatorStatistics.PurgedBytes), FigureUnit.Bytes,
+            "Bytes given back to the system so far: of free memory that had been handed out, whether the program had " +
             "written to it or not.", static s => (long)s.PurgedBytes, FigureKind.Counter),
         new(nameof(AllocatorStatistics.MovedBytes), FigureUnit.Bytes,
             "Bytes whose memory was moved to another address so far, without being copied.",
@@ -118,7 +119,8 @@ internal static class StatisticsTable
         new(nameof(ZoneStatistics.FreePages), FigureUnit.Pages, "Pages in its free lists.", static z => z.FreePages),
         new(nameof(ZoneStatistics.DirtyPages), FigureUnit.Pages,
             "Pages that may have memory behind them, free or taken.", static z => z.DirtyPages),
-        new(nameof(ZoneStatistics.LimitPages), FigureUnit.Pages, "The zone's part of the pages that the machine or the container has memory for, by its part of the " +
+        new(nameof(ZoneStatistics.LimitPages), FigureUnit.Pages,
+            "The zone's part of the pages that the machine or the container has memory for, by its part of the " +
             "online pages.", static z => z.LimitPages),
         new(nameof(ZoneStatistics.MinPages), FigureUnit.Pages,
             "The lowest mark of available pages, which are the limit less those taken. A figure for comparison: " +

@@ -164,6 +164,7 @@ internal static unsafe class KeptAreas
             Interlocked.Add(ref s_pages, pages);
             Interlocked.Increment(ref s_count);
             Volatile.Write(ref s_times[slot], keptSince != 0 ? keptSince : Environment.TickCount64);
+            SchedulePoint.Reach();
             ulong word = (ulong)VmallocSpace.NumberOf(area) << 32 | pages;
             if (Interlocked.CompareExchange(ref s_slots[slot], word, 0) == 0) return true;
             Interlocked.Add(ref s_pages, -(long)pages);
@@ -242,6 +243,7 @@ internal static unsafe class KeptAreas
 
     private static bool TryTakeSlot(int slot, ulong word)
     {
+        SchedulePoint.Reach();
         if (Interlocked.CompareExchange(ref s_slots[slot], 0, word) != word) return false;
         Interlocked.Add(ref s_pages, -(long)PagesOf(word));
         Interlocked.Decrement(ref s_count);

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc.Mapping;
@@ -98,13 +99,20 @@ internal struct VmallocArea
 
     internal AreaState GetState() => (AreaState)Volatile.Read(ref State);
 
-    internal void SetState(AreaState state) => Volatile.Write(ref State, (int)state);
+    internal void SetState(AreaState state)
+    {
+        SchedulePoint.Reach();
+        Volatile.Write(ref State, (int)state);
+    }
 
     /// <summary>
     /// Goes from one state to another; false where another thread was faster or the area is in another state.
     /// </summary>
-    internal bool TryChange(AreaState from, AreaState to) =>
-        Interlocked.CompareExchange(ref State, (int)to, (int)from) == (int)from;
+    internal bool TryChange(AreaState from, AreaState to)
+    {
+        SchedulePoint.Reach();
+        return Interlocked.CompareExchange(ref State, (int)to, (int)from) == (int)from;
+    }
 
     /// <summary>
     /// Makes a live area busy; waits while the decay's thread is at its tail. False where no user holds it.
@@ -114,6 +122,7 @@ internal struct VmallocArea
         while (!TryChange(AreaState.Live, AreaState.Busy))
         {
             if (GetState() is not (AreaState.Live or AreaState.Trimmed)) return false;
+            SchedulePoint.GiveWay();
             Thread.Yield();
         }
         return true;

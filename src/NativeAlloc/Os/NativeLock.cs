@@ -27,12 +27,17 @@ internal struct NativeLock
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Acquire()
     {
+        SchedulePoint.Reach();
         if (Interlocked.CompareExchange(ref _held, 1, 0) != 0) AcquireSlow();
         Volatile.Write(ref _acquisitions, unchecked(_acquisitions + 1));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void Release() => Volatile.Write(ref _held, 0);
+    internal void Release()
+    {
+        Volatile.Write(ref _held, 0);
+        SchedulePoint.Reach();
+    }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void AcquireSlow()
@@ -41,6 +46,7 @@ internal struct NativeLock
         {
             // Test before test-and-set: waiters then share the line instead of taking it from each other.
             if (Volatile.Read(ref _held) == 0 && Interlocked.CompareExchange(ref _held, 1, 0) == 0) return;
+            SchedulePoint.GiveWay();
             if (round < SpinsBeforeYield) Thread.SpinWait(1 << Math.Min(round / 8, 4));
             else if (round < SpinsBeforeYield + YieldsBeforeSleep) Thread.Yield();
             else Platform.Current.Sleep(SleepMicroseconds);

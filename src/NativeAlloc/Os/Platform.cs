@@ -46,6 +46,7 @@ internal static class Platform
     /// <summary>Counts a call; false where a test wants it to fail.</summary>
     internal static bool Enter(OsCall call)
     {
+        SchedulePoint.Reach();
         CountCall();
         return !OsFaults.Inject(call);
     }

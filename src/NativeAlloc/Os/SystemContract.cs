@@ -31,8 +31,8 @@ internal abstract class SystemContract
     internal const int FileUnitBytes = 64 * 1024;
 
     /// <summary>
-    /// Inaccessible addresses next to a reservation, which belong to it: an overrun of what lies beside it faults there.
-    /// A whole page on each system.
+    /// Inaccessible addresses next to a reservation, which belong to it: an overrun of what lies beside it faults
+    /// there. A whole page on each system.
     /// </summary>
     private protected const int GapBytes = 64 * 1024;
 

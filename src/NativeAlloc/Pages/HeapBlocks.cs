@@ -45,6 +45,19 @@ internal static unsafe class HeapBlocks
 
         /// <summary>The blocks before and behind it in the heap's list.</summary>
         public uint PreviousOfHeap, NextOfHeap;
+
+        public MoveState Move;
+    }
+
+    private enum MoveState
+    {
+        None = 0,
+
+        /// <summary>A thread changes its size or address. It counts no bytes meanwhile.</summary>
+        Moving,
+
+        /// <summary>The same, and the block at the old address has been freed.</summary>
+        Freed,
     }
 
     private const int BucketBits = 14, Buckets = 1 << BucketBits;
@@ -97,7 +110,7 @@ internal static unsafe class HeapBlocks
                 Next = Heads[bucket],
                 NextOfHeap = heap->FirstBlock,
             };
-            Heads[bucket] = number;
+            Heads[bucket] = number; // before one of the same address that has been freed while it moves
             if (heap->FirstBlock != 0) Entries[heap->FirstBlock].PreviousOfHeap = number;
             heap->FirstBlock = number;
             Volatile.Write(ref s_count, s_count + 1);
@@ -112,26 +125,79 @@ internal static unsafe class HeapBlocks
     /// </summary>
     /// <param name="block">The block.</param>
     /// <param name="heap">The heap that is meant; null for any.</param>
-    /// <param name="bytes">What was taken off.</param>
-    /// <param name="owner">The heap that it was of.</param>
-    internal static bool TryRemove(void* block, HeapFigures* heap, out nuint bytes, out HeapFigures* owner)
+    internal static bool TryRemove(void* block, HeapFigures* heap = null)
     {
-        bytes = 0;
-        owner = null;
         if (!Any) return false;
         s_lock.Acquire();
-        uint* link = &Heads[BucketOf(block)];
-        while (*link != 0 && Entries[*link].Address != (nuint)block) link = &Entries[*link].Next;
+        uint* link = LinkOf(block);
         uint number = *link;
         bool found = number != 0 && (heap == null || Entries[number].Heap == heap);
-        if (found)
+        if (found && Entries[number].Move != MoveState.None) Entries[number].Move = MoveState.Freed;
+        else if (found)
         {
-            owner = Entries[number].Heap;
             *link = Entries[number].Next;
-            bytes = Remove(number);
+            Remove(number);
         }
         s_lock.Release();
         return found;
+    }
+
+    /// <summary>
+    /// Begins to change a block's size or address: its bytes are taken off its heap's. Returns its number; 0 where it
+    /// is no block of a heap, or of another than the one that is meant, or another thread or a caller moves it.
+    /// </summary>
+    /// <param name="block">The block.</param>
+    /// <param name="heap">The heap that is meant; null for any.</param>
+    /// <param name="bytes">What was taken off.</param>
+    internal static uint BeginMove(void* block, HeapFigures* heap, out nuint bytes)
+    {
+        bytes = 0;
+        if (!Any) return 0;
+        s_lock.Acquire();
+        uint number = *LinkOf(block);
+        Entry* entry = &Entries[number];
+        if (number != 0 && (heap != null && entry->Heap != heap || entry->Move != MoveState.None)) number = 0;
+        if (number != 0)
+        {
+            bytes = entry->Bytes;
+            Interlocked.Add(ref entry->Heap->LiveBytes, -(long)bytes);
+            entry->Bytes = 0;
+            entry->Move = MoveState.Moving;
+        }
+        s_lock.Release();
+        return number;
+    }
+
+    /// <summary>
+    /// Ends it: the heap has the block with its new address and size; or not any more, where it has been freed at the
+    /// address at which it still is.
+    /// </summary>
+    internal static void EndMove(uint number, void* before, void* after, nuint bytes)
+    {
+        s_lock.Acquire();
+        Entry* entry = &Entries[number];
+        uint* link = &Heads[BucketOf(before)];
+        while (*link != number) link = &Entries[*link].Next;
+        if (before == after && entry->Move == MoveState.Freed)
+        {
+            *link = entry->Next;
+            Remove(number);
+        }
+        else
+        {
+            if (before != after)
+            {
+                *link = entry->Next;
+                uint bucket = BucketOf(after);
+                entry->Address = (nuint)after;
+                entry->Next = Heads[bucket];
+                Heads[bucket] = number;
+            }
+            entry->Bytes = bytes;
+            entry->Move = MoveState.None;
+            Interlocked.Add(ref entry->Heap->LiveBytes, (long)bytes);
+        }
+        s_lock.Release();
     }
 
     /// <summary>Forgets any one block of a heap. False where it has none.</summary>
@@ -191,18 +257,24 @@ internal static unsafe class HeapBlocks
         return count == s_count ? null : $"there are {count}, and the count says {s_count}";
     }
 
-    private static nuint Remove(uint number)
+    // The word that names the block's entry, or a chain's last word, which is 0.
+    private static uint* LinkOf(void* block)
+    {
+        uint* link = &Heads[BucketOf(block)];
+        while (*link != 0 && Entries[*link].Address != (nuint)block) link = &Entries[*link].Next;
+        return link;
+    }
+
+    private static void Remove(uint number)
     {
         Entry* entry = &Entries[number];
         if (entry->PreviousOfHeap != 0) Entries[entry->PreviousOfHeap].NextOfHeap = entry->NextOfHeap;
         else entry->Heap->FirstBlock = entry->NextOfHeap;
         if (entry->NextOfHeap != 0) Entries[entry->NextOfHeap].PreviousOfHeap = entry->PreviousOfHeap;
-        nuint bytes = entry->Bytes;
-        Interlocked.Add(ref entry->Heap->LiveBytes, -(long)bytes);
+        Interlocked.Add(ref entry->Heap->LiveBytes, -(long)entry->Bytes);
         *entry = new Entry { Next = s_free };
         s_free = number;
         Volatile.Write(ref s_count, s_count - 1);
-        return bytes;
     }
 
     // 0 where there is no memory for another.

@@ -1,26 +1,27 @@
 namespace NativeAlloc.Pages;
 
 /// <summary>
-/// A block that may change its size and its address. If it is a heap's, it is none while that happens, and afterwards
-/// the heap has it at its new address and with its new size.
+/// A block that may change its size and its address. If it is a heap's, it stays in the heap's list while that happens,
+/// and afterwards stands there with its new address and size; unless another thread has freed it meanwhile.
 /// </summary>
 internal readonly unsafe struct HeapMove
 {
-    private readonly HeapFigures* _heap;
+    private readonly uint _number; // of the block in the list; 0 where it is no heap's, or somebody moves it already
     private readonly nuint _bytes;
 
-    private HeapMove(HeapFigures* heap, nuint bytes)
+    private HeapMove(uint number, nuint bytes)
     {
-        _heap = heap;
+        _number = number;
         _bytes = bytes;
     }
 
-    /// <summary>Takes the block out of its heap, if it is of one.</summary>
-    internal static HeapMove Begin(void* block)
-    {
-        HeapBlocks.TryRemove(block, null, out nuint bytes, out HeapFigures* heap);
-        return new HeapMove(heap, bytes);
-    }
+    internal bool IsOfHeap => _number != 0;
+
+    /// <summary>Takes the block off its heap's bytes, if it is of one.</summary>
+    /// <param name="block">The block.</param>
+    /// <param name="heap">The heap that is meant; null for any.</param>
+    internal static HeapMove Begin(void* block, HeapFigures* heap = null) =>
+        new(HeapBlocks.BeginMove(block, heap, out nuint bytes), bytes);
 
     /// <summary>Gives the block back to its heap.</summary>
     /// <param name="before">The block as it was.</param>
@@ -28,11 +29,8 @@ internal readonly unsafe struct HeapMove
     /// <param name="bytes">The size asked for.</param>
     internal void End(void* before, void* after, nuint bytes)
     {
-        if (_heap == null) return;
-        nuint charge = after != null ? HeapBlocks.ChargeOf(bytes) : _bytes;
-        Interlocked.Add(ref _heap->LiveBytes, (long)charge);
-        // Without memory for the entry the block is no heap's any more.
-        if (!HeapBlocks.TryAdd(after != null ? after : before, charge, _heap))
-            Interlocked.Add(ref _heap->LiveBytes, -(long)charge);
+        if (_number == 0) return;
+        if (after != null) HeapBlocks.EndMove(_number, before, after, HeapBlocks.ChargeOf(bytes));
+        else HeapBlocks.EndMove(_number, before, before, _bytes);
     }
 }

@@ -53,8 +53,7 @@ internal static unsafe class LargeBlocks
     internal static bool TryFree(uint page, bool clean = false)
     {
         ref PageFrame frame = ref LinearRegion.Frames[page];
-        if (Interlocked.CompareExchange(ref frame.State, PageState.Taken, PageState.Large) != PageState.Large)
-            return false;
+        if (!frame.TryTake(PageState.Large)) return false;
         uint count = frame.PageCount;
         Interlocked.Add(ref s_pages, -(long)count);
         Interlocked.Decrement(ref s_count);
@@ -62,16 +61,24 @@ internal static unsafe class LargeBlocks
         return true;
     }
 
-    /// <summary>Makes a block larger or smaller where it stands; false if the pages behind it are not free.</summary>
+    /// <summary>
+    /// Makes a block larger or smaller where it stands; false if the pages behind it are not free, or another thread
+    /// frees it. Meanwhile no other thread can free it.
+    /// </summary>
     internal static bool TryResize(uint page, nuint byteCount)
     {
         ref PageFrame frame = ref LinearRegion.Frames[page];
+        if (!frame.TryTake(PageState.Large)) return false;
         uint oldCount = frame.PageCount, newCount = PagesOf(byteCount);
-        if (newCount > oldCount && !PageLayer.TryExtend(page, oldCount, newCount)) return false;
-        Volatile.Write(ref frame.PageCount, newCount);
-        Interlocked.Add(ref s_pages, (long)newCount - oldCount);
-        if (newCount < oldCount) PageLayer.GiveTail(page + newCount, oldCount - newCount);
-        return true;
+        bool resized = newCount <= oldCount || PageLayer.TryExtend(page, oldCount, newCount);
+        if (resized)
+        {
+            Volatile.Write(ref frame.PageCount, newCount);
+            Interlocked.Add(ref s_pages, (long)newCount - oldCount);
+        }
+        frame.SetState(PageState.Large);
+        if (resized && newCount < oldCount) PageLayer.GiveTail(page + newCount, oldCount - newCount);
+        return resized;
     }
 
     /// <summary>Finds the block that a page lies in, if it is a large one.</summary>

@@ -95,8 +95,7 @@ internal static unsafe class PageBlocks
         PageFrame* frame = LinearRegion.Frames + page;
         if (frame->GetState() != PageState.Block || frame->Order != order) return FindFault(page, order);
         // Of two threads that free the same block one finds it a block no more.
-        PageState found = Interlocked.CompareExchange(ref frame->State, PageState.Taken, PageState.Block);
-        if (found != PageState.Block) return FindFault(page, order);
+        if (!frame->TryTake(PageState.Block)) return FindFault(page, order);
         if (frame->ZoneIndex == PageFrame.NoZone) ThrowHelper.StopOnBadPage(page); // see PageLayer.CheckHot
         Count(own, order, -1);
         if (order == 0)

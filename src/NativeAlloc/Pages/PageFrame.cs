@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using NativeAlloc.Os;
 
 namespace NativeAlloc.Pages;
 
@@ -101,6 +102,17 @@ internal struct PageFrame
 
     /// <summary>Sets the state after all that it stands for.</summary>
     internal void SetState(PageState state) => Volatile.Write(ref Unsafe.As<PageState, byte>(ref State), (byte)state);
+
+    /// <summary>
+    /// Takes the head of a block, which no other thread can free or move then; false where another thread was faster,
+    /// or it is no such block. The caller frees the block, or sets the state again.
+    /// </summary>
+    /// <param name="from">What the block is.</param>
+    internal bool TryTake(PageState from)
+    {
+        SchedulePoint.Reach();
+        return Interlocked.CompareExchange(ref State, PageState.Taken, from) == from;
+    }
 }
 
 /// <summary>What a page is used for.</summary>

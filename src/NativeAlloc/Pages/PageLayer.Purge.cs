@@ -97,7 +97,11 @@ internal static unsafe partial class PageLayer
     {
         const int LongestMilliseconds = 100; // by the clock: a yield takes as long as other threads want to run
         long end = Environment.TickCount64 + LongestMilliseconds;
-        while (Volatile.Read(ref s_purging) != 0 && Environment.TickCount64 < end) Thread.Yield();
+        while (Volatile.Read(ref s_purging) != 0 && Environment.TickCount64 < end)
+        {
+            SchedulePoint.GiveWay();
+            Thread.Yield();
+        }
     }
 
     /// <summary>Says that the calling thread is giving memory back, for <see cref="AwaitPurge"/>.</summary>

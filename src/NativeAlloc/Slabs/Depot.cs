@@ -72,9 +72,7 @@ internal struct Depot
 
     private readonly struct NoPause : IPause
     {
-        public static void BeforeStep()
-        {
-        }
+        public static void BeforeStep() => SchedulePoint.Reach();
     }
 }
 

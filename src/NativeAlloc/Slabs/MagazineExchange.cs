@@ -260,6 +260,7 @@ internal static unsafe class MagazineExchange
             // Another thread tries to take it down, and finds this object; or it takes a heap down, with this object.
             if (LinearRegion.ClassOf(page) == 0)
                 cache->StopOnStaleFree(LinearRegion.Frames + cache->SlabOf((uint)page), (nint)pointer);
+            SchedulePoint.GiveWay();
             Thread.Yield();
         }
         SlabReturn.FreeDirect(cache, own, pointer);

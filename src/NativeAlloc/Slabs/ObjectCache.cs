@@ -148,7 +148,11 @@ internal unsafe partial struct ObjectCache
     /// <summary>Waits until nobody visits, and lets nobody in from then on.</summary>
     internal void Close()
     {
-        while (Interlocked.CompareExchange(ref _visits, 0, 1) != 1) Thread.Yield();
+        while (Interlocked.CompareExchange(ref _visits, 0, 1) != 1)
+        {
+            SchedulePoint.GiveWay();
+            Thread.Yield();
+        }
     }
 
     /// <summary>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using NativeAlloc.Os;
 
 namespace NativeAlloc.Slabs;
 
@@ -28,7 +29,11 @@ internal static unsafe class RaisedFloors
     /// <summary>Waits until the other thread is done, and enters.</summary>
     internal static void Enter(ThreadMagazines* magazines)
     {
-        while (!TryEnter(magazines)) Thread.Yield();
+        while (!TryEnter(magazines))
+        {
+            SchedulePoint.GiveWay();
+            Thread.Yield();
+        }
     }
 
     // False where a cache cannot be visited: another thread takes it down, and lowers the floors of its magazines

@@ -1,3 +1,4 @@
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Threads;
 
@@ -59,6 +60,7 @@ internal static unsafe class Recall
         while (!ClaimRound<ThreadMagazines, TSteps>.TryBegin(first, end, out round))
         {
             if (!all) return true;
+            SchedulePoint.GiveWay();
             Thread.Yield();
         }
         SideSet sides = default;

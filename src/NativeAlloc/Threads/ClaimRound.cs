@@ -1,3 +1,5 @@
+using NativeAlloc.Os;
+
 namespace NativeAlloc.Threads;
 
 /// <summary>A layer's part of a thread block, which other threads can claim.</summary>
@@ -21,9 +23,7 @@ internal interface IClaimSteps
 /// <summary>The steps as the processors make them.</summary>
 internal readonly struct ProcessorSteps : IClaimSteps
 {
-    public static void BeforeStep()
-    {
-    }
+    public static void BeforeStep() => SchedulePoint.Reach();
 
     public static void PassBarrier() => Interlocked.MemoryBarrierProcessWide();
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using NativeAlloc.Os;
 
 namespace NativeAlloc.Threads;
 
@@ -42,6 +43,7 @@ internal struct OwnerClaim
     internal unsafe bool TryEnter()
     {
         ThreadRegistry.AssertHeld(Unsafe.AsPointer(ref this));
+        SchedulePoint.Reach();
         Volatile.Write(ref _inside, 1);
         if (Volatile.Read(ref _claimed) == 0) return true;
         Volatile.Write(ref _inside, 0);
@@ -57,7 +59,11 @@ internal struct OwnerClaim
 
     /// <summary>Ends the owner's visit.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void Leave() => Volatile.Write(ref _inside, 0);
+    internal void Leave()
+    {
+        Volatile.Write(ref _inside, 0);
+        SchedulePoint.Reach();
+    }
 
     internal readonly bool IsInside => Volatile.Read(in _inside) != 0;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using NativeAlloc.Slabs;
+using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
 namespace NativeAlloc.Tests.Slabs;

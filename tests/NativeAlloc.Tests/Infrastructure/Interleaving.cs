@@ -1,13 +1,19 @@
+using NativeAlloc.Os;
 using NativeAlloc.Slabs;
 
-namespace NativeAlloc.Tests.Slabs;
+namespace NativeAlloc.Tests.Infrastructure;
 
 /// <summary>
 /// Two threads that take turns step by step, in every order there is. The code under test calls
-/// <see cref="BeforeStep"/> before each of its atomic steps; there the thread that holds the baton keeps it or hands it
-/// over, as the schedule says. A schedule is a sequence of choices; after each run the last choice that has an
-/// alternative left is changed, until none has.
+/// <see cref="BeforeStep"/> before each of its atomic steps, or goes through <see cref="SchedulePoint"/>; there the
+/// thread that holds the baton keeps it or hands it over, as the schedule says. A schedule is a sequence of choices;
+/// after each run the last choice that has an alternative left is changed, until none has.
 /// </summary>
+/// <remarks>
+/// Long actions have too many orders to try them all. <see cref="MostPreemptions"/> leaves those in which a thread that
+/// could go on gives way no more often than so: most faults need one or two (Musuvathi and Qadeer, "Iterative Context
+/// Bounding", 2007).
+/// </remarks>
 internal sealed class Interleaving : Depot.IPause, IDisposable
 {
     [ThreadStatic]
@@ -18,9 +24,15 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
 
     // The choices to make, and where they end the first of those who can go on.
     private readonly List<Choice> _choices = [];
-    private int _next;
+    private int _next, _preemptions;
 
     internal Interleaving() => _actors = [new Actor(this, 0), new Actor(this, 1)];
+
+    /// <summary>How often a thread that could go on gives way to the other one.</summary>
+    internal int MostPreemptions { get; init; } = int.MaxValue;
+
+    /// <summary>Whether the threads take turns at the library's own <see cref="SchedulePoint"/>s.</summary>
+    internal bool UsesSchedulePoints { get; init; }
 
     /// <summary>Of the current run: which thread made each step.</summary>
     internal List<int> Steps { get; } = [];
@@ -45,24 +57,23 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
     }
 
     /// <summary>
-    /// Runs two actions in one order: thread by thread as the steps say, and after their end the first thread that can
-    /// go on.
+    /// Runs two actions in one order: thread by thread as the steps say, and after their end each as long as it can.
     /// </summary>
     internal void RunOnce(ReadOnlySpan<int> steps, Func<(Action First, Action Second)> setUp, Action check)
     {
         _choices.Clear();
-        foreach (int actor in steps) _choices.Add(new Choice(actor, MayChange: false));
+        foreach (int actor in steps) _choices.Add(new Choice(actor, Choice.None));
         Run(setUp, check);
     }
 
     private void Run(Func<(Action First, Action Second)> setUp, Action check)
     {
         Steps.Clear();
-        _next = 0;
+        _next = _preemptions = 0;
         (Action first, Action second) = setUp();
         _actors[0].Prepare(first);
         _actors[1].Prepare(second);
-        Choose(null).TakeBaton();
+        Choose(null, null).TakeBaton();
         _bothDone.Wait();
         try
         {
@@ -78,20 +89,22 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
 
     private bool MoveToNextSchedule()
     {
-        while (_choices.Count != 0 && !(_choices[^1].MayChange && _choices[^1].Actor == 0))
-            _choices.RemoveAt(_choices.Count - 1);
+        while (_choices.Count != 0 && _choices[^1].Other == Choice.None) _choices.RemoveAt(_choices.Count - 1);
         if (_choices.Count == 0) return false;
-        _choices[^1] = new Choice(1, MayChange: false);
+        _choices[^1] = new Choice(_choices[^1].Other, Choice.None);
         return true;
     }
 
-    // Who makes the next step; a choice only where both can.
-    private Actor Choose(Actor? only)
+    // Who makes the next step; a choice only where both can. Whoever has made the last goes on first, so that the first
+    // order is one thread after the other.
+    private Actor Choose(Actor? current, Actor? only)
     {
-        int actor = only?.Number ?? 0;
-        if (_next == _choices.Count) _choices.Add(new Choice(actor, MayChange: only == null));
-        else if (only == null) actor = _choices[_next].Actor;
+        bool isFree = only == null && (current == null || _preemptions < MostPreemptions);
+        int actor = (only ?? current)?.Number ?? 0;
+        if (_next == _choices.Count) _choices.Add(new Choice(actor, isFree ? 1 - actor : Choice.None));
+        else if (isFree) actor = _choices[_next].Actor;
         _next++;
+        if (isFree && current != null && actor != current.Number) _preemptions++;
         Steps.Add(actor);
         return _actors[actor];
     }
@@ -102,7 +115,12 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
         _bothDone.Dispose();
     }
 
-    private readonly record struct Choice(int Actor, bool MayChange);
+    /// <param name="Actor">Who makes the step.</param>
+    /// <param name="Other">Who else might, and has not yet after the steps before it.</param>
+    private readonly record struct Choice(int Actor, int Other)
+    {
+        internal const int None = -1;
+    }
 
     internal sealed class Actor : IDisposable
     {
@@ -141,9 +159,19 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
                 _begun = true; // it has been chosen already: that is why it got as far as this
                 return;
             }
-            Actor next = _schedule.Choose(Other._done ? this : null);
-            if (next == this) return;
-            next.TakeBaton();
+            Actor next = _schedule.Choose(this, Other._done ? this : null);
+            if (next != this) GiveWay();
+        }
+
+        // The other one has what this one waits for, or a thread that takes no turns has it: no choice.
+        private void Wait()
+        {
+            if (!Other._done) GiveWay();
+        }
+
+        private void GiveWay()
+        {
+            Other.TakeBaton();
             _baton.Wait();
         }
 
@@ -163,22 +191,36 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
         private void Loop()
         {
             t_actor = this;
+            Action<bool> reached = waits =>
+            {
+                if (waits) Wait();
+                else Pause();
+            };
             while (true)
             {
                 _baton.Wait();
                 if (_action == null) return;
                 try
                 {
+                    if (_schedule.UsesSchedulePoints) SetReached(reached);
                     _action();
                 }
                 catch (Exception error)
                 {
                     _error = error;
                 }
+                SetReached(null);
                 _done = true;
                 if (Other._done) _schedule._bothDone.Release();
-                else _schedule.Choose(Other).TakeBaton();
+                else _schedule.Choose(this, Other).TakeBaton();
             }
+        }
+
+        private static void SetReached(Action<bool>? reached)
+        {
+#if DEBUG
+            SchedulePoint.t_reached = reached;
+#endif
         }
     }
 }
