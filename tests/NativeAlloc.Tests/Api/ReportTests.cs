@@ -1,6 +1,9 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
 using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Os;
 using NativeAlloc.Tests.Pages;
 using Xunit;
 
@@ -180,6 +183,35 @@ public sealed unsafe partial class ReportTests : LeakCheckedTests
         Assert.InRange(limits, machine - all.Zones.Count, machine);
         Assert.All(all.Zones, zone => Assert.True(zone.MinPages < zone.LowPages && zone.LowPages < zone.HighPages
             && zone.HighPages < zone.LimitPages, "the marks are in order"));
+    }
+
+    [Fact]
+    public void Of_a_section_that_is_online_in_part_the_reports_count_that_part()
+    {
+        SystemNeeds.FreeCommit();
+        TestZone.CompleteSection();
+        List<Page> held = [];
+        TakeUntilOnline(LinearRegion.OnlinePages + 1); // sections that were offline come first
+        // The first commit of a growing region is that of a section, but for those sections that need larger tables.
+        for (int attempt = 0; attempt < 4 && LinearRegion.OnlinePages % PageGeometry.SectionPages == 0; attempt++)
+        {
+            int commits = 0;
+            using InjectedFaults faults = new(call => call == OsCall.Commit && commits++ == 0);
+            TakeUntilOnline(LinearRegion.OnlinePages + 1);
+        }
+        Assert.NotEqual(0u, LinearRegion.OnlinePages % PageGeometry.SectionPages);
+        ZoneStatistics zone = Zones.Read();
+        Assert.Equal(zone.OnlinePages / PageblockPages, s_types.Sum(type => zone.Pageblocks(type.Type)));
+        foreach (Page page in held) PageAllocator.FreePages(page, Pageblock.Order);
+        TestZone.CompleteSection();
+        zone = Zones.Read();
+        Assert.Equal(zone.OnlinePages / PageblockPages, s_types.Sum(type => zone.Pageblocks(type.Type)));
+
+        void TakeUntilOnline(uint pages)
+        {
+            while (LinearRegion.OnlinePages < pages)
+                _ = Record.Exception(() => held.Add(PageAllocator.AllocPages(Pageblock.Order)));
+        }
     }
 
     [Theory]

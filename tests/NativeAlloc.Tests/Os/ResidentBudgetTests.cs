@@ -124,7 +124,8 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     [Fact]
     public void Pages_for_which_there_is_no_budget_are_free_as_before()
     {
-        Page one = PageAllocator.AllocPage(); // so that a section is online
+        Zones.Prepare(); // a section is online as a whole, and not in part as after an injected failure
+        Page one = PageAllocator.AllocPage(); // which stays so
         NativeAllocator.Trim(); // what is free has no memory behind it then
         Zone* zone = PageLayer.ZoneOf(0, ZoneKind.Normal);
         PageRequest request = new(5, 32) { Choice = MemoryChoice.FreshOnly };

@@ -12,6 +12,8 @@ namespace NativeAlloc.Tests.Pages;
 /// </summary>
 public sealed unsafe class LinearRegionTests
 {
+    public LinearRegionTests() => TestZone.CompleteSection();
+
     [Fact]
     public void The_region_is_whole_sections_and_begins_at_one()
     {

@@ -410,6 +410,7 @@ public sealed unsafe class PageLayerTests : IDisposable
     // There is a free section that is not used at all.
     private static void MakeFreshBlock()
     {
+        TestZone.CompleteSection();
         if (!LinearRegion.TryBringSectionOnline(Zone.IndexOf(0, ZoneKind.Normal), -1, out uint first, out _))
             throw new InvalidOperationException("no section for the test");
         TestZone.Normal->Lock.Acquire();

@@ -45,6 +45,23 @@ internal sealed unsafe class TestZone : IDisposable
         while (Normal->FreePages != free);
     }
 
+    /// <summary>
+    /// Brings the rest of a section online of which the system gave only a part, as it does after an injected failure:
+    /// the next section is a whole one then. The zone that has the first part gets the rest.
+    /// </summary>
+    internal static void CompleteSection()
+    {
+        while (LinearRegion.OnlinePages % PageGeometry.SectionPages is var part && part != 0)
+        {
+            Zone* zone = PageLayer.ZoneAt(LinearRegion.ZoneIndexOf(LinearRegion.OnlinePages - part));
+            if (!LinearRegion.TryBringSectionOnline(zone->Index, -1, out uint first, out uint pages))
+                throw new InvalidOperationException("no memory for the rest of a section");
+            zone->Lock.Acquire();
+            zone->AddSection(first, pages: pages);
+            zone->Lock.Release();
+        }
+    }
+
     internal Zone* Zone { get; private set; }
 
     /// <summary>First page of the section.</summary>
@@ -175,6 +192,7 @@ internal sealed unsafe class TestZone : IDisposable
 
         private static uint BringOnline()
         {
+            CompleteSection();
             if (!LinearRegion.TryBringSectionOnline(s_index, -1, out uint first, out _))
                 throw new InvalidOperationException("no section for the tests");
             return first;
