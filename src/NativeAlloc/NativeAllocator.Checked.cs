@@ -157,7 +157,7 @@ public static unsafe partial class NativeAllocator
         nuint kept = Math.Min(block.Bytes, byteCount);
         Buffer.MemoryCopy(ptr, moved, kept, kept);
         CountReallocCopied(kept);
-        Free(ptr);
+        FreeMoved(ptr, moved);
         return true;
     }
 

@@ -291,8 +291,8 @@ public sealed unsafe class NativeHeap : IDisposable
     {
         HeapMove move = HeapMove.Begin(ptr, figures);
         if (!move.IsOfHeap) ThrowHelper.ThrowNotOfHeap(ptr, Name);
-        nuint charge = HeapBlocks.ChargeOf(byteCount);
-        bool isCharged = TryCharge(figures, charge);
+        nuint charge = HeapBlocks.ChargeOf(byteCount), more = charge - Math.Min(charge, move.Bytes);
+        bool isCharged = TryCharge(figures, more);
         void* moved = null;
         try
         {
@@ -301,7 +301,7 @@ public sealed unsafe class NativeHeap : IDisposable
         finally
         {
             move.End(ptr, moved, byteCount);
-            if (isCharged) Interlocked.Add(ref figures->LiveBytes, -(long)charge); // it is counted with the block now
+            if (isCharged) Interlocked.Add(ref figures->LiveBytes, -(long)more); // it is counted with the block now
         }
         if (!isCharged) ThrowHelper.ThrowHeapLimit(byteCount, Name, _limitBytes, LiveBytes);
         return moved;
@@ -309,10 +309,14 @@ public sealed unsafe class NativeHeap : IDisposable
 
     private bool TryCharge(HeapFigures* figures, nuint bytes)
     {
-        long live = Interlocked.Add(ref figures->LiveBytes, (long)bytes);
-        if (_limitBytes == 0 || (nuint)live <= _limitBytes) return true;
-        Interlocked.Add(ref figures->LiveBytes, -(long)bytes);
-        return false;
+        while (true)
+        {
+            long live = Volatile.Read(ref figures->LiveBytes);
+            if (_limitBytes != 0 && (nuint)live + bytes > _limitBytes) return false;
+            SchedulePoint.Reach();
+            // Not by adding and taking back: others would be refused for what this one does not get.
+            if (Interlocked.CompareExchange(ref figures->LiveBytes, live + (long)bytes, live) == live) return true;
+        }
     }
 
     // Of a block of this heap; else an exception.

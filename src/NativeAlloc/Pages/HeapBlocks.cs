@@ -53,7 +53,7 @@ internal static unsafe class HeapBlocks
     {
         None = 0,
 
-        /// <summary>A thread changes its size or address. It counts no bytes meanwhile.</summary>
+        /// <summary>A thread changes its size or address. It counts with its old size meanwhile.</summary>
         Moving,
 
         /// <summary>The same, and the block at the old address has been freed.</summary>
@@ -143,12 +143,12 @@ internal static unsafe class HeapBlocks
     }
 
     /// <summary>
-    /// Begins to change a block's size or address: its bytes are taken off its heap's. Returns its number; 0 where it
-    /// is no block of a heap, or of another than the one that is meant, or another thread or a caller moves it.
+    /// Begins to change a block's size or address. Returns its number; 0 where it is no block of a heap, or of another
+    /// than the one that is meant, or another thread or a caller moves it.
     /// </summary>
     /// <param name="block">The block.</param>
     /// <param name="heap">The heap that is meant; null for any.</param>
-    /// <param name="bytes">What was taken off.</param>
+    /// <param name="bytes">What its heap counts for it.</param>
     internal static uint BeginMove(void* block, HeapFigures* heap, out nuint bytes)
     {
         bytes = 0;
@@ -160,8 +160,6 @@ internal static unsafe class HeapBlocks
         if (number != 0)
         {
             bytes = entry->Bytes;
-            Interlocked.Add(ref entry->Heap->LiveBytes, -(long)bytes);
-            entry->Bytes = 0;
             entry->Move = MoveState.Moving;
         }
         s_lock.Release();
@@ -193,9 +191,9 @@ internal static unsafe class HeapBlocks
                 entry->Next = Heads[bucket];
                 Heads[bucket] = number;
             }
+            Interlocked.Add(ref entry->Heap->LiveBytes, (long)bytes - (long)entry->Bytes);
             entry->Bytes = bytes;
             entry->Move = MoveState.None;
-            Interlocked.Add(ref entry->Heap->LiveBytes, (long)bytes);
         }
         s_lock.Release();
     }

@@ -17,13 +17,16 @@ internal readonly unsafe struct HeapMove
 
     internal bool IsOfHeap => _number != 0;
 
-    /// <summary>Takes the block off its heap's bytes, if it is of one.</summary>
+    /// <summary>What the heap counts for the block until it has moved.</summary>
+    internal nuint Bytes => _bytes;
+
+    /// <summary>Begins to move a block, if it is a heap's.</summary>
     /// <param name="block">The block.</param>
     /// <param name="heap">The heap that is meant; null for any.</param>
     internal static HeapMove Begin(void* block, HeapFigures* heap = null) =>
         new(HeapBlocks.BeginMove(block, heap, out nuint bytes), bytes);
 
-    /// <summary>Gives the block back to its heap.</summary>
+    /// <summary>Notes where and how large the block is now.</summary>
     /// <param name="before">The block as it was.</param>
     /// <param name="after">The block as it is; null where it could not be changed.</param>
     /// <param name="bytes">The size asked for.</param>

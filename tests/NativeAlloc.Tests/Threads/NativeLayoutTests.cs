@@ -27,7 +27,6 @@ public sealed unsafe class NativeLayoutTests
         Assert.Equal(Zone.Bytes, sizeof(Zone)); // a stated size never makes a struct smaller than its fields: they fit
         Assert.Equal(1, sizeof(MigrateType));
         Assert.Equal(1, sizeof(ZoneKind));
-        Assert.Equal(4, sizeof(Watermarks));
         Assert.Equal(24, sizeof(ThreadHeader));
         Assert.Equal(sizeof(ulong), sizeof(LowWater));
         Assert.Equal(2 * sizeof(int), sizeof(OwnerClaim));
@@ -136,7 +135,6 @@ public sealed unsafe class NativeLayoutTests
     [InlineData(typeof(PageFrame))]
     [InlineData(typeof(FreeLists))]
     [InlineData(typeof(Zone))]
-    [InlineData(typeof(Watermarks))]
     [InlineData(typeof(HotPages))]
     [InlineData(typeof(ThreadPages))]
     [InlineData(typeof(NodeSlabs))]

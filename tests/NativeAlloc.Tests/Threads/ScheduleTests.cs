@@ -271,6 +271,25 @@ public sealed unsafe class ScheduleTests : LeakCheckedTests
     }
 
     [Fact]
+    public void A_heap_refuses_nobody_for_what_another_does_not_get()
+    {
+        const int Small = 400_000, Large = 900_000, Limit = 1_500_000;
+        NativeHeap? heap = null;
+        void* large = null, small = null;
+        RunAll(2, () =>
+        {
+            heap = new NativeHeap("heap", Limit);
+            heap.Alloc(Large);
+            return Both(() => Assert.False(heap.TryAlloc(Large, out large)),
+                () => Assert.True(heap.TryAlloc(Small, out small)));
+        }, () =>
+        {
+            Assert.Equal([null, null], _errors);
+            heap!.Dispose();
+        });
+    }
+
+    [Fact]
     public void Two_threads_that_fill_one_arena_have_blocks_of_their_own()
     {
         const int Count = 6, Bytes = 20_000;
