@@ -81,6 +81,7 @@ internal static class AllocatorTelemetry
         try
         {
             if (Volatile.Read(ref s_events) == null) Volatile.Write(ref s_events, new AllocatorEventSource());
+            s_events!.Prepare();
             AllocatorMeter.Make();
             Volatile.Write(ref s_tries, MostTries);
         }

@@ -85,8 +85,11 @@ public static unsafe partial class NativeAllocator
     // What a thread with a block pops while the profiler is on. No thread has one before Startup.Begin, which has to
     // come before all else that a first allocation does.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void* PopCounted(nuint byteCount) =>
-        CurrentThread.t_block != null && SampleGap.IsOn ? SampledCaches.PopCounted(byteCount) : null;
+    private static void* PopCounted(nuint byteCount)
+    {
+        nint* block = CurrentThread.t_block;
+        return block != null && SampleGap.IsOn ? SampledCaches.PopCounted(block, byteCount) : null;
+    }
 
     // The same as Alloc for sizes up to 32 KiB, whose class takes more instructions to find than callers should carry.
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -17,6 +17,21 @@ internal static class ArmRegistry
             OnRequest = true,
             Environment = [LibraryEnvironment.NoPurge],
         },
+        new ManagedArm<NativeAllocAllocator>("nativealloc-guard", "NativeAllocator with guard sampling, one in 4000")
+        {
+            OnRequest = true,
+            Environment = [LibraryEnvironment.Guard],
+        },
+        new ManagedArm<NativeAllocAllocator>("nativealloc-check", "NativeAllocator in check mode")
+        {
+            OnRequest = true,
+            Environment = [LibraryEnvironment.Check],
+        },
+        new ManagedArm<NativeAllocAllocator>("nativealloc-profiled", "NativeAllocator with its profiler on")
+        {
+            OnRequest = true,
+            Prepare = static () => AllocationProfiler.Start(),
+        },
         new ManagedArm<NativeMemoryAllocator>("nativememory", "System.Runtime.InteropServices.NativeMemory"),
         new ManagedArm<HGlobalAllocator>("hglobal", "Marshal.AllocHGlobal and its family"),
         Of<MimallocLibrary>(),

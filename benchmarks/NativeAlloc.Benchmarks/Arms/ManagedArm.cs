@@ -20,6 +20,9 @@ internal abstract class ManagedArm(string name, string description, CLibrary? li
     /// <summary>What its process has in its environment beyond what all have.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Environment { get; init; } = [];
 
+    /// <summary>What the arm's process does before the workload.</summary>
+    public Action? Prepare { get; init; }
+
     /// <summary>The arm has no pointers, and runs workloads only that can do with managed arrays.</summary>
     public bool ArraysOnly { get; init; }
 
@@ -85,14 +88,20 @@ internal sealed class ManagedArm<TAllocator>(string name, string description, CL
     : ManagedArm(name, description, library)
     where TAllocator : struct, IAllocator
 {
-    public override RunResult Measure(IPreparedWorkload workload, PassPolicy policy) =>
-        Measurement.Run<TAllocator>(workload, policy);
+    public override RunResult Measure(IPreparedWorkload workload, PassPolicy policy)
+    {
+        Prepare?.Invoke();
+        return Measurement.Run<TAllocator>(workload, policy);
+    }
 
-    public override RunResult MeasureLatency(IPreparedWorkload workload, PassPolicy policy) =>
-        Measurement.Run<TimedAllocator<TAllocator>>(workload, policy, CallClock.Reset) with
+    public override RunResult MeasureLatency(IPreparedWorkload workload, PassPolicy policy)
+    {
+        Prepare?.Invoke();
+        return Measurement.Run<TimedAllocator<TAllocator>>(workload, policy, CallClock.Reset) with
         {
             Latency = CallClock.Summarise(),
         };
+    }
 
     public override long RunOnce(IPreparedWorkload workload)
     {

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using NativeAlloc.Pages;
-using NativeAlloc.Threads;
 
 namespace NativeAlloc.Slabs;
 
@@ -73,15 +72,17 @@ internal static unsafe class SampledCaches
     /// Pops an object from the counted side of the calling thread, as the fast path of Alloc does from its own. Null
     /// where there is none, and where it is to be a sample.
     /// </summary>
+    /// <param name="block">The calling thread's block.</param>
+    /// <param name="byteCount">The size.</param>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void* PopCounted(nuint byteCount)
+    internal static void* PopCounted(nint* block, nuint byteCount)
     {
-        nint* loaded = CurrentThread.t_block;
-        if (loaded == null || byteCount > SizeClasses.MagazineBytes) return null;
-        int sizeClass = SizeClasses.Of(byteCount);
-        loaded += CacheTable.CountedSideOf(sizeClass); // class 0 has no magazine
+        if (byteCount > SizeClasses.MagazineBytes) return null;
+        int sizeClass = byteCount <= SizeClasses.TableBytes
+            ? (int)SizeClasses.OfSmall(byteCount) : SizeClasses.Of(byteCount);
+        nint* loaded = block + CacheTable.CountedSideOf(sizeClass); // class 0 has no magazine
         nint top = *loaded, pointer = Magazine.Peek(top);
-        ThreadMagazines* magazines = ThreadMagazines.Of(CurrentThread.t_block);
+        ThreadMagazines* magazines = ThreadMagazines.Of(block);
         if (pointer == 0 || magazines->Samples.Round != SampleGap.Round) return null;
         if ((magazines->Samples.Bytes -= (long)SizeClasses.BytesOf(sizeClass)) <= 0) return null;
         *loaded = top - sizeof(nint);

@@ -21,4 +21,8 @@ public sealed class TelemetryTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "The limit of private memory is one of Linux.");
         ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "1")], Telemetry.Name, "few").ShouldSucceed();
     }
+
+    [Fact]
+    public void A_report_is_written_while_another_thread_holds_the_lock_of_all_event_sources() =>
+        ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "-1")], Telemetry.Name, "locked").ShouldSucceed();
 }

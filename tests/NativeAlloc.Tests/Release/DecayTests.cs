@@ -24,6 +24,7 @@ public sealed unsafe class DecayTests : IDisposable
 
     public DecayTests()
     {
+        Rest.EndDecay(_capPages); // its thread waits no more for a shorter period that a test had before
         EndPeriod();
         Decay.Configure(Day, LinearRegion.PageCount);
     }
@@ -133,6 +134,26 @@ public sealed unsafe class DecayTests : IDisposable
         Assert.True(Tick());
         Assert.False(Tick());
         Assert.Equal(0u, (uint)PageLayer.CountHotPages() + PageLayer.DirtyFreePages());
+    }
+
+    [Fact]
+    public void The_decay_goes_on_while_a_thread_is_inside_its_list_and_could_not_be_told_to_arm_it_again()
+    {
+        using TestThread thread = new();
+        nint pages = 0;
+        thread.Run(() =>
+        {
+            pages = (nint)ThreadPages.Of(NativeAllocator.GetBlock());
+            PageAllocator.FreePage(PageAllocator.AllocPage());
+        });
+        Use(1);
+        Assert.True(Tick());
+        thread.Run(() => Assert.True(((ThreadPages*)pages)->Claim.TryUnparkAndEnter()));
+        Assert.True(Tick()); // all has gone back, but the thread may be taking a page just now
+        Assert.True(Decay.IsArmed);
+        thread.Run(() => ((ThreadPages*)pages)->Claim.Leave());
+        Assert.False(Tick());
+        Assert.False(Decay.IsArmed);
     }
 
     [Fact]
