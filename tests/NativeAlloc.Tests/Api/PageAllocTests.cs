@@ -147,19 +147,27 @@ public sealed unsafe class PageAllocTests : LeakCheckedTests
     {
         const int Order = 7; // 128 pages: two words of the bits that say which were used
         NativeAllocator.Trim();
-        byte* block = (byte*)PageAllocator.GetFreePages(Order);
-        PageAllocator.FreePages(block, Order);
-        NativeAllocator.Trim();
-        // Every third page is used for itself, the others stay as the system made them.
-        List<nint> singles = [];
-        for (int i = 0; i < 1 << Order; i++) singles.Add((nint)PageAllocator.GetFreePage());
-        for (int i = 0; i < singles.Count; i += 3) new Span<byte>((void*)singles[i], (int)PageBytes).Fill(0xEE);
-        foreach (nint page in singles) PageAllocator.FreePage((void*)page);
+        // Single pages, until they are all pages of a block.
+        List<nint> held = [];
+        IGrouping<nuint, nint>? run = null;
+        while (run == null)
+        {
+            for (int i = 0; i < 1 << Order; i++) held.Add((nint)PageAllocator.GetFreePage());
+            run = held.GroupBy(page => (nuint)page / (PageBytes << Order))
+                .FirstOrDefault(block => block.Count() == 1 << Order);
+            Assert.InRange(held.Count, 0, 1 << 14);
+        }
+        held.RemoveAll(run.Contains);
+        nint[] pages = [.. run.Order()];
+        // Every third of them is used, the others stay as the system made them.
+        for (int i = 0; i < pages.Length; i += 3) new Span<byte>((void*)pages[i], (int)PageBytes).Fill(0xEE);
+        foreach (nint page in pages) PageAllocator.FreePage((void*)page);
         NativeAllocator.ReleaseThreadCache();
         byte* zeroed = (byte*)PageAllocator.GetFreePages(Order, PageFlags.Zeroed);
-        Assert.Contains((nint)zeroed, singles); // otherwise nothing is proved
+        Assert.Equal(pages[0], (nint)zeroed); // otherwise nothing is proved
         Pattern.CheckZero(zeroed, PageBytes << Order);
         PageAllocator.FreePages(zeroed, Order);
+        foreach (nint page in held) PageAllocator.FreePage((void*)page);
     }
 
     [Fact]

@@ -146,7 +146,8 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
         internal void Prepare(Action action)
         {
             _action = action;
-            _begun = _done = false;
+            _begun = _schedule.UsesSchedulePoints; // what comes before their first is not part of the choice that began
+            _done = false;
             _error = null;
         }
 
