@@ -10,7 +10,7 @@ namespace NativeAlloc.Tests.Threads;
 /// one after the other: no order loses or shares memory, and what one of the two must be told, one is told.
 /// </summary>
 [Trait("Category", "Slow")]
-public sealed unsafe class ScheduleTests : LeakCheckedTests
+public sealed unsafe partial class ScheduleTests : LeakCheckedTests
 {
     private readonly Exception?[] _errors = new Exception?[2];
 
