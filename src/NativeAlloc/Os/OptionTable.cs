@@ -91,7 +91,7 @@ internal static class OptionTable
     internal static readonly Option Guard =
         new(nameof(Guard), "NATIVEALLOC_GUARD", OptionUnit.Count, 0, 1_000_000_000)
         {
-            Meaning = "Guard sampling: about one in so many small blocks, and no more than a thousand in a second, " +
+            Meaning = "Guard sampling: about one in so many small blocks, and no more than fifty in a second, " +
             "gets a page of its own between two that cannot be touched. 0: none. See docs/safety.md.",
         };
 
