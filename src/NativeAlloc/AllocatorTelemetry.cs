@@ -80,8 +80,9 @@ internal static class AllocatorTelemetry
     {
         try
         {
-            if (Volatile.Read(ref s_events) == null) Volatile.Write(ref s_events, new AllocatorEventSource());
-            s_events!.Prepare();
+            AllocatorEventSource events = Volatile.Read(ref s_events) ?? new AllocatorEventSource();
+            Volatile.Write(ref s_events, events);
+            events.Prepare();
             AllocatorMeter.Make();
             Volatile.Write(ref s_tries, MostTries);
         }

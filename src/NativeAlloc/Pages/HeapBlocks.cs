@@ -175,13 +175,15 @@ internal static unsafe class HeapBlocks
         s_lock.Acquire();
         Entry* entry = &Entries[number];
         uint* link = &Heads[BucketOf(before)];
-        while (*link != number) link = &Entries[*link].Next;
-        if (before == after && entry->Move == MoveState.Freed)
+        while (*link != 0 && *link != number) link = &Entries[*link].Next;
+        // A heap that was disposed of meanwhile, which is wrong, has taken all of its blocks out.
+        bool isGone = *link == 0 || entry->Move == MoveState.None;
+        if (!isGone && before == after && entry->Move == MoveState.Freed)
         {
             *link = entry->Next;
             Remove(number);
         }
-        else
+        else if (!isGone)
         {
             if (before != after)
             {

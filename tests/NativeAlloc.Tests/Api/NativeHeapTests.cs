@@ -296,6 +296,21 @@ public sealed unsafe class NativeHeapTests : LeakCheckedTests
     }
 
     [Fact]
+    public void A_heap_that_is_disposed_of_while_its_block_moves_which_is_wrong_holds_nobody_up()
+    {
+        NativeHeap heap = new("gone");
+        void* block = heap.Alloc(700_000);
+        HeapMove move = HeapMove.Begin(block);
+        Assert.True(move.IsOfHeap);
+        heap.Dispose();
+        move.End(block, block, 800_000);
+        NativeAllocator.Verify();
+        using NativeHeap next = new("next");
+        next.Free(next.Alloc(700_000));
+        Assert.Equal((nuint)0, next.LiveBytes);
+    }
+
+    [Fact]
     public void Its_figures_have_the_size_that_is_kept_for_them() =>
         Assert.Equal(HeapFigures.Bytes, sizeof(HeapFigures));
 }
