@@ -184,11 +184,16 @@ internal static class DecayThread
                 break;
             }
             bool hasRested = rounds != Decay.FullRounds && !MemorySignals.IsRaised(MemorySignals.Used);
-            failures = hasRested ? Math.Min(failures + 1, LongestBackOff) : 0;
+            failures = FailuresAfter(failures, hasRested);
             if (Decay.Ticks % PeriodsPerTrim == 0) NativeHeapReport.TrimIfWanted();
         }
     }
 
-    private static long WaitMilliseconds(int failures) =>
+    /// <summary>How often in a row a program at rest could not get everything back, after one period more.</summary>
+    internal static int FailuresAfter(int failures, bool hasRested) =>
+        hasRested ? Math.Min(failures + 1, LongestBackOff) : 0;
+
+    /// <summary>How long the next period is: twice as long with each failure.</summary>
+    internal static long WaitMilliseconds(int failures) =>
         Math.Max((long)Decay.PeriodMilliseconds << failures, ShortestWaitMilliseconds);
 }

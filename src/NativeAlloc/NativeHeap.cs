@@ -137,16 +137,7 @@ public sealed unsafe class NativeHeap : IDisposable
             return ReallocLarge(figures, ptr, wanted);
         if (wanted <= oldBytes && wanted > oldBytes / 2) return ptr;
         void* moved = Alloc(wanted);
-        NativeAllocator.Copy(ptr, moved, Math.Min(oldBytes, wanted));
-        try
-        {
-            Free(ptr);
-        }
-        catch
-        {
-            Free(moved); // another thread has freed the old one meanwhile
-            throw;
-        }
+        NativeAllocator.MoveContents(ptr, moved, Math.Min(oldBytes, wanted));
         return moved;
     }
 

@@ -46,6 +46,7 @@ internal static unsafe class HeapBlocks
         /// <summary>The blocks before and behind it in the heap's list.</summary>
         public uint PreviousOfHeap, NextOfHeap;
 
+        /// <summary>Whether a thread changes it. Under the lock, as all of the entry.</summary>
         public MoveState Move;
     }
 

@@ -36,6 +36,17 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
     }
 
     [Fact]
+    public void Free_pages_that_the_buddy_is_to_keep_are_left_to_it_where_the_system_has_memory_after_all()
+    {
+        using Donor donor = new(16 * Sizes.MiB);
+        AreaMemory.BuddysPages = 1u << 30;
+        byte* block = AllocGathered(20 * Sizes.MiB);
+        Assert.Equal(donor.Pages, donor.DirtyPages);
+        Assert.Equal(0u, AreaOf(block)->RunCount); // all of it from the system
+        Assert.True(Areas.TryFree(block));
+    }
+
+    [Fact]
     public void Moved_memory_reads_as_zero_where_that_is_asked_for()
     {
         using Donor donor = new(16 * Sizes.MiB);

@@ -140,6 +140,11 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         const nuint Part = 4 * Sizes.MiB;
         byte* block = (byte*)Alloc(Part, choice: MemoryChoice.FreshOnly);
         byte* behind = (byte*)Alloc(Part, choice: MemoryChoice.FreshOnly); // may stand in the way
+        // A hole that just fits leaves no room, and is not taken.
+        byte* hole = (byte*)Alloc(3 * Part, choice: MemoryChoice.FreshOnly);
+        byte* wall = (byte*)Alloc(Part, choice: MemoryChoice.FreshOnly);
+        Assert.True(Areas.TryFree(hole));
+        Areas.Release(keptBefore: long.MaxValue);
         Pattern.Fill(block, Part, 1);
         long moved = SystemCounters.MovedBytes;
         byte* grown = (byte*)Areas.Realloc(block, 3 * Part, out _);
@@ -152,6 +157,7 @@ public sealed unsafe class AreasTests : AreaCheckedTests
         Assert.Equal(moved + (long)Part, SystemCounters.MovedBytes);
         Pattern.Check(grown, 3 * Part, 2);
         Assert.Equal(5 * Part, Areas.UsableBytes(grown));
+        Assert.True(Areas.TryFree(wall));
         Assert.True(Areas.Realloc(grown, Page, out _) == grown);
         Assert.Equal(Page, Areas.UsableBytes(grown));
         Assert.Equal(AddressSpace.Inaccessible, AddressSpace.PermissionsAt((nuint)grown + Page));

@@ -179,6 +179,20 @@ public sealed unsafe class DecayTests : IDisposable
     }
 
     [Fact]
+    public void A_program_at_rest_that_cannot_get_everything_back_is_woken_less_and_less_often()
+    {
+        const int Longest = 6; // 64 periods
+        int failures = 0;
+        for (int period = 1; period <= Longest + 2; period++)
+        {
+            failures = DecayThread.FailuresAfter(failures, hasRested: true);
+            Assert.Equal(Math.Min(period, Longest), failures);
+            Assert.Equal((long)Day << failures, DecayThread.WaitMilliseconds(failures));
+        }
+        Assert.Equal(0, DecayThread.FailuresAfter(failures, hasRested: false));
+    }
+
+    [Fact]
     public void Where_the_system_takes_nothing_back_it_is_asked_again_and_nothing_is_lost()
     {
         Use(40);

@@ -38,21 +38,9 @@ public sealed unsafe partial class ScheduleTests
     [Theory]
     [InlineData(1 << 20, 3 << 20)]
     [InlineData(3 << 20, 1 << 20)]
-    public void An_area_that_is_freed_while_it_is_resized_is_freed_or_resized(int bytes, int newBytes)
-    {
-        nint block = 0, resized = 0;
-        RunAll(2, () =>
-        {
-            block = (nint)Vmalloc.Alloc((nuint)bytes);
-            resized = 0;
-            return Both(() => resized = (nint)Vmalloc.Realloc((void*)block, (nuint)newBytes),
-                () => Vmalloc.Free((void*)block));
-        }, () =>
-        {
-            Assert.False(_errors[0] != null && _errors[1] != null, "one of them did what it was to do");
-            if (_errors[1] != null) Vmalloc.Free((void*)resized);
-        });
-    }
+    public void An_area_that_is_freed_while_it_is_resized_is_freed_or_resized(int bytes, int newBytes) =>
+        ResizeBesideFree(() => (nint)Vmalloc.Alloc((nuint)bytes),
+            block => (nint)Vmalloc.Realloc((void*)block, (nuint)newBytes), block => Vmalloc.Free((void*)block));
 
     [Fact]
     public void Of_two_threads_that_free_a_block_of_exact_pages_one_is_told()
