@@ -44,6 +44,7 @@ internal static unsafe partial class Misuse
         ["read after free"] = ReadAfterFree,
         ["read of fresh memory"] = ReadFresh,
         ["realloc of a freed one"] = () => UseFreed(pointer => s_allocator.Realloc(pointer, 4 * Bytes)),
+        ["realloc of a freed one in its place"] = () => UseFreed(pointer => s_allocator.Realloc(pointer, Bytes)),
         ["usable size of a freed block"] = () => UseFreed(pointer => (void*)s_allocator.UsableSize(pointer)),
     };
 

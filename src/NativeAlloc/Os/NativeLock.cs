@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -35,6 +36,7 @@ internal struct NativeLock
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Release()
     {
+        Debug.Assert(IsHeld, "a lock that is released is held");
         Volatile.Write(ref _held, 0);
         SchedulePoint.Reach();
     }

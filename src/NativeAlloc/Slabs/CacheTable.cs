@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Threads;
 
 namespace NativeAlloc.Slabs;
 
@@ -199,19 +200,22 @@ internal static unsafe class CacheTable
         LinearRegion.ClassOf(page) is >= FirstMagazineCache and < FirstUserCache ? null : CacheOfPage(page);
 
     /// <summary>
-    /// Bytes of the object that begins at an address, for fast paths: 0 where none begins, and where it takes longer to
-    /// tell, as it does for users' caches and in check mode. Whether the object is free it does not tell.
+    /// Bytes of the object that begins at an address, for fast paths: 0 where none begins, where this thread freed the
+    /// object last of its class, and where it takes longer to tell, as it does for users' caches, for a thread that has
+    /// not allocated yet, and in check mode. Whether the object is free in another way it does not tell.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static nuint BytesOfObject(void* address)
     {
         if (Options.Check) return 0; // a constant to the JIT
+        nint* loaded = CurrentThread.t_block; // first, so that nothing has to be kept across the lookup
         nuint page = LinearRegion.PageIndexOf(address);
-        if (page >= LinearRegion.PageCount) return 0;
-        nuint index = (nuint)IndexOfSide(LinearRegion.ClassOf(page));
+        if (page >= LinearRegion.PageCount || loaded == null) return 0;
+        int pageClass = LinearRegion.ClassOf(page);
+        nuint index = (nuint)IndexOfSide(pageClass);
         if (unchecked(index - 1) >= SizeClasses.Count - 1) return 0;
         ObjectCache* cache = (ObjectCache*)(s_caches + index * s_entryBytes);
-        return cache->BeginsAt(address) ? cache->ObjectBytes : 0;
+        return cache->BeginsAt(address) && !Magazine.IsOnTop(loaded[pageClass], address) ? cache->ObjectBytes : 0;
     }
 
     /// <summary>Whether there is a cache at an index.</summary>

@@ -31,6 +31,7 @@ public sealed class MisuseTests
         { "free of a managed address", "was not allocated by NativeAlloc" },
         { "write after free", "use after free: 0x" },
         { "realloc of a freed one", "is free already" },
+        { "realloc of a freed one in its place", "is free already" },
         { "usable size of a freed block", "is free already" },
         { "double free after the slab has gone", "is free already" },
         { "free of a block of malloc", "was not allocated by NativeAlloc" },
@@ -84,6 +85,8 @@ public sealed class MisuseTests
     [InlineData("free of a pointer 16 bytes inside")]
     [InlineData("free of memory never allocated")]
     [InlineData("realloc of a freed one")]
+    [InlineData("realloc of a freed one in its place")]
+    [InlineData("usable size of a freed block")]
     [InlineData("double free of a cache's object")]
     [InlineData("another cache's object")]
     [InlineData("a page, twice")]

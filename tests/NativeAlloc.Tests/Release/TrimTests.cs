@@ -80,6 +80,17 @@ public sealed unsafe class TrimTests : LeakCheckedTests
     }
 
     [Fact]
+    public void A_section_that_is_taken_offline_and_used_again_costs_no_mappings_any_more()
+    {
+        Touch(2000);
+        NativeAllocator.Trim();
+        int before = Rest.Mappings; // without those of sections that are offline now
+        Touch(2000);
+        NativeAllocator.Trim();
+        Assert.Equal(before, Rest.Mappings);
+    }
+
+    [Fact]
     public void Several_at_once_and_during_everything_else_lose_nothing()
     {
         const int Workers = 2, Trimmers = 2;

@@ -14,6 +14,16 @@ public sealed unsafe class NodeSlabsTests
     private const uint PerSlab = 4;
 
     [Fact]
+    public void The_last_resort_asks_each_node_under_its_lock()
+    {
+        using TestCache cache = new(1024);
+        uint before = cache.Node->Lock.Acquisitions;
+        nint slot;
+        Assert.Equal(0, cache.Cache->TakeAnywhere(&slot, 1)); // no node has a slab
+        Assert.Equal((before + 1, false), (cache.Node->Lock.Acquisitions, cache.Node->Lock.IsHeld));
+    }
+
+    [Fact]
     public void A_slab_is_on_the_list_of_its_free_objects()
     {
         PageFrame* frames = stackalloc PageFrame[8];

@@ -53,9 +53,11 @@ public sealed unsafe class OwnerClaimTests : IDisposable
         claim.Claim();
         Assert.True(claim.IsClaimed);
         Assert.False(claim.TryUnparkAndEnter());
+        Assert.False(claim.IsInside); // an owner that turned back keeps the other thread waiting no longer
         claim.EndClaim(park: true);
         Assert.True(claim is { IsParked: true, IsClaimed: false });
         Assert.False(claim.TryEnter());
+        Assert.False(claim.IsInside);
         Assert.True(claim.TryUnparkAndEnter());
         Assert.True(claim is { IsParked: false, IsInside: true });
         claim.Leave();
