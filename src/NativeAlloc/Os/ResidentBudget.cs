@@ -42,6 +42,14 @@ internal static class ResidentBudget
 
     private static long s_limit;
 
+    /// <summary>
+    /// When the system was last asked what is resident: how much was charged. See <see cref="ExpectedResident"/>.
+    /// </summary>
+    private static long s_chargedWhenAsked;
+
+    /// <summary>The largest part of what is charged that was resident when the system was asked.</summary>
+    private static double s_densest;
+
     /// <summary>When to ask the system again, by <see cref="Environment.TickCount64"/>.</summary>
     private static long s_refreshDue;
 
@@ -105,6 +113,8 @@ internal static class ResidentBudget
         Volatile.Write(ref s_limit, limit);
         Volatile.Write(ref s_refuseAt, limit);
         Volatile.Write(ref s_nearAt, limit - (limit >> NearShift));
+        Volatile.Write(ref s_chargedWhenAsked, 0);
+        Volatile.Write(ref s_densest, 0);
     }
 
     /// <summary>
@@ -167,12 +177,32 @@ internal static class ResidentBudget
     internal static bool TryRaise(nuint bytes)
     {
         if (!IsDerived) return false;
-        long limit = Volatile.Read(ref s_limit), room = limit - (long)ReadResidentBytes();
+        long limit = Volatile.Read(ref s_limit), charged = Volatile.Read(ref s_charged);
+        long room = limit - ExpectedResident(charged, (long)ReadResidentBytes(), limit);
         if (room < Bounded(bytes)) return false;
         long step = Math.Max(Bounded(bytes), Math.Min(room, limit >> NearShift));
-        Volatile.Write(ref s_refuseAt, Math.Max(limit, Volatile.Read(ref s_charged) + step));
+        Volatile.Write(ref s_refuseAt, Math.Max(limit, charged + step));
         Rearm();
         return true;
+    }
+
+    /// <summary>
+    /// What the process will have when it has touched what it took last, as far as it can be told. A program that
+    /// touches all its memory takes some of it before it touches that, so it looks sparse for a while; it is expected
+    /// to go on as it did when it was densest. Where less than half of the limit is resident, what is resident counts.
+    /// </summary>
+    /// <param name="charged">Bytes that are charged.</param>
+    /// <param name="resident">Bytes that the process has now.</param>
+    /// <param name="limit">The limit.</param>
+    internal static long ExpectedResident(long charged, long resident, long limit)
+    {
+        double density = (double)resident / Math.Max(charged, 1);
+        long before = Interlocked.Exchange(ref s_chargedWhenAsked, charged);
+        // Much of what was charged then has gone, and the program may do something else now.
+        bool isOther = charged < before - (limit >> NearShift);
+        double densest = isOther ? density : Math.Max(density, Volatile.Read(ref s_densest));
+        Volatile.Write(ref s_densest, densest);
+        return resident <= limit / 2 ? resident : Math.Max(resident, (long)(densest * charged));
     }
 
     /// <summary>Counts an allocation that the limit stopped.</summary>

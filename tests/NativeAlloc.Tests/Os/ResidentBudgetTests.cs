@@ -107,6 +107,21 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
     }
 
     [Fact]
+    public void What_was_just_taken_is_expected_to_be_touched_by_a_program_that_touched_the_rest()
+    {
+        const long Limit = 1000 << 20, Step = Limit / 100;
+        ResidentBudget.SetLimit(0); // nothing is known of the program
+        // It touches all it takes, and has taken some more.
+        Assert.Equal(Limit - Step, ResidentBudget.ExpectedResident(Limit - Step, Limit - Step, Limit));
+        for (long more = 0; more < 10 * Step; more += Step)
+            Assert.Equal(Limit + more, ResidentBudget.ExpectedResident(Limit + more, Limit - Step, Limit));
+        // Much was given back, and what is taken now stays untouched.
+        Assert.Equal(Limit / 4, ResidentBudget.ExpectedResident(Limit / 2, Limit / 4, Limit));
+        Assert.Equal(Limit / 2, ResidentBudget.ExpectedResident(Limit * 10, Limit / 2, Limit));
+        Assert.Equal(Limit * 3 / 4, ResidentBudget.ExpectedResident(Limit * 3 / 2, Limit * 3 / 4, Limit));
+    }
+
+    [Fact]
     public void A_derived_limit_holds_while_the_systems_files_cannot_be_read()
     {
         ResidentBudget.SetLimit(0);
