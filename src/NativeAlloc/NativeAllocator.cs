@@ -20,17 +20,15 @@ namespace NativeAlloc;
 /// class (a few instructions, no lock), up to 512 KiB to the slabs of its class, up to 1 MiB to the page allocator.
 /// What is larger, and what the page allocator has no run for, goes to memory that is contiguous in addresses only
 /// (<see cref="Vmalloc"/>).</para>
-/// <code>
-/// Alloc ─ the loaded magazine has an object: pop it     (from 1 KiB on in AllocMedium, which is not inlined)
-///       └ AllocSlow ─ up to 512 KiB: MagazineExchange.AllocMiss
-///                   ├ up to 1 MiB:   LargeBlocks.Alloc
-///                   └ beyond:        Areas.Alloc
-/// Free  ─ the page has a size class and the loaded magazine has room: push
-///       └ FreeSlow ─ an object of a slab: MagazineExchange.FreeMiss
-///                  ├ else the first that knows the block: LargeBlocks, PageBlocks, Areas .TryFree
-///                  └ else an exception that says what is wrong
-/// </code>
 /// </remarks>
+// Alloc ─ the loaded magazine has an object: pop it     (from 1 KiB on in AllocMedium, which is not inlined)
+//       └ AllocSlow ─ up to 512 KiB: MagazineExchange.AllocMiss
+//                   ├ up to 1 MiB:   LargeBlocks.Alloc
+//                   └ beyond:        Areas.Alloc
+// Free  ─ the page has a size class and the loaded magazine has room: push
+//       └ FreeSlow ─ an object of a slab: MagazineExchange.FreeMiss
+//                  ├ else the first that knows the block: LargeBlocks, PageBlocks, Areas .TryFree
+//                  └ else an exception that says what is wrong
 public static unsafe partial class NativeAllocator
 {
     /// <summary>Allocates a block of memory; what it holds is undefined.</summary>

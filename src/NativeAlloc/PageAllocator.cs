@@ -16,17 +16,15 @@ namespace NativeAlloc;
 /// <para>All members may be called from any thread, and pages may be freed on another thread than the one that took
 /// them. A block is freed with the order that it was taken with, by page or by address;
 /// <see cref="NativeAllocator.Free"/> takes addresses of all of them too.</para>
-/// <code>
-/// AllocPage, GetFreePage, GetZeroedPage ┐
-/// AllocPages, GetFreePages, GetDmaPages ┴ AllocPagesNode ─ order 0: the thread's hot list            (no lock)
-///                                                        ├ Zone.TryTake: RemoveSmallest ─ Expand    (one lock)
-///                                                        ├               RemoveFallback
-///                                                        ├ the next zone, the next node
-///                                                        └ AllocationAttempt.TryMakeRoom, once more
-/// FreePage, FreePages ─ order 0: the thread's hot list, at the cold end if it was taken as cold
-///                     └ Zone.Give: merges with its buddies
-/// </code>
 /// </remarks>
+// AllocPage, GetFreePage, GetZeroedPage ┐
+// AllocPages, GetFreePages, GetDmaPages ┴ AllocPagesNode ─ order 0: the thread's hot list            (no lock)
+//                                                        ├ Zone.TryTake: RemoveSmallest ─ Expand    (one lock)
+//                                                        ├               RemoveFallback
+//                                                        ├ the next zone, the next node
+//                                                        └ AllocationAttempt.TryMakeRoom, once more
+// FreePage, FreePages ─ order 0: the thread's hot list, at the cold end if it was taken as cold
+//                     └ Zone.Give: merges with its buddies
 public static unsafe class PageAllocator
 {
     /// <summary>Bytes of a page.</summary>
