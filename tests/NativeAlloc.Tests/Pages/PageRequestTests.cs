@@ -12,7 +12,7 @@ namespace NativeAlloc.Tests.Pages;
 /// </summary>
 public sealed unsafe class PageRequestTests : IDisposable
 {
-    private readonly uint[] _usedBefore;
+    private uint[] _usedBefore;
 
     public PageRequestTests()
     {
@@ -25,7 +25,7 @@ public sealed unsafe class PageRequestTests : IDisposable
     {
         ResidentBudget.SetLimit(Options.ResidentLimitBytes);
         PageLayer.Verify();
-        Assert.Equal(_usedBefore, UsedPages());
+        CheckNothingIsLost();
     }
 
     // ── zeroed ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -298,8 +298,8 @@ public sealed unsafe class PageRequestTests : IDisposable
                 scenario();
             }
             PageLayer.Purge(); // what the system did not unlock is tried again
-            Assert.Equal(_usedBefore, UsedPages());
-            Assert.Equal(locked, ResidentMemory.LockedBytes());
+            CheckNothingIsLost();
+            Assert.InRange(ResidentMemory.LockedBytes(), 0u, locked);
             PageLayer.Verify();
         }
         while (call > failing++); // until there was no such call
@@ -438,6 +438,16 @@ public sealed unsafe class PageRequestTests : IDisposable
     private static ZoneKind KindOf(uint page) => (ZoneKind)(LinearRegion.ZoneIndexOf(page) % Zone.KindCount);
 
     // Of each zone.
+    // What earlier tests have left may be freed meanwhile, by a finalizer or with a thread that ends.
+    private void CheckNothingIsLost()
+    {
+        uint[] used = UsedPages();
+        for (int zone = 0; zone < used.Length; zone++)
+            Assert.True(used[zone] <= _usedBefore[zone], $"of zone {zone} {used[zone]} pages instead of "
+                + $"{_usedBefore[zone]} are in use");
+        _usedBefore = used;
+    }
+
     private static uint[] UsedPages() =>
         [.. Enumerable.Range(0, PageLayer.ZoneCount)
             .Select(index => PageLayer.ZoneAt(index)->OnlinePages - PageLayer.ZoneAt(index)->FreePages)];
