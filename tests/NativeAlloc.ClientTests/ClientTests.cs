@@ -19,6 +19,7 @@ public sealed class ClientTests
     [InlineData("arrow")]
     [InlineData("imagesharp")]
     [InlineData("kestrel")]
+    [InlineData("onnxruntime")]
     public void A_library_does_its_work_on_native_memory(string client)
     {
         ProcessStartInfo start = new("dotnet",

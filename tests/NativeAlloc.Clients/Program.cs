@@ -25,6 +25,7 @@ internal static class Program
         ["arrow"] = ArrowClient.Run,
         ["imagesharp"] = ImageClient.Run,
         ["kestrel"] = KestrelClient.Run,
+        ["onnxruntime"] = OnnxClient.Run,
     };
 
     private static int Main(string[] args)
