@@ -66,7 +66,7 @@ internal sealed class CountingEngine(IEngine engine, EngineParameters parameters
         try
         {
             long invocations = 0;
-            RunOnce(() => invocations = TryOut(mostInvocations));
+            RunOnce(() => invocations = FindInvocations(mostInvocations));
             return Count(invocations).ToLine();
         }
         finally
@@ -103,7 +103,7 @@ internal sealed class CountingEngine(IEngine engine, EngineParameters parameters
     }
 
     // Returns how many invocations there is time for, at most so many as an iteration that was timed had.
-    private long TryOut(long most)
+    private long FindInvocations(long most)
     {
         Stopwatch clock = Stopwatch.StartNew();
         long done = 0;

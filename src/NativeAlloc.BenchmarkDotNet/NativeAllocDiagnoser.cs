@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using BenchmarkDotNet.Analysers;
 using BenchmarkDotNet.Diagnosers;
 using BenchmarkDotNet.Engines;
@@ -19,8 +20,11 @@ internal sealed class NativeAllocDiagnoser : IDiagnoser
 
     private const string Ended = "its process ended before its operations were counted.";
 
-    /// <summary>Benchmarks that began and have no counts, and why. Benchmarks run one after the other.</summary>
-    private readonly Dictionary<string, string> _excuses = [];
+    /// <summary>
+    /// Benchmarks that began and have no counts, and why. They run one after the other; signals come on threads of the
+    /// pool.
+    /// </summary>
+    private readonly ConcurrentDictionary<string, string> _excuses = new();
 
     public IEnumerable<string> Ids => [nameof(NativeAllocDiagnoser)];
 
@@ -47,7 +51,7 @@ internal sealed class NativeAllocDiagnoser : IDiagnoser
             return [];
         }
         OperationCounts.TryParse(line, out OperationCounts counts, out string? excuse);
-        if (excuse == null) _excuses.Remove(benchmark);
+        if (excuse == null) _excuses.TryRemove(benchmark, out _);
         else _excuses[benchmark] = excuse;
         return excuse == null ? CountDescriptor.MetricsOf(counts) : [];
     }

@@ -10,7 +10,8 @@ namespace NativeAlloc.BenchmarkHost;
 
 /// <summary>
 /// Does for one benchmark what the program does that BenchmarkDotNet would write and build: it runs the benchmark, and
-/// talks to the process that started it through its pipes.
+/// talks to the process that started it through its pipes. Started by hand it hands over to BenchmarkDotNet, which
+/// writes and builds that program (<c>--job dry --filter *ThreeBlocks</c>).
 /// </summary>
 public static class Program
 {
@@ -24,7 +25,11 @@ public static class Program
 
     private static int Main(string[] arguments)
     {
-        if (!AnonymousPipesHost.TryGetFileHandles(arguments, out string? write, out string? read)) return 2;
+        if (!AnonymousPipesHost.TryGetFileHandles(arguments, out string? write, out string? read))
+        {
+            BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(arguments);
+            return 0;
+        }
         string name = arguments[Array.IndexOf(arguments, "--benchmarkName") + 1];
         ManualConfig config = ManualConfig.CreateEmpty().AddJob(Job);
         BenchmarkCase benchmark = new[] { typeof(SampleBenchmarks), typeof(SetupBenchmarks) }

@@ -96,7 +96,8 @@ internal static unsafe class AllocationSampler
         {
             s_lock.Acquire();
             end = StackTable.Count;
-            for (int last = Math.Min(end, next + CopyAtOnce); next < last; next++) total.Add(StackTable.At(next)->Total);
+            for (int last = Math.Min(end, next + CopyAtOnce); next < last; next++)
+                total.Add(StackTable.At(next)->Total);
             s_lock.Release();
         }
         while (next < end);
