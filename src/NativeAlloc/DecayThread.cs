@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using NativeAlloc.Diagnostics;
 using NativeAlloc.Os;
 using NativeAlloc.Release;
 using NativeAlloc.Threads;
@@ -178,7 +179,9 @@ internal static class DecayThread
             AllocatorTelemetry.MakeOnce();
             LiveThresholds.Compare();
             long rounds = Decay.FullRounds;
-            if (!Decay.IsArmed || !Decay.Tick())
+            bool goesOn = Decay.IsArmed && Decay.Tick();
+            History.NoteIfWanted(isAtRest: !goesOn);
+            if (!goesOn)
             {
                 NativeHeapReport.TrimIfWanted();
                 break;

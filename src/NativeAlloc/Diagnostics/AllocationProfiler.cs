@@ -45,6 +45,17 @@ public static class AllocationProfiler
         set => StackLines.IsOn = value;
     }
 
+    /// <summary>
+    /// Blocks that were allocated since the start, as the samples tell: an estimate. With a gap of one byte each block
+    /// is a sample, and of the smallest ones alone, those of 16 bytes, one in nine million is missed.
+    /// </summary>
+    public static long AllocatedBlocks => AllocationSampler.ReadTotal().Blocks;
+
+    /// <summary>
+    /// Bytes of these: of a block up to 512 KiB what the allocator keeps for it, of a larger one what was asked for.
+    /// </summary>
+    public static long AllocatedBytes => AllocationSampler.ReadTotal().Bytes;
+
     /// <summary>Begins to sample. Totals begin anew; samples that are live from an earlier time stay.</summary>
     /// <param name="sampleEveryBytes">Bytes from one sample to the next, on average over all threads.</param>
     /// <exception cref="ArgumentOutOfRangeException">The gap is 0.</exception>

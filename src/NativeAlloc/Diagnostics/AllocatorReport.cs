@@ -177,7 +177,9 @@ public static class AllocatorReport
     }
 
     /// <summary>
-    /// Writes the page of <see cref="WriteHeapMap"/> with all figures and the other reports of this class below.
+    /// Writes the page of <see cref="WriteHeapMap"/> with all figures and the other reports of this class below, and
+    /// how resident, live and cached bytes changed in the last minutes. That is kept from the first such report of the
+    /// process on, so it is in the second.
     /// </summary>
     /// <param name="writer">Where to, for a browser.</param>
     /// <exception cref="ArgumentNullException">There is no writer.</exception>
@@ -185,6 +187,7 @@ public static class AllocatorReport
     {
         ArgumentNullException.ThrowIfNull(writer);
         Startup.Begin();
+        History.Begin();
         List<(string Name, Action<TextWriter> Write)> texts =
         [
             ("slabinfo", WriteSlabInfo), ("buddyinfo", WriteBuddyInfo), ("pagetypeinfo", WritePageTypeInfo),

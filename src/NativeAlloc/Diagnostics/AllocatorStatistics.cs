@@ -163,6 +163,9 @@ public readonly unsafe record struct AllocatorStatistics
         };
     }
 
+    /// <summary>The same without the limits and the zones. It allocates nothing on the managed heap.</summary>
+    internal static AllocatorStatistics ReadTotals() => Make(StatisticsTotals.Read());
+
     private static AllocatorStatistics Make(in StatisticsTotals totals)
     {
         nuint hot = PageLayer.CountHotPages() * PageGeometry.PageBytes, kept = KeptAreas.Bytes + Areas.TailBytes;

@@ -31,10 +31,15 @@ internal static class HtmlPage
         .bar { background: var(--line); height: 9px; border-radius: 3px; min-width: 80px; overflow: hidden;
           margin-top: 5px }
         .bar div { background: var(--bar); height: 9px } pre { overflow: auto; font-size: 12px }
+        .charts { display: flex; flex-wrap: wrap; align-items: flex-end; gap: 12px 24px }
+        .charts figure { margin: 0; flex: 1 1 260px }
+        .charts svg { display: block; width: 100%; height: 90px; border-bottom: 1px solid var(--line) }
+        .charts div { display: flex; justify-content: space-between }
         #tip { position: fixed; display: none; background: var(--text); color: var(--back); padding: 4px 8px;
           border-radius: 4px; pointer-events: none; font-size: 12px }
         </style></head><body><h1>NativeAlloc heap map</h1><div class="faint" id="sub"></div>
-        <div class="tiles" id="tiles"></div><h2>Pages of the linear region</h2><div class="legend" id="legend"></div>
+        <div class="tiles" id="tiles"></div>
+        <div id="history"></div><h2>Pages of the linear region</h2><div class="legend" id="legend"></div>
         <label class="faint">zoom <input id="zoom" type="range" min="3" max="16" step="1"></label>
         <canvas id="map"></canvas><div id="tip"></div><div id="rest"></div>
         <script>
@@ -59,6 +64,27 @@ internal static class HtmlPage
           ['free in slabs', 'SlabFreeBytes'], ['free with memory', 'DirtyFreeBytes'], ['limit', 'LimitBytes']])
           $('tiles').innerHTML += '<div class="tile"><b>' + (name.endsWith('Bytes') ? size(figure[name])
             : figure[name].toLocaleString('en')) + '</b><span class="faint">' + label + '</span></div>';
+        // A sample holds until the next: nothing is sampled while nothing changes. All charts have the same scale.
+        const past = data.history, ago = s => s < 90 ? s.toFixed(0) + ' s' : (s / 60).toFixed(1) + ' min';
+        if (past.length > 1) {
+          const span = Math.max(past[0][0], .001), top = Math.max(1, ...past.flatMap(s => s.slice(1)));
+          const chart = (title, at, colour) => {
+            let path = '';
+            for (const s of past) {
+              const x = (300 * (1 - s[0] / span)).toFixed(1), y = (88 - 84 * s[at] / top).toFixed(1);
+              path += path ? 'H' + x + 'V' + y : 'M' + x + ',' + y }
+            return '<figure><b>' + title + '</b> ' + size(past.at(-1)[at]) + ' <span class="faint">peak '
+              + size(Math.max(...past.map(s => s[at]))) + '</span>'
+              + '<svg viewBox="0 0 300 90" preserveAspectRatio="none" role="img" aria-label="' + title
+              + '"><path d="' + path + 'V90H0Z" fill="var(' + colour
+              + ')" opacity=".18"/><path d="' + path + '" fill="none" stroke="var(' + colour + ')" '
+              + 'stroke-width="2" vector-effect="non-scaling-stroke"/></svg><div class="faint"><span>' + ago(span)
+              + ' before</span><span>now</span></div></figure>' };
+          $('history').innerHTML = '<h2>The last minutes</h2><div class="charts">'
+            + chart('resident at most', 1, '--k4') + chart('users hold', 2, '--k6')
+            + chart('kept for reuse', 3, '--k5') + '</div>';
+        } else if (past.length) $('history').innerHTML = '<p class="faint">The figures of the last minutes are '
+          + 'kept from now on: the next report has them.</p>';
         const counts = names.map(() => 0); kinds.forEach(k => counts[k]++);
         names.forEach((n, k) => { if (counts[k]) $('legend').innerHTML += '<span><i style="background:var(--k' + k
           + ')"></i>' + n + ' <span class="faint">' + size(counts[k] * cellBytes) + '</span></span>' });

@@ -38,6 +38,7 @@ internal static class HtmlReport
             json.WritePropertyName("areas");
             HeapMap.WriteAreas(json);
             WriteFigures(json, statistics);
+            WriteHistory(json, texts.Length == 0 ? [] : History.Read());
             WriteOrders(json, statistics);
             WriteCaches(json);
             WriteStacks(json);
@@ -59,6 +60,22 @@ internal static class HtmlReport
             json.WriteNumberValue(figure.Read(statistics));
             json.WriteStringValue(figure.Unit.ToString());
             json.WriteStringValue(figure.Meaning);
+            json.WriteEndArray();
+        }
+        json.WriteEndArray();
+    }
+
+    // Seconds before the last sample, and the bytes.
+    private static void WriteHistory(Utf8JsonWriter json, HistorySample[] samples)
+    {
+        json.WriteStartArray("history");
+        foreach (HistorySample sample in samples)
+        {
+            json.WriteStartArray();
+            json.WriteNumberValue((samples[^1].Milliseconds - sample.Milliseconds) / 1000.0);
+            json.WriteNumberValue(sample.Resident);
+            json.WriteNumberValue(sample.Live);
+            json.WriteNumberValue(sample.Cached);
             json.WriteEndArray();
         }
         json.WriteEndArray();

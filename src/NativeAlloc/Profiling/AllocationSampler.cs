@@ -87,6 +87,23 @@ internal static unsafe class AllocationSampler
         return count;
     }
 
+    /// <summary>What all samples since the start stand for. Threads go on meanwhile.</summary>
+    internal static Estimate ReadTotal()
+    {
+        Estimate total = default;
+        int next = 0, end;
+        do
+        {
+            s_lock.Acquire();
+            end = StackTable.Count;
+            for (int last = Math.Min(end, next + CopyAtOnce); next < last; next++)
+                total.Add(StackTable.At(next)->Total);
+            s_lock.Release();
+        }
+        while (next < end);
+        return total;
+    }
+
     /// <summary>Copies samples from a record on, also free records, whose address is 0; returns how many.</summary>
     internal static int CopySamples(int first, Span<SampleRecord> samples)
     {

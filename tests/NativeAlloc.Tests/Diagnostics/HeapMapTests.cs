@@ -1,6 +1,7 @@
 using System.Text.Json;
 using NativeAlloc.Diagnostics;
 using NativeAlloc.Pages;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
@@ -42,6 +43,44 @@ public sealed unsafe class HeapMapTests : LeakCheckedTests
         Assert.Contains("slabinfo - version", report.ToString(), StringComparison.Ordinal);
         Assert.Throws<ArgumentNullException>(() => AllocatorReport.WriteHeapMap(null!));
         Assert.Throws<ArgumentNullException>(() => AllocatorReport.WriteHtmlReport(null!));
+    }
+
+    [Fact]
+    public void A_report_has_the_last_minutes_and_a_map_has_not()
+    {
+        using StringWriter map = new(), report = new();
+        AllocatorReport.WriteHtmlReport(report);
+        report.GetStringBuilder().Clear();
+        void* block = NativeAllocator.Alloc(5_000_000);
+        AllocatorReport.WriteHtmlReport(report);
+        NativeAllocator.Free(block);
+        AllocatorReport.WriteHeapMap(map);
+        double[][] samples = HistoryOf(report);
+        Assert.True(samples.Length >= 2);
+        Assert.Equal(0, samples[^1][0]);
+        Assert.True(samples[^1][2] - samples[^2][2] >= 5_000_000, string.Join(' ', samples[^1]));
+        Assert.Empty(HistoryOf(map));
+    }
+
+    [Fact]
+    public void The_last_minutes_are_a_bounded_number_of_samples_in_their_order()
+    {
+        for (int i = 0; i < History.MostSamples + 10; i++) History.Begin();
+        HistorySample[] samples = History.Read();
+        Assert.Equal(History.MostSamples, samples.Length);
+        Assert.True(samples.Zip(samples.Skip(1)).All(pair => pair.First.Milliseconds <= pair.Second.Milliseconds));
+    }
+
+    [Fact]
+    public void The_thread_of_the_decay_keeps_the_last_minutes_from_the_first_report_on() =>
+        ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "50")], ReportHistory.Name).ShouldSucceed();
+
+    // For each sample: seconds before the last, resident, live, cached bytes.
+    private static double[][] HistoryOf(StringWriter page)
+    {
+        string json = page.ToString()[HtmlPage.Head.Length..^HtmlPage.Tail.Length];
+        return [.. JsonDocument.Parse(json).RootElement.GetProperty("history").EnumerateArray().Select(
+            static sample => sample.EnumerateArray().Select(static number => number.GetDouble()).ToArray())];
     }
 
     private static MapKind At(HeapMap map, void* address) =>
