@@ -123,7 +123,8 @@ public static unsafe partial class NativeAllocator
     /// <returns>The block, which may have moved; the old pointer must not be used any more.</returns>
     /// <exception cref="OutOfMemoryException">There is not that much memory; the old block stands as it
     /// was.</exception>
-    /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library.</exception>
+    /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this library, or is the small block
+    /// that this thread freed last of its size.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void* Realloc(void* ptr, nuint byteCount)
     {
@@ -154,7 +155,8 @@ public static unsafe partial class NativeAllocator
     /// </summary>
     /// <param name="ptr">A block of this library; null has 0 bytes.</param>
     /// <returns>At least the size asked for; all of it may be used.</returns>
-    /// <exception cref="ArgumentException">The pointer is not a block of this library.</exception>
+    /// <exception cref="ArgumentException">The pointer is not a block of this library, or is the small block that this
+    /// thread freed last of its size.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static nuint UsableSize(void* ptr)
     {
