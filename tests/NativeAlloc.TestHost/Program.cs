@@ -48,6 +48,7 @@ internal static class Program
             case UnloadedContext.Name: return UnloadedContext.Run();
             case PlantedLeak.Name: return PlantedLeak.Run();
             case Busy.Name: return Busy.Run();
+            case MappedHeap.Name: return MappedHeap.Run(rest);
             case ReportHistory.Name: return ReportHistory.Run(rest);
             case Telemetry.Name: return Telemetry.Run(rest);
             case UnsupportedCalls.Name: return UnsupportedCalls.Run(rest);

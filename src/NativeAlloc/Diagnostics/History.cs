@@ -24,7 +24,7 @@ internal static class History
     /// <summary>Null before the first report. Written once, by Interlocked; read by any thread, by Volatile.</summary>
     private static HistorySample[]? s_samples;
 
-    /// <summary>Samples so far.</summary>
+    /// <summary>Samples so far. Under the lock, as what is in the ring.</summary>
     private static long s_count;
 
     /// <summary>Makes the ring, if there is none yet, and adds a sample. Allocates managed memory once.</summary>
@@ -32,7 +32,7 @@ internal static class History
     {
         if (Volatile.Read(ref s_samples) == null)
             Interlocked.CompareExchange(ref s_samples, new HistorySample[MostSamples], null);
-        Add();
+        Add(Volatile.Read(ref s_samples)!);
     }
 
     /// <summary>
@@ -41,8 +41,9 @@ internal static class History
     /// </summary>
     internal static void NoteIfWanted(bool isAtRest)
     {
-        if (Volatile.Read(ref s_samples) == null) return;
-        if (isAtRest || Environment.TickCount64 - LastMilliseconds() >= GapMilliseconds) Add();
+        HistorySample[]? samples = Volatile.Read(ref s_samples);
+        if (samples == null) return;
+        if (isAtRest || Environment.TickCount64 - LastMilliseconds(samples) >= GapMilliseconds) Add(samples);
     }
 
     /// <summary>The samples, the oldest first; none before the first report.</summary>
@@ -58,19 +59,19 @@ internal static class History
         return read[..count];
     }
 
-    private static long LastMilliseconds()
+    private static long LastMilliseconds(HistorySample[] samples)
     {
         s_lock.Acquire();
-        long last = s_count == 0 ? 0 : s_samples![(s_count - 1) % MostSamples].Milliseconds;
+        long last = s_count == 0 ? 0 : samples[(s_count - 1) % MostSamples].Milliseconds;
         s_lock.Release();
         return last;
     }
 
-    private static void Add()
+    private static void Add(HistorySample[] samples)
     {
         AllocatorStatistics figures = AllocatorStatistics.ReadTotals();
         s_lock.Acquire();
-        s_samples![s_count % MostSamples] = new HistorySample(Environment.TickCount64, figures.ResidentEstimateBytes,
+        samples[s_count % MostSamples] = new HistorySample(Environment.TickCount64, figures.ResidentEstimateBytes,
             figures.LiveBytes, figures.CachedBytes);
         s_count++;
         s_lock.Release();

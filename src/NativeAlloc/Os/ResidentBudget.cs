@@ -43,11 +43,15 @@ internal static class ResidentBudget
     private static long s_limit;
 
     /// <summary>
-    /// When the system was last asked what is resident: how much was charged. See <see cref="ExpectedResident"/>.
+    /// When the system was last asked: how much was charged, and what was resident. By Interlocked. See
+    /// <see cref="ExpectedResident"/>.
     /// </summary>
-    private static long s_chargedWhenAsked;
+    private static long s_chargedWhenAsked, s_residentWhenAsked;
 
-    /// <summary>The largest part of what is charged that was resident when the system was asked.</summary>
+    /// <summary>
+    /// The largest part of what is charged that was resident when the system was asked. By Volatile; a lost update
+    /// makes it a little too small.
+    /// </summary>
     private static double s_densest;
 
     /// <summary>When to ask the system again, by <see cref="Environment.TickCount64"/>.</summary>
@@ -113,7 +117,8 @@ internal static class ResidentBudget
         Volatile.Write(ref s_limit, limit);
         Volatile.Write(ref s_refuseAt, limit);
         Volatile.Write(ref s_nearAt, limit - (limit >> NearShift));
-        Volatile.Write(ref s_chargedWhenAsked, 0);
+        Interlocked.Exchange(ref s_chargedWhenAsked, 0);
+        Interlocked.Exchange(ref s_residentWhenAsked, 0);
         Volatile.Write(ref s_densest, 0);
     }
 
@@ -177,11 +182,11 @@ internal static class ResidentBudget
     internal static bool TryRaise(nuint bytes)
     {
         if (!IsDerived) return false;
-        long limit = Volatile.Read(ref s_limit), charged = Volatile.Read(ref s_charged);
-        long room = limit - ExpectedResident(charged, (long)ReadResidentBytes(), limit);
+        long limit = Volatile.Read(ref s_limit), resident = (long)ReadResidentBytes();
+        long room = limit - ExpectedResident(Volatile.Read(ref s_charged), resident, limit);
         if (room < Bounded(bytes)) return false;
         long step = Math.Max(Bounded(bytes), Math.Min(room, limit >> NearShift));
-        Volatile.Write(ref s_refuseAt, Math.Max(limit, charged + step));
+        Volatile.Write(ref s_refuseAt, Math.Max(limit, Volatile.Read(ref s_charged) + step));
         Rearm();
         return true;
     }
@@ -197,9 +202,10 @@ internal static class ResidentBudget
     internal static long ExpectedResident(long charged, long resident, long limit)
     {
         double density = (double)resident / Math.Max(charged, 1);
-        long before = Interlocked.Exchange(ref s_chargedWhenAsked, charged);
-        // Much of what was charged then has gone, and the program may do something else now.
-        bool isOther = charged < before - (limit >> NearShift);
+        long most = limit >> NearShift, chargedBefore = Interlocked.Exchange(ref s_chargedWhenAsked, charged),
+            residentBefore = Interlocked.Exchange(ref s_residentWhenAsked, resident);
+        // Much has gone since then, from this library or from the managed heap: the program may do something else now.
+        bool isOther = chargedBefore - charged > most || residentBefore - resident > most;
         double densest = isOther ? density : Math.Max(density, Volatile.Read(ref s_densest));
         Volatile.Write(ref s_densest, densest);
         return resident <= limit / 2 ? resident : Math.Max(resident, (long)(densest * charged));

@@ -75,6 +75,16 @@ public sealed unsafe class HeapMapTests : LeakCheckedTests
     public void The_thread_of_the_decay_keeps_the_last_minutes_from_the_first_report_on() =>
         ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "50")], ReportHistory.Name).ShouldSucceed();
 
+    [Fact]
+    public void A_heap_of_another_process_is_drawn_into_a_file()
+    {
+        using TemporaryDirectory directory = new();
+        string file = directory.Combine("heap.html");
+        Assert.Contains(" KiB in ", ChildProcess.RunHost([], MappedHeap.Name, "0.1", file).ShouldSucceed().Output,
+            StringComparison.Ordinal);
+        Assert.StartsWith(HtmlPage.Head, File.ReadAllText(file), StringComparison.Ordinal);
+    }
+
     // For each sample: seconds before the last, resident, live, cached bytes.
     private static double[][] HistoryOf(StringWriter page)
     {

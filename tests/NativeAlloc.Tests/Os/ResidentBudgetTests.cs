@@ -119,6 +119,9 @@ public sealed unsafe class ResidentBudgetTests : LeakCheckedTests, IDisposable
         Assert.Equal(Limit / 4, ResidentBudget.ExpectedResident(Limit / 2, Limit / 4, Limit));
         Assert.Equal(Limit / 2, ResidentBudget.ExpectedResident(Limit * 10, Limit / 2, Limit));
         Assert.Equal(Limit * 3 / 4, ResidentBudget.ExpectedResident(Limit * 3 / 2, Limit * 3 / 4, Limit));
+        // As much is charged as before, and the managed heap has become smaller.
+        Assert.Equal(Limit, ResidentBudget.ExpectedResident(Limit, Limit, Limit));
+        Assert.Equal(Limit * 3 / 4, ResidentBudget.ExpectedResident(Limit, Limit * 3 / 4, Limit));
     }
 
     [Fact]
