@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Diagnostics.Tracing;
 using System.Runtime.CompilerServices;
 using NativeAlloc.Diagnostics;
 using NativeAlloc.Os;
@@ -27,6 +29,9 @@ internal static class AllocatorTelemetry
     private const nuint RoomBytes = 64 << 20;
 
     private const int StackBytes = 1 << 20;
+
+    // How long a program that has not used an array pool yet may still do so: half a second.
+    private const int MostLooks = 10, LookMilliseconds = 50;
 
     /// <summary>Where it goes wrong it is tried again, so often.</summary>
     private const int MostTries = 8;
@@ -80,9 +85,8 @@ internal static class AllocatorTelemetry
     {
         try
         {
-            AllocatorEventSource events = Volatile.Read(ref s_events) ?? new AllocatorEventSource();
-            Volatile.Write(ref s_events, events);
-            events.Prepare();
+            MakeSourceOfPools();
+            Volatile.Write(ref s_events, Volatile.Read(ref s_events) ?? new AllocatorEventSource());
             AllocatorMeter.Make();
             Volatile.Write(ref s_tries, MostTries);
         }
@@ -91,6 +95,24 @@ internal static class AllocatorTelemetry
             // The next period tries again.
         }
         Volatile.Write(ref s_isMaking, 0);
+    }
+
+    // The runtime's array pools have an event source, which their first user makes: strings that are put together use
+    // them. It makes it inside of a static constructor, and waits there for the lock of all event sources. A thread
+    // that has that lock and uses a pool waits for the constructor, and the two wait for each other for ever. A tool's
+    // command has the lock. So no thread of this library is the first user while it has the lock, nor later, when there
+    // are commands. By now most programs have used a pool. For another this thread does, which holds nothing.
+    private static void MakeSourceOfPools()
+    {
+        for (int looks = 0; looks < MostLooks && !HasSourceOfPools(); looks++) Thread.Sleep(LookMilliseconds);
+        ArrayPool<char>.Shared.Return(ArrayPool<char>.Shared.Rent(1));
+    }
+
+    private static bool HasSourceOfPools()
+    {
+        foreach (EventSource source in EventSource.GetSources())
+            if (source.Name == "System.Buffers.ArrayPoolEventSource") return true;
+        return false;
     }
 
     private static bool HasRoom()

@@ -120,7 +120,8 @@ public sealed unsafe class NativeHeap : IDisposable
 
     /// <summary>
     /// Changes the size of a block of this heap, in place where that is possible. Its contents are kept, up to the
-    /// smaller of the two sizes.
+    /// smaller of the two sizes. A block that moves to or from a slab counts with both sizes until it has moved; where
+    /// there is no room for a smaller one, it stays as it is.
     /// </summary>
     /// <param name="ptr">The block; null allocates a new one.</param>
     /// <param name="byteCount">Bytes; 0 is treated as 1.</param>
@@ -136,7 +137,9 @@ public sealed unsafe class NativeHeap : IDisposable
         if (oldBytes > SizeClasses.LargestBytes && wanted > SizeClasses.LargestBytes)
             return ReallocLarge(figures, ptr, wanted);
         if (wanted <= oldBytes && wanted > oldBytes / 2) return ptr;
-        void* moved = Alloc(wanted);
+        void* moved;
+        if (wanted > oldBytes) moved = Alloc(wanted);
+        else if (!TryAlloc(wanted, out moved)) return ptr; // the heap is at its limit, or memory is short
         NativeAllocator.MoveContents(ptr, moved, Math.Min(oldBytes, wanted));
         return moved;
     }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Diagnostics.Tracing;
@@ -106,27 +105,9 @@ internal sealed unsafe partial class AllocatorEventSource : EventSource
     protected override void OnEventCommand(EventCommandEventArgs command)
     {
         ArgumentNullException.ThrowIfNull(command);
-        MakeSourceOfPools();
         NoteAsked(command);
         Change();
     }
-
-    /// <summary>
-    /// Has <see cref="OnEventCommand"/> called once, for what <see cref="MakeSourceOfPools"/> is for.
-    /// </summary>
-    [NonEvent]
-    internal void Prepare() => SendCommand(this, FirstCommand, null);
-
-    // Of the numbers that a program can give to commands of its own.
-    private const EventCommand FirstCommand = (EventCommand)1;
-
-    // The runtime's array pools have an event source, which their first user makes: strings that are put together use
-    // them. It makes it inside of a static constructor, and waits there for the lock of all event sources. A command
-    // holds that lock, and may wait for the same constructor, as the source of the meters does: the two wait for each
-    // other for ever, and the process answers no tool any more. So no thread of this library may be the first user. A
-    // command may: it has the lock already.
-    [NonEvent]
-    private static void MakeSourceOfPools() => ArrayPool<char>.Shared.Return(ArrayPool<char>.Shared.Rent(1));
 
     [NonEvent]
     private void Pass(in AllocatorEvent next)

@@ -191,6 +191,22 @@ public sealed unsafe class NativeHeapTests : LeakCheckedTests
     }
 
     [Fact]
+    public void At_the_limit_a_block_can_be_made_smaller()
+    {
+        using NativeHeap heap = new(null, 1_380_000);
+        void* block = heap.Alloc(1_300_000);
+        ((byte*)block)[50_000 - 1] = 7;
+        block = heap.Realloc(block, 50_000);
+        Assert.Equal(7, ((byte*)block)[50_000 - 1]);
+        Assert.InRange(heap.LiveBytes, 50_000u, 57_344u);
+        heap.Alloc(1_250_000);
+        Assert.Throws<OutOfMemoryException>(() => { heap.Realloc(block, 60_000); });
+        Assert.Equal((nint)block, (nint)heap.Realloc(block, 20_000)); // there is no room for a second one
+        heap.Free(block);
+        heap.Verify();
+    }
+
+    [Fact]
     public void What_no_system_has_is_out_of_memory_and_the_heap_goes_on()
     {
         using NativeHeap heap = new(), limited = new(null, 1 << 20);

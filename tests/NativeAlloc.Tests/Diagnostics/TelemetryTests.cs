@@ -25,4 +25,8 @@ public sealed class TelemetryTests
     [Fact]
     public void A_report_is_written_while_another_thread_holds_the_lock_of_all_event_sources() =>
         ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "-1")], Telemetry.Name, "locked").ShouldSucceed();
+
+    [Fact]
+    public void A_thread_may_use_its_first_array_pool_while_the_source_is_made() =>
+        ChildProcess.RunHost([("NATIVEALLOC_DECAY_MILLISECONDS", "-1")], Telemetry.Name, "pool").ShouldSucceed();
 }

@@ -84,18 +84,19 @@ public sealed unsafe partial class ScheduleTests
     [Fact]
     public void Sections_that_one_thread_takes_offline_are_there_for_another_that_needs_them()
     {
-        const int Bytes = 60 << 20; // nearly a section
+        const int Bytes = 60 << 20, PartBytes = 1 << 20; // nearly a section
         nint block = 0;
         RunAll(1, () =>
         {
-            NativeAllocator.Free((void*)AllocFilled(Bytes));
+            NativeAllocator.Free(NativeAllocator.Alloc(Bytes));
             return Both(() => NativeAllocator.Trim(),
                 () => block = (nint)PageAllocator.GetFreePages(PageAllocator.MaxOrder));
         }, () =>
         {
             Assert.Equal([null, null], _errors);
-            Pattern.Fill((void*)block, Bytes, (ulong)block);
-            Pattern.Check((void*)block, Bytes, (ulong)block);
+            nint[] parts = [block, block + Bytes - PartBytes];
+            foreach (nint part in parts) Pattern.Fill((void*)part, PartBytes, (ulong)part);
+            foreach (nint part in parts) Pattern.Check((void*)part, PartBytes, (ulong)part);
             PageAllocator.FreePages((void*)block, PageAllocator.MaxOrder);
         });
     }
@@ -106,14 +107,14 @@ public sealed unsafe partial class ScheduleTests
         nint kept = 0;
         RunAll(1, () =>
         {
-            nint[] blocks = [.. Enumerable.Range(0, 40).Select(i => AllocFilled(100 + i * 3000))];
+            nint[] blocks = [.. Enumerable.Range(0, 12).Select(i => AllocFilled(100 + i * 9000))];
             kept = blocks[7];
             foreach (nint each in blocks) if (each != kept) NativeAllocator.Free((void*)each);
             return Both(() => Reclaimer.GiveBack(), () => Reclaimer.GiveBack());
         }, () =>
         {
             Assert.Equal([null, null], _errors);
-            FreeFilled(kept, 100 + 7 * 3000);
+            FreeFilled(kept, 100 + 7 * 9000);
         });
     }
 }
