@@ -13,8 +13,8 @@ namespace NativeAlloc;
 /// <para>Every byte that is allocated is sampled with the same probability, so what a stack holds is estimated without
 /// bias, and the larger it is the better. With a mean gap of 512 KiB, 100 MiB are known to 7 %.</para>
 /// <para>While it is off nothing is paid for it. While it is on, an allocation in so many bytes takes its stack, and
-/// each allocation of up to 32 KiB is counted in a method that is not inlined: some nanoseconds. Frees stay as they
-/// are.</para>
+/// allocations of up to 32 KiB are counted, up to 32 of a size at a time: a nanosecond or more for each. Frees stay as
+/// they are.</para>
 /// <para>Blocks of <see cref="NativeAllocator"/> and of all that is built on it are sampled. Those of
 /// <see cref="PageAllocator"/> are not, nor are objects of a <see cref="SlabCache"/>, whose names stand in the slab
 /// report.</para>

@@ -111,7 +111,7 @@ internal static unsafe class MagazineExchange
             node->Lock.Release();
         }
         void* pointer = Pop(magazines, index, loaded);
-        if (SampleGap.IsOn) SampledCaches.Hide(cache, magazines);
+        if (SampleGap.IsOn) SampledCaches.Hide(cache, block);
         return pointer;
     }
 

@@ -54,13 +54,15 @@ internal static class SampleGap
         if (countdown.Round != round)
         {
             countdown.Round = round;
-            countdown.Bytes = Draw(ref countdown.Seed);
+            Restart(ref countdown);
         }
-        // It is 0 or less where a counted pop found it due: that allocation is counted.
-        if (countdown.Bytes > 0 && (countdown.Bytes -= (long)bytes) > 0) return false;
-        countdown.Bytes = Draw(ref countdown.Seed);
+        if ((countdown.Bytes -= (long)bytes) > 0) return false;
+        Restart(ref countdown);
         return true;
     }
+
+    /// <summary>Draws the gap to the sample after the one that was just found.</summary>
+    internal static void Restart(ref SampleCountdown countdown) => countdown.Bytes = Draw(ref countdown.Seed);
 
     /// <summary>Whether an allocation is to be sampled of a thread that has no countdown.</summary>
     internal static bool IsHit(nuint bytes)

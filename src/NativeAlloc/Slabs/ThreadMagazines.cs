@@ -60,6 +60,12 @@ internal unsafe struct ThreadMagazines : IClaimedPart
     public SampleCountdown Samples;
 
     /// <summary>
+    /// Of the profiler: size classes whose next object is to be a sample, once what was opened is used up. Only for the
+    /// owner.
+    /// </summary>
+    public SideSet SampleNext;
+
+    /// <summary>
     /// Misses that the depot helped, and misses that the slabs helped. Written by the owner, read by any thread.
     /// </summary>
     public ulong DepotExchanges, SlabExchanges;

@@ -38,6 +38,25 @@ public sealed unsafe class ProfilerTests : LeakCheckedTests
         AssertNear(mix.Truth.Values.Sum() * 3 / 2, blocks, 0.10);
     }
 
+    // Objects of one size are counted several at a time. So a sample that falls into such a group must not go to the
+    // size that comes next.
+    [Fact]
+    public void Sizes_that_take_turns_are_each_counted_by_their_own_bytes()
+    {
+        const int Turns = 300_000, MeanGap = 16 * 1024;
+        using Running running = new(MeanGap);
+        for (int turn = 0; turn < Turns; turn++)
+        {
+            NativeAllocator.Free(TakeTurnSmall());
+            NativeAllocator.Free(TakeTurnMiddle());
+            NativeAllocator.Free(TakeTurnLarge());
+        }
+        Profile profile = Profile.Read();
+        AssertNear(Turns * 64L, TotalAt(profile, nameof(TakeTurnSmall)), 0.12); // of some 1,200 samples: four errors
+        AssertNear(Turns * 256L, TotalAt(profile, nameof(TakeTurnMiddle)), 0.06);
+        AssertNear(Turns * 1024L, TotalAt(profile, nameof(TakeTurnLarge)), 0.03);
+    }
+
     [Fact]
     public void All_that_is_freed_is_gone_from_the_profile_on_any_thread_and_after_the_end()
     {
@@ -280,6 +299,15 @@ public sealed unsafe class ProfilerTests : LeakCheckedTests
     {
         for (int i = 0; i < count; i++) NativeAllocator.Free(NativeAllocator.Alloc((nuint)(i % 3000)));
     }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* TakeTurnSmall() => NativeAllocator.Alloc(64);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* TakeTurnMiddle() => NativeAllocator.Alloc(256);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* TakeTurnLarge() => NativeAllocator.Alloc(1024);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* HoldInThread(nuint bytes) => NativeAllocator.Alloc(bytes);
