@@ -20,13 +20,14 @@ repository=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
 folder=$(mktemp -d "${TMPDIR:-/tmp}/repeat-XXXXXX")
 loops=()
 stop_loops() { [ ${#loops[@]} = 0 ] || kill "${loops[@]}" 2>/dev/null || true; loops=(); }
-trap 'stop_loops; rm -rf "$folder/clone"; rmdir "$folder" 2>/dev/null || true' EXIT
+trap 'stop_loops; rm -rf "$folder"/clone-*; rmdir "$folder" 2>/dev/null || true' EXIT
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 
 failed=0
 for ((run = 1; run <= times; run++)); do
-    rm -rf "$folder/clone"
-    git clone -q "$repository" "$folder/clone"
+    # The runner orders tests by the path of their assembly, so each run has an order of its own.
+    clone=$folder/clone-$run
+    git clone -q "$repository" "$clone"
     load=""
     if ((run > times - busy)); then
         load=", with busy loops"
@@ -37,8 +38,9 @@ for ((run = 1; run <= times; run++)); do
     fi
     output=$folder/run-$run.txt
     result=passed
-    (cd "$folder/clone" && dotnet test) >"$output" 2>&1 || { result=failed; failed=$((failed + 1)); }
+    (cd "$clone" && dotnet test) >"$output" 2>&1 || { result=failed; failed=$((failed + 1)); }
     stop_loops
+    rm -rf "$clone"
     echo "run $run$load: $result"
     grep -E "^ *(total|failed|succeeded|skipped|duration):|^Test run summary" "$output" | sed 's/^ */    /' || tail -n 5 "$output"
     if [ $result = failed ]; then

@@ -68,6 +68,19 @@ public sealed unsafe class FaultTests : LeakCheckedTests
             step: Step);
 
     [Theory]
+    [InlineData(TableFaults.Heap, nameof(OsCall.Reserve))]
+    [InlineData(TableFaults.Heap, nameof(OsCall.Commit))]
+    [InlineData(TableFaults.Check, nameof(OsCall.Reserve))]
+    [InlineData(TableFaults.Check, nameof(OsCall.Commit))]
+    [InlineData(TableFaults.Profiler, nameof(OsCall.Reserve))]
+    [InlineData(TableFaults.Profiler, nameof(OsCall.Commit))]
+    public void A_system_call_that_fails_while_a_table_is_made_does_no_harm(string table, string kind) =>
+        FaultRuns.FailEachInProcesses(
+            TableFaults.Name,
+            first => [table, kind, first.ToString(CultureInfo.InvariantCulture)],
+            mayRunOut: true);
+
+    [Theory]
     [InlineData(null)]
     [InlineData(nameof(OsCall.Commit))]
     [InlineData(nameof(OsCall.Move))]

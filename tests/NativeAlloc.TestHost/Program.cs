@@ -50,6 +50,7 @@ internal static class Program
             case Busy.Name: return Busy.Run();
             case MappedHeap.Name: return MappedHeap.Run(rest);
             case ReportHistory.Name: return ReportHistory.Run(rest);
+            case TableFaults.Name: return TableFaults.Run(rest);
             case Telemetry.Name: return Telemetry.Run(rest);
             case UnsupportedCalls.Name: return UnsupportedCalls.Run(rest);
             case ThreadChurn.Name: return ThreadChurn.Run(rest);

@@ -43,7 +43,7 @@ internal unsafe struct BlockTable
     /// <summary>The number of the block whose inner block begins there; 0 for none.</summary>
     internal readonly uint Find(nuint inner)
     {
-        if (_buckets.Address == 0) return 0;
+        if (!_buckets.IsUsable) return 0;
         uint number = *BucketOf(inner);
         while (number != 0 && At(number)->Inner != inner) number = At(number)->NextInBucket;
         return number;
@@ -71,7 +71,7 @@ internal unsafe struct BlockTable
             _free = At(number)->NextInBucket;
             return number;
         }
-        if (_buckets.Address == 0)
+        if (_end == 0)
         {
             _buckets = MetadataRegion.Reserve(sizeof(uint) << BucketBits);
             _blocks = MetadataRegion.Reserve((nuint)MostBlocks * (nuint)sizeof(CheckedBlock));

@@ -26,6 +26,11 @@ internal unsafe struct MetadataRegion
 
     internal readonly nuint CommittedBytes => Volatile.Read(in _committedBytes);
 
+    /// <summary>
+    /// Whether any of it may be touched. An address alone does not say so: the system may have refused to commit.
+    /// </summary>
+    internal readonly bool IsUsable => CommittedBytes != 0;
+
     internal static MetadataRegion Reserve(nuint bytes)
     {
         MetadataRegion region = default;

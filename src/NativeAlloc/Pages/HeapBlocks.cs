@@ -236,7 +236,7 @@ internal static unsafe class HeapBlocks
     internal static void Verify()
     {
         s_lock.Acquire();
-        string? error = s_region.Address == 0 ? null : FindError();
+        string? error = s_region.IsUsable ? FindError() : null;
         s_lock.Release();
         if (error != null) throw new InvalidOperationException($"blocks of heaps: {error}");
     }

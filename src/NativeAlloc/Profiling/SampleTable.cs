@@ -55,7 +55,7 @@ internal static unsafe class SampleTable
     /// <summary>Adds a sample; false where there is no memory for it.</summary>
     internal static bool TryAdd(in SampleRecord sample)
     {
-        if (s_heads.Address == 0 && !TryMake()) return false;
+        if (!TryMake()) return false;
         int record = s_firstFree - 1;
         if (record >= 0)
         {
@@ -79,7 +79,7 @@ internal static unsafe class SampleTable
     internal static bool TryRemove(nuint address, out SampleRecord sample)
     {
         sample = default;
-        if (s_heads.Address == 0) return false;
+        if (!s_heads.IsUsable) return false;
         for (int* link = HeadOf(address); *link != 0; link = &At(*link - 1)->Next)
         {
             SampleRecord* found = At(*link - 1);
@@ -98,12 +98,12 @@ internal static unsafe class SampleTable
 
     private static bool TryMake()
     {
-        if (s_samples.Address == 0)
+        if (s_heads.Bytes == 0)
+        {
+            s_heads = MetadataRegion.Reserve(Heads * sizeof(int));
             s_samples = MetadataRegion.Reserve((nuint)MostSamples * (nuint)sizeof(SampleRecord));
-        MetadataRegion heads = MetadataRegion.Reserve(Heads * sizeof(int));
-        if (s_samples.Address == 0 || !heads.TryCommitTo(Heads * sizeof(int))) return false;
-        s_heads = heads;
-        return true;
+        }
+        return s_heads.TryCommitTo(Heads * sizeof(int));
     }
 
     private static int* HeadOf(nuint address) =>

@@ -71,7 +71,7 @@ internal static unsafe class StackTable
     internal static int FindOrAdd(nint* frames, int count, out bool isNew)
     {
         isNew = false;
-        if (s_heads.Address == 0 && !TryMake()) return -1;
+        if (!TryMake()) return -1;
         ulong hash = HashOf(frames, count);
         int* head = (int*)s_heads.Address + (int)(hash % Heads);
         ReadOnlySpan<nint> wanted = new(frames, count);
@@ -96,13 +96,13 @@ internal static unsafe class StackTable
 
     private static bool TryMake()
     {
-        if (s_stacks.Address == 0)
+        if (s_heads.Bytes == 0)
+        {
+            s_heads = MetadataRegion.Reserve(Heads * sizeof(int));
             s_stacks = MetadataRegion.Reserve((nuint)MostStacks * (nuint)sizeof(StackRecord));
-        if (s_frames.Address == 0) s_frames = MetadataRegion.Reserve((nuint)MostFrames * (nuint)sizeof(nint));
-        MetadataRegion heads = MetadataRegion.Reserve(Heads * sizeof(int));
-        if (s_stacks.Address == 0 || s_frames.Address == 0 || !heads.TryCommitTo(Heads * sizeof(int))) return false;
-        s_heads = heads;
-        return true;
+            s_frames = MetadataRegion.Reserve((nuint)MostFrames * (nuint)sizeof(nint));
+        }
+        return s_heads.TryCommitTo(Heads * sizeof(int));
     }
 
     // Multiply and fold, as for any short key.
