@@ -126,15 +126,7 @@ internal static class StackNames
     private static (ProfileFrame Frame, bool IsOwn) Name(nint address)
     {
         if (KnownAt(address, null) is { } known) return known;
-        MethodBase? method = null;
-        try
-        {
-            method = MethodAt(null, address - 1); // a return address is behind its call
-        }
-        catch (MissingMemberException)
-        {
-            // A runtime that has no such method: native ahead-of-time compilation.
-        }
+        MethodBase? method = StackWalker.MethodAt(address);
         return KnownAt(address, (FrameOf(method, null, 0), IsOwn(method)))!.Value;
     }
 
@@ -166,7 +158,4 @@ internal static class StackNames
         : new ProfileFrame(MethodName.Of(method), method.Module.Assembly.GetName().Name ?? "", file, line);
 
     private static bool IsOwn(MethodBase? method) => method?.Module.Assembly == typeof(StackNames).Assembly;
-
-    [UnsafeAccessor(UnsafeAccessorKind.StaticMethod, Name = "GetMethodFromNativeIP")]
-    private static extern MethodBase? MethodAt(StackFrame? type, nint address);
 }

@@ -1,8 +1,9 @@
+using System.Diagnostics;
+using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using NativeAlloc.Os;
 
-namespace NativeAlloc.Profiling;
+namespace NativeAlloc.Os;
 
 /// <summary>
 /// Takes the calling thread's stack by following frame pointers: on Linux the JIT keeps one in every frame. It makes no
@@ -44,6 +45,22 @@ internal static unsafe class StackWalker
         }
         return count;
     }
+
+    /// <summary>The method that an address of <see cref="Take"/> returns to; null for native code.</summary>
+    internal static MethodBase? MethodAt(nint address)
+    {
+        try
+        {
+            return MethodAt(null, address - 1); // a return address is behind its call
+        }
+        catch (MissingMemberException)
+        {
+            return null; // a runtime that has no such method: native ahead-of-time compilation
+        }
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.StaticMethod, Name = "GetMethodFromNativeIP")]
+    private static extern MethodBase? MethodAt(StackFrame? type, nint address);
 
     // mov rax, rbp; ret. mov x0, x29; ret.
     private static nuint MakeReader()
