@@ -15,7 +15,7 @@ namespace NativeAlloc.Slabs;
 /// <para>A sample that falls among the objects that are about to be opened belongs to their size, whatever the thread
 /// allocates before it comes to that object. So those before it are opened, the class is marked
 /// (<see cref="ThreadMagazines.SampleNext"/>), and the thread's next gap begins.</para>
-/// <para>Weighed: to count each allocation by itself, which cost 1.54 times the time on traces, where this costs 1.35;
+/// <para>Weighed: to count each allocation by itself, which cost 1.54 times the time on traces, where this costs 1.30;
 /// and to open a whole magazine at once. An object comes round only after as many others as are opened; with a whole
 /// magazine, replays of traces took two to four times as long, with up to three times the memory.</para>
 /// <para>The tiny classes keep their return side apart from the counted side, as it keeps threads from sharing cache
