@@ -16,9 +16,6 @@ internal static class CallStacks
     // Beyond so many different stacks new ones are unknown: memory stays bounded.
     private const int MostFrames = 48, MostStacks = 1 << 16;
 
-    // FNV-1a
-    private const ulong Basis = 0xCBF2_9CE4_8422_2325, Prime = 0x0000_0100_0000_01B3;
-
     private static NativeLock s_lock;
 
     /// <summary>Numbers by a hash of the frames, and the stacks by number. Under the lock.</summary>
@@ -48,8 +45,8 @@ internal static class CallStacks
         {
             nint* frames = stackalloc nint[StackWalker.MostFrames];
             ReadOnlySpan<nint> addresses = new(frames, StackWalker.Take(frames));
-            ulong key = HashOf(addresses);
-            int number = Find(s_numbersOfAddresses, key);
+            ulong key = StackWalker.HashOf(addresses);
+            int number = Find(key);
             if (number > 0) return number;
             StackTrace stack = new(1, fNeedFileInfo: false);
             int ofStack = NumberOf(stack);
@@ -82,10 +79,10 @@ internal static class CallStacks
     }
 
     // 0 where it is not there.
-    private static int Find(Dictionary<ulong, int> numbers, ulong key)
+    private static int Find(ulong key)
     {
         s_lock.Acquire();
-        bool isThere = numbers.TryGetValue(key, out int number);
+        bool isThere = s_numbersOfAddresses.TryGetValue(key, out int number);
         s_lock.Release();
         return isThere ? number : 0;
     }
@@ -117,14 +114,6 @@ internal static class CallStacks
             && reached.MetadataToken == outermost.MetadataToken;
     }
 
-    // As FNV-1a, by addresses and not by bytes.
-    private static ulong HashOf(ReadOnlySpan<nint> addresses)
-    {
-        ulong hash = Basis;
-        foreach (nint address in addresses) hash = unchecked((hash ^ (ulong)address) * Prime) ^ hash >> 29;
-        return hash;
-    }
-
     /// <summary>A line for each frame, without those of this library that lie innermost.</summary>
     internal static string TextOf(int number)
     {
@@ -148,7 +137,8 @@ internal static class CallStacks
     [UnconditionalSuppressMessage("Trimming", "IL2026", Justification = "Only tells methods apart.")]
     private static ulong HashOf(StackTrace stack)
     {
-        ulong hash = Basis;
+        const ulong Prime = 0x0000_0100_0000_01B3; // FNV-1a
+        ulong hash = 0xCBF2_9CE4_8422_2325;
         for (int i = 0; i < Math.Min(stack.FrameCount, MostFrames); i++)
         {
             StackFrame frame = stack.GetFrame(i)!;

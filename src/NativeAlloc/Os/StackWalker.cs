@@ -46,6 +46,14 @@ internal static unsafe class StackWalker
         return count;
     }
 
+    /// <summary>Tells stacks apart. Multiplied and folded, as for any short key.</summary>
+    internal static ulong HashOf(ReadOnlySpan<nint> addresses)
+    {
+        ulong hash = (ulong)addresses.Length;
+        foreach (nint address in addresses) hash = unchecked((hash ^ (ulong)address) * 0x9E3779B97F4A7C15) ^ hash >> 29;
+        return hash ^ hash >> 32;
+    }
+
     /// <summary>The method that an address of <see cref="Take"/> returns to; null for native code.</summary>
     internal static MethodBase? MethodAt(nint address)
     {

@@ -72,9 +72,9 @@ internal static unsafe class StackTable
     {
         isNew = false;
         if (!TryMake()) return -1;
-        ulong hash = HashOf(frames, count);
-        int* head = (int*)s_heads.Address + (int)(hash % Heads);
         ReadOnlySpan<nint> wanted = new(frames, count);
+        ulong hash = StackWalker.HashOf(wanted);
+        int* head = (int*)s_heads.Address + (int)(hash % Heads);
         for (int next = *head; next != 0; next = At(next - 1)->Next)
             if (At(next - 1)->Hash == hash && FramesOf(next - 1).SequenceEqual(wanted)) return next - 1;
         if (s_count == MostStacks || s_frameCount + count > MostFrames
@@ -103,13 +103,5 @@ internal static unsafe class StackTable
             s_frames = MetadataRegion.Reserve((nuint)MostFrames * (nuint)sizeof(nint));
         }
         return s_heads.TryCommitTo(Heads * sizeof(int));
-    }
-
-    // Multiply and fold, as for any short key.
-    private static ulong HashOf(nint* frames, int count)
-    {
-        ulong hash = (ulong)count;
-        for (int i = 0; i < count; i++) hash = unchecked((hash ^ (ulong)frames[i]) * 0x9E3779B97F4A7C15) ^ hash >> 29;
-        return hash ^ hash >> 32;
     }
 }
