@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using NativeAlloc.Os;
 using NativeAlloc.Slabs;
+using NativeAlloc.Threads;
 
 namespace NativeAlloc.Profiling;
 
@@ -58,7 +59,7 @@ internal static unsafe class AllocationSampler
     /// <summary>Looks whether a block that was just allocated, and is no object, is to be a sample.</summary>
     internal static void NoteLarge(void* pointer, nuint bytes)
     {
-        if (SampleGap.IsHit(bytes)) Note(pointer, bytes, witness: 0);
+        if (SampledCaches.IsDue(CurrentThread.t_block, bytes)) Note(pointer, bytes, witness: 0);
     }
 
     /// <summary>
@@ -67,7 +68,7 @@ internal static unsafe class AllocationSampler
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void NoteFree(void* pointer)
     {
-        if (SampleTable.HasAny) Remove(pointer);
+        if (SampleTable.MayHave(pointer)) Remove(pointer);
     }
 
     /// <summary>A block that is no object has another size now, and may stand elsewhere.</summary>

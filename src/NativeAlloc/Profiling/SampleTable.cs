@@ -29,7 +29,7 @@ internal struct SampleRecord
 }
 
 /// <summary>
-/// The live samples by their address, in native memory. Every member but <see cref="HasAny"/> is called with the lock
+/// The live samples by their address, in native memory. Every member but <see cref="MayHave"/> is called with the lock
 /// of <see cref="AllocationSampler"/> held.
 /// </summary>
 internal static unsafe class SampleTable
@@ -41,11 +41,15 @@ internal static unsafe class SampleTable
     /// <summary>Records that were ever used; records that are free, by number plus 1.</summary>
     private static int s_end, s_firstFree;
 
-    /// <summary>Read by any thread, by Volatile.</summary>
+    /// <summary>Read by any thread, by Volatile; not 0 only after the heads were made.</summary>
     private static int s_live;
 
-    /// <summary>Whether there is a live sample. Any thread, without the lock.</summary>
-    internal static bool HasAny => Volatile.Read(ref s_live) != 0;
+    /// <summary>
+    /// False where no sample has the address: nearly always, as there are many more heads than samples. The thread must
+    /// own the block, so that it sees the sample that was made of it. Any thread, without the lock.
+    /// </summary>
+    internal static bool MayHave(void* pointer) =>
+        Volatile.Read(ref s_live) != 0 && Volatile.Read(ref *HeadOf((nuint)pointer)) != 0;
 
     /// <summary>Records up to here may be live: those whose address is not 0.</summary>
     internal static int End => s_end;
@@ -70,7 +74,7 @@ internal static unsafe class SampleTable
         int* head = HeadOf(sample.Address);
         *At(record) = sample;
         At(record)->Next = *head;
-        *head = record + 1;
+        Volatile.Write(ref *head, record + 1);
         Volatile.Write(ref s_live, s_live + 1);
         return true;
     }
@@ -89,7 +93,7 @@ internal static unsafe class SampleTable
             found->Address = 0;
             found->Next = s_firstFree;
             s_firstFree = *link;
-            *link = next;
+            Volatile.Write(ref *link, next);
             Volatile.Write(ref s_live, s_live - 1);
             return true;
         }

@@ -134,12 +134,21 @@ internal static unsafe class SampledCaches
     internal static bool IsDue(void* block, int sizeClass)
     {
         nuint bytes = SizeClasses.BytesOf(sizeClass);
-        if (block == null) return SampleGap.IsHit(bytes);
+        if (block == null || !CountsOf(block)->SampleNext.Contains(sizeClass)) return IsDue(block, bytes);
+        ThreadMagazines.Of(block)->SampleNext.Remove(sizeClass);
+        return true;
+    }
+
+    /// <summary>Counts what the calling thread allocates by its size; true if it is to be a sample.</summary>
+    internal static bool IsDue(void* block, nuint bytes) =>
+        block == null ? SampleGap.IsHit(bytes) : SampleGap.Count(ref CountsOf(block)->Samples, bytes);
+
+    // What an earlier round has marked is void.
+    private static ThreadMagazines* CountsOf(void* block)
+    {
         ThreadMagazines* magazines = ThreadMagazines.Of(block);
         if (magazines->Samples.Round != SampleGap.Round) magazines->SampleNext = default;
-        if (!magazines->SampleNext.Contains(sizeClass)) return SampleGap.Count(ref magazines->Samples, bytes);
-        magazines->SampleNext.Remove(sizeClass);
-        return true;
+        return magazines;
     }
 
     /// <summary>

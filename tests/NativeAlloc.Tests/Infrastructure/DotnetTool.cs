@@ -1,18 +1,19 @@
+using System.Reflection;
+
 namespace NativeAlloc.Tests.Infrastructure;
 
-/// <summary>A global tool of .NET, where it is installed.</summary>
+/// <summary>A tool of .NET, from the package that the restore of these tests brings.</summary>
 internal static class DotnetTool
 {
-    /// <summary>Its file; null where there is none.</summary>
-    internal static string? Find(string name)
+    internal static ChildProcess Run(string name, params string[] arguments)
     {
-        string home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-        string[] directories = [.. (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator),
-            Path.Combine(home, ".dotnet", "tools")];
-        return directories.Where(directory => directory.Length != 0)
-            .Select(directory => Path.Combine(directory, name)).FirstOrDefault(File.Exists);
+        string file = Path.Combine(ValueOf("NuGetPackageRoot"), name, ValueOf("DotnetToolVersion"), "tools", "net8.0",
+            "any", $"{name}.dll");
+        return ChildProcess.RunDotnet(
+            AppContext.BaseDirectory, [("DOTNET_ROLL_FORWARD", "Major")], [file, .. arguments]);
     }
 
-    internal static ChildProcess Run(string path, params string[] arguments) => ChildProcess.RunProgram(path,
-        AppContext.BaseDirectory, [("DOTNET_ROLL_FORWARD", "Major")], arguments);
+    // What the project file wrote into the assembly.
+    private static string ValueOf(string key) => typeof(DotnetTool).Assembly
+        .GetCustomAttributes<AssemblyMetadataAttribute>().Single(attribute => attribute.Key == key).Value!;
 }

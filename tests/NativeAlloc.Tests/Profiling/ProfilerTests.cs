@@ -59,6 +59,32 @@ public sealed unsafe class ProfilerTests : LeakCheckedTests
     }
 
     [Fact]
+    public void Blocks_beyond_the_size_classes_take_turns_with_small_ones()
+    {
+        const int Turns = 4000, MeanGap = 2 << 20, LargeBytes = 600 << 10, SmallBytes = 4096;
+        using Running running = new(MeanGap);
+        for (int turn = 0; turn < Turns; turn++)
+        {
+            NativeAllocator.Free(HoldInThread(LargeBytes));
+            for (int i = 0; i < LargeBytes / SmallBytes; i++) NativeAllocator.Free(TakeTurnPage());
+        }
+        Profile profile = Profile.Read();
+        AssertNear((long)Turns * LargeBytes, TotalAt(profile, nameof(HoldInThread)), 0.16); // 1,000 samples: five errors
+        AssertNear((long)Turns * LargeBytes, TotalAt(profile, nameof(TakeTurnPage)), 0.16);
+    }
+
+    [Fact]
+    public void A_free_looks_for_a_sample_only_where_one_may_be()
+    {
+        using Running running = new(1);
+        void* sample = HoldInThread(2 << 20);
+        Assert.True(SampleTable.MayHave(sample));
+        int maybe = Enumerable.Range(1, 1000).Count(i => SampleTable.MayHave((byte*)sample + i * (nint)(1 << 20)));
+        Assert.InRange(maybe, 0, 500);
+        NativeAllocator.Free(sample);
+    }
+
+    [Fact]
     public void All_that_is_freed_is_gone_from_the_profile_on_any_thread_and_after_the_end()
     {
         KnownMix mix;
@@ -309,6 +335,9 @@ public sealed unsafe class ProfilerTests : LeakCheckedTests
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* TakeTurnLarge() => NativeAllocator.Alloc(1024);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void* TakeTurnPage() => NativeAllocator.Alloc(4096);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* HoldInThread(nuint bytes) => NativeAllocator.Alloc(bytes);
