@@ -88,7 +88,9 @@ public static unsafe partial class NativeAllocator
     private static void* PopCounted(nuint byteCount)
     {
         nint* block = CurrentThread.t_block;
-        return block != null && SampleGap.IsOn ? SampledCaches.PopCounted(block, byteCount) : null;
+        return block != null && SampleGap.IsOn && block == ThreadRegistry.OwnBlock()
+            ? SampledCaches.PopCounted(block, byteCount)
+            : null;
     }
 
     // The same as Alloc for sizes up to 32 KiB, whose class takes more instructions to find than callers should carry.

@@ -168,9 +168,9 @@ public static unsafe partial class NativeAllocator
     /// <summary>Frees a block, whichever member of this library made it, on any thread.</summary>
     /// <param name="ptr">The block; null does nothing.</param>
     /// <exception cref="ArgumentException"> The pointer was never allocated here, or lies inside a block, or was freed
-    /// before, and the call can see it. Of small blocks it sees only the last that the thread freed of their size; any
-    /// other double free of one shows later, and ends the process with a message that names the pointer and its size
-    /// class. </exception>
+    /// before, and the call can see it. Of small blocks it sees the last that the thread freed of their size, and now
+    /// and then one that is back in its slab; any other double free of one shows later, and ends the process with a
+    /// message that names the pointer and its size class. </exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Free(void* ptr)
     {

@@ -1,4 +1,5 @@
 using NativeAlloc.Common;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
 namespace NativeAlloc;
@@ -6,25 +7,21 @@ namespace NativeAlloc;
 /// <summary>A place in a <see cref="NativeArena"/>, which it can be rewound to.</summary>
 public readonly struct Mark : IEquatable<Mark>
 {
-    internal Mark(NativeArena arena, int epoch, int chunk, nuint usedBytes)
+    internal Mark(NativeArena arena, int number, long stamp)
     {
         Arena = arena;
-        Epoch = epoch;
-        Chunk = chunk;
-        UsedBytes = usedBytes;
+        Number = number;
+        Stamp = stamp;
     }
 
     /// <summary>The arena; null for a mark that none has made.</summary>
     internal NativeArena? Arena { get; }
 
-    /// <summary>The arena's resets before it.</summary>
-    internal int Epoch { get; }
+    /// <summary>Places of the arena that were marked before it and are not void.</summary>
+    internal int Number { get; }
 
-    /// <summary>The arena's chunk; -1 before the first.</summary>
-    internal int Chunk { get; }
-
-    /// <summary>Bytes of that chunk before the mark.</summary>
-    internal nuint UsedBytes { get; }
+    /// <summary>Tells it apart from other marks of that number.</summary>
+    internal long Stamp { get; }
 
     /// <summary>Whether two marks are the same place of the same arena.</summary>
     public static bool operator ==(Mark left, Mark right) => left.Equals(right);
@@ -33,21 +30,25 @@ public readonly struct Mark : IEquatable<Mark>
     public static bool operator !=(Mark left, Mark right) => !left.Equals(right);
 
     /// <inheritdoc/>
-    public bool Equals(Mark other) => Arena == other.Arena && Epoch == other.Epoch && Chunk == other.Chunk
-        && UsedBytes == other.UsedBytes;
+    public bool Equals(Mark other) => Arena == other.Arena && Stamp == other.Stamp;
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => obj is Mark other && Equals(other);
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Arena, Epoch, Chunk, UsedBytes);
+    public override int GetHashCode() => HashCode.Combine(Arena, Stamp);
 }
 
 /// <content>Marks, and arenas that several threads share.</content>
 public sealed unsafe partial class NativeArena
 {
-    /// <summary>Resets so far: a mark from before the last one is void.</summary>
-    private int _epoch;
+    /// <summary>
+    /// The places that were marked, from the first on; what is behind the count is void. Under the lock where several
+    /// threads share the arena.
+    /// </summary>
+    private MarkedPlace[] _places = [];
+    private int _placeCount;
+    private long _lastStamp;
 
     /// <summary>
     /// Shared arenas: the chunk that is allocated from; null before the first. Written under the lock, read by any
@@ -56,16 +57,43 @@ public sealed unsafe partial class NativeArena
     private nint _sharedChunk;
 
     /// <summary>Guards the list of chunks of a shared arena.</summary>
-    private Os.NativeLock _lock;
+    private NativeLock _lock;
 
-    /// <summary>Notes the place that the arena has come to.</summary>
+    /// <summary>Notes the place that the arena has come to, until it is rewound to an earlier one or reset.</summary>
     /// <returns>The mark. It is void after a <see cref="Reset"/>, and after a <see cref="Rewind"/> to a mark before
-    /// it.</returns>
+    /// it. Marks of one place are equal.</returns>
+    /// <remarks>Any thread may mark a shared arena while others allocate from it.</remarks>
     /// <exception cref="ObjectDisposedException">The arena is disposed of.</exception>
     public Mark Mark()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return new Mark(this, _epoch, _current, UsedOfCurrent());
+        MarkedPlace[]? longer = null;
+        Mark mark;
+        while (!TryMark(longer, out mark)) longer = new MarkedPlace[Math.Max(8, 2 * Volatile.Read(ref _places).Length)];
+        return mark;
+    }
+
+    // False where neither the list of places nor the longer one has room for another.
+    private bool TryMark(MarkedPlace[]? longer, out Mark mark)
+    {
+        if (_shared) _lock.Acquire();
+        int chunk = _current;
+        SchedulePoint.Reach();
+        nuint usedBytes = UsedOfCurrent();
+        bool isNew = _placeCount == 0 || !_places[_placeCount - 1].IsAt(chunk, usedBytes);
+        bool fits = !isNew || _placeCount < _places.Length || longer != null && _placeCount < longer.Length;
+        if (fits && isNew)
+        {
+            if (_placeCount == _places.Length)
+            {
+                _places.CopyTo(longer!, 0);
+                Volatile.Write(ref _places, longer!);
+            }
+            _places[_placeCount++] = new MarkedPlace(++_lastStamp, chunk, usedBytes);
+        }
+        mark = fits ? new Mark(this, _placeCount - 1, _places[_placeCount - 1].Stamp) : default;
+        if (_shared) _lock.Release();
+        return fits;
     }
 
     /// <summary>
@@ -80,24 +108,27 @@ public sealed unsafe partial class NativeArena
         if (mark.Arena != this)
             throw new ArgumentException("The mark is of another arena, or of none. Rewind the arena that made it.",
                 nameof(mark));
-        if (mark.Epoch != _epoch || mark.Chunk > _current
-            || mark.Chunk == _current && mark.UsedBytes > UsedOfCurrent())
+        if (mark.Number >= _placeCount || _places[mark.Number].Stamp != mark.Stamp)
             throw new ArgumentException(
                 "The mark is void: the arena was reset, or rewound to a mark before it, since it was made.",
                 nameof(mark));
-        if (mark.Chunk < 0)
+        _placeCount = mark.Number + 1;
+        MarkedPlace place = _places[mark.Number];
+        if (place.Chunk < 0)
         {
             _current = -1;
-            if (_count != 0) Use(0);
+            if (_count == 0) return;
+            Use(0);
+            _places[mark.Number] = place with { Chunk = _current, UsedBytes = UsedOfCurrent() };
             return;
         }
         if (_shared)
         {
-            UseShared(mark.Chunk, (long)mark.UsedBytes);
+            UseShared(place.Chunk, (long)place.UsedBytes);
             return;
         }
-        Use(mark.Chunk);
-        _next = (byte*)_chunks[mark.Chunk].Address + mark.UsedBytes;
+        Use(place.Chunk);
+        _next = (byte*)_chunks[place.Chunk].Address + place.UsedBytes;
     }
 
     private nuint UsedOfCurrent()
@@ -146,25 +177,35 @@ public sealed unsafe partial class NativeArena
         if (TryUseKept(full, wanted)) return;
         ArenaChunk* made = MakeChunk(wanted);
         Chunk[]? longer = null;
-        while (true)
+        try
         {
-            _lock.Acquire();
-            bool fits = _count < _chunks.Length || longer != null && longer.Length > _count;
-            if (fits)
-            {
-                if (_count == _chunks.Length)
-                {
-                    _chunks.CopyTo(longer!, 0);
-                    Volatile.Write(ref _chunks, longer!);
-                }
-                _chunks[_count] = new Chunk((nuint)made, made->Bytes);
-                _count++;
-                if (_sharedChunk == (nint)full) UseShared(_count - 1, ArenaChunk.HeaderBytes);
-            }
-            _lock.Release();
-            if (fits) return;
-            longer = new Chunk[Math.Max(4, Volatile.Read(ref _count) * 2)];
+            while (!TryAddShared(full, made, longer)) longer = new Chunk[Math.Max(4, Volatile.Read(ref _count) * 2)];
         }
+        catch
+        {
+            GiveChunk(made); // no managed memory for the list
+            throw;
+        }
+    }
+
+    // False where neither the list of chunks nor the longer one has room for another.
+    private bool TryAddShared(ArenaChunk* full, ArenaChunk* made, Chunk[]? longer)
+    {
+        _lock.Acquire();
+        bool fits = _count < _chunks.Length || longer != null && longer.Length > _count;
+        if (fits)
+        {
+            if (_count == _chunks.Length)
+            {
+                _chunks.CopyTo(longer!, 0);
+                Volatile.Write(ref _chunks, longer!);
+            }
+            _chunks[_count] = new Chunk((nuint)made, made->Bytes);
+            _count++;
+            if (_sharedChunk == (nint)full) UseShared(_count - 1, ArenaChunk.HeaderBytes);
+        }
+        _lock.Release();
+        return fits;
     }
 
     // Where another thread was faster, or there is a chunk from before a reset, or that another thread has made.
@@ -180,5 +221,10 @@ public sealed unsafe partial class NativeArena
         }
         _lock.Release();
         return found;
+    }
+
+    private readonly record struct MarkedPlace(long Stamp, int Chunk, nuint UsedBytes)
+    {
+        internal bool IsAt(int chunk, nuint usedBytes) => Chunk == chunk && UsedBytes == usedBytes;
     }
 }

@@ -94,7 +94,7 @@ public sealed unsafe partial class NativeArena : IDisposable
     public void Reset()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        _epoch++;
+        _placeCount = 0;
         _current = -1;
         _next = _end = null;
         if (_count != 0) Use(0);
@@ -106,13 +106,14 @@ public sealed unsafe partial class NativeArena : IDisposable
         if (_disposed) return;
         _disposed = true;
         _next = _end = null;
-        for (int i = 0; i < _count; i++)
-        {
-            void* chunk = (void*)_chunks[i].Address;
-            ArenaChunks.Remove((ArenaChunk*)chunk);
-            NativeAllocator.Free(chunk);
-        }
+        for (int i = 0; i < _count; i++) GiveChunk((ArenaChunk*)_chunks[i].Address);
         _count = 0;
+    }
+
+    private static void GiveChunk(ArenaChunk* chunk)
+    {
+        ArenaChunks.Remove(chunk);
+        NativeAllocator.Free(chunk);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -100,6 +100,7 @@ public sealed unsafe class SlabCache : IDisposable
             if (pointer != 0)
             {
                 *loaded = top - sizeof(nint);
+                GC.KeepAlive(this); // a dropped cache may be taken down while none of its objects is live
                 return (void*)pointer;
             }
         }

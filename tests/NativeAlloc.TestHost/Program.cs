@@ -43,6 +43,7 @@ internal static class Program
             case ResidentEstimate.Name: return ResidentEstimate.Run();
             case ReturnSides.Name: return ReturnSides.Run();
             case ShowOptions.Name: return ShowOptions.Run(rest);
+            case StreamToItself.Name: return StreamToItself.Run();
             case SparseBlocks.Name: return SparseBlocks.Run(rest);
             case StartupFaults.Name: return StartupFaults.Run(rest);
             case UnloadedContext.Name: return UnloadedContext.Run();

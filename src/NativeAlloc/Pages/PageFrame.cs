@@ -141,6 +141,6 @@ internal enum PageState : byte
     /// <summary>Head of a block of 2^order pages that the page allocator's user holds.</summary>
     Block,
 
-    /// <summary>Head of a section that is free and inaccessible (see <c>PageLayer.TakeSectionsOffline</c>).</summary>
+    /// <summary>Head of a section that is free and inaccessible (see <c>PageLayer.TryTakeOffline</c>).</summary>
     Offline,
 }

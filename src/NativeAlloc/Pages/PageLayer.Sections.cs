@@ -11,33 +11,49 @@ namespace NativeAlloc.Pages;
 internal static unsafe partial class PageLayer
 {
     /// <summary>
-    /// Makes sections that are free and clean as a whole inaccessible. High pages have no addresses that could be read,
-    /// and where commit is charged, purged ones cannot be read.
+    /// Takes sections that are free and clean as a whole out of their zones, for
+    /// <see cref="TryTakeOffline"/> to make them inaccessible, and returns how many. High pages have no addresses that
+    /// could be read, and where commit is charged, purged ones cannot be read.
     /// </summary>
-    internal static void TakeSectionsOffline()
+    /// <param name="sections">Gets their first pages.</param>
+    internal static int TakeFreeSections(Span<uint> sections)
     {
-        if (Platform.ChargesCommit) return;
+        if (Platform.ChargesCommit) return 0;
+        int count = 0;
         Interlocked.Increment(ref s_purging); // who finds no memory meanwhile waits for them: see AwaitPurge
-        for (int index = 0; index < ZoneCount; index++)
-            if (ZoneAt(index)->Kind != ZoneKind.High)
-                while (TryTakeSectionOffline(ZoneAt(index))) { }
-        Interlocked.Decrement(ref s_purging);
+        for (int index = 0; index < ZoneCount && count < sections.Length; index++)
+        {
+            Zone* zone = ZoneAt(index);
+            if (zone->Kind == ZoneKind.High) continue;
+            zone->Lock.Acquire();
+            while (count < sections.Length && zone->TryTakeSection(out sections[count])) count++;
+            zone->Lock.Release();
+        }
+        if (count == 0) Interlocked.Decrement(ref s_purging);
+        return count;
     }
 
-    private static bool TryTakeSectionOffline(Zone* zone)
+    /// <summary>
+    /// Makes sections inaccessible that were just taken, or gives them back to their zones. False where one is as
+    /// before.
+    /// </summary>
+    /// <param name="sections">Their first pages.</param>
+    /// <param name="wanted">False to give all of them back.</param>
+    internal static bool TryTakeOffline(ReadOnlySpan<uint> sections, bool wanted)
     {
-        zone->Lock.Acquire();
-        MigrateType type = MigrateType.Unmovable;
-        bool taken = zone->TryTakeSection(out uint page);
-        if (taken) type = LinearRegion.TypeOf(page);
-        zone->Lock.Release();
-        if (!taken) return false;
-        bool offline = LinearRegion.TryTakeSectionOffline(page);
-        zone->Lock.Acquire();
-        if (offline) zone->AddOffline(page);
-        else zone->AddSection(page, type);
-        zone->Lock.Release();
-        return offline;
+        bool all = true;
+        foreach (uint page in sections)
+        {
+            Zone* zone = ZoneOf(page);
+            bool offline = wanted && LinearRegion.TryTakeSectionOffline(page);
+            zone->Lock.Acquire();
+            if (offline) zone->AddOffline(page);
+            else zone->AddSection(page, LinearRegion.TypeOf(page));
+            zone->Lock.Release();
+            all &= offline;
+        }
+        if (sections.Length != 0) Interlocked.Decrement(ref s_purging);
+        return all;
     }
 
     // The other way round, for a zone that grows.

@@ -59,7 +59,7 @@ internal static unsafe class AllocationSampler
     /// <summary>Looks whether a block that was just allocated, and is no object, is to be a sample.</summary>
     internal static void NoteLarge(void* pointer, nuint bytes)
     {
-        if (SampledCaches.IsDue(CurrentThread.t_block, bytes)) Note(pointer, bytes, witness: 0);
+        if (SampledCaches.IsDue(ThreadRegistry.OwnBlock(), bytes)) Note(pointer, bytes, witness: 0);
     }
 
     /// <summary>

@@ -134,7 +134,7 @@ internal static class Decay
         MemorySignals.t_isAtRest = true;
         RunFullRound();
         MemorySignals.t_isAtRest = false;
-        PageLayer.TakeSectionsOffline();
+        SectionRelease.TakeSectionsOffline();
         if (!isComplete || PageLayer.DirtyFreePages() != 0) return false;
         if (ThreadRegistry.HasMany && ThreadRegistry.HasForgettable()) return false;
         // Disarm, then look: a thread that uses memory now raises the signal first and looks whether it has to arm

@@ -58,7 +58,7 @@ internal static class Reclaimer
         nuint bytes = GiveBack();
         PageLayer.PurgeClean();
         // A shrinker's: the allocation that asked it needs what is free, and the system might not give it again.
-        if (!MemorySignals.t_isReclaiming) PageLayer.TakeSectionsOffline();
+        if (!MemorySignals.t_isReclaiming) SectionRelease.TakeSectionsOffline();
         return bytes;
     }
 

@@ -11,7 +11,8 @@ namespace NativeAlloc;
 /// <typeparam name="T">The type of the elements.</typeparam>
 /// <remarks>
 /// <para>One thread at a time; a pin may end on any thread. A span is valid until the writer grows, which
-/// <see cref="GetSpan"/> and <see cref="GetMemory"/> may do, or is disposed of. A <see cref="Memory{T}"/> goes on to
+/// <see cref="GetSpan"/> and <see cref="GetMemory"/> may do, or is disposed of: so <see cref="WrittenSpan"/> cannot be
+/// written to the writer itself. A <see cref="Memory{T}"/> goes on to
 /// show the elements in the same places, also when they have moved. Elements that are pinned stay where they are until
 /// the pin ends, and the writer goes on with a copy of them.</para>
 /// <para>A writer that is dropped without <see cref="Dispose"/> keeps its memory; see

@@ -1,4 +1,6 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using NativeAlloc.Common;
 
 namespace NativeAlloc;
@@ -114,7 +116,11 @@ public sealed unsafe partial class NativeStream : Stream, IBufferWriter<byte>
             _ = _block.Address;
             return;
         }
+        // Bytes of this very stream move with it.
+        nuint offset = (nuint)Unsafe.AsPointer(in MemoryMarshal.GetReference(buffer)) - (nuint)_block.Address;
+        bool isOwn = offset < _block.CapacityBytes;
         MakeRoom((nuint)buffer.Length);
+        if (isOwn) buffer = new ReadOnlySpan<byte>(_block.Address + offset, buffer.Length);
         buffer.CopyTo(new Span<byte>(_block.Address + _position, buffer.Length));
         MoveOn((nuint)buffer.Length);
     }

@@ -21,7 +21,7 @@ internal static unsafe class CacheChain
 
     /// <summary>
     /// By index, the object through which a user has the cache. Where the collector has taken it, the cache is dropped.
-    /// As <see cref="s_names"/>.
+    /// The references are long ones: a finalizer may still use the object. As <see cref="s_names"/>.
     /// </summary>
     private static WeakReference?[] s_owners = new WeakReference?[CacheTable.Sides];
 
@@ -43,7 +43,7 @@ internal static unsafe class CacheChain
     internal static int Create(string name, nuint objectBytes, delegate*<void*, void> constructor, object owner,
         long* heapBytes = null, bool wide = false)
     {
-        WeakReference weak = new(owner);
+        WeakReference weak = new(owner, trackResurrection: true);
         DestroyDropped();
         while (true)
         {
@@ -110,23 +110,14 @@ internal static unsafe class CacheChain
     }
 
     // Their objects can still be freed, by NativeAllocator.Free; when none is left, no user can come to the cache any
-    // more. A thread that moves a magazine just then would have its objects counted twice, so none may; then only live
-    // objects are missing.
+    // more.
     private static void DestroyDropped()
     {
         int collections = GC.CollectionCount(0);
         if (Interlocked.Exchange(ref s_collectionsAtLook, collections) == collections) return;
-        int first = CacheTable.Next(CacheTable.FirstUserCache - 1);
-        while (first != 0 && !IsDropped(first)) first = CacheTable.Next(first);
-        if (first == 0) return;
-        if (!Recall.TryClaimAll(out ClaimRound<ThreadMagazines, ProcessorSteps> round))
-        {
-            Volatile.Write(ref s_collectionsAtLook, -1); // the next look may be luckier
-            return;
-        }
-        for (int index = first; index != 0; index = CacheTable.Next(index))
+        int first = CacheTable.FirstUserCache - 1;
+        for (int index = CacheTable.Next(first); index != 0; index = CacheTable.Next(index))
             if (IsDropped(index)) Destroy(index);
-        round.End();
     }
 
     /// <summary>
@@ -141,19 +132,15 @@ internal static unsafe class CacheChain
         if (s_names[index] != null)
         {
             live = DestroyLocked(index);
-            if (live == 0)
-            {
-                Volatile.Write(ref s_owners[index], null);
-                Volatile.Write(ref s_names[index], null);
-                CacheTable.Remove(index);
-            }
+            if (live == 0) Remove(index);
         }
         s_lock.Release();
         return live;
     }
 
     /// <summary>
-    /// Gives all slabs of a cache of a heap back, with what is in use of them. Nobody uses the cache meanwhile.
+    /// Gives all slabs of a cache of a heap back, with what is in use of them. Nobody uses the cache meanwhile, and the
+    /// caller keeps its owner alive: else it would be taken down as a dropped one.
     /// </summary>
     /// <param name="index">The cache.</param>
     /// <param name="own">The calling thread's pages.</param>
@@ -161,40 +148,47 @@ internal static unsafe class CacheChain
     internal static void Empty(int index, ThreadPages* own, bool keep)
     {
         ObjectCache* cache = CacheTable.CacheAt(index);
-        s_lock.Acquire();
         cache->Close();
         for (int node = 0; node < ObjectCache.NodeCount; node++)
             cache->GiveSlabs(own, cache->TakeAllSlabs(cache->Node(node)));
         if (keep)
         {
             cache->Open();
+            return;
         }
-        else
-        {
-            Volatile.Write(ref s_owners[index], null);
-            Volatile.Write(ref s_names[index], null);
-            CacheTable.Remove(index);
-        }
+        s_lock.Acquire();
+        Remove(index);
         s_lock.Release();
+    }
+
+    private static void Remove(int index)
+    {
+        Volatile.Write(ref s_owners[index], null);
+        Volatile.Write(ref s_names[index], null);
+        CacheTable.Remove(index);
     }
 
     private static long DestroyLocked(int index)
     {
         ObjectCache* cache = CacheTable.CacheAt(index);
-        cache->Close(); // from here on no visitor drains objects
-        bool hasMagazines = cache->Magazine.Capacity != 0;
-        for (int i = 0; hasMagazines && i < ThreadRegistry.Count; i++)
-            if (ThreadRegistry.HasContents(ThreadRegistry.At(i)))
-                RaisedFloors.Lower(cache, ThreadMagazines.Of(ThreadRegistry.At(i)), index);
+        // From here on no visitor moves objects or magazines, which would be counted twice. What is left is a push on
+        // the fast path: an object that is counted as live until it is in the magazine.
+        cache->Close();
         long live = CacheFigures.Of(index).Live;
         if (live != 0)
         {
             cache->Open();
             return live;
         }
+        // Now no owner is on a fast path of the cache either, so magazines of others can be moved.
+        bool hasMagazines = cache->Magazine.Capacity != 0;
         for (int i = 0; hasMagazines && i < ThreadRegistry.Count; i++)
-            if (ThreadRegistry.HasContents(ThreadRegistry.At(i)))
-                CacheRelease.DrainMagazines(ThreadRegistry.At(i), null, index);
+        {
+            byte* block = ThreadRegistry.At(i);
+            if (!ThreadRegistry.HasContents(block)) continue;
+            RaisedFloors.Lower(cache, ThreadMagazines.Of(block), index);
+            CacheRelease.DrainMagazines(block, null, index);
+        }
         CacheRelease.DrainDepots(cache, null);
         CacheRelease.Shrink(cache, null);
         return 0;

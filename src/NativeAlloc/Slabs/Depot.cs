@@ -28,6 +28,9 @@ internal struct Depot
 
     internal readonly int EmptyCount => _empty.Count;
 
+    /// <summary>Whether a thread is popping just now. See <see cref="MagazineReads"/>.</summary>
+    internal readonly bool IsBeingPopped => _full.IsBeingPopped || _empty.IsBeingPopped;
+
     internal readonly long Hits => Volatile.Read(in _hits);
 
     internal readonly long Misses => Volatile.Read(in _misses);
@@ -83,9 +86,9 @@ internal struct Depot
 /// <remarks>
 /// The head is the top block's number and a tag that changes with every push, in one word. A thread that has read the
 /// head and the block below it, and is then held up while others pop that block and push it again, finds another tag
-/// and starts over. The slot it read may have been somebody's data by then, but it could always be read: pages of the
-/// linear region stay readable once they are online. Where commit is charged they do not: there one thread at a time
-/// pops, so that no block goes while another looks at it.
+/// and starts over. The slot it read may have been somebody's data by then, but it could always be read: no section
+/// goes offline while a thread pops (<see cref="MagazineReads"/>). Where commit is charged, pages do not stay readable
+/// when they are free: there one thread at a time pops, so that no block goes while another looks at it.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
 internal struct DepotStack
@@ -96,7 +99,10 @@ internal struct DepotStack
     /// <summary>Blocks on the stack, or a few more or less while threads are at it.</summary>
     private int _count;
 
-    /// <summary>The fewest of them since <see cref="ReadAndResetLowWater"/>. Any thread.</summary>
+    /// <summary>Threads that are popping. By Interlocked.</summary>
+    private int _popping;
+
+    /// <summary>The fewest blocks since <see cref="ReadAndResetLowWater"/>. Any thread.</summary>
     private LowWater _lowWater;
 
     // The linear region has at most 2^44 bytes, which are 2^35 magazines of the smallest size; 28 bits are left for the
@@ -108,6 +114,8 @@ internal struct DepotStack
     private static NativeLock s_popLock;
 
     internal readonly int Count => Math.Max(0, Volatile.Read(in _count));
+
+    internal readonly bool IsBeingPopped => Volatile.Read(in _popping) != 0;
 
     internal int ReadAndResetLowWater() => (int)_lowWater.ReadAndReset((ulong)Count);
 
@@ -130,10 +138,17 @@ internal struct DepotStack
     internal nint Pop<TPause>()
         where TPause : Depot.IPause
     {
-        if (!Platform.ChargesCommit) return PopFirst<TPause>();
-        s_popLock.Acquire();
-        nint block = PopFirst<TPause>();
-        s_popLock.Release();
+        nint block;
+        if (Platform.ChargesCommit)
+        {
+            s_popLock.Acquire();
+            block = PopFirst<TPause>();
+            s_popLock.Release();
+            return block;
+        }
+        Interlocked.Increment(ref _popping);
+        block = PopFirst<TPause>();
+        Interlocked.Decrement(ref _popping);
         return block;
     }
 

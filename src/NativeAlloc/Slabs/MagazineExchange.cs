@@ -227,22 +227,35 @@ internal static unsafe class MagazineExchange
     /// <param name="block">The thread's block; null for none.</param>
     /// <param name="side">The class of the object's page, which is the side of the magazine that it goes to.</param>
     /// <param name="pointer">The object; an object begins there.</param>
-    /// <exception cref="ArgumentException">It lies on top of the loaded magazine, so it was freed before.</exception>
+    /// <exception cref="ArgumentException">
+    /// It lies on top of the loaded magazine, or in its slab, so it was freed before.
+    /// </exception>
     internal static void FreeMiss(void* block, int side, void* pointer)
     {
         MemorySignals.Raise(MemorySignals.Used);
         ObjectCache* cache = side == CacheTable.WideClass
             ? CacheTable.CacheOfPage(LinearRegion.PageIndexOf(pointer))
             : CacheTable.CacheAt(CacheTable.IndexOfSide(side));
-        if (block != null && Magazine.IsOnTop(ThreadMagazines.Of(block)->Loaded(side), pointer))
+        if (cache->IsInSlab(pointer)
+            || block != null && Magazine.IsOnTop(ThreadMagazines.Of(block)->Loaded(side), pointer))
             ThrowHelper.ThrowIsFree(pointer, cache->ObjectBytes);
-        if (block == null || cache->Magazine.Capacity == 0
-            || ThreadMagazines.Of(block)->GoesAround(side, freeing: true)
-            || !RaisedFloors.TryEnter(ThreadMagazines.Of(block)))
+        // A cache of users may be a dropped one, which another thread takes down with its last object: it is visited as
+        // long as magazines move.
+        bool mayGo = cache->Index >= CacheTable.FirstUserCache;
+        bool hasMagazines = block != null && cache->Magazine.Capacity != 0
+            && !ThreadMagazines.Of(block)->GoesAround(side, freeing: true) && (!mayGo || cache->TryEnter());
+        if (hasMagazines && RaisedFloors.TryEnter(ThreadMagazines.Of(block)))
         {
-            FreeAsVisitor(cache, ThreadPages.Of(block), pointer);
+            FreeInside(cache, block, side, pointer);
+            if (mayGo) cache->Leave();
             return;
         }
+        if (hasMagazines && mayGo) cache->Leave();
+        FreeAsVisitor(cache, ThreadPages.Of(block), pointer);
+    }
+
+    private static void FreeInside(ObjectCache* cache, void* block, int side, void* pointer)
+    {
         MagazineCheck.CheckObject(cache, (nint)pointer);
         nint top = EmptyFor(cache, block, side);
         // Without memory for a magazine it is slower, and nothing is lost.

@@ -5,10 +5,13 @@ namespace NativeAlloc.Slabs;
 /// <content>Which loaded magazine frees go to: that of allocations, or the return side.</content>
 internal unsafe partial struct ObjectCache
 {
+    // Slabs that are gone through under one lock, some microseconds.
+    private const int SetAtOnce = 128;
+
     /// <summary>
     /// Has objects freed to the return side from now on, if there is one: of new slabs, and of all there are. Either
     /// class is right for a page at any time, so other threads need not be kept out, and a slab that is being made
-    /// meanwhile may keep the other.
+    /// meanwhile, or is moved to another list, may keep the other.
     /// </summary>
     internal void UseReturnSide()
     {
@@ -30,13 +33,26 @@ internal unsafe partial struct ObjectCache
         if (Volatile.Read(ref _pageClass) == pageClass) return;
         Volatile.Write(ref _pageClass, pageClass);
         for (int index = 0; index < NodeCount; index++)
-        {
-            CacheNode* node = Node(index);
-            node->Lock.Acquire();
             for (int list = 0; list < NodeSlabs.ListCount; list++)
-                for (uint slab = node->Slabs.First(list); slab != PageFrame.None; slab = LinearRegion.Frames[slab].Next)
-                    LinearRegion.SetClass(slab, SlabPages, pageClass);
+                SetPageClass(Node(index), list, pageClass);
+    }
+
+    private readonly void SetPageClass(CacheNode* node, int list, byte pageClass)
+    {
+        uint left = uint.MaxValue;
+        do
+        {
+            node->Lock.Acquire();
+            left = Math.Min(left, node->Slabs.Count(list));
+            for (int looks = SetAtOnce; looks != 0 && left != 0; looks--, left--)
+            {
+                // From the end to the front, so that none is met twice while other threads move slabs.
+                uint slab = node->Slabs.Last(list);
+                node->Slabs.MoveTo(LinearRegion.Frames, slab, list);
+                LinearRegion.SetClass(slab, SlabPages, pageClass);
+            }
             node->Lock.Release();
         }
+        while (left != 0);
     }
 }

@@ -177,7 +177,7 @@ internal unsafe partial struct ObjectCache
     /// </summary>
     internal readonly int CapacityNow(CacheNode* node) =>
         node->Depot.Size.IsContended
-            ? ContendedCapacity(Magazine, ThreadRegistry.Count, Environment.ProcessorCount)
+            ? ContendedCapacity(Magazine, ThreadRegistry.WithContents, Environment.ProcessorCount)
             : Magazine.Capacity;
 
     internal static int ContendedCapacity(Magazine magazine, int threads, int processors)

@@ -7,8 +7,8 @@ namespace NativeAlloc.Slabs;
 /// <summary>
 /// Magazines whose floor a recall has raised (see <see cref="Recall"/>), and the way to make them whole: their owner
 /// does so before it does anything with its magazines on a slow path, so that nothing else there ever sees such a
-/// magazine. A thread that adopts the block does the same. A thread that takes a cache down does it for all threads, as
-/// no owner is on a fast path of that cache then.
+/// magazine. A thread that adopts the block does the same. A thread that takes a cache down does it for all threads,
+/// once it has seen that none of the cache's objects is live: no owner is on a fast path of that cache then.
 /// </summary>
 internal static unsafe class RaisedFloors
 {

@@ -65,31 +65,19 @@ internal static unsafe class Recall
         }
         SideSet sides = default;
         bool anyLeft = false;
+        MagazineReads.Begin();
         for (int i = round.FirstIndex; i < round.EndIndex; i++)
         {
             byte* block = ThreadRegistry.At(i);
             if (!ThreadRegistry.HasContents(block)) continue;
             if (Choose(ThreadMagazines.Of(block), all, ref sides, ref anyLeft)) round.Claim(block);
         }
+        MagazineReads.End();
         if (!round.Hold()) anyLeft = true;
         for (int side = sides.Next(1); side >= 0; side = sides.Next(side + 1))
             if (!TryRecallFrom(round, side)) anyLeft = true;
         round.End();
         return anyLeft;
-    }
-
-    /// <summary>
-    /// Begins a round that keeps all threads from moving magazines: on slow paths they go around their magazines until
-    /// the round ends. False, and nothing done, where a thread is on a slow path, or objects are being recalled.
-    /// </summary>
-    internal static bool TryClaimAll(out ClaimRound<ThreadMagazines, ProcessorSteps> round)
-    {
-        if (!ClaimRound<ThreadMagazines, ProcessorSteps>.TryBegin(0, ThreadRegistry.Count, out round)) return false;
-        for (int i = round.FirstIndex; i < round.EndIndex; i++)
-            if (ThreadRegistry.HasMemory(i)) round.Claim(ThreadRegistry.At(i));
-        if (round.Hold()) return true;
-        round.End();
-        return false;
     }
 
     // Which magazines of a thread to recall objects from. The thread goes on meanwhile, so it is an estimate.

@@ -25,8 +25,11 @@ internal static unsafe partial class ThreadRegistry
     /// <summary>Blocks that the layers above have set up. Under the lock; read by any thread.</summary>
     private static int s_withContents;
 
+    /// <inheritdoc cref="s_withContents"/>
+    internal static int WithContents => Volatile.Read(ref s_withContents);
+
     /// <summary>Whether there are so many blocks with memory that it matters whether their threads are alive.</summary>
-    internal static bool HasMany => Volatile.Read(ref s_withContents) > FewBlocks;
+    internal static bool HasMany => WithContents > FewBlocks;
 
     /// <summary>A bit for each block that may have memory. Changed under the lock, read by any thread.</summary>
     private static readonly ulong[] s_withMemory = new ulong[MaxBlocks / 64];

@@ -76,6 +76,54 @@ public sealed unsafe class ArenaMarkTests : LeakCheckedTests
         Assert.Throws<ObjectDisposedException>(() => arena.Rewind(start));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_mark_is_void_after_a_rewind_to_one_before_it_also_where_the_arena_is_longer_again(bool shared)
+    {
+        using NativeArena arena = new(0, shared);
+        Mark first = arena.Mark();
+        arena.Alloc(64);
+        Mark second = arena.Mark();
+        arena.Rewind(first);
+        void* block = arena.Alloc(128);
+        Assert.Throws<ArgumentException>(() => arena.Rewind(second));
+        Mark third = arena.Mark();
+        Assert.Throws<ArgumentException>(() => arena.Rewind(second)); // it has the third's place in the list
+        Assert.NotEqual(second, third);
+        Pattern.Fill(block, 128, 1);
+        Pattern.Fill(arena.Alloc(64), 64, 2);
+        Pattern.Check(block, 128, 1);
+        arena.Rewind(first);
+        Assert.Equal(first, arena.Mark());
+        arena.Reset();
+        Assert.Throws<ArgumentException>(() => arena.Rewind(first));
+    }
+
+    [Fact]
+    public void A_mark_that_is_made_while_another_thread_moves_on_to_the_next_chunk_is_of_one_of_the_two()
+    {
+        using NativeArena arena = new(0, shared: true);
+        void* before = arena.Alloc(60_000);
+        Pattern.Fill(before, 60_000, 1);
+        Thread? other = null;
+        Mark mark;
+        using (new WhileReached(_ =>
+        {
+            if (other != null) return;
+            other = new Thread(() => arena.Alloc(60_000)); // does not fit into the chunk
+            other.Start();
+            other.Join(200); // it waits where the mark keeps it out
+        }))
+        {
+            mark = arena.Mark();
+        }
+        other!.Join();
+        arena.Rewind(mark);
+        Pattern.Fill(arena.Alloc(60_000), 60_000, 2);
+        Pattern.Check(before, 60_000, 1);
+    }
+
     [Fact]
     public void Threads_that_share_an_arena_get_blocks_of_their_own()
     {

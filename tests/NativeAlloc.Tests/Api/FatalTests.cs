@@ -1,6 +1,8 @@
+using NativeAlloc.Pages;
 using NativeAlloc.Slabs;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Slabs;
 using Xunit;
 
 namespace NativeAlloc.Tests.Api;
@@ -106,6 +108,71 @@ public sealed unsafe class FatalTests
             cache.Free((void*)one);
             Assert.Throws<ArgumentException>(() => cache.Free((void*)one));
         }
+    }
+
+    // Where no magazine has it after the first free, as sizes and caches without magazines, and the second comes by
+    // the slow path.
+    [Theory]
+    [InlineData("40 KiB")]
+    [InlineData("heap")]
+    [InlineData("wide cache")]
+    [InlineData("sampled")]
+    public void A_second_free_of_what_is_back_in_its_slab_is_an_exception(string kind)
+    {
+        List<IDisposable> owners = [];
+        Func<nint> alloc;
+        Action<nint> free = block => NativeAllocator.Free((void*)block);
+        switch (kind)
+        {
+            case "heap":
+                NativeHeap heap = new("freed-twice");
+                owners.Add(heap);
+                (alloc, free) = (() => (nint)heap.Alloc(100), block => heap.Free((void*)block));
+                break;
+            case "wide cache":
+                SlabCache cache = MakeWide(owners);
+                (alloc, free) = (() => (nint)cache.Alloc(), block => cache.Free((void*)block));
+                break;
+            case "sampled":
+                AllocationProfiler.Start(1);
+                alloc = () => (nint)NativeAllocator.Alloc(100);
+                break;
+            default:
+                alloc = () => (nint)NativeAllocator.Alloc(40 << 10);
+                break;
+        }
+        nint first = alloc(), second = alloc();
+        free(first);
+        Assert.Throws<ArgumentException>(() => free(first));
+        free(second);
+        if (kind == "sampled") AllocationProfiler.Stop();
+        foreach (IDisposable owner in owners) owner.Dispose();
+    }
+
+    private static SlabCache MakeWide(List<IDisposable> caches)
+    {
+        while (true)
+        {
+            SlabCache cache = new("wide-twice", 100);
+            caches.Add(cache);
+            void* block = cache.Alloc();
+            bool isWide = LinearRegion.ClassOf(LinearRegion.PageIndexOf(block)) == CacheTable.WideClass;
+            cache.Free(block);
+            if (isWide) return cache;
+        }
+    }
+
+    [Fact]
+    public void A_second_free_is_an_exception_also_where_the_thread_goes_around_its_magazines()
+    {
+        int index = SizeClasses.Of(3000);
+        using LooseThreadBlock thread = new();
+        nint first = thread.Alloc(index), second = thread.Alloc(index);
+        thread.Magazines->Claim.Claim();
+        MagazineExchange.FreeMiss(thread.Block, index, (void*)first);
+        Assert.Throws<ArgumentException>(() => MagazineExchange.FreeMiss(thread.Block, index, (void*)first));
+        MagazineExchange.FreeMiss(thread.Block, index, (void*)second);
+        thread.Magazines->Claim.EndClaim();
     }
 
     [Fact]

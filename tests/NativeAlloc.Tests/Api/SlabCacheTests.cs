@@ -404,7 +404,6 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
     [Theory]
     [InlineData(BadFrees.CacheTwiceThenShrink, "double free")]
     [InlineData(BadFrees.CacheTwiceThenDispose, "double free")]
-    [InlineData(BadFrees.WideCacheTwice, "double free")]
     [InlineData(BadFrees.CacheInterior, "not the beginning")]
     public void A_wrong_free_that_shows_only_later_ends_the_process(string mistake, string words)
     {

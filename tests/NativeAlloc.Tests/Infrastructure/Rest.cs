@@ -17,14 +17,17 @@ internal static class Rest
     /// Mappings in use, but for those of sections that are inaccessible: a section comes back with the first page that
     /// is taken of it.
     /// </summary>
-    internal static unsafe int Mappings
+    internal static int Mappings => MappingBudget.InUse - OfflineSections * LinearRegion.MappingsPerOffline;
+
+    /// <summary>Sections that are inaccessible.</summary>
+    internal static unsafe int OfflineSections
     {
         get
         {
             int offline = 0;
             for (uint section = 0; section < LinearRegion.OnlinePages; section += PageGeometry.SectionPages)
                 if (LinearRegion.Frames[section].GetState() == PageState.Offline) offline++;
-            return MappingBudget.InUse - offline * LinearRegion.MappingsPerOffline;
+            return offline;
         }
     }
 

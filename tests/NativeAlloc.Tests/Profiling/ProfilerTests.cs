@@ -69,7 +69,8 @@ public sealed unsafe class ProfilerTests : LeakCheckedTests
             for (int i = 0; i < LargeBytes / SmallBytes; i++) NativeAllocator.Free(TakeTurnPage());
         }
         Profile profile = Profile.Read();
-        AssertNear((long)Turns * LargeBytes, TotalAt(profile, nameof(HoldInThread)), 0.16); // 1,000 samples: five errors
+        // Of some 1,000 samples each: five errors.
+        AssertNear((long)Turns * LargeBytes, TotalAt(profile, nameof(HoldInThread)), 0.16);
         AssertNear((long)Turns * LargeBytes, TotalAt(profile, nameof(TakeTurnPage)), 0.16);
     }
 

@@ -1,5 +1,6 @@
 using NativeAlloc.Pages;
 using NativeAlloc.Release;
+using NativeAlloc.Slabs;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using NativeAlloc.Threads;
@@ -133,6 +134,41 @@ public sealed unsafe class TrimTests : LeakCheckedTests
         Touch(2000);
         NativeAllocator.Trim();
         Assert.Equal(before, Rest.Mappings);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void No_section_goes_offline_while_a_thread_reads_magazines_that_may_be_gone(bool pops)
+    {
+        Touch(2000);
+        Reclaimer.GiveBack();
+        int before = Rest.OfflineSections, meanwhile = -1;
+        if (pops)
+        {
+            Depot* depot = &CacheTable.CacheAt(SizeClasses.Of(64))->Node(0)->Depot;
+            nint block;
+            using (new WhileReached(_ => TakeOffline())) block = depot->PopEmpty();
+            if (block != 0) depot->PushEmpty(block);
+        }
+        else
+        {
+            MagazineReads.Begin();
+            TakeOffline();
+            MagazineReads.End();
+        }
+        Assert.Equal(before, meanwhile);
+        SectionRelease.TakeSectionsOffline();
+        Assert.True(Rest.OfflineSections > before, "there was a section to take offline");
+        PageLayer.Verify();
+
+        void TakeOffline()
+        {
+            if (meanwhile >= 0) return;
+            meanwhile = 0;
+            SectionRelease.TakeSectionsOffline();
+            meanwhile = Rest.OfflineSections;
+        }
     }
 
     [Fact]

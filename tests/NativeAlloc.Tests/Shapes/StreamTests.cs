@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
@@ -14,7 +15,7 @@ public sealed class StreamTests : LeakCheckedTests
     private enum Step
     {
         Write, WriteByte, WriteAsync, Read, ReadByte, ReadAsync, SetPosition, SeekCurrent, SeekEnd, SetLength, CopyTo,
-        CopyToAsync, SetCapacity, SeekBefore, SeekNowhere, WriteTo, Canceled,
+        CopyToAsync, SetCapacity, SeekBefore, SeekNowhere, WriteTo, Canceled, WriteToItself, CopyToItself,
     }
 
     [Fact]
@@ -39,7 +40,11 @@ public sealed class StreamTests : LeakCheckedTests
     private static object? OutcomeOf(Stream stream, Step step, int size)
     {
         object? outcome = null;
-        Exception? error = Record.Exception(() => outcome = Run(stream, step, size).GetAwaiter().GetResult());
+        Exception? error = Record.Exception(() =>
+        {
+            if (step is Step.WriteToItself or Step.CopyToItself) WriteToItself(stream, step);
+            else outcome = Run(stream, step, size).GetAwaiter().GetResult();
+        });
         return error?.GetType() ?? outcome;
     }
 
@@ -105,6 +110,15 @@ public sealed class StreamTests : LeakCheckedTests
         }
     }
 
+    private static void WriteToItself(Stream stream, Step step)
+    {
+        // It doubles; and of no bytes a MemoryStream makes its length the position.
+        if (stream.Length > 50_000 || stream.Length < Math.Max(1, stream.Position)) return;
+        if (step == Step.CopyToItself) stream.CopyTo(stream);
+        else if (stream is NativeStream own) own.WriteTo(own);
+        else ((MemoryStream)stream).WriteTo(stream);
+    }
+
     private static object? Done(Task task) => task.Status;
 
     [Fact]
@@ -142,6 +156,11 @@ public sealed class StreamTests : LeakCheckedTests
         }
         Assert.Throws<ArgumentOutOfRangeException>(() => new NativeStream(-1));
     }
+
+    // Check mode fills what is freed, so bytes that were read of the old memory would show.
+    [Fact]
+    public void What_is_written_to_the_stream_itself_moves_with_it() =>
+        ChildProcess.RunHost([("NATIVEALLOC_CHECK", "1")], StreamToItself.Name).ShouldSucceed();
 
     [Fact]
     public void It_is_a_buffer_writer_at_its_position()

@@ -33,6 +33,22 @@ public sealed unsafe class ReturnSideTests : IDisposable
         Assert.Equal("", ChildProcess.RunHost(ReturnSides.Name).ShouldSucceed().Errors);
     }
 
+    [Fact]
+    public void All_slabs_get_another_class_in_portions_so_that_nobody_waits_long_for_the_lock()
+    {
+        const int Slabs = 300, Side = TestCache.Index + 1;
+        using TestCache cache = new(60_000);
+        List<uint> slabs = [];
+        while (slabs.Count < Slabs) slabs.AddRange(cache.Grow(1));
+        cache.Cache->SetReturnSide(Side);
+        uint before = cache.Node->Lock.Acquisitions;
+        cache.Cache->SeparateFrees(on: true);
+        Assert.True(cache.Node->Lock.Acquisitions - before > NodeSlabs.ListCount, "there were several portions");
+        Assert.All(slabs, slab => Assert.Equal(Side, LinearRegion.ClassOf(slab)));
+        cache.Cache->SeparateFrees(on: false);
+        Assert.All(slabs, slab => Assert.Equal(TestCache.Index, LinearRegion.ClassOf(slab)));
+    }
+
     [Theory]
     [InlineData(16)]
     [InlineData(32)]

@@ -1,4 +1,3 @@
-using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
@@ -30,24 +29,10 @@ public sealed class DisturbedThreadTests : LeakCheckedTests
         using Collector collector = new();
         TestThread.RunOnNew(() =>
         {
-            SetReached(collector.Collect);
-            try
-            {
-                SlowPaths.All[work]();
-            }
-            finally
-            {
-                SetReached(null);
-            }
+            using WhileReached reached = new(_ => collector.Collect());
+            SlowPaths.All[work]();
         });
         Assert.True(collector.Collections > 0, "the work has no such place");
-    }
-
-    private static void SetReached(Action? reached)
-    {
-#if DEBUG
-        SchedulePoint.t_reached = reached == null ? null : _ => reached();
-#endif
     }
 
     /// <summary>Collects when it is asked to, while the thread that asks is stopped in managed code.</summary>
