@@ -133,7 +133,8 @@ public sealed unsafe class NativeHeap : IDisposable
     {
         if (ptr == null) return Alloc(Math.Max(byteCount, 1));
         HeapFigures* figures = Figures();
-        nuint oldBytes = UsableSizeOf(ptr), wanted = Math.Max(byteCount, 1);
+        if (!IsObject(figures, ptr) && !HeapBlocks.Contains(ptr, figures)) ThrowHelper.ThrowNotOfHeap(ptr, Name);
+        nuint oldBytes = NativeAllocator.UsableSize(ptr), wanted = Math.Max(byteCount, 1);
         if (oldBytes > SizeClasses.LargestBytes && wanted > SizeClasses.LargestBytes)
             return ReallocLarge(figures, ptr, wanted);
         if (wanted <= oldBytes && wanted > oldBytes / 2) return ptr;
@@ -153,12 +154,8 @@ public sealed unsafe class NativeHeap : IDisposable
     {
         HeapFigures* figures = Figures();
         if (ptr == null) return;
-        nuint page = LinearRegion.PageIndexOf(ptr);
-        if (page < LinearRegion.OnlinePages && CacheTable.UserCacheOfPage(page) is var cache && cache != null)
+        if (IsObject(figures, ptr))
         {
-            void* beginning = cache->HeapBytes == &figures->LiveBytes ? cache->ObjectAt(ptr) : null;
-            if (beginning == null) ThrowHelper.ThrowNotOfHeap(ptr, Name);
-            if (beginning != ptr) ThrowHelper.ThrowInterior(ptr, beginning, cache->ObjectBytes);
             MagazineExchange.FreeMiss(NativeAllocator.GetBlock(), CacheTable.WideClass, ptr);
             DecayThread.Attend();
             return;
@@ -313,14 +310,17 @@ public sealed unsafe class NativeHeap : IDisposable
         }
     }
 
-    // Of a block of this heap; else an exception.
-    private nuint UsableSizeOf(void* ptr)
+    // True for an object of this heap. False for a pointer that lies in no slab of users: it may be a larger block of
+    // the heap. An exception for all else that lies in a slab.
+    private bool IsObject(HeapFigures* figures, void* ptr)
     {
-        HeapFigures* figures = Figures();
         nuint page = LinearRegion.PageIndexOf(ptr);
-        if (page < LinearRegion.OnlinePages && CacheTable.UserCacheOfPage(page) is var cache && cache != null
-            && cache->HeapBytes != &figures->LiveBytes) ThrowHelper.ThrowNotOfHeap(ptr, Name);
-        return NativeAllocator.UsableSize(ptr);
+        ObjectCache* cache = page < LinearRegion.OnlinePages ? CacheTable.UserCacheOfPage(page) : null;
+        if (cache == null) return false;
+        void* beginning = cache->HeapBytes == &figures->LiveBytes ? cache->ObjectAt(ptr) : null;
+        if (beginning == null) ThrowHelper.ThrowNotOfHeap(ptr, Name);
+        if (beginning != ptr) ThrowHelper.ThrowInterior(ptr, beginning, cache->ObjectBytes);
+        return true;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

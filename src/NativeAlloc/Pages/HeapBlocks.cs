@@ -120,6 +120,17 @@ internal static unsafe class HeapBlocks
         return number != 0;
     }
 
+    /// <summary>Whether a block is this heap's. The thread must own the block, so that it stays so.</summary>
+    internal static bool Contains(void* block, HeapFigures* heap)
+    {
+        if (!Any) return false;
+        s_lock.Acquire();
+        uint number = *LinkOf(block);
+        bool found = number != 0 && Entries[number].Heap == heap;
+        s_lock.Release();
+        return found;
+    }
+
     /// <summary>
     /// Forgets a block, before it is freed, and takes it off its heap's bytes. False where it is no block of a heap, or
     /// of another than the one that is meant.

@@ -256,6 +256,40 @@ public sealed unsafe class NativeHeapTests : LeakCheckedTests
     }
 
     [Fact]
+    public void A_block_of_another_owner_cannot_be_resized_and_stays_what_it_was()
+    {
+        using NativeHeap heap = new("mine"), other = new("other");
+        (nint Block, nuint Bytes)[] theirs =
+        [
+            ((nint)NativeAllocator.Alloc(Sizes.MiB), Sizes.MiB), // of the buddy allocator
+            ((nint)NativeAllocator.Alloc(3 * Sizes.MiB), 3 * Sizes.MiB), // an area
+            ((nint)NativeAllocator.Alloc(100), 100),
+            ((nint)other.Alloc(Sizes.MiB), Sizes.MiB), ((nint)other.Alloc(3 * Sizes.MiB), 3 * Sizes.MiB),
+            ((nint)other.Alloc(100), 100),
+            ((nint)PageAllocator.GetFreePage(), PageAllocator.PageSize),
+            ((nint)PageAllocator.AllocExact(Sizes.MiB), Sizes.MiB),
+            ((nint)Vmalloc.Alloc(Sizes.MiB), Sizes.MiB),
+            // Inside of its own.
+            ((nint)heap.Alloc(Sizes.MiB) + PageAllocator.PageSize, 0),
+            ((nint)heap.Alloc(3 * Sizes.MiB) + PageAllocator.PageSize, 0), ((nint)heap.Alloc(100) + 16, 0),
+        ];
+        foreach ((nint block, nuint bytes) in theirs) Pattern.Fill((void*)block, bytes, (ulong)block);
+        AllocatorStatistics before = NativeAllocator.GetStatistics();
+        foreach ((nint block, nuint bytes) in theirs)
+        {
+            foreach (nuint wanted in (nuint[])[0, 100, bytes, 700_000, 10 * Sizes.MiB])
+                Assert.Throws<ArgumentException>(() => { heap.Realloc((void*)block, wanted); });
+            Assert.True(bytes == 0 || NativeAllocator.UsableSize((void*)block) >= bytes);
+            Pattern.Check((void*)block, bytes, (ulong)block);
+        }
+        AllocatorStatistics after = NativeAllocator.GetStatistics();
+        Assert.Equal((before.LiveBytes, before.LiveBlocks), (after.LiveBytes, after.LiveBlocks));
+        heap.Verify();
+        other.Verify();
+        foreach ((nint block, nuint bytes) in theirs) if (bytes != 0) NativeAllocator.Free((void*)block);
+    }
+
+    [Fact]
     public void Threads_that_allocate_and_free_each_others_blocks_keep_the_count()
     {
         const int Threads = 4, Rounds = 3000;
