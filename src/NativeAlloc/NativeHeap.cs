@@ -27,6 +27,18 @@ namespace NativeAlloc;
 /// </remarks>
 public sealed unsafe class NativeHeap : IDisposable
 {
+    /// <summary>What the heap itself has no more of, whatever memory there is.</summary>
+    private enum Shortage
+    {
+        None,
+
+        /// <summary>It is at its limit.</summary>
+        Limit,
+
+        /// <summary>There is no index for the cache of another size class.</summary>
+        Caches,
+    }
+
     private static int s_unnamed;
 
     private readonly nuint _limitBytes;
@@ -72,6 +84,8 @@ public sealed unsafe class NativeHeap : IDisposable
     /// <returns>The block, at a multiple of 16.</returns>
     /// <exception cref="OutOfMemoryException">The heap's limit, or neither the allocator nor the system has that
     /// much.</exception>
+    /// <exception cref="InvalidOperationException">There are as many caches as there can be, and the heap has none of
+    /// this size class yet.</exception>
     /// <exception cref="ObjectDisposedException">The heap is disposed of.</exception>
     public void* Alloc(nuint byteCount) => AllocOrThrow(byteCount, SizeClasses.Granule, zeroed: false);
 
@@ -80,6 +94,7 @@ public sealed unsafe class NativeHeap : IDisposable
     /// <param name="count">Number of elements.</param>
     /// <returns>The block, at a multiple of 16.</returns>
     /// <exception cref="OutOfMemoryException">As <see cref="Alloc(nuint)"/>, or the size overflows.</exception>
+    /// <exception cref="InvalidOperationException">As <see cref="Alloc(nuint)"/>.</exception>
     /// <exception cref="ObjectDisposedException">The heap is disposed of.</exception>
     public T* Alloc<T>(nuint count = 1)
         where T : unmanaged
@@ -98,6 +113,7 @@ public sealed unsafe class NativeHeap : IDisposable
     /// <returns>The block.</returns>
     /// <exception cref="ArgumentException">The alignment is no power of two.</exception>
     /// <exception cref="OutOfMemoryException">As <see cref="Alloc(nuint)"/>.</exception>
+    /// <exception cref="InvalidOperationException">As <see cref="Alloc(nuint)"/>.</exception>
     /// <exception cref="ObjectDisposedException">The heap is disposed of.</exception>
     public void* AlignedAlloc(nuint byteCount, nuint alignment)
     {
@@ -108,7 +124,8 @@ public sealed unsafe class NativeHeap : IDisposable
     /// <summary>Allocates a block, or says that it cannot. What the block holds is undefined.</summary>
     /// <param name="byteCount">Bytes; 0 gives a unique pointer that can be freed.</param>
     /// <param name="ptr">The block, at a multiple of 16; null where the answer is false.</param>
-    /// <returns>False at the heap's limit, and where there is not that much memory.</returns>
+    /// <returns>False at the heap's limit, where there is not that much memory, and where there are as many caches as
+    /// there can be.</returns>
     /// <exception cref="ObjectDisposedException">The heap is disposed of.</exception>
     public bool TryAlloc(nuint byteCount, out void* ptr)
     {
@@ -128,6 +145,7 @@ public sealed unsafe class NativeHeap : IDisposable
     /// <returns>The block, which may have moved.</returns>
     /// <exception cref="ArgumentException"><paramref name="ptr"/> is not a block of this heap.</exception>
     /// <exception cref="OutOfMemoryException">As <see cref="Alloc(nuint)"/>; the old block stands.</exception>
+    /// <exception cref="InvalidOperationException">As <see cref="Alloc(nuint)"/>; the old block stands.</exception>
     /// <exception cref="ObjectDisposedException">The heap is disposed of.</exception>
     public void* Realloc(void* ptr, nuint byteCount)
     {
@@ -213,45 +231,58 @@ public sealed unsafe class NativeHeap : IDisposable
     {
         Figures();
         AllocationAttempt attempt = new(byteCount);
-        void* block = AllocOrRefuse(ref attempt, alignment, zeroed, out bool atLimit);
+        void* block = AllocOrRefuse(ref attempt, alignment, zeroed, out Shortage shortage);
         if (block != null) return block;
-        if (atLimit) ThrowHelper.ThrowHeapLimit(byteCount, Name, _limitBytes, LiveBytes);
+        if (shortage == Shortage.Limit) ThrowHelper.ThrowHeapLimit(byteCount, Name, _limitBytes, LiveBytes);
+        if (shortage == Shortage.Caches) ThrowHelper.ThrowTooManyCaches(MostCaches);
         NativeAllocator.ThrowNoMemory(byteCount, attempt);
         return null;
     }
 
-    private void* AllocOrRefuse(ref AllocationAttempt attempt, nuint alignment, bool zeroed, out bool atLimit)
+    private void* AllocOrRefuse(ref AllocationAttempt attempt, nuint alignment, bool zeroed, out Shortage shortage)
     {
         void* block;
-        do block = AllocOnce(attempt.Bytes, alignment, zeroed, out attempt.Refusal, out atLimit);
-        while (block == null && !atLimit && attempt.TryMakeRoom());
+        do block = AllocOnce(attempt.Bytes, alignment, zeroed, out attempt.Refusal, out shortage);
+        while (block == null && shortage == Shortage.None && attempt.TryMakeRoom());
         DecayThread.Attend();
         return block;
     }
 
-    private void* AllocOnce(nuint byteCount, nuint alignment, bool zeroed, out Refusal refusal, out bool atLimit)
+    private void* AllocOnce(nuint byteCount, nuint alignment, bool zeroed, out Refusal refusal, out Shortage shortage)
     {
         HeapFigures* figures = Figures();
         refusal = default;
+        shortage = Shortage.None;
         nuint rounded = unchecked((Math.Max(byteCount, 1) + (alignment - 1)) & ~(alignment - 1));
         bool isObject = unchecked(rounded - 1) < SizeClasses.LargestBytes && alignment <= SizeClasses.LargestBytes;
         int sizeClass = isObject ? SizeClasses.Of(rounded) : 0;
         nuint charge = isObject ? SizeClasses.BytesOf(sizeClass) : HeapBlocks.ChargeOf(byteCount);
-        atLimit = !TryCharge(figures, charge);
-        if (atLimit) return null;
-        void* block = isObject
-            ? AllocObject(figures, sizeClass, out refusal)
-            : AllocLarge(figures, byteCount, charge, alignment, zeroed, out refusal);
-        if (block == null) Interlocked.Add(ref figures->LiveBytes, -(long)charge);
-        else if (zeroed && isObject) NativeAllocator.Clear(block, byteCount);
+        if (!TryCharge(figures, charge))
+        {
+            shortage = Shortage.Limit;
+            return null;
+        }
+        void* block = null;
+        try
+        {
+            block = isObject
+                ? AllocObject(figures, sizeClass, out refusal, out shortage)
+                : AllocLarge(figures, byteCount, charge, alignment, zeroed, out refusal);
+        }
+        finally
+        {
+            if (block == null) Interlocked.Add(ref figures->LiveBytes, -(long)charge);
+        }
+        if (block != null && zeroed && isObject) NativeAllocator.Clear(block, byteCount);
         return block;
     }
 
-    private void* AllocObject(HeapFigures* figures, int sizeClass, out Refusal refusal)
+    private void* AllocObject(HeapFigures* figures, int sizeClass, out Refusal refusal, out Shortage shortage)
     {
         int index = Volatile.Read(ref _caches[sizeClass]);
         if (index == 0) index = MakeCache(figures, sizeClass);
         refusal = default;
+        shortage = index != 0 || HasFreeCache() ? Shortage.None : Shortage.Caches;
         return index == 0 ? null : MagazineExchange.AllocMiss(NativeAllocator.GetBlock(), index, out refusal);
     }
 
@@ -264,17 +295,35 @@ public sealed unsafe class NativeHeap : IDisposable
         return null;
     }
 
-    // Of two threads that make one, the one that is later takes its own down again.
+    // 0 where there is no index for it or no memory. Of two threads that make one, the one that is later takes its own
+    // down again.
     private int MakeCache(HeapFigures* figures, int sizeClass)
     {
-        nuint bytes = SizeClasses.BytesOf(sizeClass);
-        int index = CacheChain.Create($"{Name}:{bytes}", bytes, null, this, &figures->LiveBytes);
-        if (index == 0 && !CacheTable.HasFree) ThrowHelper.ThrowTooManyCaches(CacheTable.MaxUserCaches);
+        int index;
+        try
+        {
+            nuint bytes = SizeClasses.BytesOf(sizeClass);
+            index = CacheChain.Create($"{Name}:{bytes}", bytes, null, this, &figures->LiveBytes);
+        }
+        catch (OutOfMemoryException)
+        {
+            return 0; // the managed heap is full
+        }
         if (index == 0) return 0;
         int other = Interlocked.CompareExchange(ref _caches[sizeClass], index, 0);
         if (other == 0) return index;
         CacheChain.Destroy(index);
         return other;
+    }
+
+    // The caches of heaps are wide ones, and indexes of others are of no use to them.
+    private const int MostCaches = CacheTable.MaxCaches - CacheTable.FirstWideCache;
+
+    private static bool HasFreeCache()
+    {
+        int index = CacheTable.FirstWideCache;
+        while (index < CacheTable.MaxCaches && CacheTable.Exists(index)) index++;
+        return index < CacheTable.MaxCaches;
     }
 
     // Both sizes are beyond slabs: pages move, and no byte is copied.

@@ -16,6 +16,7 @@ internal static class Program
             case BadCallback.Name: return BadCallback.Run(rest);
             case AddressesEnd.Name: return AddressesEnd.Run();
             case BadFrees.Name: return BadFrees.Run(rest);
+            case CacheLimit.Name: return CacheLimit.Run();
             case DataLimit.Name: return DataLimit.Run();
             case DumpedProcess.Name: return DumpedProcess.Run();
             case DecaySurvives.Name: return DecaySurvives.Run(rest);

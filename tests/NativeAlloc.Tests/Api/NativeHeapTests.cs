@@ -290,6 +290,10 @@ public sealed unsafe class NativeHeapTests : LeakCheckedTests
     }
 
     [Fact]
+    public void Where_there_are_as_many_caches_as_there_can_be_a_heap_refuses_and_counts_nothing() =>
+        ChildProcess.RunHost(CacheLimit.Name).ShouldSucceed();
+
+    [Fact]
     public void Threads_that_allocate_and_free_each_others_blocks_keep_the_count()
     {
         const int Threads = 4, Rounds = 3000;
