@@ -225,6 +225,7 @@ public sealed unsafe class NativeHeap : IDisposable
         while (HeapBlocks.TryRemoveFirst(figures, out void* block)) NativeAllocator.Free(block);
         Volatile.Write(ref figures->LiveBytes, 0);
         DecayThread.Attend();
+        GC.KeepAlive(this); // the caches of a dropped heap are taken down, and others get their indexes
     }
 
     private void* AllocOrThrow(nuint byteCount, nuint alignment, bool zeroed)
@@ -274,6 +275,7 @@ public sealed unsafe class NativeHeap : IDisposable
             if (block == null) Interlocked.Add(ref figures->LiveBytes, -(long)charge);
         }
         if (block != null && zeroed && isObject) NativeAllocator.Clear(block, byteCount);
+        GC.KeepAlive(this); // the caches of a dropped heap are taken down where they have no live object
         return block;
     }
 
