@@ -25,7 +25,7 @@ public static unsafe partial class NativeAllocator
         ObjectCache* cache = page < LinearRegion.PageCount ? CacheTable.UserCacheOfPage(page) : null;
         return unchecked(byteCount - 1) < SizeClasses.MagazineBytes && cache != null
             ? ReallocSmall(ptr, cache, byteCount)
-            : ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule);
+            : ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule, canThrow: true);
     }
 
     // From one size class to another, or to the same: the common case, without looking for the block a second time.
@@ -60,20 +60,27 @@ public static unsafe partial class NativeAllocator
     // Of what it holds, a block that became smaller keeps one part in so many behind its end, and a page.
     private const nuint LargestTailShare = 8;
 
-    private static void* ReallocCore(void* ptr, nuint byteCount, nuint alignment)
+    // Null where there is no memory and the caller wants no exception.
+    private static void* ReallocCore(void* ptr, nuint byteCount, nuint alignment, bool canThrow)
     {
-        if (ptr == null) return AlignedAlloc(byteCount, alignment);
+        if (ptr == null) return AllocAligned(byteCount, alignment, canThrow);
         Startup.Begin();
-        if (Options.Check && TryReallocChecked(ptr, byteCount, alignment, canThrow: true, out void* other))
-            return other;
+        if (Options.Check && TryReallocChecked(ptr, byteCount, alignment, canThrow, out void* other)) return other;
         nuint oldBytes = UsableSizeSlow(ptr); // which looks whether the block is free
-        bool aligned = ((nuint)ptr & (alignment - 1)) == 0;
-        if (aligned && StaysInPlace(oldBytes, byteCount) && !HasTailToGive(oldBytes, byteCount)) return ptr;
-        void* resized = aligned ? ResizeOrNull(ptr, oldBytes, byteCount, alignment) : null;
+        bool isAligned = ((nuint)ptr & (alignment - 1)) == 0, stays = isAligned && StaysInPlace(oldBytes, byteCount);
+        if (stays && !HasTailToGive(oldBytes, byteCount)) return ptr;
+        void* resized = isAligned ? ResizeOrNull(ptr, oldBytes, byteCount, alignment) : null;
         if (resized != null) return resized;
-        if (aligned && StaysInPlace(oldBytes, byteCount)) return ptr;
-        void* pointer = AlignedAlloc(byteCount, alignment);
-        MoveContents(ptr, pointer, Math.Min(oldBytes, byteCount));
+        if (stays) return ptr;
+        void* copy = AllocAligned(byteCount, alignment, canThrow);
+        if (copy != null) MoveContents(ptr, copy, Math.Min(oldBytes, byteCount));
+        return copy;
+    }
+
+    private static void* AllocAligned(nuint byteCount, nuint alignment, bool canThrow)
+    {
+        if (canThrow) return AlignedAlloc(byteCount, alignment);
+        TryAlignedAlloc(byteCount, alignment, out void* pointer);
         return pointer;
     }
 

@@ -222,14 +222,22 @@ public static unsafe partial class NativeAllocator
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void* AlignedAllocSlow(nuint byteCount, nuint alignment)
+    private static void* AlignedAllocSlow(nuint byteCount, nuint alignment) =>
+        AllocRounded(byteCount, alignment, canThrow: true);
+
+    // Null where there is no memory and the caller wants no exception.
+    private static void* AllocRounded(nuint byteCount, nuint alignment, bool canThrow)
     {
         nuint atLeastOne = Math.Max(byteCount, 1);
         nuint rounded = unchecked((atLeastOne + (alignment - 1)) & ~(alignment - 1));
-        if (rounded < atLeastOne) ThrowHelper.ThrowOutOfMemory(byteCount);
+        bool isTooMuch = rounded < atLeastOne;
+        if (isTooMuch && canThrow) ThrowHelper.ThrowOutOfMemory(byteCount);
+        if (isTooMuch) return null;
         // Rounding is for the classes of the slabs; pages and mappings are aligned without it.
         nuint wanted = rounded <= SizeClasses.LargestBytes ? rounded : atLeastOne;
-        return AllocOrThrow(byteCount, wanted, alignment, zeroed: false);
+        return canThrow
+            ? AllocOrThrow(byteCount, wanted, alignment, zeroed: false)
+            : AllocOrNull(byteCount, wanted, alignment, zeroed: false);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

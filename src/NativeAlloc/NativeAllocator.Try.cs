@@ -97,25 +97,9 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryReallocSlow(ref void* ptr, nuint byteCount)
     {
-        byteCount = Math.Max(byteCount, 1);
-        void* old = ptr;
-        if (old == null) return TryAlloc(byteCount, out ptr);
-        Startup.Begin();
-        if (Options.Check && TryReallocChecked(old, byteCount, SizeClasses.Granule, canThrow: false, out void* other))
-        {
-            if (other != null) ptr = other;
-            return other != null;
-        }
-        nuint oldBytes = UsableSizeSlow(old); // which looks whether the block is free
-        if (StaysInPlace(oldBytes, byteCount)) return true;
-        void* resized = ResizeOrNull(old, oldBytes, byteCount, SizeClasses.Granule);
-        if (resized == null)
-        {
-            if (!TryAlloc(byteCount, out resized)) return false;
-            MoveContents(old, resized, Math.Min(oldBytes, byteCount));
-        }
-        ptr = resized;
-        return true;
+        void* resized = ReallocCore(ptr, Math.Max(byteCount, 1), SizeClasses.Granule, canThrow: false);
+        if (resized != null) ptr = resized;
+        return resized != null;
     }
 
     // As AllocZeroedMedium.
@@ -123,24 +107,15 @@ public static unsafe partial class NativeAllocator
     private static bool TryAllocZeroedMedium(nuint byteCount, out void* ptr)
     {
         if (byteCount > SizeClasses.MagazineBytes)
-            return (ptr = AllocOrNull(byteCount, SizeClasses.Granule, zeroed: true)) != null;
+            return (ptr = AllocOrNull(byteCount, byteCount, SizeClasses.Granule, zeroed: true)) != null;
         if (!TryAlloc(byteCount, out ptr)) return false;
         NativeMemory.Clear(ptr, byteCount);
         return true;
     }
 
-    // As AlignedAllocSlow.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool TryAlignedAllocSlow(nuint byteCount, nuint alignment, out void* ptr)
-    {
-        ptr = null;
-        nuint atLeastOne = Math.Max(byteCount, 1);
-        nuint rounded = unchecked((atLeastOne + (alignment - 1)) & ~(alignment - 1));
-        if (rounded < atLeastOne) return false;
-        // Rounding is for the classes of the slabs; pages and mappings are aligned without it.
-        ptr = AllocOrNull(rounded <= SizeClasses.LargestBytes ? rounded : atLeastOne, alignment, zeroed: false);
-        return ptr != null;
-    }
+    private static bool TryAlignedAllocSlow(nuint byteCount, nuint alignment, out void* ptr) =>
+        (ptr = AllocRounded(byteCount, alignment, canThrow: false)) != null;
 
     // Up to 32 KiB from the loaded magazine, as AllocMedium.
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -148,10 +123,10 @@ public static unsafe partial class NativeAllocator
     {
         void* pointer = PopMedium(byteCount);
         if (pointer == null) pointer = PopCounted(byteCount);
-        return pointer != null ? pointer : AllocOrNull(byteCount, SizeClasses.Granule, zeroed: false);
+        return pointer != null ? pointer : AllocOrNull(byteCount, byteCount, SizeClasses.Granule, zeroed: false);
     }
 
-    private static void* AllocOrNull(nuint byteCount, nuint alignment, bool zeroed)
+    private static void* AllocOrNull(nuint askedBytes, nuint byteCount, nuint alignment, bool zeroed)
     {
         try
         {
@@ -162,7 +137,7 @@ public static unsafe partial class NativeAllocator
             return null; // the managed heap is full, and this is the first use; or there is no system for it
         }
         if (Options.IsWrong) return null;
-        if (Options.Check) return AllocChecked(byteCount, alignment, zeroed, canThrow: false);
+        if (Options.Check) return AllocChecked(askedBytes, alignment, zeroed, canThrow: false);
         AllocationAttempt attempt = new(byteCount);
         return AllocOrRefuse(ref attempt, alignment, zeroed);
     }

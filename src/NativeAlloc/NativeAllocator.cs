@@ -147,7 +147,7 @@ public static unsafe partial class NativeAllocator
     public static void* AlignedRealloc(void* ptr, nuint byteCount, nuint alignment)
     {
         if (!nuint.IsPow2(alignment)) ThrowHelper.ThrowBadAlignment(alignment);
-        return ReallocCore(ptr, Math.Max(byteCount, 1), alignment);
+        return ReallocCore(ptr, Math.Max(byteCount, 1), alignment, canThrow: true);
     }
 
     /// <summary>

@@ -58,6 +58,22 @@ public sealed unsafe class TryTests : LeakCheckedTests
     }
 
     [Fact]
+    public void A_large_block_that_becomes_smaller_gives_back_what_Realloc_gives_back()
+    {
+        nuint from = 100 * Sizes.MiB, to = 60 * Sizes.MiB, live = NativeAllocator.GetStatistics().LiveBytes;
+        void* plain = NativeAllocator.Realloc(NativeAllocator.Alloc(from), to);
+        nuint usable = NativeAllocator.UsableSize(plain), held = NativeAllocator.GetStatistics().LiveBytes - live;
+        NativeAllocator.Free(plain);
+        void* block = NativeAllocator.Alloc(from);
+        NativeAllocator.Fill(block, from, 1);
+        Assert.True(NativeAllocator.TryRealloc(ref block, to));
+        Assert.Equal((usable, held),
+            (NativeAllocator.UsableSize(block), NativeAllocator.GetStatistics().LiveBytes - live));
+        Assert.InRange(usable, to, to + to / 8);
+        NativeAllocator.Free(block);
+    }
+
+    [Fact]
     public void What_no_system_has_is_false_without_any_exception()
     {
         void* old = NativeAllocator.Alloc(100);
