@@ -85,10 +85,12 @@ public static unsafe partial class NativeAllocator
         return (byte*)pointer;
     }
 
-    /// <summary>A block of <c>Vmalloc</c> in check mode.</summary>
-    internal static void* AllocCheckedArea(nuint byteCount, bool zeroed) =>
-        AllocChecked(Math.Max(byteCount, 1), VmallocSpace.AlignmentOf(PagesOf(byteCount)), zeroed, canThrow: true,
-            BlockFamily.Area);
+    /// <summary>
+    /// A block of <c>Vmalloc</c> in check mode; null where there is no memory and the caller wants no exception.
+    /// </summary>
+    internal static void* AllocCheckedArea(nuint byteCount, bool zeroed, nuint alignment = 1, bool canThrow = true) =>
+        AllocChecked(Math.Max(byteCount, 1), Math.Max(alignment, VmallocSpace.AlignmentOf(PagesOf(byteCount))), zeroed,
+            canThrow, BlockFamily.Area);
 
     private static uint PagesOf(nuint byteCount) =>
         (uint)Math.Min(byteCount >> PageGeometry.PageShift, uint.MaxValue >> 1) + 1;
@@ -151,7 +153,7 @@ public static unsafe partial class NativeAllocator
         moved = null;
         if (!TryFindChecked(ptr, out CheckedBlock block)) return false;
         moved = block.Family == BlockFamily.Area
-            ? AllocCheckedArea(byteCount, zeroed: false)
+            ? AllocCheckedArea(byteCount, zeroed: false, alignment, canThrow)
             : AllocChecked(byteCount, alignment, zeroed: false, canThrow);
         if (moved == null) return true;
         nuint kept = Math.Min(block.Bytes, byteCount);

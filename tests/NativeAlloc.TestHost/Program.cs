@@ -17,6 +17,7 @@ internal static class Program
             case AddressesEnd.Name: return AddressesEnd.Run();
             case BadFrees.Name: return BadFrees.Run(rest);
             case CacheLimit.Name: return CacheLimit.Run();
+            case CheckedCalls.Name: return CheckedCalls.Run();
             case DataLimit.Name: return DataLimit.Run();
             case DumpedProcess.Name: return DumpedProcess.Run();
             case DecaySurvives.Name: return DecaySurvives.Run(rest);

@@ -73,6 +73,10 @@ public sealed class MisuseTests
         Assert.Contains("at NativeAlloc.TestHost.Misuse.", child.Errors, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Check_mode_throws_nothing_and_aligns_blocks_where_the_default_does() =>
+        ChildProcess.RunHost(CheckedCalls.Name).ShouldSucceed();
+
     [Theory]
     [InlineData("double free at once")]
     [InlineData("double free, one between")]
