@@ -73,7 +73,11 @@ public static unsafe partial class NativeAllocator
         if (resized != null) return resized;
         if (stays) return ptr;
         void* copy = AllocAligned(byteCount, alignment, canThrow);
-        if (copy != null) MoveContents(ptr, copy, Math.Min(oldBytes, byteCount));
+        if (copy == null) return null;
+        SampleMove sample = SampleMove.Begin(ptr);
+        MoveContents(ptr, copy, Math.Min(oldBytes, byteCount));
+        // While the profiler is on, the allocation was its chance to be a sample. An object cannot become one.
+        if (!SampleGap.IsOn && Math.Max(byteCount, alignment) > SizeClasses.LargestBytes) sample.End(copy, byteCount);
         return copy;
     }
 
@@ -90,6 +94,7 @@ public static unsafe partial class NativeAllocator
         if (Math.Max(oldBytes, byteCount) < SmallestWithRoom) return null;
         AllocationAttempt attempt = new(byteCount);
         HeapMove move = HeapMove.Begin(ptr);
+        SampleMove sample = SampleMove.Begin(ptr);
         void* resized = null;
         try
         {
@@ -100,8 +105,9 @@ public static unsafe partial class NativeAllocator
         {
             move.End(ptr, resized, byteCount);
         }
+        if (resized == null) sample.Cancel();
+        else sample.EndResized(resized, byteCount, hasGrown: byteCount > oldBytes);
         DecayThread.Attend();
-        if (resized != null) AllocationSampler.NoteResized(ptr, resized, byteCount);
         return resized;
     }
 

@@ -47,7 +47,8 @@ public static class AllocationProfiler
 
     /// <summary>
     /// Blocks that were allocated since the start, as the samples tell: an estimate. With a gap of one byte each block
-    /// is a sample, and of the smallest ones alone, those of 16 bytes, one in nine million is missed.
+    /// is a sample, and of the smallest ones alone, those of 16 bytes, one in nine million is missed. A <c>Realloc</c>
+    /// that moves a block, or adds pages to it, counts as an allocation of the new size.
     /// </summary>
     public static long AllocatedBlocks => AllocationSampler.ReadTotal().Blocks;
 
@@ -68,7 +69,9 @@ public static class AllocationProfiler
     }
 
     /// <summary>
-    /// Ends sampling. The profile can still be written, and frees of sampled blocks are still counted.
+    /// Ends sampling. The profile can still be written, and frees of sampled blocks are still counted. A sampled block
+    /// whose size changes afterwards stays in the profile, with its new size. Only where <c>Realloc</c> copies it into
+    /// a block of up to 512 KiB its sample may end.
     /// </summary>
     /// <exception cref="InvalidOperationException">The profiler does not run.</exception>
     public static void Stop() => Change(running: false, 0);

@@ -9,7 +9,7 @@ namespace NativeAlloc;
 /// <summary>
 /// What is allocated and not freed, by the code that allocated it. In check mode it is exact. Otherwise it is estimated
 /// from the live samples of the <see cref="AllocationProfiler"/>. That must have run while the blocks were allocated;
-/// it need not run any more.
+/// it need not run any more (<see cref="AllocationProfiler.Stop"/> says what becomes of blocks that are resized then).
 /// </summary>
 public static class LeakReport
 {

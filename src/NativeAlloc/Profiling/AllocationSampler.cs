@@ -71,11 +71,28 @@ internal static unsafe class AllocationSampler
         if (SampleTable.MayHave(pointer)) Remove(pointer);
     }
 
-    /// <summary>A block that is no object has another size now, and may stand elsewhere.</summary>
-    internal static void NoteResized(void* from, void* to, nuint bytes)
+    /// <summary>
+    /// Takes the sample of a block out, before the block is freed or changed; false where it is none.
+    /// </summary>
+    internal static bool TryTakeOut(void* pointer, out SampleRecord sample)
     {
-        NoteFree(from);
-        if (SampleGap.IsOn) NoteLarge(to, bytes);
+        sample = default;
+        if (!SampleTable.MayHave(pointer)) return false;
+        s_lock.Acquire();
+        bool found = TryRemove((nuint)pointer, out sample);
+        s_lock.Release();
+        return found;
+    }
+
+    /// <summary>Has a sample go on that was taken out. It is in the totals of its stack already.</summary>
+    internal static void PutBack(in SampleRecord sample)
+    {
+        s_lock.Acquire();
+        // The block may be a new sample where the profiler was switched while its contents moved there.
+        TryRemove(sample.Address, out _);
+        bool added = TryAdd(sample);
+        s_lock.Release();
+        if (!added) Interlocked.Increment(ref s_lost);
     }
 
     /// <summary>Copies stacks from a number on, at most <see cref="CopyAtOnce"/>; returns how many.</summary>
@@ -138,14 +155,8 @@ internal static unsafe class AllocationSampler
         StackLines.Enter();
         s_lock.Acquire();
         sample.Stack = StackTable.FindOrAdd(frames, depth, out bool isNew);
-        bool added = sample.Stack >= 0 && SampleTable.TryAdd(sample);
-        if (added)
-        {
-            StackRecord* stack = StackTable.At(sample.Stack);
-            stack->LiveSamples++;
-            stack->Live.Add(sample.Weight);
-            stack->Total.Add(sample.Weight);
-        }
+        bool added = sample.Stack >= 0 && TryAdd(sample);
+        if (added) StackTable.At(sample.Stack)->Total.Add(sample.Weight);
         s_lock.Release();
         if (!added) Interlocked.Increment(ref s_lost);
         if (isNew) StackLines.TakeIfOn(sample.Stack);
@@ -154,15 +165,24 @@ internal static unsafe class AllocationSampler
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Remove(void* pointer)
+    private static void Remove(void* pointer) => TryTakeOut(pointer, out _);
+
+    // With the lock held, as the next.
+    private static bool TryAdd(in SampleRecord sample)
     {
-        s_lock.Acquire();
-        if (SampleTable.TryRemove((nuint)pointer, out SampleRecord sample))
-        {
-            StackRecord* stack = StackTable.At(sample.Stack);
-            stack->LiveSamples--;
-            stack->Live.Add(sample.Weight, -1);
-        }
-        s_lock.Release();
+        if (!SampleTable.TryAdd(sample)) return false;
+        StackRecord* stack = StackTable.At(sample.Stack);
+        stack->LiveSamples++;
+        stack->Live.Add(sample.Weight);
+        return true;
+    }
+
+    private static bool TryRemove(nuint address, out SampleRecord sample)
+    {
+        if (!SampleTable.TryRemove(address, out sample)) return false;
+        StackRecord* stack = StackTable.At(sample.Stack);
+        stack->LiveSamples--;
+        stack->Live.Add(sample.Weight, -1);
+        return true;
     }
 }

@@ -13,6 +13,10 @@ internal struct Estimate
 
     internal readonly long Blocks => (BlockPartsCount + BlockParts / 2) / BlockParts;
 
+    /// <summary>As many blocks, each of so many bytes.</summary>
+    internal readonly Estimate OfSize(nuint bytes) =>
+        this with { Bytes = (long)((double)BlockPartsCount / BlockParts * bytes) };
+
     internal void Add(in Estimate other, int sign = 1)
     {
         Bytes += sign * other.Bytes;

@@ -42,6 +42,41 @@ public sealed unsafe partial class ScheduleTests
         ResizeBesideFree(() => (nint)Vmalloc.Alloc((nuint)bytes),
             block => (nint)Vmalloc.Realloc((void*)block, (nuint)newBytes), block => Vmalloc.Free((void*)block));
 
+    [Theory]
+    [InlineData(320 << 10, 2 << 20)] // an object
+    [InlineData(600 << 10, 2 << 20)] // of the page layer
+    public void A_block_that_is_resized_ends_no_sample_of_another_thread_at_its_old_address(int bytes, int newBytes)
+    {
+        nint[] blocks = new nint[3]; // the one in the middle cannot grow where it stands
+        nint resized = 0, other = 0;
+        int reused = 0;
+        nuint live = LeakReport.LiveBytes;
+        AllocationProfiler.Start(1);
+        try
+        {
+            RunAll(1, () =>
+            {
+                NativeAllocator.Trim(); // so that what is freed is what is taken next
+                for (int i = 0; i < blocks.Length; i++) blocks[i] = (nint)NativeAllocator.Alloc((nuint)bytes);
+                return Both(() => resized = (nint)NativeAllocator.Realloc((void*)blocks[1], (nuint)newBytes),
+                    () => other = (nint)NativeAllocator.Alloc((nuint)bytes));
+            }, () =>
+            {
+                Assert.Equal([null, null], _errors);
+                if (other == blocks[1]) reused++;
+                Assert.Equal(live + (nuint)(3 * bytes + newBytes), LeakReport.LiveBytes);
+                foreach (nint each in (nint[])[blocks[0], blocks[2], resized, other])
+                    NativeAllocator.Free((void*)each);
+                Assert.Equal(live, LeakReport.LiveBytes);
+            });
+        }
+        finally
+        {
+            AllocationProfiler.Stop();
+        }
+        Assert.NotEqual(0, reused);
+    }
+
     [Fact]
     public void Of_two_threads_that_free_a_block_of_exact_pages_one_is_told()
     {
