@@ -265,9 +265,8 @@ public static unsafe partial class NativeAllocator
                 DecayThread.Attend();
                 return;
             }
-            AllocationSampler.NoteFree(ptr);
+            Forget(ptr);
             bool isPage = pageClass == 0 && (nuint)ptr % PageGeometry.PageBytes == 0;
-            HeapBlocks.TryRemove(ptr);
             if (isPage
                 && (LargeBlocks.TryFree((uint)page) || PageBlocks.TryFree(ThreadPages.Of(GetBlock()), (uint)page)))
             {
@@ -277,8 +276,7 @@ public static unsafe partial class NativeAllocator
         }
         else
         {
-            HeapBlocks.TryRemove(ptr);
-            AllocationSampler.NoteFree(ptr);
+            Forget(ptr);
             if (Areas.TryFree(ptr))
             {
                 DecayThread.Attend();
@@ -287,6 +285,16 @@ public static unsafe partial class NativeAllocator
         }
         TryFindBlock(ptr, out void* block, out nuint bytes);
         ThrowNotABlock(ptr, block, bytes);
+    }
+
+    /// <summary>
+    /// Takes a block that is no object off what is known of it: the list of its heap, and the samples. To be called
+    /// before it is freed, by any member of the library: afterwards another thread may have its address.
+    /// </summary>
+    internal static void Forget(void* ptr)
+    {
+        HeapBlocks.TryRemove(ptr);
+        AllocationSampler.NoteFree(ptr);
     }
 
     [DoesNotReturn]

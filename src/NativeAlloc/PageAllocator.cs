@@ -225,6 +225,7 @@ public static unsafe class PageAllocator
         if (!found) ThrowFault(page.Index, AnyOrder, PageBlocks.FindFault(page.Index, AnyOrder));
         if (head != page.Index) ThrowHelper.ThrowInsideBlock(page.Index, head, pages);
         if (pages != count) ThrowHelper.ThrowOtherPageCount(page.Index, pages, byteCount);
+        NativeAllocator.Forget(address); // it may be a large block of NativeAllocator or of a heap
         if (!LargeBlocks.TryFree(page.Index)) ThrowHelper.ThrowPageIsFree(page.Index);
         DecayThread.Attend();
     }

@@ -3,6 +3,7 @@ using NativeAlloc.Common;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Profiling;
 using NativeAlloc.Release;
 
 namespace NativeAlloc;
@@ -54,8 +55,22 @@ public static unsafe partial class Vmalloc
             return other;
         nuint oldBytes = Areas.UsableBytes(ptr);
         if (oldBytes == 0) ThrowNotABlock(ptr);
+        void* resized = ResizeOrNull(ptr, byteCount);
+        if (resized != null) return resized;
+        // The system cannot move these pages, or there is no memory: the latter is told by the exception.
+        resized = Alloc(byteCount);
+        SampleMove sample = SampleMove.Begin(ptr);
+        NativeAllocator.MoveContents(ptr, resized, Math.Min(oldBytes, byteCount));
+        sample.End(resized, byteCount);
+        return resized;
+    }
+
+    // A block of NativeAllocator may be a sample, and stays one, as this class makes none.
+    private static void* ResizeOrNull(void* ptr, nuint byteCount)
+    {
         AllocationAttempt attempt = new(byteCount);
         HeapMove move = HeapMove.Begin(ptr);
+        SampleMove sample = SampleMove.Begin(ptr);
         void* resized = null;
         try
         {
@@ -66,11 +81,9 @@ public static unsafe partial class Vmalloc
         {
             move.End(ptr, resized, byteCount);
         }
+        if (resized == null) sample.Cancel();
+        else sample.End(resized, byteCount);
         DecayThread.Attend();
-        if (resized != null) return resized;
-        // The system cannot move these pages, or there is no memory: the latter is told by the exception.
-        resized = Alloc(byteCount);
-        NativeAllocator.MoveContents(ptr, resized, Math.Min(oldBytes, byteCount));
         return resized;
     }
 
@@ -83,7 +96,7 @@ public static unsafe partial class Vmalloc
         if (ptr == null) return;
         Startup.Begin();
         if (Options.Check && NativeAllocator.TryFreeChecked(ptr, BlockFamily.Area)) return;
-        HeapBlocks.TryRemove(ptr);
+        NativeAllocator.Forget(ptr);
         if (!Areas.TryFree(ptr)) ThrowNotABlock(ptr);
         DecayThread.Attend();
     }

@@ -136,6 +136,55 @@ public sealed unsafe class ResizedSampleTests : LeakCheckedTests
         Assert.True(tried == block);
     }
 
+    [Fact]
+    public void Vmalloc_resizes_and_frees_blocks_that_are_samples()
+    {
+        AllocationProfiler.Start(1);
+        try
+        {
+            void* grown = NativeAllocator.Realloc(Vmalloc.Alloc(4 * Sizes.MiB), 8 * Sizes.MiB);
+            Assert.Equal(8 * Sizes.MiB, Live);
+            grown = Vmalloc.Realloc(grown, 20 * Sizes.MiB);
+            Assert.Equal(20 * Sizes.MiB, Live);
+            using (new InjectedFaults(OsCall.Move)) grown = Vmalloc.Realloc(grown, 150 * Sizes.MiB); // copied
+            Assert.Equal(150 * Sizes.MiB, Live);
+            foreach (nuint bytes in Sizes.Impossible)
+                Assert.Throws<OutOfMemoryException>(() => { Vmalloc.Realloc(grown, bytes); });
+            Assert.Equal(150 * Sizes.MiB, Live);
+            Vmalloc.Free(grown);
+            Assert.Equal((nuint)0, Live);
+        }
+        finally
+        {
+            AllocationProfiler.Stop();
+        }
+    }
+
+    [Fact]
+    public void Any_member_that_frees_a_block_ends_its_sample()
+    {
+        const int Bytes = 600_000;
+        using NativeHeap heap = new("sampled");
+        AllocationProfiler.Start(1);
+        try
+        {
+            PageAllocator.FreeExact(Hold(Bytes), Bytes);
+            PageAllocator.FreeExact(heap.Alloc(Bytes), Bytes);
+            Assert.Equal((nuint)0, heap.LiveBytes);
+            heap.Free(heap.Alloc(Bytes));
+            heap.Free(heap.Realloc(heap.Alloc(Bytes), 3 * Bytes));
+            heap.Alloc(3 * Bytes);
+            heap.Reset();
+            HGlobal.FreeHGlobal((nint)Hold(Bytes));
+            NativeCallbacks.Free(Hold(Bytes));
+            Assert.Equal((nuint)0, Live);
+        }
+        finally
+        {
+            AllocationProfiler.Stop();
+        }
+    }
+
     private static SampleRecord SampleAt(void* block)
     {
         SampleRecord[] samples = new SampleRecord[AllocationSampler.CopyAtOnce];
