@@ -12,7 +12,8 @@ namespace NativeAlloc.Mapping;
 /// <remarks>
 /// A small table without a lock: a slot holds an area's number and the pages it is charged with in one word, and goes
 /// to the thread that exchanges it for 0. A word that comes back to a slot while another thread looks at it stands for
-/// the same area with as much memory. Its length may be another one then, so the taker looks at it again.
+/// the same record with as much memory. Its length and its address may be others then, so the taker looks at it again
+/// once it has it, and puts back what does not serve.
 /// </remarks>
 internal static unsafe class KeptAreas
 {
@@ -85,7 +86,12 @@ internal static unsafe class KeptAreas
                 bestScore = score;
             }
             if (best < 0) return null;
-            if (TryTakeSlot(best, bestWord)) return AreaOf(bestWord);
+            long keptSince = Volatile.Read(ref s_times[best]);
+            if (!TryTakeSlot(best, bestWord)) continue;
+            VmallocArea* area = AreaOf(bestWord);
+            // Nobody else changes it from here on.
+            if (search.ScoreOf(area, PagesOf(bestWord)) != Search.Unfit) return area;
+            if (!TryPut(area, keptSince)) Teardown.Destroy(area);
         }
         return null;
     }

@@ -1,4 +1,6 @@
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
+using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
@@ -171,6 +173,66 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
         Assert.True(taken > Rounds, "hardly any was taken");
         Assert.Equal((8, 68 * Page), (KeptAreas.Count, KeptAreas.Bytes));
     }
+
+#if DEBUG
+    [Fact]
+    public void An_area_that_was_made_shorter_while_its_word_went_and_came_back_does_not_serve_a_longer_request()
+    {
+        KeepPurged(32);
+        byte* block = (byte*)AllocAfter(32 * Page, 1, AreaEnd.Guarded, () =>
+        {
+            void* shorter = Areas.Alloc(16 * Page, 1, out _);
+            Assert.Equal(16u, AreaOf(shorter)->Pages);
+            Assert.True(Areas.TryFree(shorter));
+            Assert.Equal(16 * Page, KeptAreas.Purge(nuint.MaxValue));
+        });
+        Assert.Equal(32 * Page, Areas.UsableBytes(block));
+        Assert.Equal((32u, 32 * Page), (AreaOf(block)->Pages, AreaOf(block)->ChargedBytes));
+        Pattern.Fill(block, 32 * Page, 1);
+        Assert.True(Areas.TryFree(block));
+    }
+
+    [Fact]
+    public void An_area_that_begins_elsewhere_when_its_word_comes_back_does_not_serve_a_larger_alignment()
+    {
+        const nuint Alignment = 16 * Sizes.MiB;
+        KeepPurged(160, Alignment);
+        void* block = AllocAfter(128 * Page, Alignment, AreaEnd.Open, () =>
+        {
+            VmallocArea* area = KeptAreas.TakeFor(1);
+            Assert.True(Teardown.TryDecommit(area, 0, 32 * Page) && VmallocSpace.TryCutFront(area, 32));
+            Assert.True(KeptAreas.TryPut(area));
+        });
+        Assert.Equal(0u, (nuint)block % Alignment);
+        Assert.Equal(1, KeptAreas.Count);
+        Assert.True(Areas.TryFree(block));
+    }
+
+    // One kept area without memory: the word of its slot says no more than its number.
+    private static void KeepPurged(uint pages, nuint alignment = 1)
+    {
+        void* block = Areas.Alloc(pages * Page, alignment, out _, MemoryChoice.FreshOnly);
+        Assert.True(Areas.TryFree(block));
+        KeptAreas.Purge(nuint.MaxValue);
+        Assert.Equal((1, 0u), (KeptAreas.Count, KeptAreas.Bytes));
+    }
+
+    // Another thread's steps come when this one has found a kept area and not taken it yet: its first schedule point.
+    private static void* AllocAfter(nuint bytes, nuint alignment, AreaEnd end, Action steps)
+    {
+        bool isReached = false;
+        SchedulePoint.t_reached = _ =>
+        {
+            SchedulePoint.t_reached = null;
+            isReached = true;
+            steps();
+        };
+        void* block = Areas.Alloc(bytes, alignment, out _, end: end);
+        SchedulePoint.t_reached = null;
+        Assert.True(isReached && block != null);
+        return block;
+    }
+#endif
 
     private static void Keep(uint pages) => Assert.True(KeptAreas.TryPut(AddCharged(pages)));
 
