@@ -15,6 +15,7 @@ internal static class Program
             case AddressLimit.Name: return AddressLimit.Run(rest);
             case BadCallback.Name: return BadCallback.Run(rest);
             case AddressesEnd.Name: return AddressesEnd.Run();
+            case CommitCharged.Name: return CommitCharged.Run();
             case BadFrees.Name: return BadFrees.Run(rest);
             case CacheLimit.Name: return CacheLimit.Run();
             case CheckedCalls.Name: return CheckedCalls.Run();

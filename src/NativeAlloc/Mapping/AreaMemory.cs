@@ -84,7 +84,7 @@ internal static unsafe class AreaMemory
         if (!TryCharge(area, more)) return false;
         if (more != 0 && !VirtualMemory.TryCommitToUse(VmallocSpace.AddressOf(area) + (within - more), more))
         {
-            Uncharge(area, more);
+            GiveUp(area, within - more);
             refusal = Refusal.OutOfMemory;
             return false;
         }
@@ -94,8 +94,16 @@ internal static unsafe class AreaMemory
             AdviseHuge(area, within - more, within);
             return true;
         }
-        Uncharge(area, more);
+        GiveUp(area, within - more);
         return false;
+    }
+
+    // Takes back the charge of a part that was not touched yet. What is committed where that is charged, all or a part,
+    // goes back with it; where the system refuses, both stay, as the area's tail.
+    private static void GiveUp(VmallocArea* area, nuint from)
+    {
+        if (Platform.ChargesCommit) Teardown.PurgeFrom(area, from);
+        else Uncharge(area, area->ChargedBytes - from);
     }
 
     private static bool TryLengthen(
@@ -120,6 +128,7 @@ internal static unsafe class AreaMemory
         if (bytes == 0) return true;
         if (!ResidentBudget.TryCharge(bytes)) return false;
         area->ChargedBytes += bytes;
+        area->IsDense = false;
         return true;
     }
 
@@ -132,16 +141,25 @@ internal static unsafe class AreaMemory
 
     private static void TakeAway(VmallocArea* area, nuint from, nuint to)
     {
-        // Where the system refuses, the part reads as zero at least when it is an area's again.
-        if (!Teardown.TryUnmap(area, from, to)) Clear(area, from, to);
+        Teardown.TryUnmap(area, from, to, out bool hasMemory);
+        if (hasMemory)
+        {
+            // The area ends before it now, so that it is nobody's to be charged; the next area there finds it zero.
+            Clear(area, from, to);
+            Teardown.Uncharge(area, from, to);
+        }
         AreaRuns.CutBack(area, from);
     }
 
-    /// <summary>Makes the first bytes of an area read as zero: clears what may have been touched of them.</summary>
+    /// <summary>
+    /// Makes the first bytes of an area read as zero: what may have been touched of them is cleared, or purged where it
+    /// was written here and there.
+    /// </summary>
     internal static void Clear(VmallocArea* area, nuint bytes)
     {
-        nuint touched = Math.Min(area->ChargedBytes, bytes);
-        if (touched != 0) Clear(area, 0, touched);
+        nuint charged = area->ChargedBytes, touched = Math.Min(charged, bytes);
+        if (area->IsDense || touched <= SparseClearing.LeastBytes) Clear(area, 0, touched);
+        else area->IsDense = SparseClearing.Clear(VmallocSpace.AddressOf(area), touched, charged);
     }
 
     /// <summary>
@@ -315,17 +333,23 @@ internal static unsafe class AreaMemory
         }
         refusal = default;
         area->ChargedBytes += to - at;
+        area->IsDense = false;
         AdviseHuge(area, at, to);
         return true;
     }
 
-    // Asks for huge pages in a part that comes into use, where the area is large enough for them. Not in the room: a
-    // huge page that begins in use and ends in the room would be memory that is not charged.
+    // Asks for huge pages in a part that comes into use, where the area is large enough for them. Runs are asked for as
+    // a whole, with their room: of which a part has huge pages, is two mappings to the system, and cannot be moved as
+    // one. The last huge page may end in the room, and is charged up to there.
     private static void AdviseHuge(VmallocArea* area, nuint from, nuint to)
     {
-        if (!AreaDensity.WantsHuge(to)) return;
-        nuint begin = from & ~(VirtualMemory.HugePageBytes - 1), end = to & ~(VirtualMemory.HugePageBytes - 1);
-        if (begin >= end || !VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + begin, end - begin)) return;
+        if (Platform.ChargesCommit || !AreaDensity.WantsHuge(to)) return;
+        nuint begin = from & ~(VirtualMemory.HugePageBytes - 1);
+        nuint end = (to + (VirtualMemory.HugePageBytes - 1)) & ~(VirtualMemory.HugePageBytes - 1);
+        if (end > area->SizeBytes) end -= VirtualMemory.HugePageBytes; // no whole one fits
+        if (begin >= end || (end > area->ChargedBytes && !TryCharge(area, end - area->ChargedBytes))) return;
+        (nuint first, nuint last) = AreaRuns.Around(area, from, to);
+        if (!VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + first, last - first)) return;
         area->Huge = true;
         AreaDensity.NoteAdvised(end - begin);
     }

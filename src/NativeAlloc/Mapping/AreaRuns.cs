@@ -30,6 +30,18 @@ internal static unsafe class AreaRuns
             ? (nuint)area->Pages << PageGeometry.PageShift
             : ((uint*)area->Runs)[run] * VirtualMemory.PageBytes;
 
+    /// <summary>The runs that a part of an area lies in, from the beginning of the first to the end of the last.</summary>
+    internal static (nuint From, nuint To) Around(VmallocArea* area, nuint from, nuint to)
+    {
+        (nuint first, nuint end) = (0, 0);
+        for (uint run = 0; end < to; run++)
+        {
+            if (end <= from) first = end;
+            end += BytesOf(area, run);
+        }
+        return (first, end);
+    }
+
     /// <summary>
     /// Adds a run at the end; false, and nothing changed, where there is no memory for the array, or the process has as
     /// many mappings as are ours: a run is one, beyond the two that each area has.

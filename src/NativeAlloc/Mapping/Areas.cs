@@ -228,14 +228,11 @@ internal static unsafe class Areas
     private static void Shrink(VmallocArea* area, uint pages, AreaEnd end)
     {
         nuint bytes = (nuint)pages << PageGeometry.PageShift;
-        if (end == AreaEnd.Guarded)
-        {
-            // Where the system refuses, the area keeps its length.
-            area->UsedPages = AreaMemory.TryShorten(area, pages) ? pages : area->UsedPages;
-            return;
-        }
         area->UsedPages = pages;
-        if (area->TailBytes > bytes / LargestTailShare) Teardown.PurgeFrom(area, bytes);
+        // Where the system refuses, the area keeps its length: what its user gave up is room, and a tail if it is still
+        // charged.
+        if (end == AreaEnd.Guarded) AreaMemory.TryShorten(area, pages);
+        else if (area->TailBytes > bytes / LargestTailShare) Teardown.PurgeFrom(area, bytes);
     }
 
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.

@@ -56,12 +56,15 @@ internal static unsafe class Teardown
     }
 
     /// <summary>Takes memory and access away from a part of an area, and its charge.</summary>
-    /// <returns>False where the system has no room for one more mapping. The part has lost its memory only,
-    /// then.</returns>
-    internal static bool TryUnmap(VmallocArea* area, nuint from, nuint to)
+    /// <returns>False where the system has no room for one more mapping. The part has lost its memory and its charge
+    /// only, then; or, where the system does not take the memory either, nothing.</returns>
+    internal static bool TryUnmap(VmallocArea* area, nuint from, nuint to) => TryUnmap(area, from, to, out _);
+
+    /// <param name="hasMemory">The part is as it was, charge and all.</param>
+    internal static bool TryUnmap(VmallocArea* area, nuint from, nuint to, out bool hasMemory)
     {
-        bool unmapped = TryDecommit(area, from, to);
-        Uncharge(area, from, to);
+        bool unmapped = TryDecommit(area, from, to, out hasMemory);
+        if (!hasMemory) Uncharge(area, from, to);
         return unmapped;
     }
 
@@ -75,7 +78,8 @@ internal static unsafe class Teardown
         return bytes;
     }
 
-    private static void Uncharge(VmallocArea* area, nuint from, nuint to)
+    /// <summary>Takes the charge of a part away, whose end is the end of what is charged.</summary>
+    internal static void Uncharge(VmallocArea* area, nuint from, nuint to)
     {
         nuint end = Math.Min(area->ChargedBytes, to);
         nuint charged = end > from ? end - from : 0;
@@ -84,12 +88,15 @@ internal static unsafe class Teardown
         SystemCounters.CountPurged(charged);
     }
 
-    /// <summary>The same without the charge.</summary>
-    internal static bool TryDecommit(VmallocArea* area, nuint from, nuint to)
+    /// <summary>Takes memory and access away, and leaves the charge.</summary>
+    internal static bool TryDecommit(VmallocArea* area, nuint from, nuint to) => TryDecommit(area, from, to, out _);
+
+    private static bool TryDecommit(VmallocArea* area, nuint from, nuint to, out bool hasMemory)
     {
         nuint address = VmallocSpace.AddressOf(area) + from;
+        hasMemory = false;
         if (from == to || VirtualMemory.TryDecommit(address, to - from)) return true;
-        VirtualMemory.TryPurge(address, to - from);
+        hasMemory = !VirtualMemory.TryPurge(address, to - from);
         return false;
     }
 

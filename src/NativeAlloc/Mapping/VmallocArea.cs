@@ -71,6 +71,11 @@ internal struct VmallocArea
     public bool IsTailIdle;
 
     /// <summary>
+    /// All that is charged had memory when it was looked at last. More of the area was not charged since then.
+    /// </summary>
+    public bool IsDense;
+
+    /// <summary>
     /// Bytes that the resident budget was charged with: a part of the area from its beginning on. What is behind it was
     /// never touched since it came from the system, and reads as zero.
     /// </summary>
@@ -148,7 +153,8 @@ internal enum AreaState
     Kept,
 
     /// <summary>
-    /// Nobody holds it, and the system refused to unmap it: it has no memory, and goes at the next opportunity.
+    /// Nobody holds it, and the system refused to unmap it: it goes at the next opportunity. It has no memory, unless
+    /// the system refused to take that, too; then it is charged still.
     /// </summary>
     Stale,
 }

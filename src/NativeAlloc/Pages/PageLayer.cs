@@ -271,7 +271,9 @@ internal static unsafe partial class PageLayer
     {
         // A high page has no address to clear it at; without its memory it reads as zero as well.
         if (HighRegion.Contains(page)) return HighRegion.TryPurge(page, count);
-        Clearing.Clear((void*)LinearRegion.AddressOf(page), (nuint)count << PageGeometry.PageShift);
+        nuint address = LinearRegion.AddressOf(page), bytes = (nuint)count << PageGeometry.PageShift;
+        if (bytes <= SparseClearing.LeastBytes) Clearing.Clear((void*)address, bytes);
+        else SparseClearing.Clear(address, bytes, lookedBytes: bytes);
         return true;
     }
 

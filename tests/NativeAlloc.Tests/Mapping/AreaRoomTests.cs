@@ -64,6 +64,12 @@ public sealed unsafe class AreaRoomTests : AreaCheckedTests
     }
 
     [Fact]
+    public void Where_commit_is_charged_the_room_of_a_block_that_cannot_grow_is_not_left_committed()
+    {
+        if (OperatingSystem.IsLinux()) ChildProcess.RunHost(CommitCharged.Name).ShouldSucceed();
+    }
+
+    [Fact]
     public void A_block_that_becomes_smaller_gives_its_memory_back_at_once_and_keeps_the_addresses()
     {
         SystemNeeds.FreeCommit();

@@ -33,6 +33,53 @@ public sealed unsafe class AreaRunsTests : AreaCheckedTests
         Teardown.Destroy(area);
     }
 
+    [Theory]
+    [InlineData(65, 300)] // MiB: an area that begins and goes on with huge pages, no multiple of one
+    [InlineData(5, 300)] // one that comes to them
+    public void To_the_system_each_run_is_one_mapping_so_that_it_can_be_moved(int mebibytes, int grownMebibytes)
+    {
+        SystemNeeds.Linux("a list of mappings");
+        nuint bytes = (nuint)mebibytes * Sizes.MiB + Page, grownBytes = (nuint)grownMebibytes * Sizes.MiB;
+        foreach (AreaEnd end in Enum.GetValues<AreaEnd>())
+        {
+            byte* block = (byte*)Areas.Alloc(bytes, 1, out _, MemoryChoice.FreshOnly, end: end);
+            byte* wall = (byte*)Alloc(Page, choice: MemoryChoice.FreshOnly);
+            for (nuint more = bytes; more <= grownBytes; more += more / 3 & ~(Page - 1))
+            {
+                block = (byte*)Areas.Realloc(block, more, out _, end: end);
+                block[more - 1] = 1;
+                ShouldBeOfWholeMappings(AreaOf(block));
+            }
+            Assert.True(AreaOf(block)->Huge || !Options.HugePages);
+            Assert.True(Areas.TryFree(block) && Areas.TryFree(wall));
+        }
+    }
+
+    [Fact]
+    public void The_last_huge_page_of_what_is_used_is_charged_as_a_whole()
+    {
+        SystemNeeds.FreeCommit();
+        Assert.SkipUnless(Options.HugePages, "There are no huge pages.");
+        const nuint Bytes = 65 * Sizes.MiB;
+        byte* block = (byte*)Areas.Alloc(Bytes, 1, out _, MemoryChoice.FreshOnly, end: AreaEnd.Room);
+        Assert.Equal((Bytes, 66 * Sizes.MiB), (Areas.UsableBytes(block), AreaOf(block)->ChargedBytes));
+        for (nuint at = 0; at < Bytes; at += SystemPage) block[at] = 1;
+        nuint resident = ResidentMemory.PagesAt((nuint)block, AreaOf(block)->SizeBytes) * SystemPage;
+        Assert.True(resident <= AreaOf(block)->ChargedBytes, $"{resident} bytes are resident");
+        Assert.True(Areas.TryFree(block));
+    }
+
+    private static void ShouldBeOfWholeMappings(VmallocArea* area)
+    {
+        nuint address = VmallocSpace.AddressOf(area);
+        for (uint run = 0; run < AreaRuns.Count(area); address += AreaRuns.BytesOf(area, run++))
+        {
+            nuint bytes = AreaRuns.BytesOf(area, run);
+            (nuint from, nuint to) = AddressSpace.MappingAt(address);
+            Assert.True(from <= address && to >= address + bytes, $"run {run} of {bytes} bytes is several mappings");
+        }
+    }
+
     [Fact]
     public void Random_steps_leave_the_runs_as_a_list_would_be() => Properties.ForAllSequences(
         Values.Pairs(Values.OneOf("add", "add", "add", "back", "front"), Values.Between(0, int.MaxValue)),

@@ -300,6 +300,61 @@ public sealed unsafe class AreasTests : AreaCheckedTests
     }
 
     [Fact]
+    public void Addresses_that_the_system_purges_but_does_not_unmap_are_not_touched_afterwards()
+    {
+        const nuint Bytes = 4 * Sizes.MiB;
+        byte* block = (byte*)Alloc(Bytes, choice: MemoryChoice.FreshOnly);
+        using Donor donor = new(Bytes);
+        List<uint> resident = []; // before each purge: of what was gathered in vain, and of the whole in one piece
+        using (new InjectedFaults(call =>
+        {
+            if (call == OsCall.Purge) resident.Add(ResidentMemory.PagesAt((nuint)block + Bytes, Bytes));
+            return call is not (OsCall.Move or OsCall.Purge);
+        }))
+        {
+            Assert.True(Areas.Realloc(block, 16 * Bytes, out _) == null);
+        }
+        Assert.Equal(0u, donor.DirtyPages);
+        Assert.Contains((uint)(Bytes / VirtualMemory.PageBytes), resident);
+        Assert.Equal(0u, resident[^1]);
+        Assert.True(Areas.TryFree(block));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_a_block_gave_up_in_vain_is_not_its_users_and_reads_as_zero_for_the_next(bool purgeIsRefused)
+    {
+        byte* block = (byte*)Alloc(64 * Page, choice: MemoryChoice.FreshOnly);
+        Pattern.Fill(block, 64 * Page, 1);
+        nuint charged = ResidentBudget.ChargedBytes;
+        using (new InjectedFaults(OsCall.Decommit, purgeIsRefused ? OsCall.Purge : OsCall.Decommit))
+            Assert.True(Areas.Realloc(block, 32 * Page, out _) == block);
+        Assert.Equal(32 * Page, Areas.UsableBytes(block));
+        nuint left = purgeIsRefused ? 0 : 32 * Page;
+        Assert.Equal((64 * Page - left, charged - left), (AreaOf(block)->ChargedBytes, ResidentBudget.ChargedBytes));
+        Assert.Equal(32 * Page - left, Areas.TailBytes);
+        Pattern.Check(block, 32 * Page, 1);
+        Assert.True(Areas.TryFree(block));
+        byte* other = (byte*)Alloc(64 * Page, zeroed: true);
+        Assert.True(other == block, "the area was not kept, so nothing is proved");
+        Pattern.CheckZero(other, 64 * Page);
+        Assert.True(Areas.TryFree(other));
+    }
+
+    [Fact]
+    public void A_block_that_became_smaller_in_vain_is_charged_for_growing_again()
+    {
+        byte* block = (byte*)Alloc(64 * Page, choice: MemoryChoice.FreshOnly);
+        Pattern.Fill(block, 64 * Page, 1);
+        using (new InjectedFaults(OsCall.Decommit)) Assert.True(Areas.Realloc(block, 32 * Page, out _) == block);
+        Assert.True(Areas.Realloc(block, 64 * Page, out _) == block);
+        Assert.Equal((64 * Page, 64 * Page), (Areas.UsableBytes(block), AreaOf(block)->ChargedBytes));
+        Pattern.Check(block, 32 * Page, 1);
+        Assert.True(Areas.TryFree(block));
+    }
+
+    [Fact]
     public void Of_several_threads_that_free_the_same_area_exactly_one_does()
     {
         const int Rounds = 200, Threads = 3;

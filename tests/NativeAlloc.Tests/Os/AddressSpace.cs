@@ -38,13 +38,24 @@ internal static unsafe class AddressSpace
             if (region.State != Committed || region.Protect == WindowsCalls.PageNoAccess) return Inaccessible;
             return region.Type == Mapped ? Shared : Private;
         }
+        return MappingAt(address, out string permissions) == default ? "" : permissions;
+    }
+
+    /// <summary>Where the mapping that an address lies in begins and ends; both 0 where nothing is mapped.</summary>
+    internal static (nuint From, nuint To) MappingAt(nuint address) => MappingAt(address, out _);
+
+    private static (nuint From, nuint To) MappingAt(nuint address, out string permissions)
+    {
         foreach (string line in File.ReadLines("/proc/self/maps"))
         {
             int dash = line.IndexOf('-', StringComparison.Ordinal), space = line.IndexOf(' ', StringComparison.Ordinal);
-            if (address >= Parse(line.AsSpan(0, dash)) && address < Parse(line.AsSpan(dash + 1, space - dash - 1)))
-                return line.Substring(space + 1, 4);
+            nuint from = Parse(line.AsSpan(0, dash)), to = Parse(line.AsSpan(dash + 1, space - dash - 1));
+            if (address < from || address >= to) continue;
+            permissions = line.Substring(space + 1, 4);
+            return (from, to);
         }
-        return "";
+        permissions = "";
+        return default;
     }
 
     /// <summary>Bytes of address space that the process has mapped in any way.</summary>
