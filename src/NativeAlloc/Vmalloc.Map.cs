@@ -4,7 +4,6 @@ using NativeAlloc.High;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
-using NativeAlloc.Release;
 
 namespace NativeAlloc;
 
@@ -39,9 +38,7 @@ public static unsafe partial class Vmalloc
             if (at == 0 || pages[at].Index != pages[at - 1].Index + 1) runs++;
         }
         PageMapBuilder map = default;
-        // What is kept for later has addresses and mappings, too.
-        if (!map.TryBegin((uint)pages.Length, runs) && (Reclaimer.ReleaseAreas() == 0
-            || !map.TryBegin((uint)pages.Length, runs))) ThrowHelper.ThrowCannotMap((nuint)pages.Length);
+        if (!map.TryBegin((uint)pages.Length, runs)) ThrowHelper.ThrowCannotMap((nuint)pages.Length);
         for (int at = 0; at < pages.Length;)
         {
             int first = at++;

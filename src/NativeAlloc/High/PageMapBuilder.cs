@@ -22,8 +22,10 @@ internal unsafe ref struct PageMapBuilder
     {
         Teardown.RetryRefused();
         VmallocArea* area = VmallocSpace.Add(AreaKind.Map, pages);
+        // What is kept for later has addresses, too.
+        if (area == null && KeptAreas.TryReleaseAll()) area = VmallocSpace.Add(AreaKind.Map, pages);
         if (area == null) return false;
-        if (!MappingBudget.TryTake((int)runs + area->OwnMappings))
+        if (!KeptAreas.TryTakeMappings((int)runs + area->OwnMappings))
         {
             VmallocSpace.Remove(area);
             return false;

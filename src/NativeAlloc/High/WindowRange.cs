@@ -1,3 +1,4 @@
+using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
 
@@ -23,7 +24,7 @@ internal struct WindowRange(int windows)
     {
         address = Volatile.Read(ref _address);
         if (address != 0) return true;
-        if (!MappingBudget.TryTake(_windows)) return false;
+        if (!KeptAreas.TryTakeMappings(_windows)) return false;
         nuint bytes = (nuint)_windows << PageGeometry.PageShift;
         bool reserved = VirtualMemory.TryReserveForFiles(bytes, bytes, PageGeometry.PageBytes, out nuint own);
         nuint first = reserved ? Interlocked.CompareExchange(ref _address, own, 0) : 0;

@@ -347,28 +347,22 @@ internal static unsafe class Areas
         uint alignmentPages = (uint)Math.Max(1, alignment >> PageGeometry.PageShift);
         while (true)
         {
-            if (MappingBudget.TryTake(MappingsPerArea))
+            refusal = Refusal.OutOfMappings;
+            if (!KeptAreas.TryTakeMappings(MappingsPerArea)) return null;
+            VmallocArea* area = VmallocSpace.Add(AreaKind.Vmalloc, length, alignmentPages, roomPages);
+            if (area == null && length != pages) area = VmallocSpace.Add(AreaKind.Vmalloc, pages, alignmentPages);
+            refusal = default;
+            if (area != null)
             {
-                VmallocArea* area = VmallocSpace.Add(AreaKind.Vmalloc, length, alignmentPages, roomPages);
-                if (area == null && length != pages) area = VmallocSpace.Add(AreaKind.Vmalloc, pages, alignmentPages);
-                refusal = default;
-                if (area != null)
-                {
-                    area->UsedPages = pages;
-                    return area;
-                }
-
-                MappingBudget.Give(MappingsPerArea);
-                refusal = VmallocSpace.HasHole(pages, alignmentPages)
-                    ? Refusal.OutOfMemory
-                    : new Refusal(RefusalReason.OutOfAddresses);
+                area->UsedPages = pages;
+                return area;
             }
-            else
-            {
-                refusal = new Refusal(RefusalReason.OutOfMappings);
-            }
-            // Too many mappings, or no hole: what is kept has some.
-            if (KeptAreas.Release() == 0) return null;
+            MappingBudget.Give(MappingsPerArea);
+            refusal = VmallocSpace.HasHole(pages, alignmentPages)
+                ? Refusal.OutOfMemory
+                : new Refusal(RefusalReason.OutOfAddresses);
+            // What is kept has holes, too.
+            if (!KeptAreas.TryReleaseAll()) return null;
         }
     }
 

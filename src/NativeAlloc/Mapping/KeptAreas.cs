@@ -192,6 +192,24 @@ internal static unsafe class KeptAreas
     }
 
     /// <summary>
+    /// Gives all of them back for the addresses and mappings that they have, with memory or without. False where there
+    /// was none.
+    /// </summary>
+    internal static bool TryReleaseAll()
+    {
+        if (Count == 0) return false;
+        Release();
+        return true;
+    }
+
+    /// <summary>
+    /// Counts mappings that are about to be made. Where they would be too many, the kept areas go, which have some.
+    /// False, and nothing counted, where that is not enough.
+    /// </summary>
+    internal static bool TryTakeMappings(int mappings) =>
+        MappingBudget.TryTake(mappings) || (TryReleaseAll() && MappingBudget.TryTake(mappings));
+
+    /// <summary>
     /// Gives so much of the areas' memory back, of the oldest first and of each from its end on, or what there is. The
     /// areas stay. Returns the bytes.
     /// </summary>

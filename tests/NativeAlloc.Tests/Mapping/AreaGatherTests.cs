@@ -149,10 +149,13 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         using (new MappingLimit(1)) Assert.True(Areas.Alloc(32 * Sizes.MiB, 1, out _) == null);
     }
 
-    [Fact]
-    public void At_the_limit_of_mappings_a_kept_area_goes_for_a_new_one()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void At_the_limit_of_mappings_a_kept_area_goes_for_a_new_one(bool withoutMemory)
     {
         Assert.True(Areas.TryFree(Alloc(5 * Page)));
+        if (withoutMemory) Areas.Purge(nuint.MaxValue);
         using (new MappingLimit(0)) Assert.True(Areas.TryFree(Alloc(50 * Page)));
         Assert.Equal(1, KeptAreas.Count);
     }
