@@ -11,8 +11,13 @@ internal static unsafe class AddressLimit
 {
     internal const string Name = "address-limit";
 
-    private const nuint SmallBytes = 16, MediumBytes = 100_000, AreaBytes = 2 << 20;
+    private const nuint SmallBytes = 16, MediumBytes = 100_000, AreaBytes = 2 << 20, LargeBytes = 1 << 20;
 
+    /// <summary>What has a table of its own: large blocks of heaps, check mode, the profiler.</summary>
+    internal const string Heap = "heap", Check = "check", Profiler = "profiler";
+
+    /// <param name="arguments">MiB of addresses, and what else is to work; check mode is switched on from
+    /// outside.</param>
     internal static int Run(string[] arguments)
     {
         long more = long.Parse(arguments[0], CultureInfo.InvariantCulture) << 20;
@@ -28,6 +33,23 @@ internal static unsafe class AddressLimit
             NativeAllocator.Free(block);
         }
         long taken = ProcessMemory.AddressBytes() - before;
-        return taken <= more / 2 ? 0 : Complain($"{taken >> 20} of {more >> 20} MiB are taken");
+        if (taken > more / 2) return Complain($"{taken >> 20} of {more >> 20} MiB are taken");
+        bool isServed = arguments.Length == 1 || TryTables(arguments[1]);
+        return isServed ? 0 : Complain($"there is no place for {arguments[1]}");
+    }
+
+    private static bool TryTables(string user)
+    {
+        if (user == Check) return true; // each block was checked
+        if (user == Profiler)
+        {
+            AllocationProfiler.Start(1);
+            NativeAllocator.Free(NativeAllocator.Alloc(MediumBytes));
+            AllocationProfiler.Stop();
+            return AllocationProfiler.AllocatedBlocks != 0;
+        }
+        using NativeHeap heap = new(user);
+        *(byte*)heap.Alloc(LargeBytes) = 1;
+        return heap.LiveBytes != 0;
     }
 }

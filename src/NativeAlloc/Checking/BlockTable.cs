@@ -74,7 +74,7 @@ internal unsafe struct BlockTable
         if (_end == 0)
         {
             _buckets = MetadataRegion.Reserve(sizeof(uint) << BucketBits);
-            _blocks = MetadataRegion.Reserve((nuint)MostBlocks * (nuint)sizeof(CheckedBlock));
+            _blocks = MetadataRegion.ReserveUpTo((nuint)MostBlocks * (nuint)sizeof(CheckedBlock));
             _end = 1; // 0 is none
         }
         bool hasRoom = _end < MostBlocks && _buckets.TryCommitTo(sizeof(uint) << BucketBits)

@@ -28,8 +28,8 @@ internal static unsafe class VmallocSpace
     // the hole behind it.
     private const int MaxAreas = 1 << 17;
 
-    // Where addresses are few: the least that is worth it, and the parts of them that areas and their records may be.
-    private const uint LeastBytes = 4 << 20, AddressPart = 4, TableAddressPart = 64;
+    // Where addresses are few: the least that is worth it, and the part of them that areas may be.
+    private const uint LeastBytes = 4 << 20, AddressPart = 4;
 
     private static readonly nuint s_base;
     private static readonly uint s_pageCount;
@@ -74,8 +74,7 @@ internal static unsafe class VmallocSpace
             nuint mapBytes = Platform.Current.FileShareOf(bytes);
             if (!VirtualMemory.TryReserveForFiles(bytes, mapBytes, VirtualMemory.HugePageBytes, out nuint address))
                 continue;
-            MetadataRegion areas =
-                MetadataRegion.Reserve(AddressShare.Of(MaxAreas * (nuint)VmallocArea.Bytes, TableAddressPart));
+            MetadataRegion areas = MetadataRegion.ReserveUpTo(MaxAreas * (nuint)VmallocArea.Bytes);
             if (areas.Address == 0)
             {
                 VirtualMemory.Release(address, bytes);

@@ -14,8 +14,11 @@ internal unsafe struct MetadataRegion
     /// </summary>
     internal nuint Address;
 
-    /// <summary>Bytes reserved, or to be.</summary>
+    /// <summary>Bytes reserved; before that, those that are wanted.</summary>
     internal nuint Bytes;
+
+    /// <summary>It does with fewer addresses than are wanted.</summary>
+    private bool _canBeShort;
 
     /// <summary>Bytes from the start that may be touched. Grown under the owner's lock, read by any thread.</summary>
     private nuint _committedBytes;
@@ -31,11 +34,25 @@ internal unsafe struct MetadataRegion
     /// </summary>
     internal readonly bool IsUsable => CommittedBytes != 0;
 
+    /// <summary>A table that has a place for everything, and is of no use with less.</summary>
     internal static MetadataRegion Reserve(nuint bytes)
     {
         MetadataRegion region = default;
         region.Bytes = RoundUp(bytes);
         if (bytes != 0) region.TryReserve(); // a table for nothing
+        return region;
+    }
+
+    /// <summary>
+    /// A table whose entries come one after the other. Where addresses are few it gets a share of them, and ends
+    /// sooner.
+    /// </summary>
+    internal static MetadataRegion ReserveUpTo(nuint bytes)
+    {
+        MetadataRegion region = default;
+        region.Bytes = RoundUp(bytes);
+        region._canBeShort = true;
+        region.TryReserve();
         return region;
     }
 
@@ -61,7 +78,22 @@ internal unsafe struct MetadataRegion
 
     // Where the system refused the reservation it is asked again at the next commit, so that a bad moment at start does
     // not last.
-    private bool TryReserve() => Address != 0 || VirtualMemory.TryReserve(Bytes, VirtualMemory.PageBytes, out Address);
+    private bool TryReserve()
+    {
+        if (Address != 0) return true;
+        nuint bytes = _canBeShort ? Math.Max(RoundUp(AddressShare.Of(Bytes, AddressPart)), StepBytes) : Bytes;
+        while (!VirtualMemory.TryReserve(bytes, VirtualMemory.PageBytes, out Address))
+        {
+            if (!_canBeShort || bytes == StepBytes) return false;
+            bytes = RoundUp(bytes / 2);
+        }
+        Bytes = bytes;
+        return true;
+    }
+
+    // Where addresses are few, a table that can be short has so many of what is left: one part in 64. The pages and
+    // areas that it tells of are much more.
+    private const uint AddressPart = 64;
 
     /// <summary>
     /// Makes the first <paramref name="bytes"/> usable. False where the system refuses or the region ends before.

@@ -299,7 +299,7 @@ internal static unsafe class HeapBlocks
             return number;
         }
         nuint head = Buckets * sizeof(uint);
-        if (s_region.Address == 0) s_region = MetadataRegion.Reserve(head + MaxEntries * (nuint)sizeof(Entry));
+        if (s_region.Address == 0) s_region = MetadataRegion.ReserveUpTo(head + MaxEntries * (nuint)sizeof(Entry));
         if (s_used == MaxEntries || !s_region.TryCommitTo(head + (s_used + 1) * (nuint)sizeof(Entry))) return 0;
         Debug.Assert(s_region.Address != 0, "what is committed is reserved");
         return s_used++;

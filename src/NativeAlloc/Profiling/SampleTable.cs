@@ -105,7 +105,7 @@ internal static unsafe class SampleTable
         if (s_heads.Bytes == 0)
         {
             s_heads = MetadataRegion.Reserve(Heads * sizeof(int));
-            s_samples = MetadataRegion.Reserve((nuint)MostSamples * (nuint)sizeof(SampleRecord));
+            s_samples = MetadataRegion.ReserveUpTo((nuint)MostSamples * (nuint)sizeof(SampleRecord));
         }
         return s_heads.TryCommitTo(Heads * sizeof(int));
     }

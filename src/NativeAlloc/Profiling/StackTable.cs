@@ -103,8 +103,8 @@ internal static unsafe class StackTable
         if (s_heads.Bytes == 0)
         {
             s_heads = MetadataRegion.Reserve(Heads * sizeof(int));
-            s_stacks = MetadataRegion.Reserve((nuint)MostStacks * (nuint)sizeof(StackRecord));
-            s_frames = MetadataRegion.Reserve((nuint)MostFrames * (nuint)sizeof(nint));
+            s_stacks = MetadataRegion.ReserveUpTo((nuint)MostStacks * (nuint)sizeof(StackRecord));
+            s_frames = MetadataRegion.ReserveUpTo((nuint)MostFrames * (nuint)sizeof(nint));
         }
         return s_heads.TryCommitTo(Heads * sizeof(int));
     }

@@ -29,11 +29,8 @@ internal static unsafe partial class ThreadRegistry
     internal const int MaxBlocks = 65_536;
 
     private static NativeLock s_lock;
-    private static MetadataRegion s_region =
-        MetadataRegion.Reserve(AddressShare.Of((nuint)MaxBlocks * ThreadBlock.Bytes, AddressPart));
-
-    // Where addresses are few: a thread has a stack of 128 times its block or more.
-    private const uint AddressPart = 64;
+    // Short where addresses are few: a thread has a stack of 128 times its block or more.
+    private static MetadataRegion s_region = MetadataRegion.ReserveUpTo((nuint)MaxBlocks * ThreadBlock.Bytes);
 
     /// <summary>Blocks ever made. Grown under the lock, read by any thread.</summary>
     private static int s_count;

@@ -39,4 +39,17 @@ public sealed class AddressShareTests
     {
         if (OperatingSystem.IsLinux()) ChildProcess.RunHost(AddressLimit.Name, $"{mebibytes}").ShouldSucceed();
     }
+
+    [Theory]
+    [InlineData(64, AddressLimit.Heap)]
+    [InlineData(512, AddressLimit.Heap)]
+    [InlineData(64, AddressLimit.Check)]
+    [InlineData(512, AddressLimit.Check)]
+    [InlineData(512, AddressLimit.Profiler)]
+    public void So_do_heaps_check_mode_and_the_profiler(int mebibytes, string user)
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        string check = user == AddressLimit.Check ? "1" : "0";
+        ChildProcess.RunHost([("NATIVEALLOC_CHECK", check)], AddressLimit.Name, $"{mebibytes}", user).ShouldSucceed();
+    }
 }

@@ -65,6 +65,30 @@ public sealed unsafe class MetadataRegionTests
     }
 
     [Fact]
+    public void A_region_that_can_be_short_is_what_the_system_has_and_ends_there()
+    {
+        MetadataRegion region;
+        int refused = 0;
+        using (new InjectedFaults(call => call == OsCall.Reserve && refused++ < 2))
+            region = MetadataRegion.ReserveUpTo(8 * MiB);
+        Assert.NotEqual(0u, region.Address);
+        Assert.Equal(2 * MiB, region.Bytes);
+        Assert.True(region.TryCommitTo(2 * MiB));
+        Assert.False(region.TryCommitTo(2 * MiB + 1));
+        region.Release();
+    }
+
+    [Fact]
+    public void A_region_that_can_be_short_is_asked_for_again_where_there_was_nothing()
+    {
+        MetadataRegion region;
+        using (new InjectedFaults(OsCall.Reserve)) region = MetadataRegion.ReserveUpTo(8 * MiB);
+        Assert.Equal((0u, 8 * MiB), (region.Address, region.Bytes));
+        Assert.True(region.TryCommitTo(8 * MiB));
+        region.Release();
+    }
+
+    [Fact]
     public void A_refused_commit_leaves_the_region_as_it_was()
     {
         MetadataRegion region = MetadataRegion.Reserve(4 * MiB);
