@@ -4,6 +4,7 @@ using NativeAlloc.High;
 using NativeAlloc.Mapping;
 using NativeAlloc.Os;
 using NativeAlloc.Pages;
+using NativeAlloc.Release;
 
 namespace NativeAlloc;
 
@@ -13,8 +14,8 @@ namespace NativeAlloc;
 /// </summary>
 /// <remarks>
 /// <para>Memory and addresses are those of high pages (<see cref="PageFlags.High"/>) and of <see cref="Vmalloc.Map"/>.
-/// A ring costs its length in memory and twice that in addresses, and two of the system's mappings for each block of
-/// pages that it is made of.</para>
+/// A ring costs its length in memory and twice that in addresses, and two of the system's mappings for each run of
+/// neighbouring pages that it is made of.</para>
 /// <para>All members may be called from any thread; what is read and written where is for the users of the ring to
 /// agree on. Spans and pointers into the ring do not keep it alive, so it has no finalizer, which would take the memory
 /// away under them. A ring is given back by <see cref="Dispose"/> only, when nobody uses a part of it any more. One
@@ -22,7 +23,7 @@ namespace NativeAlloc;
 /// </remarks>
 public sealed unsafe class MirroredBuffer : IDisposable
 {
-    /// <summary>The blocks that the ring is made of, in its order.</summary>
+    /// <summary>The blocks that the ring is made of, in its order: that of their pages.</summary>
     private readonly List<Block> _blocks = [];
 
     /// <summary>Where it is mapped; 0 before that and after dispose. By Interlocked and Volatile.</summary>
@@ -39,6 +40,7 @@ public sealed unsafe class MirroredBuffer : IDisposable
         if (minimumBytes > VmallocSpace.Bytes / 2) ThrowHelper.ThrowOutOfMemory(minimumBytes);
         uint pages = LargeBlocks.PagesOf(minimumBytes);
         Length = (nuint)pages << PageGeometry.PageShift;
+        ThrowIfNeverPossible(pages);
         bool mapped = false;
         try
         {
@@ -51,6 +53,9 @@ public sealed unsafe class MirroredBuffer : IDisposable
         }
         if (!mapped) ThrowHelper.ThrowCannotMap(2 * (nuint)pages);
     }
+
+    /// <summary>Blocks of pages that the ring is made of; for tests.</summary>
+    internal int BlockCount => _blocks.Count;
 
     /// <summary>Where the ring begins. <see cref="Length"/> bytes further on it begins again.</summary>
     /// <exception cref="ObjectDisposedException">The buffer is disposed of.</exception>
@@ -90,14 +95,26 @@ public sealed unsafe class MirroredBuffer : IDisposable
         FreePages();
     }
 
-    // The largest blocks that there are: the fewer, the fewer mappings.
+    // Nothing is gathered in vain: others would find no memory meanwhile.
+    private void ThrowIfNeverPossible(uint pages)
+    {
+        if (pages > HighRegion.PageCount) ThrowHelper.ThrowTooFewHighPages(pages, HighRegion.PageCount);
+        if (Length <= ResidentBudget.LimitBytes) return;
+        ResidentBudget.RefreshLimit();
+        nuint limit = ResidentBudget.LimitBytes;
+        if (Length > limit) ThrowHelper.ThrowBeyondLimit(Length, limit, ResidentBudget.IsDerived);
+    }
+
+    // The largest blocks that there are. Where room was made at the limit in vain, it is made once more for the last
+    // resort only, single pages.
     private void TakePages(uint pages)
     {
+        bool canMakeRoom = true;
         for (int order = PageGeometry.MaxOrder; pages != 0;)
         {
             order = Math.Min(order, BitOperations.Log2(pages));
             _blocks.EnsureCapacity(_blocks.Count + 1); // no block is taken that there is no room to note
-            if (!TryTakeBlock(order, out Page page))
+            if (!TryTakeBlock(order, ref canMakeRoom, out Page page))
             {
                 order--;
                 continue;
@@ -105,46 +122,66 @@ public sealed unsafe class MirroredBuffer : IDisposable
             _blocks.Add(new Block(page, order));
             pages -= 1u << order;
         }
+        _blocks.Sort((one, other) => one.Page.Index.CompareTo(other.Page.Index)); // so that neighbours are mapped as one
     }
 
     // Single pages are worth a reclaim, and their failure is everybody's.
-    private static bool TryTakeBlock(int order, out Page page)
+    private static bool TryTakeBlock(int order, ref bool canMakeRoom, out Page page)
     {
-        page = default;
-        if (order == 0)
-        {
-            page = PageAllocator.AllocPage(PageFlags.High);
-        }
-        else
-        {
-            if (!PageBlocks.TryTake(null, PageRequest.Block(order) with
-            {
-                State = PageState.Block,
-                Kind = ZoneKind.High
-            }, out uint index, out _)) return false;
-            page = new Page(index);
-        }
+        page = order == 0 ? PageAllocator.AllocPage(PageFlags.High) : TakeBlock(order, ref canMakeRoom);
+        if (page.IsNone) return false;
         if (page.Zone == PageZone.High) return true;
         PageAllocator.FreePages(page, order); // a normal one in its place: there is no high block of this order
-        if (order == 0) ThrowHelper.ThrowNoHighPages(HighRegion.File >= 0);
+        if (order == 0) ThrowNoHighPage();
         return false;
+    }
+
+    // None where there is no such block.
+    private static Page TakeBlock(int order, ref bool canMakeRoom)
+    {
+        PageRequest request = PageRequest.Block(order) with { State = PageState.Block, Kind = ZoneKind.High };
+        AllocationAttempt attempt = new(PageGeometry.PageBytes << order);
+        uint index;
+        while (!PageBlocks.TryTake(null, request, out index, out attempt.Refusal))
+        {
+            if (!attempt.Refusal.IsResidentLimit || !canMakeRoom) return default;
+            canMakeRoom = attempt.TryMakeRoom();
+        }
+        return new Page(index);
+    }
+
+    private static void ThrowNoHighPage()
+    {
+        if (HighRegion.OnlinePages == HighRegion.PageCount) ThrowHelper.ThrowTooFewHighPages(1, HighRegion.PageCount);
+        ThrowHelper.ThrowNoHighPages(HighRegion.File >= 0);
     }
 
     private bool TryMap(uint pages)
     {
+        uint runs = 0;
+        for (int at = 0; at < _blocks.Count; runs++) _ = TakeRun(ref at);
         PageMapBuilder map = default;
-        if (!map.TryBegin(2 * pages, 2 * (uint)_blocks.Count)) return false;
+        if (!map.TryBegin(2 * pages, 2 * runs)) return false;
         for (int round = 0; round < 2; round++)
         {
-            foreach (Block block in _blocks)
+            for (int at = 0; at < _blocks.Count;)
             {
-                if (map.TryAdd(block.Page.Index, 1u << block.Order)) continue;
+                uint first = _blocks[at].Page.Index;
+                if (map.TryAdd(first, TakeRun(ref at))) continue;
                 map.Abandon();
                 return false;
             }
         }
         Volatile.Write(ref _address, (nint)map.End());
         return true;
+    }
+
+    // Pages of the blocks from one on that are neighbours, and goes behind them.
+    private uint TakeRun(ref int at)
+    {
+        uint first = _blocks[at].Page.Index, end = first;
+        for (; at < _blocks.Count && _blocks[at].Page.Index == end; at++) end += 1u << _blocks[at].Order;
+        return end - first;
     }
 
     private void FreePages()

@@ -421,13 +421,6 @@ internal static unsafe partial class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowNoHighPages(bool hasFile) =>
-        throw new OutOfMemoryException("NativeAlloc could not get high pages, which alone can be mapped twice: the "
-            + (hasFile ? "system has no memory for them" : "process has no descriptor left ('ulimit -n')") +
-            ", may not call memfd_create, or may have no file so long ('ulimit -f'). Mend that, and try again.");
-
-    [DoesNotReturn]
-    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowBadWindow(int length, nuint ringBytes) =>
         throw new ArgumentOutOfRangeException(nameof(length), length,
             $"The length is {length}; it must be 0 to {ringBytes}, the bytes of the ring.");

@@ -21,6 +21,9 @@ internal static class HighRegion
     /// <summary>The memory file; -1 as long as there are no high pages.</summary>
     internal static nint File => Volatile.Read(ref s_file);
 
+    /// <summary>High pages that there can be.</summary>
+    internal static uint PageCount => LinearRegion.EndPage - LinearRegion.HighFirstPage;
+
     internal static uint OnlinePages => Volatile.Read(ref s_onlineEnd) - LinearRegion.HighFirstPage;
 
     internal static bool Contains(uint page) => page >= LinearRegion.HighFirstPage && page < LinearRegion.EndPage;
