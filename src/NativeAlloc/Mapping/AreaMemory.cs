@@ -293,8 +293,12 @@ internal static unsafe class AreaMemory
         page = PageFrame.None;
         for (int type = Pageblock.TypeCount - 1; type >= 0; type--)
         {
-            PageRequest request =
-                PageRequest.Block(order) with { Choice = MemoryChoice.UsedOnly, Type = (MigrateType)type };
+            PageRequest request = PageRequest.Block(order) with
+            {
+                State = PageState.Withheld,
+                Choice = MemoryChoice.UsedOnly,
+                Type = (MigrateType)type,
+            };
             if (PageLayer.TryTake(null, request, out page, out _)) return true;
         }
         return false;

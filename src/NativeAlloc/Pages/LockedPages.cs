@@ -78,7 +78,7 @@ internal static unsafe class LockedPages
     {
         PageFrame* frame = LinearRegion.Frames + page;
         s_lock.Acquire();
-        frame->State = PageState.Taken;
+        frame->State = PageState.Withheld;
         frame->PageCount = count;
         frame->Next = s_kept;
         Volatile.Write(ref s_kept, page);

@@ -97,6 +97,7 @@ internal static unsafe class PageBlocks
         // Of two threads that free the same block one finds it a block no more.
         if (!frame->TryTake(PageState.Block)) return FindFault(page, order);
         if (frame->ZoneIndex == PageFrame.NoZone) ThrowHelper.StopOnBadPage(page); // see PageLayer.CheckHot
+        frame->SetState(PageState.Withheld); // free to who frees it once more, until it is in a list
         Count(own, order, -1);
         if (order == 0)
         {
@@ -145,7 +146,7 @@ internal static unsafe class PageBlocks
             if (current != 0 && frame->Order < current && state != PageState.Large) continue; // a smaller block beside
             return state switch
             {
-                PageState.Free or PageState.Hot or PageState.Offline => PageFault.AlreadyFree,
+                PageState.Free or PageState.Hot or PageState.Offline or PageState.Withheld => PageFault.AlreadyFree,
                 PageState.Block => head != page
                     ? PageFault.Interior
                     : frame->Order != order

@@ -143,4 +143,10 @@ internal enum PageState : byte
 
     /// <summary>Head of a section that is free and inaccessible (see <c>PageLayer.TryTakeOffline</c>).</summary>
     Offline,
+
+    /// <summary>
+    /// Head of a free block that is in no list for the moment: its memory is given back or moved elsewhere, or it is
+    /// not unlocked yet.
+    /// </summary>
+    Withheld,
 }

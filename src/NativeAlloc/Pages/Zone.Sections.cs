@@ -28,6 +28,7 @@ internal unsafe partial struct Zone
             firstPage = Area((MigrateType)type, PageGeometry.MaxOrder)->Last; // clean blocks stand last
             if (firstPage == PageFrame.None || Frames[firstPage].Dirty) continue;
             RemoveFree(firstPage, PageGeometry.MaxOrder);
+            Frames[firstPage].SetState(PageState.Withheld);
             Volatile.Write(ref _onlinePages, _onlinePages - PageGeometry.SectionPages);
             return true;
         }
@@ -71,7 +72,7 @@ internal unsafe partial struct Zone
             at += 1u << order;
             if (!isFree || Frames[page].Dirty) continue;
             RemoveFree(page, order);
-            Frames[page].State = PageState.Taken;
+            Frames[page].SetState(PageState.Withheld);
             return true;
         }
         (page, order) = (PageFrame.None, 0);

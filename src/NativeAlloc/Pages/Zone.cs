@@ -271,8 +271,8 @@ internal unsafe partial struct Zone
             if (page == PageFrame.None || !Frames[page].Dirty) continue;
             page = Split(page, partOrder, order);
             RemoveDirtyFree(LinearRegion.Dirty.Count(page, 1u << partOrder));
-            Frames[page].State = PageState.Taken;
             Frames[page].Order = (byte)partOrder;
+            Frames[page].SetState(PageState.Withheld);
             return true;
         }
         page = PageFrame.None;

@@ -1,6 +1,8 @@
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
+using NativeAlloc.Tests.Os;
 using Xunit;
 
 namespace NativeAlloc.Tests.Pages;
@@ -33,9 +35,34 @@ public sealed unsafe class DoubleFreeTests
             TestZone.Normal->Lock.Release();
         }
         thread.Finish();
-        Assert.Equal((PageFault.None, PageFault.NotAPageBlock), (first, second));
+        Assert.Equal((PageFault.None, PageFault.AlreadyFree), (first, second));
         Assert.Equal(PageFault.AlreadyFree, PageBlocks.Give(null, page, 0));
         TestZone.Normal->Verify();
+    }
+
+    [Fact]
+    public void While_the_memory_of_a_free_page_goes_back_it_is_free_to_who_frees_or_maps_it()
+    {
+        const int Order = 3;
+        NativeAllocator.Trim();
+        Page page = PageAllocator.AllocPages(Order, PageFlags.Zeroed);
+        *(byte*)page.Address = 1;
+        PageAllocator.FreePages(page, Order);
+        List<string> messages = [];
+        using (new InjectedFaults(call =>
+        {
+            // Memory goes back, then the pages of a section that is free.
+            if (call is not (OsCall.Purge or OsCall.Decommit)) return false;
+            messages.Add(Assert.Throws<ArgumentException>(() => PageAllocator.FreePages(page, Order)).Message);
+            messages.Add(Assert.Throws<ArgumentException>(() => { PersistentMap.Map(page); }).Message);
+            return false;
+        }))
+        {
+            NativeAllocator.Trim();
+        }
+        Assert.NotEmpty(messages);
+        Assert.All(messages, message => Assert.Contains("is free", message, StringComparison.Ordinal));
+        NativeAllocator.Verify();
     }
 
     [Fact]
