@@ -1,10 +1,11 @@
+using NativeAlloc.Pages;
 using static NativeAlloc.TestHost.ProcessLimit;
 
 namespace NativeAlloc.TestHost;
 
 /// <summary>
 /// A process that may have 24 MiB of private memory more than it has (<c>ulimit -d</c>): less than a section. Small
-/// blocks and one of several MiB are there all the same.
+/// blocks and one of several MiB are there all the same, also after one that is too large.
 /// </summary>
 internal static unsafe class FirstBlockLimit
 {
@@ -23,6 +24,10 @@ internal static unsafe class FirstBlockLimit
         limits[0] = (ulong)(ProcessMemory.DataBytes() + MoreBytes);
         if (SetLimit(DataBytes, limits) != 0) return Complain("the limit cannot be set");
         NativeAllocator.Free(NativeAllocator.Alloc(SmallBytes));
+        // A block that no part of a section can hold takes none of what is left.
+        uint online = LinearRegion.OnlinePages;
+        if (Pages.LargeBlocks.Alloc(PageGeometry.SectionBytes, 1, zeroed: false, out _) != null
+            || LinearRegion.OnlinePages != online) return Complain($"{LinearRegion.OnlinePages - online} pages are lost");
         nint* blocks = stackalloc nint[LargeBlocks];
         for (int i = 0; i < LargeBlocks; i++)
         {

@@ -28,7 +28,7 @@ internal static unsafe class VmallocSpace
     // the hole behind it.
     private const int MaxAreas = 1 << 17;
 
-    // Where addresses are few: the least that is worth it, and the part of them that areas may be.
+    // The least that is worth it; and where addresses are few, the part of them that areas may be.
     private const uint LeastBytes = 4 << 20, AddressPart = 4;
 
     private static readonly nuint s_base;
@@ -65,7 +65,7 @@ internal static unsafe class VmallocSpace
     {
         ulong least = Platform.ChargesCommit ? SmallestWithFiles : SmallestBytes;
         ulong wanted = Options.VmallocReserveBytes != 0
-            ? Options.VmallocReserveBytes
+            ? Math.Max(Options.VmallocReserveBytes, LeastBytes)
             : Math.Clamp(Machine.MemoryBytes * ReservePerMemory, least, LargestBytes);
         // Where addresses are few (ulimit -v), a share of them.
         nuint most = AddressShare.Of((nuint)BitOperations.RoundUpToPowerOf2(wanted), AddressPart);

@@ -61,7 +61,7 @@ internal static class OptionTable
         new(nameof(VmallocReserveBytes), "NATIVEALLOC_VMALLOC_RESERVE_BYTES", OptionUnit.Bytes, 0, LargestReserveBytes)
         {
             DefaultText = "0: derived from the memory, 4 TiB at least on Unix systems",
-            Meaning = "Address space of the areas of `Vmalloc`, rounded up to a power of two.",
+            Meaning = "Address space of the areas of `Vmalloc`, rounded up to a power of two of at least 4M.",
         };
 
     internal static readonly Option FakeNodes =

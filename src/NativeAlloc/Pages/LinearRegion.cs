@@ -176,7 +176,9 @@ internal static unsafe class LinearRegion
     /// <param name="systemNode">Where its memory should come from; -1 for anywhere.</param>
     /// <param name="firstPage">The first page that is usable now.</param>
     /// <param name="pages">How many are.</param>
-    internal static bool TryBringSectionOnline(int zone, int systemNode, out uint firstPage, out uint pages)
+    /// <param name="wantedPages">A part with less than these is of no use.</param>
+    internal static bool TryBringSectionOnline(
+        int zone, int systemNode, out uint firstPage, out uint pages, uint wantedPages = 1)
     {
         s_lock.Acquire();
         firstPage = s_onlinePages;
@@ -187,7 +189,7 @@ internal static unsafe class LinearRegion
         bool online = firstPage < end
             && s_frameRegion.TryCommitTo((nuint)end * PageFrame.Bytes)
             && s_bitmapRegion.TryCommitTo((nuint)end * BitmapBytes)
-            && TryCommit(firstPage, end, out end);
+            && TryCommit(firstPage, end, wantedPages, out end);
         pages = online ? end - firstPage : 0;
         if (online)
         {
@@ -264,15 +266,15 @@ internal static unsafe class LinearRegion
     }
 
     // Near a limit (ulimit -d) the system refuses a whole section and still gives less. Then little is taken at a time,
-    // so that something is left for others.
-    private static bool TryCommit(uint firstPage, uint wantedEnd, out uint end)
+    // so that something is left for others, and nothing for what would need several parts.
+    private static bool TryCommit(uint firstPage, uint wantedEnd, uint wantedPages, out uint end)
     {
         const uint FewPages = 2 * Pageblock.Pages;
         end = wantedEnd;
         if (Platform.ChargesCommit) return true; // pages are committed when they are taken
         if (VirtualMemory.TryCommit(AddressOf(firstPage), (nuint)(end - firstPage) << PageGeometry.PageShift))
             return true;
-        if (end - firstPage <= FewPages) return false;
+        if (end - firstPage <= FewPages || wantedPages > FewPages) return false;
         end = firstPage + FewPages;
         return VirtualMemory.TryCommit(AddressOf(firstPage), (nuint)FewPages << PageGeometry.PageShift);
     }

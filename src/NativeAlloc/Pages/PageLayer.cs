@@ -197,7 +197,7 @@ internal static unsafe partial class PageLayer
         {
             zone->Lock.Release();
             if (refusedBytes != 0) return Refusal.ResidentLimit(refusedBytes);
-            if (request.Choice == MemoryChoice.UsedOnly || !TryGrow(zone, request.Type)) return Refusal.OutOfMemory;
+            if (request.Choice == MemoryChoice.UsedOnly || !TryGrow(zone, request)) return Refusal.OutOfMemory;
             zone->Lock.Acquire(); // another thread may be faster and use the new section up: then once more
         }
         zone->CountHit(wanted);
@@ -235,7 +235,7 @@ internal static unsafe partial class PageLayer
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryUnlock(uint page, uint count) => LockedPages.TryUnlock(page, count);
 
-    private static bool TryGrow(Zone* zone, MigrateType type)
+    private static bool TryGrow(Zone* zone, in PageRequest request)
     {
         NodeTopology nodes = NodeTopology.Current;
         int systemNode = nodes.Count == 1 || nodes.IsFake ? -1 : nodes.SystemNodeOf(zone->Node);
@@ -243,10 +243,10 @@ internal static unsafe partial class PageLayer
         bool grown = TryBringBack(zone, systemNode, out uint first)
             || (zone->Kind == ZoneKind.High
                 ? HighRegion.TryBringSectionOnline(zone->Index, systemNode, out first)
-                : LinearRegion.TryBringSectionOnline(zone->Index, systemNode, out first, out pages));
+                : LinearRegion.TryBringSectionOnline(zone->Index, systemNode, out first, out pages, request.Count));
         if (!grown) return false;
         zone->Lock.Acquire();
-        zone->AddSection(first, type, pages);
+        zone->AddSection(first, request.Type, pages);
         zone->Lock.Release();
         EventRing.Raise(EventKind.SectionOnline, first, pages);
         return true;

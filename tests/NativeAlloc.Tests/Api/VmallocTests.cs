@@ -249,6 +249,11 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
         Assert.Equal("", child.Errors);
     }
 
+    [Fact]
+    public void A_space_that_is_set_smaller_than_any_is_the_smallest_and_not_none() =>
+        ChildProcess.RunHost([("NATIVEALLOC_VMALLOC_RESERVE_BYTES", "64K")], VmallocAccess.Name, VmallocAccess.Inside)
+            .ShouldSucceed();
+
     [Theory]
     [InlineData(VmallocAccess.Overrun)]
     [InlineData(VmallocAccess.OverrunAfterGrowth)]
