@@ -36,20 +36,25 @@ internal sealed unsafe partial class WindowsSystem
         if (fileBytes == 0) return TryReserve(bytes, alignment, out address);
         for (int attempt = 0; attempt < Attempts && TryFindRange(bytes, alignment, out address); attempt++)
         {
-            if (TryTakeAddresses(address, bytes, fileBytes) && TryAddRange(address, fileBytes)) return true;
-            Release(address, bytes);
+            if (bytes != fileBytes && !TryReserveAt(address + fileBytes, bytes - fileBytes)) continue;
+            nuint taken = TakeForFiles(address, fileBytes);
+            if (taken == fileBytes && TryAddRange(address, fileBytes)) return true;
+            // What was taken, and no more: the rest may be another thread's by now.
+            nuint unitBytes = _new.HasPlaceholders ? fileBytes : FileUnitBytes;
+            for (nuint at = 0; at < taken; at += unitBytes) Free(address + at);
+            if (bytes != fileBytes) Free(address + fileBytes);
         }
         address = 0;
         return false;
     }
 
-    private bool TryTakeAddresses(nuint address, nuint bytes, nuint fileBytes)
+    // One placeholder, or units one by one; returns how much it got.
+    private nuint TakeForFiles(nuint address, nuint bytes)
     {
-        if (bytes != fileBytes && !TryReserveAt(address + fileBytes, bytes - fileBytes)) return false;
-        if (_new.HasPlaceholders) return _new.ReservePlaceholder(address, fileBytes) == address;
-        nuint end = address + fileBytes;
-        while (address != end && TryReserveAt(address, FileUnitBytes)) address += FileUnitBytes;
-        return address == end;
+        if (_new.HasPlaceholders) return _new.ReservePlaceholder(address, bytes) == address ? bytes : 0;
+        nuint taken = 0;
+        while (taken != bytes && TryReserveAt(address + taken, FileUnitBytes)) taken += FileUnitBytes;
+        return taken;
     }
 
     private static bool TryReserveAt(nuint address, nuint bytes) =>
@@ -74,18 +79,36 @@ internal sealed unsafe partial class WindowsSystem
         return false;
     }
 
-    // Before the addresses of a range go.
-    private void ForgetRange(nuint address)
+    // Gives the addresses of a range back, and the range; returns its bytes, 0 where none begins there.
+    private nuint ReleaseRange(nuint address)
     {
         for (int i = 0; i < MostRanges; i++)
         {
             ref FileRange range = ref _ranges[i];
             if (address == 0 || Volatile.Read(ref range.Address) != address) continue;
-            for (nuint unit = 0; unit < range.Bytes / FileUnitBytes; unit++)
-                TryUnmapUnit((nuint*)range.Units + unit, address + unit * FileUnitBytes);
+            nuint bytes = range.Bytes;
             Volatile.Write(ref range.Address, 0);
-            WindowsCalls.VirtualFree(range.Units, 0, WindowsCalls.MemRelease);
+            FreeUnits((nuint*)range.Units, address, bytes / FileUnitBytes);
+            Free(range.Units);
             Volatile.Write(ref range.IsUsed, 0);
+            return bytes;
+        }
+        return 0;
+    }
+
+    // Each unit that is still the range's. Of a placeholder, those side by side that were never split off are one, and
+    // go by their first.
+    private void FreeUnits(nuint* marks, nuint address, nuint count)
+    {
+        nuint before = Lost;
+        for (nuint unit = 0; unit < count; unit++, address += FileUnitBytes)
+        {
+            nuint mark = TakeUnit(marks + unit);
+            if (mark > LargestMark) mark = Unmap(address, (FileUnit*)mark);
+            bool isWithBefore = mark == PartOfLarger && before == PartOfLarger && _new.HasPlaceholders;
+            if (mark is PartOfLarger or Reserved && !isWithBefore) Free(address);
+            before = mark;
+            Volatile.Write(ref marks[unit], Lost);
         }
     }
 
@@ -198,9 +221,12 @@ internal sealed unsafe partial class WindowsSystem
         if (section == 0) return false;
         nuint before = TakeUnit(mark);
         nuint free = before > LargestMark ? Unmap(address, (FileUnit*)before) : before;
-        if (free == PartOfLarger && _new.HasPlaceholders) NewCalls.TrySplit(address, FileUnitBytes);
+        // It is not split where it is alone already, and where the system refuses.
+        bool isSplit =
+            free != PartOfLarger || !_new.HasPlaceholders || NewCalls.TrySplit(address, FileUnitBytes);
         nuint after = free == Lost ? Lost : Map(section, address, unit);
         bool mapped = after > LargestMark;
+        if (after == Reserved && !isSplit) after = PartOfLarger;
         if (!mapped && before > LargestMark && after != Lost) // what was there comes back
             after = Map(((FileUnit*)before)->Section, address, (FileUnit*)before);
         Volatile.Write(ref *mark, after);

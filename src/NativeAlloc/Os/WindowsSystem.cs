@@ -13,6 +13,8 @@ internal sealed unsafe partial class WindowsSystem : SystemContract
 
     private readonly NewCalls _new = new();
 
+    private NativeLock _workingSetLock;
+
     internal override bool ChargesCommit => true;
 
     internal override bool MovesMemory => false;
@@ -81,12 +83,16 @@ internal sealed unsafe partial class WindowsSystem : SystemContract
         if (WindowsCalls.VirtualLock(address, bytes) != 0) return true;
         if (Marshal.GetLastPInvokeError() != WindowsCalls.ErrorWorkingSetQuota)
             return false;
-        // A process may lock what fits into the least working set that it has said it needs.
+        // A process may lock what fits into the least working set that it has said it needs. Of two threads that raise
+        // it at once, one would undo what the other did.
         nuint least, most;
         uint flags;
-        return WindowsCalls.GetWorkingSetSize(WindowsCalls.ThisProcess, &least, &most, &flags) != 0
+        _workingSetLock.Acquire();
+        bool locked = WindowsCalls.GetWorkingSetSize(WindowsCalls.ThisProcess, &least, &most, &flags) != 0
             && WindowsCalls.SetWorkingSetSize(WindowsCalls.ThisProcess, least + bytes, most + bytes, flags) != 0
             && WindowsCalls.VirtualLock(address, bytes) != 0;
+        _workingSetLock.Release();
+        return locked;
     }
 
     internal override bool TryUnlock(nuint address, nuint bytes) => WindowsCalls.VirtualUnlock(address, bytes) != 0;
@@ -94,19 +100,15 @@ internal sealed unsafe partial class WindowsSystem : SystemContract
     // A node can only be named when addresses are reserved. Memory comes from the node of the thread that touches it.
     internal override bool TryBind(nuint address, nuint bytes, int systemNode) => false;
 
+    // Never by asking what is there: between addresses of ours there may be some of another thread, see Map.
     internal override void Release(nuint address, nuint bytes)
     {
-        ForgetRange(address);
-        WindowsCalls.MemoryInformation region;
-        for (nuint at = address; at < address + bytes; at = region.BaseAddress + region.RegionBytes)
-        {
-            if (WindowsCalls.VirtualQuery(at, &region, (nuint)sizeof(WindowsCalls.MemoryInformation)) == 0) return;
-            if (region.State == WindowsCalls.MemFree || region.AllocationBase < address) continue;
-            nuint allocation = region.AllocationBase;
-            if (WindowsCalls.UnmapViewOfFile(allocation) == 0)
-                WindowsCalls.VirtualFree(allocation, 0, WindowsCalls.MemRelease);
-        }
+        nuint fileBytes = ReleaseRange(address);
+        if (bytes > fileBytes) Free(address + fileBytes);
     }
+
+    // Gives a whole reservation or placeholder back.
+    private static void Free(nuint address) => WindowsCalls.VirtualFree(address, 0, WindowsCalls.MemRelease);
 
     internal override void Sleep(int microseconds) =>
         WindowsCalls.Sleep((uint)Math.Max(1, microseconds / 1000)); // at most a second; not alertable
