@@ -122,7 +122,8 @@ public sealed unsafe class MirroredBuffer : IDisposable
             _blocks.Add(new Block(page, order));
             pages -= 1u << order;
         }
-        _blocks.Sort((one, other) => one.Page.Index.CompareTo(other.Page.Index)); // so that neighbours are mapped as one
+        // so that neighbours are mapped as one
+        _blocks.Sort((one, other) => one.Page.Index.CompareTo(other.Page.Index));
     }
 
     // Single pages are worth a reclaim, and their failure is everybody's.

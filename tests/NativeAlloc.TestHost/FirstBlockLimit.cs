@@ -27,7 +27,8 @@ internal static unsafe class FirstBlockLimit
         // A block that no part of a section can hold takes none of what is left.
         uint online = LinearRegion.OnlinePages;
         if (Pages.LargeBlocks.Alloc(PageGeometry.SectionBytes, 1, zeroed: false, out _) != null
-            || LinearRegion.OnlinePages != online) return Complain($"{LinearRegion.OnlinePages - online} pages are lost");
+            || LinearRegion.OnlinePages != online)
+            return Complain($"{LinearRegion.OnlinePages - online} pages are lost");
         nint* blocks = stackalloc nint[LargeBlocks];
         for (int i = 0; i < LargeBlocks; i++)
         {

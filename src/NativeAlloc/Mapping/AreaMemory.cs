@@ -144,7 +144,7 @@ internal static unsafe class AreaMemory
         Teardown.TryUnmap(area, from, to, out bool hasMemory);
         if (hasMemory)
         {
-            // The area ends before it now, so that it is nobody's to be charged; the next area there finds it zero.
+            // The area ends before it from now on, so that none is charged with it. The next one there finds it zero.
             Clear(area, from, to);
             Teardown.Uncharge(area, from, to);
         }

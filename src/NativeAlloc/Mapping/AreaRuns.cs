@@ -30,7 +30,9 @@ internal static unsafe class AreaRuns
             ? (nuint)area->Pages << PageGeometry.PageShift
             : ((uint*)area->Runs)[run] * VirtualMemory.PageBytes;
 
-    /// <summary>The runs that a part of an area lies in, from the beginning of the first to the end of the last.</summary>
+    /// <summary>
+    /// The runs that a part of an area lies in, from the beginning of the first to the end of the last.
+    /// </summary>
     internal static (nuint From, nuint To) Around(VmallocArea* area, nuint from, nuint to)
     {
         (nuint first, nuint end) = (0, 0);

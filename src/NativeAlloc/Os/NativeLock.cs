@@ -8,8 +8,7 @@ namespace NativeAlloc.Os;
 /// A spin lock that lives in native memory: eight bytes, no managed object, and never a wait that
 /// <see cref="Thread.Interrupt"/> can break, as an allocator left half-way would be torn. Critical sections are short,
 /// so a waiter spins, then yields, and sleeps only when the holder has lost its processor for long. Only growing a
-/// table, bringing a section online, and on Windows locking memory beyond the working set make system calls under a
-/// lock. Not reentrant.
+/// table or bringing a section online makes a system call under a lock. Not reentrant.
 /// </summary>
 [StructLayout(LayoutKind.Explicit, Size = 8)]
 internal struct NativeLock

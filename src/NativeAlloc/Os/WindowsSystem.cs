@@ -13,7 +13,8 @@ internal sealed unsafe partial class WindowsSystem : SystemContract
 
     private readonly NewCalls _new = new();
 
-    private NativeLock _workingSetLock;
+    /// <summary>1 while a thread raises the least working set. By Interlocked and Volatile.</summary>
+    private int _isRaising;
 
     internal override bool ChargesCommit => true;
 
@@ -87,11 +88,11 @@ internal sealed unsafe partial class WindowsSystem : SystemContract
         // it at once, one would undo what the other did.
         nuint least, most;
         uint flags;
-        _workingSetLock.Acquire();
+        while (Interlocked.CompareExchange(ref _isRaising, 1, 0) != 0) Thread.Yield();
         bool locked = WindowsCalls.GetWorkingSetSize(WindowsCalls.ThisProcess, &least, &most, &flags) != 0
             && WindowsCalls.SetWorkingSetSize(WindowsCalls.ThisProcess, least + bytes, most + bytes, flags) != 0
             && WindowsCalls.VirtualLock(address, bytes) != 0;
-        _workingSetLock.Release();
+        Volatile.Write(ref _isRaising, 0);
         return locked;
     }
 

@@ -243,7 +243,8 @@ internal static unsafe partial class PageLayer
         bool grown = TryBringBack(zone, systemNode, out uint first)
             || (zone->Kind == ZoneKind.High
                 ? HighRegion.TryBringSectionOnline(zone->Index, systemNode, out first)
-                : LinearRegion.TryBringSectionOnline(zone->Index, systemNode, out first, out pages, request.Count));
+                : LinearRegion.TryBringSectionOnline(
+                    zone->Index, systemNode, out first, out pages, wantedPages: 1u << request.Order));
         if (!grown) return false;
         zone->Lock.Acquire();
         zone->AddSection(first, request.Type, pages);

@@ -117,7 +117,8 @@ public sealed unsafe partial class NativeStream : Stream, IBufferWriter<byte>
             return;
         }
         // Bytes of this very stream move with it.
-        nuint offset = (nuint)Unsafe.AsPointer(in MemoryMarshal.GetReference(buffer)) - (nuint)_block.Address;
+        nuint address = (nuint)Unsafe.AsPointer(in MemoryMarshal.GetReference(buffer));
+        nuint offset = unchecked(address - (nuint)_block.Address);
         bool isOwn = offset < _block.CapacityBytes;
         MakeRoom((nuint)buffer.Length);
         if (isOwn) buffer = new ReadOnlySpan<byte>(_block.Address + offset, buffer.Length);

@@ -92,7 +92,8 @@ public sealed unsafe class MirroredBufferTests : LeakCheckedTests
         ResidentBudget.SetLimit(charged + 9 * PageBytes);
         try
         {
-            string message = Assert.Throws<OutOfMemoryException>(() => { _ = new MirroredBuffer(10 * PageBytes); }).Message;
+            string message =
+                Assert.Throws<OutOfMemoryException>(() => { _ = new MirroredBuffer(10 * PageBytes); }).Message;
             Assert.Contains("resident limit", message, StringComparison.Ordinal);
             using MirroredBuffer ring = new(9 * PageBytes);
             Assert.Equal(2, ring.BlockCount);
