@@ -11,6 +11,10 @@ namespace NativeAlloc.AspNetCore;
 /// One connection: a loop that receives into one pipe and a loop that sends out of another. Both pipes have their
 /// memory from the pool.
 /// </summary>
+/// <remarks>
+/// Whatever goes wrong in a loop ends its pipe with that exception and shuts the socket down. The loops' tasks never
+/// fault: the server forgets a connection only when it could dispose of it.
+/// </remarks>
 internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemoryPoolFeature, IConnectionSocketFeature
 {
     // Each piece is a call of the system when it is sent.
@@ -107,10 +111,26 @@ internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemory
         {
             error = new ConnectionAbortedException("The connection was aborted.", aborted);
         }
-        finally
+        catch (Exception unexpected) // the pool at its limit, for one
         {
-            await _input.CompleteAsync(Volatile.Read(ref _reason) ?? error).ConfigureAwait(false);
+            error = unexpected;
+        }
+        await EndReceivingAsync(error).ConfigureAwait(false);
+    }
+
+    // An error is the reader's to know: without it, what was received so far would pass for all that was sent.
+    private async Task EndReceivingAsync(Exception? error)
+    {
+        Exception? reason = Volatile.Read(ref _reason) ?? error;
+        if (reason != null) ShutDown(reason);
+        await _input.CompleteAsync(reason).ConfigureAwait(false);
+        try
+        {
             await _closed.CancelAsync().ConfigureAwait(false);
+        }
+        catch (AggregateException)
+        {
+            // Who listens for the end has exceptions of his own.
         }
     }
 
@@ -132,16 +152,13 @@ internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemory
                 if (result.IsCompleted) break;
             }
         }
-        catch (Exception broken) when (broken is SocketException or ObjectDisposedException)
+        catch (Exception broken) // of the socket, or unexpected
         {
             error = broken;
         }
-        finally
-        {
-            ShutDown(error);
-            await _output.CompleteAsync(error).ConfigureAwait(false);
-            _input.CancelPendingFlush();
-        }
+        ShutDown(error);
+        await _output.CompleteAsync(error).ConfigureAwait(false);
+        _input.CancelPendingFlush();
     }
 
     private void ShutDown(Exception? reason)
@@ -154,9 +171,9 @@ internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemory
         {
             Socket.Shutdown(SocketShutdown.Both);
         }
-        catch (SocketException)
+        catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
-            // The other side was faster.
+            // The other side was faster, or whoever else has the socket.
         }
         Socket.Dispose();
     }
