@@ -1,3 +1,6 @@
+using NativeAlloc.Checking;
+using NativeAlloc.Os;
+
 namespace NativeAlloc.TestHost;
 
 /// <summary>Uses a sampled block wrongly, or rightly. To be run with NATIVEALLOC_GUARD=1.</summary>
@@ -6,9 +9,9 @@ internal static unsafe class GuardFaults
     internal const string Name = "guard-faults";
 
     internal const string Clean = "clean", Overflow = "overflow", Underflow = "underflow", After = "after",
-        Twice = "twice", Behind = "behind", NullReference = "null-reference";
+        Twice = "twice", Behind = "behind", NullReference = "null-reference", Reused = "reused", NoTexts = "no-texts";
 
-    internal const int BlockBytes = 80;
+    internal const int BlockBytes = 80, NextBytes = 48;
 
     internal static int Run(string[] args)
     {
@@ -44,11 +47,74 @@ internal static unsafe class GuardFaults
                     Console.WriteLine("caught");
                 }
                 break;
+            case Reused:
+                TakeSlotOf(block)[BlockBytes] = 1;
+                break;
+            case NoTexts:
+                Console.WriteLine(FreeWithoutTexts()[3]);
+                break;
             default:
                 UseMany(block);
                 break;
         }
         return 0;
+    }
+
+    // Frees a block while all other places are taken. At the first moment at which another thread could have the place
+    // it goes to a new block, which comes back.
+    private static byte* TakeSlotOf(void* block)
+    {
+        while (GuardedBlocks.Alloc(BlockBytes, 1) != null)
+        {
+        }
+        void* next = null;
+        SetReached(_ =>
+        {
+            if (next != null) return;
+            Action<bool>? outer = SetReached(waits =>
+            {
+                if (waits) throw new TimeoutException("another one has the lock");
+            });
+            try
+            {
+                next = GuardedBlocks.Alloc(NextBytes, 1);
+            }
+            catch (TimeoutException)
+            {
+                // Not yet.
+            }
+            SetReached(outer);
+        });
+        NativeAllocator.Free(block);
+        SetReached(null);
+        if (next == null) next = GuardedBlocks.Alloc(NextBytes, 1); // no schedule points
+        return (byte*)next;
+    }
+
+    // A block that was freed. The managed heap has no room for texts all the time.
+    private static byte* FreeWithoutTexts()
+    {
+        SetReached(static _ =>
+        {
+            if (Environment.StackTrace.Contains(nameof(CallStacks.TextOf), StringComparison.Ordinal))
+                throw new OutOfMemoryException();
+        });
+        void* block = GuardedBlocks.Alloc(BlockBytes, 1);
+        NativeAllocator.Free(block);
+        SetReached(null);
+        return (byte*)block;
+    }
+
+    // What the thread does at each schedule point; what it did before.
+    private static Action<bool>? SetReached(Action<bool>? reached)
+    {
+#if DEBUG
+        Action<bool>? before = SchedulePoint.t_reached;
+        SchedulePoint.t_reached = reached;
+        return before;
+#else
+        return reached;
+#endif
     }
 
     // More than there are places, of all sizes, and each way to free and resize them.

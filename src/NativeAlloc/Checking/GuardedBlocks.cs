@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Numerics;
-using System.Text;
+using System.Text.Unicode;
 using NativeAlloc.Common;
 using NativeAlloc.Os;
 
@@ -28,6 +28,8 @@ internal static unsafe class GuardedBlocks
     private const long LeastMicroseconds = 20_000;
 
     private const byte Unused = 0xBB;
+
+    private const int HeadCharacters = 160; // the words, and three numbers of up to 20 digits
 
     // Blocks are cleared and copied in granules of 16 bytes by callers who do not know that this one is guarded.
     private const nuint Granule = 16;
@@ -186,34 +188,70 @@ internal static unsafe class GuardedBlocks
         return behind >= 0 ? end + (nuint)behind : 0;
     }
 
+    // Size, address and thread, with no managed memory; how many characters.
+    private static int WriteHead(Span<char> head, in Slot block)
+    {
+        head.TryWrite(CultureInfo.InvariantCulture, $"the sampled block of {block.Bytes} bytes at 0x{block.Address:x}, "
+            + $"allocated by thread {block.AllocThread}:\n", out int written);
+        return written;
+    }
+
+    private static string StacksOf(in Slot block)
+    {
+        string allocated = CallStacks.TextOf(block.AllocStack);
+        if (block.IsLive || block.FreeThread == 0) return allocated;
+        return string.Create(CultureInfo.InvariantCulture,
+            $"{allocated}freed by thread {block.FreeThread}:\n{CallStacks.TextOf(block.FreeStack)}");
+    }
+
     private static string Describe(in Slot block)
     {
-        StringBuilder text = new();
-        text.Append(CultureInfo.InvariantCulture,
-            $"the sampled block of {block.Bytes} bytes at 0x{block.Address:x}, allocated by thread ");
-        text.Append(CultureInfo.InvariantCulture, $"{block.AllocThread}:\n{CallStacks.TextOf(block.AllocStack)}");
-        if (!block.IsLive && block.FreeThread != 0)
-            text.Append(CultureInfo.InvariantCulture,
-                $"freed by thread {block.FreeThread}:\n{CallStacks.TextOf(block.FreeStack)}");
-        return text.ToString();
+        Span<char> head = stackalloc char[HeadCharacters];
+        return string.Concat(head[..WriteHead(head, block)], StacksOf(block));
     }
 
+    // The block stands, or is freed, by the time its texts are made, so nothing here may throw. Another block may have
+    // taken the slot meanwhile; the texts are that block's then.
     private static void WriteTexts(int slot, in Slot block)
     {
-        string description = Describe(block);
-        string inside = block.IsLive ? "access to" : "use after free of";
-        Write(slot * PagesOfSlot, "underflow of " + description);
-        Write(slot * PagesOfSlot + 1, inside + " " + description);
-        Write(slot * PagesOfSlot + 2, "overflow of " + description);
+        string stacks;
+        try
+        {
+            stacks = StacksOf(block);
+        }
+        catch (OutOfMemoryException)
+        {
+            stacks = "   (the managed heap had no room for the stacks)\n";
+        }
+        Span<char> head = stackalloc char[HeadCharacters];
+        head = head[..WriteHead(head, block)];
+        s_lock.Acquire();
+        if (s_slots[slot] == block)
+        {
+            Write(slot * PagesOfSlot, "underflow of ", head, stacks);
+            Write(slot * PagesOfSlot + 1, block.IsLive ? "access to " : "use after free of ", head, stacks);
+            Write(slot * PagesOfSlot + 2, "overflow of ", head, stacks);
+        }
+        s_lock.Release();
     }
 
-    private static void Write(int page, string text)
+    // As much as there is room for.
+    private static void Write(int page, string mistake, ReadOnlySpan<char> head, string stacks)
     {
         byte* place = (byte*)s_texts.Address + page * FaultTexts.TextBytes;
         Span<byte> room = new(place + FaultTexts.HeaderBytes, FaultTexts.TextBytes - FaultTexts.HeaderBytes);
-        // as much as there is room for
-        Encoding.UTF8.GetEncoder().Convert("NativeAlloc: " + text, room, flush: true, out _, out int written, out _);
-        Volatile.Write(ref *(long*)place, written);
+        Span<byte> rest = room;
+        Append(ref rest, "NativeAlloc: ");
+        Append(ref rest, mistake);
+        Append(ref rest, head);
+        Append(ref rest, stacks);
+        Volatile.Write(ref *(long*)place, room.Length - rest.Length);
+    }
+
+    private static void Append(ref Span<byte> room, ReadOnlySpan<char> text)
+    {
+        Utf8.FromUtf16(text, room, out _, out int written);
+        room = room[written..];
     }
 
     /// <summary>A block in a slot, or the last one that was there.</summary>

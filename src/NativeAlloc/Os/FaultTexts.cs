@@ -63,12 +63,13 @@ internal static unsafe partial class FaultTexts
         if (SigAction(SignalOfFault, null, before) != 0) return false;
         nint handler = *(nint*)before;
         if (handler is 0 or 1) return false; // the runtime has one; without it there is nothing to go on to
-        byte[] code = Code.ToArray();
-        BinaryPrimitives.WriteUInt64LittleEndian(code.AsSpan(AddressAt), address);
-        BinaryPrimitives.WriteUInt64LittleEndian(code.AsSpan(BytesAt), bytes);
+        Span<byte> code = stackalloc byte[Code.Length]; // the caller may hold a lock, so no managed memory
+        Code.CopyTo(code);
+        BinaryPrimitives.WriteUInt64LittleEndian(code[AddressAt..], address);
+        BinaryPrimitives.WriteUInt64LittleEndian(code[BytesAt..], bytes);
         code[PageShiftAt] = (byte)pageShift;
-        BinaryPrimitives.WriteUInt64LittleEndian(code.AsSpan(TextsAt), texts);
-        BinaryPrimitives.WriteInt64LittleEndian(code.AsSpan(BeforeAt), handler);
+        BinaryPrimitives.WriteUInt64LittleEndian(code[TextsAt..], texts);
+        BinaryPrimitives.WriteInt64LittleEndian(code[BeforeAt..], handler);
         nuint page = (nuint)Environment.SystemPageSize;
         if (!VirtualMemory.TryReserve(page, page, out nuint place)) return false;
         if (!VirtualMemory.TryCommit(place, page)) return false;

@@ -19,9 +19,7 @@ public sealed class GuardTests
         ChildProcess child = Run(mistake);
         Assert.NotEqual(0, child.ExitCode);
         Assert.Contains("AccessViolationException", child.Errors, StringComparison.Ordinal);
-        bool hasHandler = OperatingSystem.IsLinux()
-            && RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64;
-        if (!hasHandler) return; // the runtime's report is all there is
+        if (!HasHandler) return; // the runtime's report is all there is
         Assert.Contains(words, child.Errors, StringComparison.Ordinal);
         Assert.Contains("at NativeAlloc.TestHost.GuardFaults.Run", child.Errors, StringComparison.Ordinal);
         Assert.Equal(mistake == GuardFaults.After, child.Errors.Contains("freed by thread", StringComparison.Ordinal));
@@ -43,6 +41,29 @@ public sealed class GuardTests
     [InlineData(GuardFaults.NullReference, "caught")]
     public void What_is_right_goes_on_as_without_it(string steps, string words) =>
         Assert.Contains(words, Run(steps).ShouldSucceed().Output, StringComparison.Ordinal);
+
+    [Fact]
+    public void A_fault_names_the_block_that_has_the_place_by_then()
+    {
+        Assert.SkipUnless(HasHandler, "The runtime's report is all there is.");
+        ChildProcess child = Run(GuardFaults.Reused);
+        Assert.Contains("NativeAlloc: overflow of the sampled block of 48 bytes", child.Errors,
+            StringComparison.Ordinal);
+        Assert.DoesNotContain("freed by thread", child.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Without_room_for_texts_a_block_is_made_and_freed_and_a_fault_still_names_it()
+    {
+        ChildProcess child = Run(GuardFaults.NoTexts);
+        Assert.Contains("AccessViolationException", child.Errors, StringComparison.Ordinal);
+        if (!HasHandler) return;
+        Assert.Contains("NativeAlloc: use after free of the sampled block of 80 bytes at 0x", child.Errors,
+            StringComparison.Ordinal);
+    }
+
+    private static bool HasHandler => OperatingSystem.IsLinux()
+        && RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64;
 
     private static ChildProcess Run(string steps) =>
         ChildProcess.RunHost([("NATIVEALLOC_GUARD", "1")], GuardFaults.Name, steps);
