@@ -21,9 +21,10 @@ internal sealed class PprofWriter
     {
         MemoryStream message = new();
         new PprofWriter().WriteProfile(message, profile);
-        using GZipStream compressed = new(stream, CompressionLevel.Optimal, leaveOpen: true);
         message.Position = 0;
-        message.CopyTo(compressed);
+        using (GZipStream compressed = new(stream, CompressionLevel.Optimal, leaveOpen: true))
+            message.CopyTo(compressed);
+        stream.Flush(); // the end of the compressed bytes has just been written, and nobody else flushes
     }
 
     private void WriteProfile(MemoryStream message, Profile profile)
