@@ -41,7 +41,9 @@ internal sealed partial class AllocatorEventSource
                 PassOnSafely();
                 Thread.Sleep(PeriodMilliseconds);
             }
-            Volatile.Write(ref _runs, 0);
+            // A full barrier, as Change has one between the same two places in the other order. Without it both threads
+            // could read what was true before, and a session would have no thread.
+            Interlocked.Exchange(ref _runs, 0);
         }
         while (IsEnabled() && Interlocked.Exchange(ref _runs, 1) == 0); // enabled again meanwhile
     }

@@ -93,7 +93,8 @@ internal static class StackNames
                 }
                 Thread.Sleep(PeriodMilliseconds);
             }
-            Volatile.Write(ref s_isResolving, 0);
+            // A full barrier: who starts the profiler writes and reads the same two places in the other order.
+            Interlocked.Exchange(ref s_isResolving, 0);
         }
         while (SampleGap.IsOn && Interlocked.Exchange(ref s_isResolving, 1) == 0); // started again meanwhile
     }
