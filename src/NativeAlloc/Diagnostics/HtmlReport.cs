@@ -91,18 +91,15 @@ internal static class HtmlReport
 
     private static void WriteCaches(Utf8JsonWriter json)
     {
-        List<(string Name, CacheReport Figures)> caches = [];
-        foreach ((int index, string name) in CacheChain.All())
-            if (CacheReport.ReadOrNull(index) is { Slabs: > 0 } cache) caches.Add((name, cache));
         json.WriteStartArray("caches");
-        foreach ((string name, CacheReport cache) in caches
-            .OrderByDescending(entry => entry.Figures.Objects * entry.Figures.ObjectBytes).Take(MostRows))
+        foreach (NamedCache cache in NamedCache.ReadAll().Take(MostRows))
         {
+            CacheReport figures = cache.Figures;
             json.WriteStartArray();
-            json.WriteStringValue(name);
-            json.WriteNumberValue(cache.Objects * cache.ObjectBytes);
-            json.WriteNumberValue((cache.Active - cache.Cached) * cache.ObjectBytes);
-            json.WriteNumberValue(cache.Slabs);
+            json.WriteStringValue(cache.Label);
+            json.WriteNumberValue(cache.Bytes);
+            json.WriteNumberValue((figures.Active - figures.Cached) * figures.ObjectBytes);
+            json.WriteNumberValue(figures.Slabs);
             json.WriteEndArray();
         }
         json.WriteEndArray();

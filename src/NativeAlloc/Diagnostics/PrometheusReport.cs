@@ -40,14 +40,9 @@ internal static class PrometheusReport
     // Those with the most memory. How many are left out is a figure of its own, so that nobody takes the sum for all.
     private static void WriteCaches(TextWriter writer)
     {
-        List<(string Name, CacheReport Figures)> caches = [];
-        foreach ((int index, string name) in CacheChain.All())
-            if (CacheReport.ReadOrNull(index) is { Slabs: > 0 } cache) caches.Add((name, cache));
-        caches.Sort(static (one, other) => BytesOf(other.Figures).CompareTo(BytesOf(one.Figures)));
+        List<NamedCache> caches = NamedCache.ReadAll();
         int named = Math.Min(caches.Count, MostCaches);
-        HashSet<string> seen = []; // of two caches with one name the second is told by its place
-        string[] labels = [.. caches.Take(named).Select((cache, place) =>
-            $"{{cache=\"{Escape(seen.Add(cache.Name) ? cache.Name : $"{cache.Name}#{place}")}\"}}")];
+        string[] labels = [.. caches.Take(named).Select(cache => $"{{cache=\"{Escape(cache.Label)}\"}}")];
         foreach (Figure<CacheReport> figure in StatisticsTable.Caches)
         {
             string metric = FigureName.Prometheus("nativealloc_cache_", figure);
@@ -60,8 +55,6 @@ internal static class PrometheusReport
         WriteSample(writer, Omitted, "", caches.Count - named);
     }
 
-    private static long BytesOf(CacheReport cache) => cache.Objects * cache.ObjectBytes;
-
     // Lines end as the format says, whatever the writer's system does.
     private static void WriteHead<T>(TextWriter writer, string name, Figure<T> figure)
     {
@@ -72,7 +65,7 @@ internal static class PrometheusReport
     private static void WriteSample(TextWriter writer, string name, string labels, long number) =>
         writer.Write(string.Create(CultureInfo.InvariantCulture, $"{name}{labels} {number}\n"));
 
-    // Names of caches have no white space, so no line can end in one.
+    // Names of caches have neither white space nor control characters, so no line can end in one.
     private static string Escape(string label) => label
         .Replace(@"\", @"\\", StringComparison.Ordinal)
         .Replace("\"", "\\\"", StringComparison.Ordinal);

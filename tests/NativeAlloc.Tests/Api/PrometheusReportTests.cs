@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using NativeAlloc.Diagnostics;
+using NativeAlloc.Slabs;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
@@ -71,6 +72,30 @@ public sealed partial class PrometheusReportTests : LeakCheckedTests
     }
 
     [Fact]
+    public unsafe void Caches_with_one_name_have_labels_of_their_own_whatever_their_sizes()
+    {
+        using SlabCache first = new("twin", 304), second = new("twin", 320);
+        int index = CacheChain.All().Last(cache => cache.Name == "twin").Index;
+        using SlabCache third = new($"twin#{index}", 336);
+        SlabCache[] caches = [first, second, third];
+        string[]? labels = null;
+        foreach (SlabCache largest in caches)
+        {
+            List<(SlabCache Cache, nint Address)> objects = [];
+            foreach (SlabCache cache in caches)
+                for (int i = 0; i < (cache == largest ? 5000 : 1); i++) objects.Add((cache, (nint)cache.Alloc()));
+            string text = Write();
+            foreach ((SlabCache cache, nint address) in objects) cache.Free((void*)address);
+            NativeAllocator.Trim();
+            string[] now = [.. caches.Select(cache => Assert.Single(LabelOf().Matches(text),
+                match => match.Groups[2].Value == cache.ObjectSize.ToString(null, null)).Groups[1].Value)];
+            Assert.Equal(3, now.Distinct().Count());
+            Assert.Equal("twin", now[0]);
+            Assert.Equal(labels ??= now, now);
+        }
+    }
+
+    [Fact]
     public unsafe void No_more_caches_are_named_than_a_monitoring_system_can_bear()
     {
         SlabCache[] caches =
@@ -102,6 +127,9 @@ public sealed partial class PrometheusReportTests : LeakCheckedTests
 
     [GeneratedRegex(@"^# HELP ([a-z_]+) .+\.$")]
     private static partial Regex Help();
+
+    [GeneratedRegex("""nativealloc_cache_object_bytes\{cache="(twin[^"]*)"\} (\d+)""")]
+    private static partial Regex LabelOf();
 
     [GeneratedRegex("^# TYPE ([a-z_]+) (gauge|counter)$")]
     private static partial Regex Type();
