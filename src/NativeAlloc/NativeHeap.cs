@@ -51,19 +51,18 @@ public sealed unsafe class NativeHeap : IDisposable
     private HeapFigures* _figures;
 
     /// <summary>Makes a heap.</summary>
-    /// <param name="name">What reports call it; text without white space. Null for a name with a number.</param>
+    /// <param name="name">What reports call it; text without white space and control characters. Null for a name with
+    /// a number.</param>
     /// <param name="limitBytes">The most bytes that may be held of it, in the sizes that the allocator keeps for its
     /// blocks; 0 for no limit.</param>
-    /// <exception cref="ArgumentException">The name is empty or has white space in it.</exception>
+    /// <exception cref="ArgumentException">The name is empty or has white space or control characters in
+    /// it.</exception>
     /// <exception cref="OutOfMemoryException">There is no memory for its figures.</exception>
     public NativeHeap(string? name = null, nuint limitBytes = 0)
     {
         Startup.Begin();
         name ??= $"heap-{Interlocked.Increment(ref s_unnamed)}";
-        if (name.Length == 0 || name.AsSpan().ContainsAny(" \t\r\n"))
-            throw new ArgumentException(
-                $"The name '{name}' is empty or has white space in it; the columns of the slab report are separated by "
-                + "that.", nameof(name));
+        ReportName.ThrowIfWrong(name, nameof(name));
         Name = name;
         _limitBytes = limitBytes;
         _figures = (HeapFigures*)NativeAllocator.AllocZeroed((nuint)sizeof(HeapFigures));

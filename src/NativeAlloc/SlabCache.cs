@@ -38,25 +38,21 @@ public sealed unsafe class SlabCache : IDisposable
     private int _disposed;
 
     /// <summary>Makes a cache (<c>kmem_cache_create</c>).</summary>
-    /// <param name="name">What it is called in reports; any text without white space.</param>
+    /// <param name="name">What it is called in reports; text without white space and control characters.</param>
     /// <param name="objectSize">Bytes of an object, 1 to 512 KiB.</param>
     /// <param name="alignment">A power of two up to 64 KiB that objects begin at a multiple of; 0 for 16.</param>
     /// <param name="constructor"> Runs once for each object when its slab is made, with the object's address, on the
     /// thread that needs the slab; null for none. It may allocate from other caches. If it throws, the slab is not made
     /// and the exception comes out of <see cref="Alloc"/>. </param>
-    /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of
-    /// two.</exception>
+    /// <exception cref="ArgumentException">A name that is empty or has white space or control characters, or an
+    /// alignment that is no power of two.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The size or the alignment is out of range.</exception>
     /// <exception cref="InvalidOperationException">There are as many caches as there can be.</exception>
     /// <exception cref="OutOfMemoryException">There is no memory to describe another cache.</exception>
     public SlabCache(string name, nuint objectSize, nuint alignment = 0, delegate*<void*, void> constructor = null)
     {
         Startup.Begin();
-        ArgumentException.ThrowIfNullOrWhiteSpace(name);
-        if (name.AsSpan().ContainsAny(" \t\r\n"))
-            throw new ArgumentException(
-                $"The name '{name}' has white space in it; the columns of the slab report are separated by that.",
-                nameof(name));
+        ReportName.ThrowIfWrong(name, nameof(name));
         if (objectSize == 0 || objectSize > SizeClasses.LargestBytes)
             throw new ArgumentOutOfRangeException(nameof(objectSize), objectSize,
                 $"An object has {objectSize} bytes; it must have 1 to {SizeClasses.LargestBytes}.");

@@ -15,8 +15,8 @@ public sealed unsafe class SlabCache<T> : IDisposable
     /// <param name="name">What it is called in reports; the type's name if null.</param>
     /// <param name="alignment">A power of two up to 64 KiB; 0 for 16.</param>
     /// <param name="constructor">Runs once for each object when its slab is made; null for none.</param>
-    /// <exception cref="ArgumentException">A name that is empty or has white space, or an alignment that is no power of
-    /// two.</exception>
+    /// <exception cref="ArgumentException">A name that is empty or has white space or control characters, or an
+    /// alignment that is no power of two.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The type is larger than 512 KiB, or the alignment than 64
     /// KiB.</exception>
     /// <exception cref="InvalidOperationException">There are as many caches as there can be.</exception>

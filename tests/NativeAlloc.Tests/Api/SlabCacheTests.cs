@@ -56,11 +56,21 @@ public sealed unsafe class SlabCacheTests : LeakCheckedTests
     [InlineData("two words")]
     [InlineData("tab\tinside")]
     [InlineData("line\nend")]
+    [InlineData("\vvertical")]
+    [InlineData("form\ffeed")]
+    [InlineData("nul\0")]
+    [InlineData("next\u0085line")]
+    [InlineData("no\u00A0break")]
+    [InlineData("line\u2028separator")]
+    [InlineData("delete\u007F")]
     public void A_name_must_be_one_word(string? name)
     {
-        ArgumentException error = Assert.ThrowsAny<ArgumentException>(() => new SlabCache(name!, 16));
-        Assert.Equal("name", error.ParamName);
-        if (name?.Trim().Length > 0) Assert.Contains($"'{name}'", error.Message, StringComparison.Ordinal);
+        foreach (Action make in (Action[])[() => new SlabCache(name!, 16), () => new NativeHeap(name ?? "")])
+        {
+            ArgumentException error = Assert.ThrowsAny<ArgumentException>(make);
+            Assert.Equal("name", error.ParamName);
+            if (name?.Trim().Length > 0) Assert.Contains($"'{name}'", error.Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
