@@ -13,10 +13,6 @@ namespace NativeAlloc;
 /// </summary>
 public static class AllocatorReport
 {
-    // The order of the kernel's own rows.
-    private static readonly (PageFlags Type, string Name)[] s_types =
-        [(PageFlags.None, "Unmovable"), (PageFlags.Movable, "Movable"), (PageFlags.Reclaimable, "Reclaimable")];
-
     /// <summary>
     /// Writes the number of free blocks by node, zone and order, from order 0 on (<c>/proc/buddyinfo</c>). A page is 64
     /// KiB.
@@ -54,7 +50,7 @@ public static class AllocatorReport
         writer.WriteLine();
         foreach (ZoneStatistics zone in zones)
         {
-            foreach ((PageFlags type, string name) in s_types)
+            foreach ((PageFlags type, string name) in ZoneStatistics.MigrateTypes)
             {
                 writer.Write(string.Create(CultureInfo.InvariantCulture,
                     $"Node {zone.Node,4}, zone {NameOf(zone),8}, type {name,12} "));
@@ -65,12 +61,12 @@ public static class AllocatorReport
         }
         writer.WriteLine();
         writer.Write($"{"Number of blocks type",-23}");
-        foreach ((_, string name) in s_types) writer.Write($"{name,12} ");
+        foreach ((_, string name) in ZoneStatistics.MigrateTypes) writer.Write($"{name,12} ");
         writer.WriteLine();
         foreach (ZoneStatistics zone in zones)
         {
             writer.Write(string.Create(CultureInfo.InvariantCulture, $"Node {zone.Node}, zone {NameOf(zone),8} "));
-            foreach ((PageFlags type, _) in s_types)
+            foreach ((PageFlags type, _) in ZoneStatistics.MigrateTypes)
                 writer.Write(string.Create(CultureInfo.InvariantCulture, $"{zone.Pageblocks(type),12} "));
             writer.WriteLine();
         }

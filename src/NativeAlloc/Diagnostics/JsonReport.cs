@@ -9,9 +9,6 @@ namespace NativeAlloc.Diagnostics;
 /// </summary>
 internal static class JsonReport
 {
-    private static readonly (PageFlags Type, string Name)[] s_types =
-        [(PageFlags.None, "unmovable"), (PageFlags.Reclaimable, "reclaimable"), (PageFlags.Movable, "movable")];
-
     internal static void Write(Stream stream)
     {
         AllocatorStatistics statistics = NativeAllocator.GetStatistics();
@@ -44,16 +41,17 @@ internal static class JsonReport
         json.WriteString("zone", zone.Zone.ToString());
         WriteFigures(json, StatisticsTable.Zones, zone);
         json.WriteStartObject("freeBlocks"); // by migrate type, then by order
-        foreach ((PageFlags type, string name) in s_types)
+        foreach ((PageFlags type, string name) in ZoneStatistics.MigrateTypes)
         {
-            json.WriteStartArray(name);
+            json.WriteStartArray(name.ToLowerInvariant());
             for (int order = 0; order <= PageAllocator.MaxOrder; order++)
                 json.WriteNumberValue(zone.FreeBlocks(order, type));
             json.WriteEndArray();
         }
         json.WriteEndObject();
         json.WriteStartObject("pageblocks");
-        foreach ((PageFlags type, string name) in s_types) json.WriteNumber(name, zone.Pageblocks(type));
+        foreach ((PageFlags type, string name) in ZoneStatistics.MigrateTypes)
+            json.WriteNumber(name.ToLowerInvariant(), zone.Pageblocks(type));
         json.WriteEndObject();
         json.WriteEndObject();
     }

@@ -8,6 +8,10 @@ namespace NativeAlloc;
 /// </summary>
 public sealed unsafe class ZoneStatistics
 {
+    /// <summary>The migrate types as reports name them, in the order of the kernel's own rows.</summary>
+    internal static readonly (PageFlags Type, string Name)[] MigrateTypes =
+        [(PageFlags.None, "Unmovable"), (PageFlags.Movable, "Movable"), (PageFlags.Reclaimable, "Reclaimable")];
+
     private readonly long[] _freeBlocks = new long[Pageblock.TypeCount * PageGeometry.OrderCount];
     private readonly long[] _pageblocks = new long[Pageblock.TypeCount]; // for users a run is unmovable
 
