@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
 using Spectre.Console;
 
 namespace NativeAlloc.Tool;
@@ -13,6 +15,9 @@ internal static class Program
     };
 
     private static readonly Option<int?> s_id = new("--process-id", "-p") { Description = "The process, by its id." };
+
+    // The longest that a thread can wait.
+    private const int MostSeconds = int.MaxValue / 1000;
 
     private static int Main(string[] arguments)
     {
@@ -79,6 +84,7 @@ internal static class Program
             Description = "How long to sample.",
             DefaultValueFactory = static _ => 30,
         };
+        seconds.Validators.Add(CheckSeconds);
         Option<FileInfo?> pprof = new("--pprof") { Description = "Write the profile for pprof." };
         Option<FileInfo?> speedscope = new("--speedscope") { Description = "Write it for speedscope." };
         Command command = new("profile", "Samples allocations for a while and writes which code made them.")
@@ -87,10 +93,11 @@ internal static class Program
         };
         SetAction(command, (session, result) =>
         {
+            using Interruption interruption = new(); // from before the start, so that nothing comes between
             bool wasRunning = session.Ask("profiler-start") == "running";
             try
             {
-                Thread.Sleep(TimeSpan.FromSeconds(result.GetValue(seconds)));
+                interruption.Sleep(TimeSpan.FromSeconds(result.GetValue(seconds)));
                 if (result.GetValue(pprof) is { } file)
                     File.WriteAllBytes(file.FullName, Convert.FromBase64String(session.Ask("pprof")));
                 if (result.GetValue(speedscope) is { } scope) Save(scope, session.Ask("speedscope"));
@@ -98,10 +105,18 @@ internal static class Program
             }
             finally
             {
-                if (!wasRunning) session.Ask("profiler-stop"); // also where a file could not be written
+                if (!wasRunning) session.Ask("profiler-stop"); // also where it was interrupted
             }
         });
         return command;
+    }
+
+    // What is no number at all has a message already.
+    private static void CheckSeconds(OptionResult result)
+    {
+        if (result.Tokens.Count != 1 || !double.TryParse(result.Tokens[0].Value, CultureInfo.InvariantCulture,
+            out double seconds) || seconds is >= 0 and <= MostSeconds) return;
+        result.AddError($"--seconds {result.Tokens[0].Value}: it must be 0 to {MostSeconds}.");
     }
 
     private static Command Leaks()

@@ -10,7 +10,7 @@ namespace NativeAlloc.Tool;
 /// </summary>
 internal sealed class ReportSession(int processId)
 {
-    private const string Source = "NativeAlloc", Event = "Report";
+    private const string Source = "NativeAlloc", Event = "Report", Figures = "figures";
 
     private const long FiguresKeyword = 64, ReportsKeyword = 128;
 
@@ -26,10 +26,10 @@ internal sealed class ReportSession(int processId)
     internal string Ask(string report)
     {
         string? text = null;
-        Run(ReportsKeyword, report, (name, answer) =>
+        Run(ReportsKeyword, report, new() { [Event] = report }, answer =>
         {
-            if (name == report) text = answer;
-            return name != report;
+            text = answer;
+            return false;
         });
         if (text == null) ThrowSilent();
         if (text!.StartsWith("error: ", StringComparison.Ordinal)) throw new ToolException(text["error: ".Length..]);
@@ -41,21 +41,21 @@ internal sealed class ReportSession(int processId)
     internal void Watch(Func<string, bool> show)
     {
         bool any = false;
-        Run(FiguresKeyword, null, (name, text) =>
+        Run(FiguresKeyword, Figures, null, text =>
         {
-            if (name != "figures") return true;
             any = true;
             return show(text);
         });
         if (!any) ThrowSilent();
     }
 
-    // The handler gets each whole report, and says whether to go on.
-    private void Run(long keyword, string? report, Func<string, string, bool> handle)
+    // The handler gets the report each time that it is whole, and says whether to go on. Only parts of this report keep
+    // the session going: the process writes other events as long as somebody listens.
+    private void Run(long keyword, string report, Dictionary<string, string>? arguments, Func<string, bool> handle)
     {
+        _parts.Clear();
         try
         {
-            Dictionary<string, string>? arguments = report == null ? null : new() { [Event] = report };
             EventPipeProvider provider = new(Source, EventLevel.Informational, keyword, arguments);
             using EventPipeSession session = new DiagnosticsClient(processId)
                 .StartEventPipeSession([provider], requestRundown: false, BufferMegabytes);
@@ -65,9 +65,10 @@ internal sealed class ReportSession(int processId)
             Task stopping = Task.CompletedTask;
             source.Dynamic.All += e =>
             {
-                if (ended || e.ProviderName != Source || e.EventName != Event || !TryJoin(e, out string text)) return;
+                if (ended || e.ProviderName != Source || e.EventName != Event
+                    || (string)e.PayloadByName("name") != report) return;
                 watchdog.Change(s_patience, Timeout.InfiniteTimeSpan);
-                if (handle((string)e.PayloadByName("name"), text)) return;
+                if (!TryJoin(e, out string text) || handle(text)) return;
                 ended = true;
                 // The process ends the session when all that it has written is read, and that is done on this thread.
                 stopping = Task.Run(() => Stop(session));
@@ -91,6 +92,7 @@ internal sealed class ReportSession(int processId)
         _parts[part] = (string)e.PayloadByName("text");
         if (_parts.Count != parts) return false;
         text = string.Concat(_parts.Values);
+        _parts.Clear();
         return true;
     }
 
@@ -107,6 +109,8 @@ internal sealed class ReportSession(int processId)
         }
     }
 
-    private void ThrowSilent() => throw new ToolException($"Process {processId} does not answer. It references "
-        + "NativeAlloc? It has allocated from it, and its decay is not switched off?");
+    private void ThrowSilent() => throw new ToolException(_parts.Count != 0
+        ? $"Process {processId} does not end its answer: a part of it was lost. Try again."
+        : $"Process {processId} does not answer. It references NativeAlloc? It has allocated from it, and its decay is "
+            + "not switched off?");
 }

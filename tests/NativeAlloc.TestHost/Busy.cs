@@ -2,7 +2,7 @@ namespace NativeAlloc.TestHost;
 
 /// <summary>
 /// Makes slabs and gives them back, again and again, until its standard input ends: a program that others look into.
-/// It writes its process id when it has begun.
+/// It writes its process id when it has begun, and for each line that it reads whether the profiler runs.
 /// </summary>
 internal static unsafe class Busy
 {
@@ -17,9 +17,7 @@ internal static unsafe class Busy
         using CancellationTokenSource end = new();
         new Thread(() =>
         {
-            while (Console.In.Read() >= 0)
-            {
-            }
+            while (Console.In.ReadLine() != null) Console.WriteLine(AllocationProfiler.IsRunning);
             end.Cancel();
         })
         { IsBackground = true }.Start();

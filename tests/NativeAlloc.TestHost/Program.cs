@@ -52,6 +52,7 @@ internal static class Program
             case UnloadedContext.Name: return UnloadedContext.Run();
             case PlantedLeak.Name: return PlantedLeak.Run();
             case Busy.Name: return Busy.Run();
+            case EndlessReport.Name: return EndlessReport.Run();
             case MappedHeap.Name: return MappedHeap.Run(rest);
             case ReportHistory.Name: return ReportHistory.Run(rest);
             case TableFaults.Name: return TableFaults.Run(rest);

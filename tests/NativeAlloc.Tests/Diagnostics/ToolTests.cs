@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Text.Json;
+using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
 
@@ -12,6 +13,8 @@ namespace NativeAlloc.Tests.Diagnostics;
 public sealed class ToolTests
 {
     private const string MissingProcess = "2000000000"; // beyond what the system numbers processes with
+
+    private const int PauseMilliseconds = 10;
 
     [Fact]
     public void Top_shows_the_caches_of_a_process_at_work()
@@ -70,6 +73,49 @@ public sealed class ToolTests
         ChildProcess fragmentation = RunTool("fragmentation", Id(busy));
         fragmentation.ShouldSucceed();
         Assert.Contains("free in slabs that live blocks keep", fragmentation.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    public void A_profile_that_is_interrupted_leaves_no_profiler_at_work(string signal)
+    {
+        SystemNeeds.Linux("a program that sends signals");
+        using BusyProcess busy = new();
+        // What starts the tests may have them, and with them the tool, ignore the signal.
+        string[] command = [$"--default-signal={signal}", "dotnet", ToolPath, "profile", Id(busy), "-s", "100000"];
+        ChildProcess profile = ChildProcess.RunProgram("env", AppContext.BaseDirectory, [], tool =>
+        {
+            while (!tool.HasExited && !busy.IsProfiled()) Thread.Sleep(PauseMilliseconds);
+            ChildProcess.RunProgram("sh", AppContext.BaseDirectory, [], "-c", $"kill -{signal} {tool.Id}");
+        }, command);
+        Assert.Equal(1, profile.ExitCode);
+        Assert.Contains("interrupted", profile.Errors, StringComparison.Ordinal);
+        Assert.False(busy.IsProfiled());
+    }
+
+    [Theory]
+    [InlineData("-1")]
+    [InlineData("NaN")]
+    [InlineData("1e30")]
+    [InlineData("soon")]
+    public void A_time_that_cannot_be_waited_is_refused_with_a_message(string seconds)
+    {
+        ChildProcess profile = RunTool("profile", MissingProcess, "--seconds", seconds);
+        Assert.Equal(1, profile.ExitCode);
+        Assert.Contains(seconds, profile.Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain(MissingProcess, profile.Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("Exception", profile.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    [Trait("Category", "Slow")]
+    public void A_report_of_which_a_part_is_lost_is_given_up()
+    {
+        using BusyProcess endless = new(EndlessReport.Name);
+        ChildProcess report = RunTool("report", Id(endless));
+        Assert.Equal(1, report.ExitCode);
+        Assert.Contains("a part of it was lost", report.Errors, StringComparison.Ordinal);
     }
 
     [Fact]

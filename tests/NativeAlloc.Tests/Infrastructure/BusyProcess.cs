@@ -9,10 +9,11 @@ internal sealed class BusyProcess : IDisposable
 {
     private readonly Process _process;
 
-    internal BusyProcess(params string[] arguments)
+    /// <param name="scenario">One that writes its process id when it has begun, and ends with its input.</param>
+    internal BusyProcess(string scenario = Busy.Name)
     {
         string host = typeof(Busy).Assembly.Location;
-        ProcessStartInfo start = new("dotnet", [host, Busy.Name, .. arguments])
+        ProcessStartInfo start = new("dotnet", [host, scenario])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -26,6 +27,14 @@ internal sealed class BusyProcess : IDisposable
     }
 
     internal int Id => _process.Id;
+
+    /// <summary>Whether its profiler runs.</summary>
+    internal bool IsProfiled()
+    {
+        _process.StandardInput.WriteLine();
+        _process.StandardInput.Flush();
+        return bool.Parse(_process.StandardOutput.ReadLine()!);
+    }
 
     public void Dispose()
     {

@@ -39,7 +39,12 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
 
     /// <summary>Runs a program with these arguments.</summary>
     internal static ChildProcess RunProgram(string program, string directory,
-        (string Name, string Value)[] variables, params string[] arguments)
+        (string Name, string Value)[] variables, params string[] arguments) =>
+        RunProgram(program, directory, variables, static _ => { }, arguments);
+
+    /// <summary>The same, with something that happens while it runs; the process may end before.</summary>
+    internal static ChildProcess RunProgram(string program, string directory,
+        (string Name, string Value)[] variables, Action<Process> meanwhile, params string[] arguments)
     {
         ProcessStartInfo start = new(program, arguments)
         {
@@ -59,6 +64,7 @@ internal sealed record ChildProcess(int ExitCode, string Output, string Errors)
         process.ErrorDataReceived += (_, line) => Append(errors, line.Data);
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
+        meanwhile(process);
         if (!process.WaitForExit(s_longest))
         {
             process.Kill(entireProcessTree: true);
