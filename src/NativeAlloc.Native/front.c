@@ -197,7 +197,8 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     if (atomic_load(&process_state) != LOADED) atomic_store(&process_state, CHILD);
-    threads = NULL;
+    /* The other threads are gone: so may be the memory that they and their links were in. */
+    threads = self.next = self.previous = NULL;
     atomic_store(&forking, 0);
     unlock();
 }

@@ -339,6 +339,42 @@ static void forks_among_threads(void)
     }
 }
 
+static atomic_int waiting;
+
+static void *wait_for_stop(void *unused)
+{
+    free(malloc(10));
+    waiting++;
+    while (!stop) usleep(1000);
+    return unused;
+}
+
+static void *nothing(void *unused) { return unused; }
+
+/* The stacks of threads that a child does not have are more than the C library keeps. It unmaps them when a thread of
+ * the child's own ends. What the child's end touches must not lie there. */
+static void a_child_ends_without_the_threads(void)
+{
+    stop = 0;
+    pthread_t thread[3], own;
+    pthread_attr_t large;
+    pthread_attr_init(&large);
+    pthread_attr_setstacksize(&large, 64 << 20);
+    for (int i = 0; i < 3; i++) IS(pthread_create(&thread[i], &large, wait_for_stop, NULL) == 0);
+    while (waiting < 3) usleep(1000);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        if (pthread_create(&own, NULL, nothing, NULL) != 0) _exit(1);
+        pthread_join(own, NULL);
+        exit(0);
+    }
+    IS(exit_code_of(child) == 0);
+    stop = 1;
+    for (int i = 0; i < 3; i++) pthread_join(thread[i], NULL);
+    pthread_attr_destroy(&large);
+}
+
 static void other_programs(void)
 {
     extern char **environ;
@@ -413,6 +449,7 @@ int main(int count, char **arguments)
     many_threads();
     forks();
     forks_among_threads();
+    a_child_ends_without_the_threads();
     other_programs();
     signals();
     what_is_no_block();
