@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
 using Microsoft.CodeAnalysis.FlowAnalysis;
 using Microsoft.CodeAnalysis.Operations;
 
@@ -141,23 +142,42 @@ internal sealed class BlockFlow(ControlFlowGraph graph, ILocalSymbol local)
     private bool IsLocal(IOperation operation) => Unwrap(operation) is ILocalReferenceOperation reference
         && SymbolEqualityComparer.Default.Equals(reference.Local, local);
 
-    // Read or written through: *p, p[i], p->a. With a conversion or an offset between.
-    private static bool IsAccess(IOperation operation)
+    // Read or written through, and nobody gets an address by it: *p, p[i], with a conversion or an offset between, and
+    // with one of these also (p + 1)->a. A plain p->a counts as a use that may keep the block.
+    private static bool IsAccess(IOperation operation) =>
+        PlaceOf(operation) is { } place && !LeadsToAddress(place, operation);
+
+    // What stands for the memory that the variable points to; null where it is used in another way.
+    private static SyntaxNode? PlaceOf(IOperation operation)
     {
         IOperation? parent = operation.Parent;
         IOperation child = operation;
         while (parent is IConversionOperation or IBinaryOperation { OperatorKind: BinaryOperatorKind.Add } ||
-            parent?.Kind == OperationKind.None && parent.Syntax is
-                Microsoft.CodeAnalysis.CSharp.Syntax.ParenthesizedExpressionSyntax)
+            parent?.Kind == OperationKind.None && parent.Syntax is ParenthesizedExpressionSyntax)
             (child, parent) = (parent!, parent!.Parent);
         return parent?.Syntax switch
         {
-            Microsoft.CodeAnalysis.CSharp.Syntax.PrefixUnaryExpressionSyntax { OperatorToken.Text: "*" } => true,
-            Microsoft.CodeAnalysis.CSharp.Syntax.ElementAccessExpressionSyntax element =>
-                element.Expression.Span.Contains(child.Syntax.Span),
-            Microsoft.CodeAnalysis.CSharp.Syntax.MemberAccessExpressionSyntax { OperatorToken.Text: "->" } => true,
-            _ => false,
+            PrefixUnaryExpressionSyntax { OperatorToken.Text: "*" } read => read,
+            ElementAccessExpressionSyntax element when element.Expression.Span.Contains(child.Syntax.Span) => element,
+            MemberAccessExpressionSyntax { OperatorToken.Text: "->" } member => member,
+            _ => null,
         };
+    }
+
+    // Whether an address in the block comes of it, which others may keep: &p[i].a, ref *p, a buffer of fixed size.
+    private static bool LeadsToAddress(SyntaxNode place, IOperation operation)
+    {
+        SyntaxNode? parent = place.Parent;
+        while (parent is ParenthesizedExpressionSyntax
+            || parent is MemberAccessExpressionSyntax { OperatorToken.Text: "." } member && member.Expression == place
+            || parent is ElementAccessExpressionSyntax element && element.Expression == place)
+            (place, parent) = (parent, parent.Parent);
+        if (parent is RefExpressionSyntax or PrefixUnaryExpressionSyntax { OperatorToken.Text: "&" }
+            or ArgumentSyntax { RefKindKeyword.Text: not "" }) return true;
+        IOperation? outer = operation.Parent;
+        while (outer != null && outer.Syntax != place) outer = outer.Parent;
+        while (outer?.Parent?.Syntax == place) outer = outer.Parent;
+        return outer is IFieldReferenceOperation { Field.IsFixedSizeBuffer: true };
     }
 
     private static bool IsCompared(IOperation operation)

@@ -64,6 +64,40 @@ public sealed class AnalyzerTests
         "return (nint)p; }", isBody: false);
 
     [Theory]
+    [InlineData("s_head = &p->Next;")]
+    [InlineData("s_value = &p[0].Value;")]
+    [InlineData("s_value = &(*p).Value;")]
+    [InlineData("s_value = &(p->Inner.Value);")]
+    [InlineData("s_value = &(p + 1)->Value;")]
+    [InlineData("ref int r = ref p->Value; Keep(ref r);")]
+    [InlineData("Keep(ref p->Value);")]
+    [InlineData("ref Node r = ref *p; r.Value = 1;")]
+    [InlineData("Keep(ref (*p).Value);")]
+    [InlineData("s_text = p->Text;")]
+    [InlineData("s_text = p[0].Text;")]
+    [InlineData("s_text = (*p).Inner.Text;")]
+    [InlineData("s_text = &p[0].Text[1];")]
+    [InlineData("p[0].Inner.Value = n;", true)]
+    [InlineData("p[0].Text[0] = 1;", true)]
+    [InlineData("(p + 1)->Value = 1;", true)]
+    [InlineData("s_text = (p + 1)->Text;")]
+    [InlineData("Node* q = (*p).Next;", true)]
+    [InlineData("n = p[0].Next->Value;", true)]
+    public void A_block_into_which_an_address_is_kept_is_not(string body, bool leaks = false)
+    {
+        string alloc = leaks ? "{|NA0003:NativeAllocator.Alloc<Node>()|}" : "NativeAllocator.Alloc<Node>()";
+        Code.Check("struct Inside { public int Value; public fixed byte Text[8]; } struct Node { public Node* Next; "
+            + "public int Value; public Inside Inner; public fixed byte Text[8]; } static Node** s_head; "
+            + "static int* s_value; static byte* s_text; static void Keep(ref int value) { } "
+            + $"void M(int n) {{ Node* p = {alloc}; {body} }}", isBody: false);
+    }
+
+    [Fact]
+    public void A_block_that_is_returned_by_reference_is_not() => Code.Check(
+        "ref int M() { int* p = NativeAllocator.Alloc<int>(); return ref *p; } "
+        + "int* N() { int* p = NativeAllocator.Alloc<int>(9); return &p[1]; }", isBody: false);
+
+    [Theory]
     [InlineData("int* p = NativeAllocator.Alloc<int>(); NativeAllocator.Free(p); {|NA0004:p|}[0] = 1;")]
     [InlineData("int* p = NativeAllocator.Alloc<int>(); NativeAllocator.Free(p); int a = *{|NA0004:p|};")]
     [InlineData("void* p = NativeAllocator.Alloc(1); NativeAllocator.Free(p); {|NA0004:NativeAllocator.Free(p)|};")]
