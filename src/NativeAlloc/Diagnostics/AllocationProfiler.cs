@@ -16,8 +16,8 @@ namespace NativeAlloc;
 /// allocations of up to 32 KiB are counted, up to 32 of a size at a time: a nanosecond or more for each. Frees stay as
 /// they are.</para>
 /// <para>Blocks of <see cref="NativeAllocator"/> and of all that is built on it are sampled. Those of
-/// <see cref="PageAllocator"/> are not, nor are objects of a <see cref="SlabCache"/>, whose names stand in the slab
-/// report.</para>
+/// <see cref="PageAllocator"/> and of <see cref="Vmalloc"/> are not. Nor are objects of a <see cref="SlabCache"/> and
+/// blocks of a <see cref="NativeHeap"/> up to 512 KiB, whose names stand in the slab report.</para>
 /// <para>All members may be called from any thread. <see cref="Start"/> and <see cref="Stop"/> of two threads at the
 /// same time follow each other in some order.</para>
 /// </remarks>

@@ -7,9 +7,11 @@ using NativeAlloc.Profiling;
 namespace NativeAlloc;
 
 /// <summary>
-/// What is allocated and not freed, by the code that allocated it. In check mode it is exact. Otherwise it is estimated
-/// from the live samples of the <see cref="AllocationProfiler"/>. That must have run while the blocks were allocated;
-/// it need not run any more (<see cref="AllocationProfiler.Stop"/> says what becomes of blocks that are resized then).
+/// What is allocated and not freed, by the code that allocated it. In check mode it is exact, of the blocks that check
+/// mode guards: those of a <see cref="NativeHeap"/> and of <see cref="PageAllocator"/> are not among them. Otherwise it
+/// is estimated from the live samples of the <see cref="AllocationProfiler"/>. That must have run while the blocks were
+/// allocated; it need not run any more (<see cref="AllocationProfiler.Stop"/> says what becomes of blocks that are
+/// resized then).
 /// </summary>
 public static class LeakReport
 {
@@ -18,7 +20,10 @@ public static class LeakReport
     /// <summary>1 once the report at the end was asked for. By Interlocked.</summary>
     private static int s_hasBegun;
 
-    /// <summary>Bytes that are live: in check mode all, otherwise what the live samples stand for.</summary>
+    /// <summary>
+    /// Bytes that are live: in check mode those of all blocks that it guards, otherwise what the live samples stand
+    /// for.
+    /// </summary>
     public static nuint LiveBytes => Options.Check
         ? (nuint)CheckedBlocks.ReadLive().Sum(static live => (long)live.Bytes)
         : (nuint)Math.Max(0, Profile.Read().LiveBytes);

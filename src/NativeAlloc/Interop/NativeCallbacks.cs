@@ -10,8 +10,10 @@ namespace NativeAlloc;
 /// </summary>
 /// <remarks>
 /// <para>They may be called on any thread, also one that the runtime has never seen, and after the program's Main has
-/// ended. None of them throws, and none allocates on the managed heap, but for the first call of a thread. Where there
-/// is no memory they return null, and the old block stands.</para>
+/// ended. None of them throws. None allocates on the managed heap, but for the first call of a thread, and where stacks
+/// are kept: in check mode, of blocks that guard sampling takes, and of samples while
+/// <see cref="AllocationProfiler.WithLines"/> is set. Where there is no memory they return null, and the old block
+/// stands.</para>
 /// <para>Blocks of these callbacks and of <see cref="NativeAllocator"/> are the same: each frees what the other has
 /// allocated. A pointer that is no block is a fault that no error code of C can tell: it ends the process with a
 /// message.</para>

@@ -83,9 +83,9 @@ internal static class OptionTable
     internal static readonly Option Check =
         new(nameof(Check), "NATIVEALLOC_CHECK", OptionUnit.Count, 0, 1)
         {
-            Meaning = "1: check mode, for finding mistakes. Every block has red zones and the stack that allocated " +
-            "it, freed blocks are poisoned and lie in a quarantine, each wrong call is an exception, and at exit " +
-            "standard error gets what was not freed. See docs/safety.md.",
+            Meaning = "1: check mode, for finding mistakes. Blocks have red zones and the stack that allocated them, " +
+            "freed blocks are poisoned and lie in a quarantine, each wrong call is an exception, and at exit " +
+            "standard error gets what was not freed. docs/safety.md says which blocks it leaves out.",
         };
 
     internal static readonly Option Guard =
