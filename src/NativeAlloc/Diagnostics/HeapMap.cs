@@ -102,7 +102,7 @@ internal sealed unsafe class HeapMap
         end = page + (1u << order);
         switch (frame->GetState())
         {
-            case PageState.Free:
+            case PageState.Free or PageState.Withheld:
                 return (frame->Dirty ? MapKind.FreeDirty : MapKind.Free, 0);
             case PageState.Hot:
                 end = page + 1;

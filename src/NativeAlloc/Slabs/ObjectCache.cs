@@ -385,7 +385,7 @@ internal unsafe partial struct ObjectCache
         ThrowHelper.StopOnStaleFree((void*)pointer, ObjectBytes, frame->GetState() switch
         {
             PageState.Slab => $"a slab of cache {frame->Cache}",
-            PageState.Free or PageState.Hot or PageState.Offline => "free",
+            PageState.Free or PageState.Hot or PageState.Offline or PageState.Withheld => "free",
             PageState.Large => "part of a large block",
             PageState.Block => "a block of the page allocator",
             _ => "used for something else",
