@@ -173,7 +173,7 @@ internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemory
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
-            // The other side was faster, or whoever else has the socket.
+            // The other side was faster, or the application has disposed of the socket.
         }
         Socket.Dispose();
     }
