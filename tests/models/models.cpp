@@ -257,6 +257,60 @@ struct depot : rl::test_suite<depot<mutant>, 3>
     }
 };
 
+// MagazineReads: a section goes offline after all threads have ended that were reading a magazine which lay there. One
+// thread reads a magazine of another, which gives it back, and a third takes its section offline.
+enum offline_mutant { offline_as_is, offline_without_count, offline_without_barrier };
+
+template <offline_mutant mutant>
+struct offline : rl::test_suite<offline<mutant>, 3>
+{
+    atomic<int> top, readers, is_free;
+    var<int> memory; // of the magazine: read by the reader, written by who takes it away
+
+    void before()
+    {
+        top($) = 1;
+        readers($) = 0;
+        is_free($) = 0;
+        memory($) = 0;
+    }
+
+    // Interlocked is a full barrier, which an exchange alone is not here.
+    void count(int change)
+    {
+        if (mutant == offline_without_count) return;
+        readers($).fetch_add(change, rl::mo_seq_cst);
+        rl::atomic_thread_fence(rl::mo_seq_cst, $);
+    }
+
+    void reader()
+    {
+        count(1);
+        if (top($).load(rl::mo_acquire) != 0) (int)memory($);
+        count(-1);
+    }
+
+    void owner()
+    {
+        top($).store(0, rl::mo_release);
+        is_free($).store(1, rl::mo_release); // under the zone's lock
+    }
+
+    void offliner()
+    {
+        if (is_free($).load(rl::mo_acquire) == 0) return;
+        if (mutant != offline_without_barrier) rl::atomic_thread_fence(rl::mo_seq_cst, $);
+        if (readers($).load(rl::mo_acquire) == 0) memory($) = 1;
+    }
+
+    void thread(unsigned index)
+    {
+        if (index == 0) reader();
+        else if (index == 1) owner();
+        else offliner();
+    }
+};
+
 // ThreadRegistry: the block of a thread that has ended is adopted with all that is in it, by one other thread.
 enum adoption_mutant { adoption_as_is, adoption_without_lock, adoption_of_a_stale_death };
 
@@ -343,6 +397,9 @@ int main(int count, char **arguments)
     run<depot<depot_as_is>>("depot", false);
     run<depot<depot_without_tag>>("depot, without the tag", true);
     run<depot<depot_with_relaxed_exchange>>("depot, with a relaxed exchange", true);
+    run<offline<offline_as_is>>("a section that goes offline", false);
+    run<offline<offline_without_count>>("a section that goes offline, without counting who reads", true);
+    run<offline<offline_without_barrier>>("a section that goes offline, without its barrier", true);
     run<adoption<adoption_as_is>>("adoption", false);
     run<adoption<adoption_without_lock>>("adoption, without the lock", true);
     run<adoption<adoption_of_a_stale_death>>("adoption, of a thread that is not seen to have ended", true);
