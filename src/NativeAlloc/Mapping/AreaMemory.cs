@@ -128,13 +128,14 @@ internal static unsafe class AreaMemory
         if (bytes == 0) return true;
         if (!ResidentBudget.TryCharge(bytes)) return false;
         area->ChargedBytes += bytes;
+        area->IsDense = false;
         return true;
     }
 
     private static void Uncharge(VmallocArea* area, nuint bytes)
     {
         if (bytes == 0) return;
-        area->CutCharge(bytes);
+        area->ChargedBytes -= bytes;
         ResidentBudget.Release(bytes);
     }
 
@@ -156,12 +157,9 @@ internal static unsafe class AreaMemory
     /// </summary>
     internal static void Clear(VmallocArea* area, nuint bytes)
     {
-        nuint touched = Math.Min(area->ChargedBytes, bytes);
-        nuint dense = Math.Min((nuint)area->DensePages << PageGeometry.PageShift, touched);
-        if (touched - dense <= SparseClearing.LeastBytes) dense = touched;
-        Clear(area, 0, dense);
-        if (dense != touched && !SparseClearing.Clear(VmallocSpace.AddressOf(area) + dense, touched - dense)) return;
-        area->DensePages = Math.Max(area->DensePages, (uint)(touched >> PageGeometry.PageShift));
+        nuint charged = area->ChargedBytes, touched = Math.Min(charged, bytes);
+        if (area->IsDense || touched <= SparseClearing.LeastBytes) Clear(area, 0, touched);
+        else area->IsDense = SparseClearing.Clear(VmallocSpace.AddressOf(area), touched, charged);
     }
 
     /// <summary>
@@ -246,7 +244,6 @@ internal static unsafe class AreaMemory
                 at += piece;
                 area->ChargedBytes += piece;
                 kept->ChargedBytes -= piece;
-                kept->DensePages = 0; // that was its beginning
             }
             LeaveRest(kept, moved);
             if (moved == 0 || moved != bytes) break;
@@ -340,6 +337,7 @@ internal static unsafe class AreaMemory
         }
         refusal = default;
         area->ChargedBytes += to - at;
+        area->IsDense = false;
         AdviseHuge(area, at, to);
         return true;
     }
@@ -349,7 +347,7 @@ internal static unsafe class AreaMemory
     // one. The last huge page may end in the room, and is charged up to there.
     private static void AdviseHuge(VmallocArea* area, nuint from, nuint to)
     {
-        if (from == to || Platform.ChargesCommit || !AreaDensity.WantsHuge(to)) return;
+        if (Platform.ChargesCommit || !AreaDensity.WantsHuge(to)) return;
         nuint begin = from & ~(VirtualMemory.HugePageBytes - 1);
         nuint end = (to + (VirtualMemory.HugePageBytes - 1)) & ~(VirtualMemory.HugePageBytes - 1);
         if (end > area->SizeBytes) end -= VirtualMemory.HugePageBytes; // no whole one fits

@@ -83,7 +83,7 @@ internal static unsafe class Teardown
     {
         nuint end = Math.Min(area->ChargedBytes, to);
         nuint charged = end > from ? end - from : 0;
-        area->CutCharge(charged);
+        area->ChargedBytes -= charged;
         ResidentBudget.Release(charged);
         SystemCounters.CountPurged(charged);
     }

@@ -71,16 +71,20 @@ internal struct VmallocArea
     public bool IsTailIdle;
 
     /// <summary>
+    /// All that is charged had memory when it was looked at last. More of the area was not charged since then.
+    /// </summary>
+    public bool IsDense;
+
+    /// <summary>
     /// Bytes that the resident budget was charged with: a part of the area from its beginning on. What is behind it was
     /// never touched since it came from the system, and reads as zero.
     /// </summary>
     public nuint ChargedBytes;
 
     /// <summary>
-    /// Pages from the beginning that nearly all have memory: a hint, never beyond what is charged. Of a stale area,
-    /// <see cref="NextStale"/>.
+    /// Of a stale area, the record of the next one; 0 for none. Under the lock of <see cref="Teardown"/>.
     /// </summary>
-    public uint DensePages;
+    public uint NextStale;
 
     /// <summary>Pages that the area's user has; of a kept area, those that its last user had.</summary>
     public uint UsedPages;
@@ -93,26 +97,10 @@ internal struct VmallocArea
     internal readonly nuint TailBytes => ChargedBytes > UsedBytes ? ChargedBytes - UsedBytes : 0;
 
     /// <summary>
-    /// Of a stale area, the record of the next one; 0 for none. Under the lock of <see cref="Teardown"/>.
-    /// </summary>
-    internal uint NextStale
-    {
-        readonly get => DensePages;
-        set => DensePages = value;
-    }
-
-    /// <summary>
     /// Mappings that the area is counted as, beside one for each run: the addresses behind it, and the memory of an
     /// area that is in one run, which is not written down.
     /// </summary>
     internal readonly int OwnMappings => Kind == AreaKind.Map ? 1 : 2;
-
-    /// <summary>Takes the charge of its last bytes away.</summary>
-    internal void CutCharge(nuint bytes)
-    {
-        ChargedBytes -= bytes;
-        DensePages = Math.Min(DensePages, (uint)(ChargedBytes >> PageGeometry.PageShift));
-    }
 
     internal AreaState GetState() => (AreaState)Volatile.Read(ref State);
 

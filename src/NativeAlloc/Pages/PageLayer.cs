@@ -274,7 +274,7 @@ internal static unsafe partial class PageLayer
         if (HighRegion.Contains(page)) return HighRegion.TryPurge(page, count);
         nuint address = LinearRegion.AddressOf(page), bytes = (nuint)count << PageGeometry.PageShift;
         if (bytes <= SparseClearing.LeastBytes) Clearing.Clear((void*)address, bytes);
-        else SparseClearing.Clear(address, bytes);
+        else SparseClearing.Clear(address, bytes, lookedBytes: bytes);
         return true;
     }
 

@@ -25,33 +25,30 @@ internal static unsafe class SparseClearing
     // System pages asked for at a time: what Linux looks at in one go. A multiple of a piece.
     private const int LookPages = 4096;
 
-    // With one part in so many that is sparse, memory is dense: the last page, of which not all was asked for, or a
-    // part that will be written the next time.
-    private const int SparseShare = 8;
-
     /// <summary>Makes committed memory read as zero.</summary>
     /// <param name="address">Where it begins.</param>
     /// <param name="bytes">How much, whole system pages.</param>
-    /// <returns>Whether it was dense, as far as the system says: asking again would not be worth it.</returns>
+    /// <param name="lookedBytes">So much is looked at, which may be more than is cleared.</param>
+    /// <returns>Whether all that was looked at is in memory densely, as far as the system says.</returns>
     [SkipLocalsInit]
-    internal static bool Clear(nuint address, nuint bytes)
+    internal static bool Clear(nuint address, nuint bytes, nuint lookedBytes)
     {
         byte* pages = stackalloc byte[LookPages];
-        nuint pageBytes = VirtualMemory.PageBytes, lookBytes = LookPages * pageBytes, from = 0, sparseBytes = 0;
-        bool wasSparse = false;
-        for (nuint at = 0; at < bytes; at += PieceBytes)
+        nuint pageBytes = VirtualMemory.PageBytes, lookBytes = LookPages * pageBytes, from = 0;
+        bool isDense = true, wasSparse = false;
+        for (nuint at = 0; at < lookedBytes; at += PieceBytes)
         {
-            if (at % lookBytes == 0) Look(address + at, Math.Min(lookBytes, bytes - at), pages);
-            nuint pieceBytes = Math.Min(PieceBytes, bytes - at);
+            if (at % lookBytes == 0) Look(address + at, Math.Min(lookBytes, lookedBytes - at), pages);
+            nuint pieceBytes = Math.Min(PieceBytes, lookedBytes - at);
             bool isSparse = IsSparse(pages + at % lookBytes / pageBytes, (int)(pieceBytes / pageBytes));
-            if (isSparse) sparseBytes += pieceBytes;
-            if (isSparse == wasSparse) continue;
+            isDense &= !isSparse;
+            if (at >= bytes || isSparse == wasSparse) continue;
             Clear(address + from, at - from, wasSparse);
             from = at;
             wasSparse = isSparse;
         }
         Clear(address + from, bytes - from, wasSparse);
-        return sparseBytes <= bytes / SparseShare;
+        return isDense;
     }
 
     // Where the system does not say, all may have memory. Where commit is charged, what is purged could not be used.
