@@ -347,7 +347,7 @@ internal static unsafe class AreaMemory
     // one. The last huge page may end in the room, and is charged up to there.
     private static void AdviseHuge(VmallocArea* area, nuint from, nuint to)
     {
-        if (Platform.ChargesCommit || !AreaDensity.WantsHuge(to)) return;
+        if (from == to || Platform.ChargesCommit || !AreaDensity.WantsHuge(to)) return;
         nuint begin = from & ~(VirtualMemory.HugePageBytes - 1);
         nuint end = (to + (VirtualMemory.HugePageBytes - 1)) & ~(VirtualMemory.HugePageBytes - 1);
         if (end > area->SizeBytes) end -= VirtualMemory.HugePageBytes; // no whole one fits

@@ -67,6 +67,11 @@ public sealed unsafe class AreaRunsTests : AreaCheckedTests
         nuint resident = ResidentMemory.PagesAt((nuint)block, AreaOf(block)->SizeBytes) * SystemPage;
         Assert.True(resident <= AreaOf(block)->ChargedBytes, $"{resident} bytes are resident");
         Assert.True(Areas.TryFree(block));
+        // What has its huge pages is not asked for them again.
+        long calls = Platform.Calls;
+        Assert.True(Areas.Alloc(64 * Sizes.MiB + Page, 1, out _, end: AreaEnd.Open) == block);
+        Assert.Equal((calls, 66 * Sizes.MiB), (Platform.Calls, AreaOf(block)->ChargedBytes));
+        Assert.True(Areas.TryFree(block));
     }
 
     private static void ShouldBeOfWholeMappings(VmallocArea* area)
