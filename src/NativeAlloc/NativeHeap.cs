@@ -164,8 +164,9 @@ public sealed unsafe class NativeHeap : IDisposable
 
     /// <summary>Frees a block of this heap, on any thread.</summary>
     /// <param name="ptr">The block; null does nothing.</param>
-    /// <exception cref="ArgumentException">The pointer is not a block of this heap; the message says why. A double free
-    /// of a block up to 512 KiB ends the process with a message that names the pointer.</exception>
+    /// <exception cref="ArgumentException">The pointer is not a block of this heap, or was freed before; the message
+    /// says why. Of two threads that free the same block at one time both may pass, and then the process ends with a
+    /// message that names the pointer.</exception>
     /// <exception cref="ObjectDisposedException">The heap is disposed of.</exception>
     public void Free(void* ptr)
     {

@@ -106,8 +106,8 @@ public sealed unsafe class SlabCache : IDisposable
     /// <summary>Frees an object (<c>kmem_cache_free</c>), on any thread.</summary>
     /// <param name="ptr">An object of this cache; null does nothing.</param>
     /// <exception cref="ArgumentException"> The pointer is not an object of this cache, or the last one that the thread
-    /// freed. Any other double free shows later, and ends the process with a message that names the
-    /// pointer.</exception>
+    /// freed, or one that is back in its slab and came by the slow path. Any other double free shows later, and ends
+    /// the process with a message that names the pointer.</exception>
     /// <exception cref="ObjectDisposedException">The cache is disposed of.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Free(void* ptr)

@@ -342,9 +342,9 @@ internal static unsafe class AreaMemory
         return true;
     }
 
-    // Asks for huge pages in a part that comes into use, where the area is large enough for them. Runs are asked for as
-    // a whole, with their room: of which a part has huge pages, is two mappings to the system, and cannot be moved as
-    // one. The last huge page may end in the room, and is charged up to there.
+    // Asks for huge pages in a part that comes into use, where the area is large enough for them. It asks for whole
+    // runs, with their room: a run that is asked for in part is two mappings to the system, which cannot be moved as
+    // one. The last huge page may end in the room. It is charged up to there.
     private static void AdviseHuge(VmallocArea* area, nuint from, nuint to)
     {
         if (from == to || Platform.ChargesCommit || !AreaDensity.WantsHuge(to)) return;
