@@ -44,7 +44,7 @@ public sealed unsafe partial class ScheduleTests
 
     [Theory]
     [InlineData(320 << 10, 2 << 20)] // an object
-    [InlineData(600 << 10, 2 << 20)] // of the page layer
+    [InlineData(1 << 20, 2 << 20)] // of the page layer, and a whole block of it: no tail that others may take
     public void A_block_that_is_resized_ends_no_sample_of_another_thread_at_its_old_address(int bytes, int newBytes)
     {
         nint[] blocks = new nint[3]; // the one in the middle cannot grow where it stands
