@@ -64,7 +64,7 @@ public static unsafe partial class NativeAllocator
     private static void* ReallocCore(void* ptr, nuint byteCount, nuint alignment, bool canThrow)
     {
         if (ptr == null) return AllocAligned(byteCount, alignment, canThrow);
-        Startup.Begin();
+        Startup.BeginWith(ptr);
         if (Options.Check && TryReallocChecked(ptr, byteCount, alignment, canThrow, out void* other)) return other;
         nuint oldBytes = UsableSizeSlow(ptr); // which looks whether the block is free
         bool isAligned = ((nuint)ptr & (alignment - 1)) == 0, stays = isAligned && StaysInPlace(oldBytes, byteCount);

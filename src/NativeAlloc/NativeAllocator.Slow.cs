@@ -25,11 +25,7 @@ public static unsafe partial class NativeAllocator
     /// <param name="ptr">Any address at all.</param>
     /// <returns> False for addresses of anybody else. A small block that was freed may still answer true, as its slab
     /// holds others. </returns>
-    public static bool Owns(void* ptr)
-    {
-        Startup.Begin();
-        return TryFindBlock(ptr, out _, out _);
-    }
+    public static bool Owns(void* ptr) => Startup.TryBegin() && TryFindBlock(ptr, out _, out _);
 
     /// <summary>
     /// Gives back to the system all memory that nobody uses: the calling thread's caches, those of threads that have
@@ -42,11 +38,7 @@ public static unsafe partial class NativeAllocator
     /// From any thread, also from several at once, in a finalizer, in a shrinker, and while the process ends. Not
     /// needed for memory to go back: that happens by itself soon after it is no longer used (<c>DecayMilliseconds</c>).
     /// </remarks>
-    public static nuint Trim()
-    {
-        Startup.Begin();
-        return Reclaimer.Trim();
-    }
+    public static nuint Trim() => Startup.TryBegin() ? Reclaimer.Trim() : 0;
 
     /// <summary>
     /// Gives the calling thread's caches back for others to use. Not needed for correctness: the caches of a thread
@@ -55,7 +47,7 @@ public static unsafe partial class NativeAllocator
     /// </summary>
     public static void ReleaseThreadCache()
     {
-        Startup.Begin();
+        if (!Startup.TryBegin()) return;
         byte* block = ThreadRegistry.OwnBlock();
         CurrentThread.t_block = null;
         if (block == null) return;
@@ -69,11 +61,7 @@ public static unsafe partial class NativeAllocator
     /// Where memory is at this moment. Threads go on meanwhile, so the figures need not fit each other to the byte.
     /// </summary>
     /// <returns>The figures.</returns>
-    public static AllocatorStatistics GetStatistics()
-    {
-        Startup.Begin();
-        return AllocatorStatistics.Read();
-    }
+    public static AllocatorStatistics GetStatistics() => Startup.TryBegin() ? AllocatorStatistics.Read() : default;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void* AllocSlow(nuint byteCount)
@@ -244,7 +232,7 @@ public static unsafe partial class NativeAllocator
     private static void FreeSlow(void* ptr)
     {
         if (ptr == null) return;
-        Startup.Begin();
+        Startup.BeginWith(ptr);
         if (Options.Guard != 0 && GuardedBlocks.Contains(ptr)) FreeGuarded(ptr);
         else if (!Options.Check || !TryFreeChecked(ptr)) FreeUnchecked(ptr);
     }

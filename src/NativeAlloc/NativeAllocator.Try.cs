@@ -90,7 +90,7 @@ public static unsafe partial class NativeAllocator
     {
         void* block = ptr;
         if (block == null) return TryReallocSlow(ref ptr, byteCount);
-        Startup.Begin();
+        Startup.BeginWith(block);
         return StaysInPlace(CacheTable.BytesOfObject(block), byteCount) || TryReallocSlow(ref ptr, byteCount);
     }
 

@@ -128,7 +128,7 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void* Realloc(void* ptr, nuint byteCount)
     {
-        Startup.Begin();
+        Startup.BeginWith(ptr);
         return StaysInPlace(CacheTable.BytesOfObject(ptr), byteCount) ? ptr : ReallocSlow(ptr, byteCount);
     }
 
@@ -160,7 +160,7 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static nuint UsableSize(void* ptr)
     {
-        Startup.Begin();
+        Startup.BeginWith(ptr);
         nuint bytes = CacheTable.BytesOfObject(ptr);
         return bytes != 0 ? bytes : UsableSizeSlow(ptr);
     }

@@ -80,6 +80,7 @@ public static unsafe class PageAllocator
     /// memory.</exception>
     public static Page AllocPagesNode(int node, int order, PageFlags flags = default)
     {
+        Startup.Begin();
         if (node < 0 || node >= Math.Max(1, PageLayer.NodeCount)) ThrowHelper.ThrowBadNode(node, PageLayer.NodeCount);
         CheckOrder(order);
         return new Page(Take(RequestOf(order, 1u << order, flags, PageState.Block) with { Node = node }));
@@ -235,7 +236,7 @@ public static unsafe class PageAllocator
     /// <returns>None for an address outside of the memory that this library gives out pages of.</returns>
     public static Page PageOf(void* address)
     {
-        Startup.Begin();
+        if (!Startup.TryBegin()) return default;
         nuint index = LinearRegion.PageIndexOf(address);
         return index < LinearRegion.OnlinePages ? new Page((uint)index) : default;
     }

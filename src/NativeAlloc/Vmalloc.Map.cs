@@ -58,7 +58,9 @@ public static unsafe partial class Vmalloc
     /// was unmapped before; the message says which. Nothing is changed.</exception>
     public static void Unmap(void* address)
     {
-        if (address != null && !PageMaps.TryUnmap(address)) ThrowNoMap(address);
+        if (address == null) return;
+        Startup.BeginWith(address);
+        if (!PageMaps.TryUnmap(address)) ThrowNoMap(address);
     }
 
     private static void CheckPage(Page page, int at, string parameter)
@@ -71,7 +73,6 @@ public static unsafe partial class Vmalloc
     [DoesNotReturn]
     private static void ThrowNoMap(void* address)
     {
-        Startup.Begin();
         if (VmallocSpace.TryFind(address, out VmallocArea area) && area.GetState() == AreaState.Live)
         {
             void* first = (void*)VmallocSpace.AddressOf(&area);

@@ -50,7 +50,7 @@ public static unsafe partial class Vmalloc
     public static void* Realloc(void* ptr, nuint byteCount)
     {
         if (ptr == null) return Alloc(byteCount);
-        Startup.Begin();
+        Startup.BeginWith(ptr);
         if (Options.Check && NativeAllocator.TryReallocChecked(ptr, byteCount, 1, canThrow: true, out void* other))
             return other;
         nuint oldBytes = Areas.UsableBytes(ptr);
@@ -94,7 +94,7 @@ public static unsafe partial class Vmalloc
     public static void Free(void* ptr)
     {
         if (ptr == null) return;
-        Startup.Begin();
+        Startup.BeginWith(ptr);
         if (Options.Check && NativeAllocator.TryFreeChecked(ptr, BlockFamily.Area)) return;
         NativeAllocator.Forget(ptr);
         if (!Areas.TryFree(ptr)) ThrowNotABlock(ptr);

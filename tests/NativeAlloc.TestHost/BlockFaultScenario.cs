@@ -155,7 +155,9 @@ internal sealed unsafe class BlockFaultScenario : FaultScenario
 
     private void AllocateFromArena()
     {
-        using NativeArena arena = new();
+        NativeArena? made = null;
+        if (!Try(() => made = new NativeArena())) return; // the library has not begun, for want of addresses
+        using NativeArena arena = made!;
         for (int round = 0; round < 2; round++)
         {
             List<Block> blocks = [];

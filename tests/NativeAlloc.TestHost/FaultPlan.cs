@@ -10,6 +10,9 @@ internal sealed class FaultPlan(OsCall? kind, int first, bool andAllLater)
 {
     private int _seen, _injected;
 
+    /// <summary>The number of the first call that fails, from 0 on.</summary>
+    internal int First => first;
+
     /// <summary>Calls of the kind so far.</summary>
     internal int Seen => Volatile.Read(ref _seen);
 

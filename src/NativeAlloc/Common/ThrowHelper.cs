@@ -25,6 +25,13 @@ internal static unsafe partial class ThrowHelper
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowCannotBegin(nuint addressBytes, nuint tableBytes) => throw new OutOfMemoryException(
+        $"NativeAlloc cannot begin: it needs {addressBytes} bytes of addresses, and {tableBytes} of them for tables, " +
+        "and the system refuses these. The process may have no more ('ulimit -v', 'ulimit -d'), or has too many " +
+        "mappings (vm.max_map_count). Nothing was set up; the next call tries again.");
+
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ThrowNeverPossible(nuint byteCount, nuint mostBytes) => throw new OutOfMemoryException(
         $"NativeAlloc can never get {byteCount} bytes: that is more than the {mostBytes} bytes of addresses that it " +
         "reserved for large blocks. Look how the size comes about, as a negative number becomes a large one, or set " +

@@ -32,6 +32,12 @@ public sealed class AddressShareTests
     }
 
     [Theory]
+    [InlineData(nameof(OsCall.Reserve))]
+    [InlineData(nameof(OsCall.Commit))]
+    public void A_process_that_is_given_none_at_its_first_use_has_all_at_a_later_one(string refused) =>
+        ChildProcess.RunHost(RefusedStart.Name, refused).ShouldSucceed();
+
+    [Theory]
     [InlineData(64)]
     [InlineData(2048)]
     [InlineData(8192)]
