@@ -18,7 +18,7 @@ public static unsafe partial class NativeAllocator
     public static void Configure(NativeAllocatorOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        Startup.Begin();
+        Platform.ThrowIfUnsupported(); // the layers begin later, with these options
         if (!GivenOptions.TryGive(options.ToValues())) ThrowHelper.ThrowTooLateToConfigure();
     }
 

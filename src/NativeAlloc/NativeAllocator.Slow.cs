@@ -298,6 +298,7 @@ public static unsafe partial class NativeAllocator
     private static nuint UsableSizeSlow(void* ptr)
     {
         if (ptr == null) return 0;
+        Startup.BeginWith(ptr);
         if (Options.Check && TryFindChecked(ptr, out CheckedBlock known)) return known.Bytes;
         if (!TryFindBlock(ptr, out void* block, out nuint bytes) || block != ptr) ThrowNotABlock(ptr, block, bytes);
         nuint page = LinearRegion.PageIndexOf(ptr);

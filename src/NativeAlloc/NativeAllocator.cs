@@ -160,8 +160,7 @@ public static unsafe partial class NativeAllocator
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static nuint UsableSize(void* ptr)
     {
-        Startup.BeginWith(ptr);
-        nuint bytes = CacheTable.BytesOfObject(ptr);
+        nuint bytes = Startup.IsDone ? CacheTable.BytesOfObject(ptr) : 0;
         return bytes != 0 ? bytes : UsableSizeSlow(ptr);
     }
 

@@ -259,6 +259,7 @@ public static unsafe class PageAllocator
 
     private static uint Take(in PageRequest request)
     {
+        Startup.Begin();
         AllocationAttempt attempt = new((nuint)request.Count << PageGeometry.PageShift);
         uint page;
         bool taken;

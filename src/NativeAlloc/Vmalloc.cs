@@ -96,6 +96,7 @@ public static unsafe partial class Vmalloc
         if (ptr == null) return;
         Startup.BeginWith(ptr);
         if (Options.Check && NativeAllocator.TryFreeChecked(ptr, BlockFamily.Area)) return;
+        if (Areas.UsableBytes(ptr) == 0) ThrowNotABlock(ptr); // a block of another member stays what it is
         NativeAllocator.Forget(ptr);
         if (!Areas.TryFree(ptr)) ThrowNotABlock(ptr);
         DecayThread.Attend();

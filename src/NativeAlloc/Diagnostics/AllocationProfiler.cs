@@ -64,6 +64,7 @@ public static class AllocationProfiler
     public static void Start(nuint sampleEveryBytes = DefaultSampleBytes)
     {
         ArgumentOutOfRangeException.ThrowIfZero(sampleEveryBytes);
+        Startup.Begin();
         Options.ThrowIfWrong();
         Change(running: true, sampleEveryBytes);
     }

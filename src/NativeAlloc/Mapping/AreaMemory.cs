@@ -215,6 +215,7 @@ internal static unsafe class AreaMemory
     private static void Charge(VmallocArea* area, nuint bytes)
     {
         area->ChargedBytes += bytes;
+        area->IsDense = false;
         ResidentBudget.Charge(bytes);
     }
 
@@ -243,6 +244,7 @@ internal static unsafe class AreaMemory
                 moved += piece;
                 at += piece;
                 area->ChargedBytes += piece;
+                area->IsDense = false;
                 kept->ChargedBytes -= piece;
             }
             LeaveRest(kept, moved);
@@ -344,14 +346,16 @@ internal static unsafe class AreaMemory
 
     // Asks for huge pages in a part that comes into use, where the area is large enough for them. It asks for whole
     // runs, with their room: a run that is asked for in part is two mappings to the system, which cannot be moved as
-    // one. The last huge page may end in the room. It is charged up to there.
+    // one. The last huge page may end in the room. It is charged up to there, also where a run was asked for before.
     private static void AdviseHuge(VmallocArea* area, nuint from, nuint to)
     {
-        if (from == to || Platform.ChargesCommit || !AreaDensity.WantsHuge(to)) return;
+        bool isWanted = from != to && !Platform.ChargesCommit && AreaDensity.WantsHuge(to);
+        if (!isWanted && !area->Huge) return;
         nuint begin = from & ~(VirtualMemory.HugePageBytes - 1);
         nuint end = (to + (VirtualMemory.HugePageBytes - 1)) & ~(VirtualMemory.HugePageBytes - 1);
         if (end > area->SizeBytes) end -= VirtualMemory.HugePageBytes; // no whole one fits
         if (begin >= end || (end > area->ChargedBytes && !TryCharge(area, end - area->ChargedBytes))) return;
+        if (!isWanted) return;
         (nuint first, nuint last) = AreaRuns.Around(area, from, to);
         if (!VirtualMemory.TryAdviseHuge(VmallocSpace.AddressOf(area) + first, last - first)) return;
         area->Huge = true;

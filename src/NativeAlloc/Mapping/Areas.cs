@@ -232,7 +232,7 @@ internal static unsafe class Areas
         // Where the system refuses, the area keeps its length: what its user gave up is room, and a tail if it is still
         // charged.
         if (end == AreaEnd.Guarded) AreaMemory.TryShorten(area, pages);
-        else if (area->TailBytes > bytes / LargestTailShare) Teardown.PurgeFrom(area, bytes);
+        else if (area->ChargedBytes > bytes + bytes / LargestTailShare) Teardown.PurgeFrom(area, bytes);
     }
 
     // Where it stands, or, as there is no room, its pages in a larger hole. Null where neither can be done.
@@ -335,7 +335,7 @@ internal static unsafe class Areas
     {
         bool wasIdle = area->IsTailIdle;
         area->IsTailIdle = true;
-        nuint purged = wasIdle || !onlyIdle ? Teardown.PurgeFrom(area, area->UsedBytes) : 0;
+        nuint purged = wasIdle || !onlyIdle ? Teardown.PurgeFrom(area, area->ReachedBytes) : 0;
         Interlocked.Add(ref s_tailBytes, -(long)purged);
         return purged;
     }

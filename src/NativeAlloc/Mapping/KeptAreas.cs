@@ -186,20 +186,21 @@ internal static unsafe class KeptAreas
         for (int slot = 0; slot < Slots; slot++)
         {
             ulong word = Volatile.Read(ref s_slots[slot]);
-            if (word != 0 && Volatile.Read(ref s_times[slot]) < before) bytes += Release(slot, word);
+            if (word != 0 && Volatile.Read(ref s_times[slot]) < before) TryRelease(slot, word, ref bytes);
         }
         return bytes;
     }
 
     /// <summary>
-    /// Gives all of them back for the addresses and mappings that they have, with memory or without. False where there
-    /// was none.
+    /// Gives all of them back for the addresses and mappings that they have, with memory or without. False where it
+    /// found none: one that another thread is just putting here, or taking, is that thread's.
     /// </summary>
     internal static bool TryReleaseAll()
     {
-        if (Count == 0) return false;
-        Release();
-        return true;
+        bool any = false;
+        nuint bytes = 0;
+        for (int slot = 0; slot < Slots; slot++) any |= TryRelease(slot, Volatile.Read(ref s_slots[slot]), ref bytes);
+        return any;
     }
 
     /// <summary>
@@ -257,13 +258,18 @@ internal static unsafe class KeptAreas
     {
         int oldest = Oldest(withMemory: false);
         if (oldest < 0) return false;
-        Release(oldest, Volatile.Read(ref s_slots[oldest]));
+        nuint bytes = 0;
+        TryRelease(oldest, Volatile.Read(ref s_slots[oldest]), ref bytes);
         return true;
     }
 
-    // 0 where somebody else was faster.
-    private static nuint Release(int slot, ulong word) =>
-        word != 0 && TryTakeSlot(slot, word) ? Teardown.Destroy(AreaOf(word)) : 0;
+    // False where somebody else was faster.
+    private static bool TryRelease(int slot, ulong word, ref nuint bytes)
+    {
+        if (word == 0 || !TryTakeSlot(slot, word)) return false;
+        bytes += Teardown.Destroy(AreaOf(word));
+        return true;
+    }
 
     private static bool TryTakeSlot(int slot, ulong word)
     {

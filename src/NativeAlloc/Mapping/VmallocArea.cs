@@ -93,8 +93,20 @@ internal struct VmallocArea
 
     internal readonly nuint UsedBytes => (nuint)UsedPages << PageGeometry.PageShift;
 
-    /// <summary>Charged bytes behind what the user has.</summary>
-    internal readonly nuint TailBytes => ChargedBytes > UsedBytes ? ChargedBytes - UsedBytes : 0;
+    /// <summary>
+    /// So much may come into memory by what the user writes: a huge page comes as a whole, also the last one.
+    /// </summary>
+    internal readonly nuint ReachedBytes
+    {
+        get
+        {
+            nuint end = (UsedBytes + (VirtualMemory.HugePageBytes - 1)) & ~(VirtualMemory.HugePageBytes - 1);
+            return Huge && end <= SizeBytes ? end : UsedBytes;
+        }
+    }
+
+    /// <summary>Charged bytes behind what the user reaches.</summary>
+    internal readonly nuint TailBytes => ChargedBytes > ReachedBytes ? ChargedBytes - ReachedBytes : 0;
 
     /// <summary>
     /// Mappings that the area is counted as, beside one for each run: the addresses behind it, and the memory of an

@@ -81,12 +81,10 @@ internal static class Options
     /// <summary>Whether the surroundings set an option to something that it cannot be.</summary>
     internal static bool IsWrong => s_error != null;
 
-    /// <summary>Throws where this library does not run, or an option was set to something that it cannot be.</summary>
-    /// <exception cref="PlatformNotSupportedException">This library does not run on this system.</exception>
+    /// <summary>Throws where an option was set to something that it cannot be.</summary>
     /// <exception cref="InvalidOperationException">Names the source, the value and the range.</exception>
     internal static void ThrowIfWrong()
     {
-        Startup.Begin();
         if (s_error != null) ThrowHelper.ThrowWrongOption(s_error);
     }
 }

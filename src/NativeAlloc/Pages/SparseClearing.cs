@@ -29,7 +29,7 @@ internal static unsafe class SparseClearing
     /// <param name="address">Where it begins.</param>
     /// <param name="bytes">How much, whole system pages.</param>
     /// <param name="lookedBytes">So much is looked at, which may be more than is cleared.</param>
-    /// <returns>Whether all that was looked at is in memory densely, as far as the system says.</returns>
+    /// <returns>Whether all of that is in memory densely, as far as the system says.</returns>
     [SkipLocalsInit]
     internal static bool Clear(nuint address, nuint bytes, nuint lookedBytes)
     {
@@ -42,6 +42,7 @@ internal static unsafe class SparseClearing
             nuint pieceBytes = Math.Min(PieceBytes, lookedBytes - at);
             bool isSparse = IsSparse(pages + at % lookBytes / pageBytes, (int)(pieceBytes / pageBytes));
             isDense &= !isSparse;
+            if (at >= bytes && !isDense) break; // the rest would be looked at in vain, each time
             if (at >= bytes || isSparse == wasSparse) continue;
             Clear(address + from, at - from, wasSparse);
             from = at;

@@ -37,13 +37,12 @@ internal ref struct AllocationAttempt
     /// <summary>Why the last try found nothing.</summary>
     internal Refusal Refusal;
 
-    /// <summary>Begins an operation.</summary>
+    /// <summary>Begins an operation. The layers have begun.</summary>
     /// <param name="bytes">What the user asked for.</param>
     /// <exception cref="InvalidOperationException">The surroundings set an option to something that it cannot
     /// be.</exception>
     internal AllocationAttempt(nuint bytes)
     {
-        Startup.Begin();
         Options.ThrowIfWrong();
         _bytes = bytes;
     }
@@ -65,7 +64,7 @@ internal ref struct AllocationAttempt
     {
         _rounds++;
         if (!CanSucceed()) return false;
-        if (!Refusal.IsResidentLimit) return _rounds == 1 && TryRun(_bytes);
+        if (!Refusal.IsResidentLimit) return _rounds == 1 && TryRun(_bytes) && TryAwaitOthers();
         return _rounds <= MostRounds && TryMakeRoomBelowLimit(Math.Max(_bytes, Refusal.Bytes));
     }
 
@@ -108,6 +107,13 @@ internal ref struct AllocationAttempt
         // The caches first, and the shrinkers where that did not do.
         if (!TryRun(_wasReclaimed ? bytes : 0)) return false;
         ResidentBudget.Rearm();
+        return true;
+    }
+
+    // What other threads are giving back just now is in no list, whether it is purged or goes offline.
+    private static bool TryAwaitOthers()
+    {
+        PageLayer.AwaitPurge();
         return true;
     }
 

@@ -117,7 +117,7 @@ internal static unsafe class CacheChain
         if (Interlocked.Exchange(ref s_collectionsAtLook, collections) == collections) return;
         int first = CacheTable.FirstUserCache - 1;
         for (int index = CacheTable.Next(first); index != 0; index = CacheTable.Next(index))
-            if (IsDropped(index)) Destroy(index);
+            if (IsDropped(index)) Destroy(index, onlyDropped: true);
     }
 
     /// <summary>
@@ -125,11 +125,15 @@ internal static unsafe class CacheChain
     /// of it goes back first. Returns how many objects are still live, and then nothing has changed; 0 when it is gone,
     /// also where another thread was faster.
     /// </summary>
-    internal static long Destroy(int index)
+    internal static long Destroy(int index) => Destroy(index, onlyDropped: false);
+
+    // Several threads may look for dropped caches: by the time that one has the lock, another may have taken the cache
+    // down and made a new one at its index.
+    private static long Destroy(int index, bool onlyDropped)
     {
         s_lock.Acquire();
         long live = 0;
-        if (s_names[index] != null)
+        if (s_names[index] != null && (!onlyDropped || IsDropped(index)))
         {
             live = DestroyLocked(index);
             if (live == 0) Remove(index);
@@ -180,8 +184,10 @@ internal static unsafe class CacheChain
             cache->Open();
             return live;
         }
-        // Now no owner is on a fast path of the cache either, so magazines of others can be moved.
+        // Now no owner is on a fast path of the cache either, so magazines of others can be moved. Their last pushes
+        // have to be seen as a whole: the count has seen the top of a magazine, and what follows reads its slots.
         bool hasMagazines = cache->Magazine.Capacity != 0;
+        if (hasMagazines) Interlocked.MemoryBarrierProcessWide();
         for (int i = 0; hasMagazines && i < ThreadRegistry.Count; i++)
         {
             byte* block = ThreadRegistry.At(i);

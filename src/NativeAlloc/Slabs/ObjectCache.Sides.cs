@@ -11,7 +11,7 @@ internal unsafe partial struct ObjectCache
     /// <summary>
     /// Has objects freed to the return side from now on, if there is one: of new slabs, and of all there are. Either
     /// class is right for a page at any time, so other threads need not be kept out, and a slab that is being made
-    /// meanwhile, or is moved to another list, may keep the other.
+    /// meanwhile, or is moved to another list, may keep the other until it changes lists again.
     /// </summary>
     internal void UseReturnSide()
     {
@@ -35,6 +35,17 @@ internal unsafe partial struct ObjectCache
         for (int index = 0; index < NodeCount; index++)
             for (int list = 0; list < NodeSlabs.ListCount; list++)
                 SetPageClass(Node(index), list, pageClass);
+    }
+
+    /// <summary>
+    /// Puts a slab on the list that it belongs on now. The node's lock is held. Its pages get the class that they
+    /// should have: a slab that changes lists while these are gone through may have been on none of them.
+    /// </summary>
+    internal readonly void Place(CacheNode* node, uint slab)
+    {
+        node->Slabs.Place(LinearRegion.Frames, slab, ObjectsPerSlab);
+        byte pageClass = Volatile.Read(in _pageClass);
+        if (LinearRegion.ClassOf(slab) != pageClass) LinearRegion.SetClass(slab, SlabPages, pageClass);
     }
 
     private readonly void SetPageClass(CacheNode* node, int list, byte pageClass)

@@ -241,7 +241,7 @@ internal unsafe partial struct ObjectCache
             uint slab = node->Slabs.Fullest();
             if (slab == PageFrame.None) break;
             next = TakeFromSlab(frames + slab, slab, slots, next);
-            node->Slabs.Place(frames, slab, ObjectsPerSlab);
+            Place(node, slab);
         }
         int taken = wanted - (int)(next - slots);
         node->Slabs.RemoveFreeObjects((uint)taken);

@@ -91,7 +91,7 @@ internal unsafe ref struct SlabReturn(ObjectCache* cache, uint freed)
     private void Settle(PageFrame* frames)
     {
         if (_slab == PageFrame.None) return;
-        _node->Slabs.Place(frames, _slab, cache->ObjectsPerSlab);
+        cache->Place(_node, _slab);
         if (frames[_slab].FreeObjects == cache->ObjectsPerSlab && frames[_slab].List != NodeSlabs.InPurge)
             cache->RemoveFreeSlab(_node, _slab, ref _freed);
     }

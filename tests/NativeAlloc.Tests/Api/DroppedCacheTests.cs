@@ -64,6 +64,35 @@ public sealed unsafe class DroppedCacheTests : LeakCheckedTests
         third.Free(small);
     }
 
+    [Fact]
+    public void Where_another_thread_was_faster_the_cache_that_it_made_in_its_place_stays()
+    {
+        void* left = null;
+        Drop("dropped-twice", ref left);
+        NativeAllocator.Free(left);
+        Collect();
+        SlabCache? other = null;
+        int reached = 0;
+        using (new WhileReached(_ =>
+        {
+            if (reached++ == 0) TestThread.RunOnNew(() => other = CollectAndMake()); // found dropped, not locked yet
+        }))
+        {
+            MakeAnother();
+        }
+        Assert.Contains("in-its-place", Report(), StringComparison.Ordinal);
+        Assert.DoesNotContain("dropped-twice", Report(), StringComparison.Ordinal);
+        nint[] blocks = [.. Enumerable.Range(0, 300).Select(_ => (nint)other!.Alloc())];
+        foreach (nint block in blocks) other!.Free((void*)block);
+        other!.Dispose();
+    }
+
+    private static SlabCache CollectAndMake()
+    {
+        GC.Collect();
+        return new SlabCache("in-its-place", 208);
+    }
+
     // Its owner may be between two steps of a free on the fast path.
     [Fact]
     public void The_magazines_of_one_that_has_live_objects_are_left_alone()

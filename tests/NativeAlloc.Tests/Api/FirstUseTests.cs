@@ -19,7 +19,7 @@ public sealed unsafe class FirstUseTests
             ChildProcess.RunHost(LoadHandler.Name).ShouldSucceed().Output.ReplaceLineEndings("\n").Trim().Split('\n');
         Assert.Equal("blocks 1", lines[^1]); // for one thread
         foreach (string method in lines[..^1])
-            Assert.StartsWith("NativeAlloc.Os.Startup.", method, StringComparison.Ordinal);
+            Assert.StartsWith("NativeAlloc.Startup.", method, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -250,6 +250,18 @@ public sealed unsafe class VmallocTests : AreaCheckedTests
     }
 
     [Fact]
+    public void A_block_of_a_heap_or_a_sample_that_is_no_area_stays_one_when_it_is_refused()
+    {
+        using NativeHeap heap = new("of-another-member");
+        nint block = (nint)heap.Alloc(700 << 10);
+        nuint live = heap.LiveBytes;
+        Assert.Throws<ArgumentException>(() => Vmalloc.Free((void*)block));
+        Assert.Equal(live, heap.LiveBytes);
+        heap.Free((void*)block);
+        Assert.Equal((nuint)0, heap.LiveBytes);
+    }
+
+    [Fact]
     public void A_space_that_is_set_smaller_than_any_is_the_smallest_and_not_none() =>
         ChildProcess.RunHost([("NATIVEALLOC_VMALLOC_RESERVE_BYTES", "64K")], VmallocAccess.Name, VmallocAccess.Inside)
             .ShouldSucceed();

@@ -78,4 +78,12 @@ public abstract unsafe class AreaCheckedTests : IDisposable
         Assert.True(area != null, "there is no hole for an area");
         return area;
     }
+
+    /// <summary>The same, charged with all of its memory.</summary>
+    internal static VmallocArea* AddCharged(uint pages)
+    {
+        VmallocArea* area = AddBusy(pages);
+        Assert.True(AreaMemory.TryCharge(area, pages * Page));
+        return area;
+    }
 }

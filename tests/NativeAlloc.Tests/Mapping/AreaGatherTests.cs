@@ -86,6 +86,25 @@ public sealed unsafe class AreaGatherTests : AreaCheckedTests
         Assert.True(Areas.TryFree(block));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void An_area_that_was_written_densely_may_not_be_so_with_what_was_gathered(bool kept)
+    {
+        using ScatteredBlocks? scattered = kept ? null : new ScatteredBlocks(4);
+        void* small = kept ? Alloc(6 * Sizes.MiB) : null;
+        VmallocArea* area = AddCharged(64);
+        Areas.TryFree(small);
+        area->IsDense = true;
+        ResidentBudget.SetLimit(ResidentBudget.ChargedBytes + 2 * Sizes.MiB); // too little, so memory is gathered
+        bool used = AreaMemory.TryUse(area, area->Pages + 64, 0, MemoryChoice.FreshFirst, out _);
+        ResidentBudget.SetLimit(Options.ResidentLimitBytes);
+        Assert.True(used, "the area has become longer");
+        Assert.Equal(kept ? 2 * Sizes.MiB : 0, KeptAreas.Bytes);
+        Assert.False(area->IsDense);
+        Teardown.Destroy(area);
+    }
+
     [Fact]
     public void What_is_left_of_a_larger_kept_area_is_kept()
     {

@@ -63,6 +63,8 @@ public sealed unsafe class AreaRunsTests : AreaCheckedTests
         const nuint Bytes = 65 * Sizes.MiB;
         byte* block = (byte*)Areas.Alloc(Bytes, 1, out _, MemoryChoice.FreshOnly, end: AreaEnd.Room);
         Assert.Equal((Bytes, 66 * Sizes.MiB), (Areas.UsableBytes(block), AreaOf(block)->ChargedBytes));
+        Areas.Purge(nuint.MaxValue); // of tails, to which what the system may bring in does not belong
+        Assert.Equal(66 * Sizes.MiB, AreaOf(block)->ChargedBytes);
         for (nuint at = 0; at < Bytes; at += SystemPage) block[at] = 1;
         nuint resident = ResidentMemory.PagesAt((nuint)block, AreaOf(block)->SizeBytes) * SystemPage;
         Assert.True(resident <= AreaOf(block)->ChargedBytes, $"{resident} bytes are resident");
@@ -71,6 +73,21 @@ public sealed unsafe class AreaRunsTests : AreaCheckedTests
         long calls = Platform.Calls;
         Assert.True(Areas.Alloc(64 * Sizes.MiB + Page, 1, out _, end: AreaEnd.Open) == block);
         Assert.Equal((calls, 66 * Sizes.MiB), (Platform.Calls, AreaOf(block)->ChargedBytes));
+        Assert.True(Areas.TryFree(block));
+    }
+
+    [Fact]
+    public void A_run_that_was_asked_for_is_charged_by_huge_pages_when_no_more_are_asked_for()
+    {
+        SystemNeeds.FreeCommit();
+        Assert.SkipUnless(Options.HugePages, "There are no huge pages.");
+        nuint credit = AreaDensity.Credit;
+        AreaDensity.Credit = nuint.MaxValue;
+        void* block = Areas.Alloc(32 * Sizes.MiB, 1, out _, MemoryChoice.FreshOnly, end: AreaEnd.Room);
+        AreaDensity.Credit = 0;
+        Assert.True(Areas.Realloc(block, 32 * Sizes.MiB + Page, out _, 1, AreaEnd.Room) == block);
+        AreaDensity.Credit = credit;
+        Assert.Equal(34 * Sizes.MiB, AreaOf(block)->ChargedBytes);
         Assert.True(Areas.TryFree(block));
     }
 

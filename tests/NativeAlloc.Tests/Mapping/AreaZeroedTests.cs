@@ -76,6 +76,19 @@ public sealed unsafe class AreaZeroedTests : AreaCheckedTests
     }
 
     [Fact]
+    public void What_is_behind_the_part_to_be_cleared_is_looked_at_up_to_the_first_place_that_is_sparse()
+    {
+        byte* block = (byte*)Alloc(Bytes, choice: MemoryChoice.FreshOnly);
+        foreach (nuint at in (nuint[])[0, Bytes * 2 / 3]) Pattern.Fill(block + at, Bytes / 3, Id);
+        long calls = Platform.Calls;
+        Assert.False(SparseClearing.Clear((nuint)block, 8 * Sizes.MiB, Bytes));
+        nuint lookBytes = 4096 * VirtualMemory.PageBytes;
+        Assert.Equal((long)(Bytes / 3 / lookBytes) + 1, Platform.Calls - calls);
+        Pattern.CheckZero(block, 8 * Sizes.MiB);
+        Assert.True(Areas.TryFree(block));
+    }
+
+    [Fact]
     public void An_area_that_was_dense_is_looked_at_again_when_more_of_it_is_charged()
     {
         byte* block = (byte*)Alloc(Bytes, choice: MemoryChoice.FreshOnly);

@@ -32,6 +32,23 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
     }
 
     [Fact]
+    public void One_that_another_thread_is_just_putting_there_is_none_that_could_go()
+    {
+        VmallocArea* area = AddCharged(10);
+        bool? released = null;
+        using (new WhileReached(_ =>
+        {
+            if (KeptAreas.Count != 0) released ??= KeptAreas.TryReleaseAll(); // counted, and not in its slot yet
+        }))
+        {
+            Assert.True(KeptAreas.TryPut(area));
+        }
+        Assert.False(released);
+        Assert.True(KeptAreas.TryReleaseAll());
+        Assert.False(KeptAreas.TryReleaseAll());
+    }
+
+    [Fact]
     public void Of_several_that_will_do_the_smallest_is_taken()
     {
         foreach (uint pages in (uint[])[107, 102, 110, 100, 105]) Keep(pages);
@@ -235,14 +252,6 @@ public sealed unsafe class KeptAreasTests : AreaCheckedTests
 #endif
 
     private static void Keep(uint pages) => Assert.True(KeptAreas.TryPut(AddCharged(pages)));
-
-    // An area that is charged with all of its pages, as if they had been touched.
-    private static VmallocArea* AddCharged(uint pages)
-    {
-        VmallocArea* area = AddBusy(pages);
-        Assert.True(AreaMemory.TryCharge(area, pages * Page));
-        return area;
-    }
 
     private static VmallocArea* TakeLike(uint pages) => KeptAreas.TakeLike(pages, pages + pages / 8);
 

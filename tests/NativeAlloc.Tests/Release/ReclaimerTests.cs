@@ -1,4 +1,5 @@
 using NativeAlloc.Mapping;
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Release;
 using NativeAlloc.TestHost;
@@ -24,6 +25,24 @@ public sealed unsafe class ReclaimerTests
         Assert.Equal(0u, PageLayer.CountHotPages());
         Assert.False(LinearRegion.Dirty.Any(page, 4));
         Assert.Equal(0u, PageLayer.Purge());
+    }
+
+    [Fact]
+    public void An_allocation_waits_for_what_another_thread_is_giving_back_before_it_tries_once_more()
+    {
+        AllocationAttempt attempt = new(100) { Refusal = Refusal.OutOfMemory };
+        int waits = 0;
+        bool madeRoom;
+        PageLayer.BeginPurge();
+        using (new WhileReached(isWaiting =>
+        {
+            if (isWaiting && waits++ == 0) PageLayer.EndPurge(0);
+        }))
+        {
+            madeRoom = attempt.TryMakeRoom();
+        }
+        if (waits == 0) PageLayer.EndPurge(0);
+        Assert.Equal((true, 1), (madeRoom, waits));
     }
 
     [Fact]

@@ -49,6 +49,27 @@ public sealed unsafe class ReturnSideTests : IDisposable
         Assert.All(slabs, slab => Assert.Equal(TestCache.Index, LinearRegion.ClassOf(slab)));
     }
 
+    [Fact]
+    public void A_slab_that_goes_to_a_list_which_is_done_already_gets_the_class_too()
+    {
+        const int Side = TestCache.Index + 1, Done = 2; // the first list is that of full slabs: locked, then released
+        using TestCache cache = new(20_000);
+        uint slab = cache.Grow();
+        nint[] first = cache.Take(1), rest = [];
+        cache.Cache->SetReturnSide(Side);
+        int reached = 0;
+        using (new WhileReached(_ =>
+        {
+            if (++reached == Done) rest = cache.Take(2);
+        }))
+        {
+            cache.Cache->SeparateFrees(on: true);
+        }
+        Assert.Equal((NodeSlabs.Full, Side), (LinearRegion.Frames[slab].List, LinearRegion.ClassOf(slab)));
+        cache.Cache->SeparateFrees(on: false);
+        cache.PutAll(first, rest);
+    }
+
     [Theory]
     [InlineData(16)]
     [InlineData(32)]
