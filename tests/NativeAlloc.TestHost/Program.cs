@@ -44,6 +44,7 @@ internal static class Program
             case TrimAtExit.Name: return TrimAtExit.Run();
             case CodeProbes.Name: return CodeProbes.Run();
             case ResidentEstimate.Name: return ResidentEstimate.Run();
+            case ReadWhilePurged.Name: return ReadWhilePurged.Run();
             case RefusedStart.Name: return RefusedStart.Run(rest);
             case ReturnSides.Name: return ReturnSides.Run();
             case ShowOptions.Name: return ShowOptions.Run(rest);

@@ -71,15 +71,18 @@ internal static class VirtualMemory
     internal static bool TryPurge(nuint address, nuint bytes)
     {
         AssertRange(address, bytes);
-        return Platform.Enter(OsCall.Purge) && Platform.Current.TryPurge(address, bytes);
+        return MayPurge() && Platform.Enter(OsCall.Purge) && Platform.Current.TryPurge(address, bytes);
     }
 
     /// <inheritdoc cref="SystemContract.TryPurgeAll"/>
     internal static unsafe bool TryPurgeAll(AddressRange* ranges, int count)
     {
         for (int i = 0; i < count; i++) AssertRange(ranges[i].Address, ranges[i].Bytes);
-        return Platform.Enter(OsCall.Purge) && Platform.Current.TryPurgeAll(ranges, count);
+        return MayPurge() && Platform.Enter(OsCall.Purge) && Platform.Current.TryPurgeAll(ranges, count);
     }
+
+    // What is purged becomes inaccessible where commit is charged.
+    private static bool MayPurge() => !Platform.ChargesCommit || ForeignReads.TryAwait();
 
     /// <inheritdoc cref="SystemContract.TryProtect"/>
     internal static bool TryProtect(nuint address, nuint bytes, bool accessible)

@@ -43,7 +43,7 @@ internal readonly unsafe record struct CacheFigures(
         int index = cache->Index, returnSide = CacheTable.ReturnSideOf(index);
         int countedSide = CacheTable.CountedSideOf(index);
         long objects = 0;
-        MagazineReads.Begin();
+        ForeignReads.Begin();
         for (int i = 0; i < ThreadRegistry.Count; i++)
         {
             if (!ThreadRegistry.HasMemory(i)) continue;
@@ -52,7 +52,7 @@ internal readonly unsafe record struct CacheFigures(
             if (returnSide != index) objects += CountLoaded(cache, magazines, returnSide);
             if (countedSide != 0 && countedSide != returnSide) objects += CountLoaded(cache, magazines, countedSide);
         }
-        MagazineReads.End();
+        ForeignReads.End();
         return objects;
     }
 

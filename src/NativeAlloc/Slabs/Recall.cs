@@ -65,14 +65,14 @@ internal static unsafe class Recall
         }
         SideSet sides = default;
         bool anyLeft = false;
-        MagazineReads.Begin();
+        ForeignReads.Begin();
         for (int i = round.FirstIndex; i < round.EndIndex; i++)
         {
             byte* block = ThreadRegistry.At(i);
             if (!ThreadRegistry.HasContents(block)) continue;
             if (Choose(ThreadMagazines.Of(block), all, ref sides, ref anyLeft)) round.Claim(block);
         }
-        MagazineReads.End();
+        ForeignReads.End();
         if (!round.Hold()) anyLeft = true;
         for (int side = sides.Next(1); side >= 0; side = sides.Next(side + 1))
             if (!TryRecallFrom(round, side)) anyLeft = true;

@@ -1,3 +1,4 @@
+using NativeAlloc.Os;
 using NativeAlloc.Pages;
 using NativeAlloc.Release;
 using NativeAlloc.Slabs;
@@ -159,9 +160,9 @@ public sealed unsafe class TrimTests : LeakCheckedTests
         }
         else
         {
-            MagazineReads.Begin();
+            ForeignReads.Begin();
             TakeOffline();
-            MagazineReads.End();
+            ForeignReads.End();
         }
         Assert.Equal(before, meanwhile);
         SectionRelease.TakeSectionsOffline();
@@ -175,6 +176,12 @@ public sealed unsafe class TrimTests : LeakCheckedTests
             SectionRelease.TakeSectionsOffline();
             meanwhile = Rest.OfflineSections;
         }
+    }
+
+    [Fact]
+    public void Nothing_becomes_inaccessible_under_a_reader_where_commit_is_charged()
+    {
+        if (OperatingSystem.IsLinux()) ChildProcess.RunHost(ReadWhilePurged.Name).ShouldSucceed();
     }
 
     [Fact]
