@@ -469,27 +469,6 @@ internal static unsafe partial class ThrowHelper
     internal static void ThrowDisposed(string name) => throw new ObjectDisposedException(name);
 
     [DoesNotReturn]
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowNotPinned() => throw new InvalidOperationException(
-        "The memory is not pinned: Unpin was called more often than Pin. A MemoryHandle unpins when it is disposed " +
-        "of; use one of the two.");
-
-    [DoesNotReturn]
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowAdvancedTooFar(int count, nuint room) => throw new InvalidOperationException(
-        $"Advance({count}) goes beyond the end: there is room for {room}. Ask GetSpan or GetMemory for room first.");
-
-    [DoesNotReturn]
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowTooLongForOneSpan(nuint elements) => throw new InvalidOperationException(
-        $"There are {elements} elements, more than one span or array can hold. Ask for the sequence of them.");
-
-    [DoesNotReturn]
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void ThrowSeekBeforeBeginning(long offset) => throw new IOException(
-        $"A seek by {offset} bytes would set the position before the beginning of the stream.");
-
-    [DoesNotReturn]
     internal static void ThrowCacheInUse(string cache, long live) => throw new InvalidOperationException(
         $"The slab cache '{cache}' cannot be disposed of: {live} of its objects are still in use. Free them first.");
 

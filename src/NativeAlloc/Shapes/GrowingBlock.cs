@@ -12,13 +12,26 @@ namespace NativeAlloc;
 /// <remarks>One thread at a time, but for the end of pins.</remarks>
 internal sealed unsafe class GrowingBlock : IDisposable
 {
+    private enum State : byte
+    {
+        Usable,
+
+        /// <summary>It is getting another size. Shrinkers may run meanwhile, which are user code.</summary>
+        Moving,
+
+        /// <summary>A shrinker disposed of it meanwhile; it is freed when the move ends.</summary>
+        MovingToEnd,
+
+        Disposed,
+    }
+
     // Up to here a block doubles. Beyond, growing moves pages and copies nothing, so there is less to be saved by
     // growing far ahead.
     private const nuint LargestDoubled = 1 << 20;
 
     private byte* _address;
     private BlockPins? _pins;
-    private bool _disposed;
+    private State _state;
 
     internal GrowingBlock(nuint capacityBytes)
     {
@@ -36,7 +49,7 @@ internal sealed unsafe class GrowingBlock : IDisposable
     /// <summary>Bytes that can be used.</summary>
     internal nuint CapacityBytes { get; private set; }
 
-    internal bool IsDisposed => _disposed;
+    internal bool IsDisposed => _state >= State.MovingToEnd;
 
     /// <summary>Where the block begins. It moves when the block grows; null where it has no bytes.</summary>
     internal byte* Address
@@ -44,7 +57,7 @@ internal sealed unsafe class GrowingBlock : IDisposable
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get
         {
-            if (_disposed) ThrowDisposed();
+            if (_state != State.Usable) ThrowNotUsable();
             return _address;
         }
     }
@@ -60,9 +73,26 @@ internal sealed unsafe class GrowingBlock : IDisposable
 
     /// <summary>Makes the block just so large.</summary>
     /// <exception cref="OutOfMemoryException">There is not that much memory; the block is as before.</exception>
+    /// <exception cref="ObjectDisposedException">It is disposed of, or was by a shrinker meanwhile.</exception>
     internal void SetCapacity(nuint bytes)
     {
-        if (_disposed) ThrowDisposed();
+        if (_state != State.Usable) ThrowNotUsable();
+        _state = State.Moving;
+        try
+        {
+            Move(bytes);
+        }
+        finally
+        {
+            bool isAtEnd = IsDisposed;
+            _state = State.Usable;
+            if (isAtEnd) Dispose();
+        }
+        if (IsDisposed) ThrowNotUsable();
+    }
+
+    private void Move(nuint bytes)
+    {
         if (bytes == 0)
         {
             Free();
@@ -102,8 +132,9 @@ internal sealed unsafe class GrowingBlock : IDisposable
     /// <summary>Frees the block, where it is pinned with its last pin.</summary>
     public void Dispose()
     {
-        if (_disposed) return;
-        _disposed = true;
+        if (_state == State.Moving) _state = State.MovingToEnd;
+        if (_state != State.Usable) return;
+        _state = State.Disposed;
         Free();
         GC.SuppressFinalize(this);
     }
@@ -120,5 +151,9 @@ internal sealed unsafe class GrowingBlock : IDisposable
     }
 
     [DoesNotReturn]
-    private static void ThrowDisposed() => ThrowHelper.ThrowDisposed("NativeBufferWriter or NativeStream");
+    private void ThrowNotUsable()
+    {
+        if (_state == State.Moving) ThrowHelper.ThrowIsMoving();
+        ThrowHelper.ThrowDisposed("NativeBufferWriter or NativeStream");
+    }
 }

@@ -1,0 +1,103 @@
+using System.Buffers;
+using NativeAlloc.Os;
+using NativeAlloc.Tests.Infrastructure;
+using Xunit;
+
+namespace NativeAlloc.Tests.Api;
+
+/// <summary>
+/// Shows what becomes of an object that a shrinker uses, or disposes of, while the object itself waits for the memory
+/// that the shrinker is asked for.
+/// </summary>
+public sealed unsafe class UseInShrinkerTests : LeakCheckedTests
+{
+    private const int MiB = 1 << 20;
+
+    /// <summary>Sizes that grow by another block, and by moving pages.</summary>
+    public static TheoryData<int, int> Growths => new() { { 1_000, 8 * MiB }, { 4 * MiB, 16 * MiB } };
+
+    [Theory]
+    [MemberData(nameof(Growths))]
+    public void A_stream_that_is_disposed_of_while_it_grows_is_freed_when_it_has_grown(int before, int after)
+    {
+        NativeStream stream = new(before);
+        stream.Write(new byte[before]);
+        Exception? error = ErrorWhere(stream.Dispose, () => stream.Capacity = after);
+        Assert.IsType<ObjectDisposedException>(error);
+        Assert.False(stream.CanRead);
+        Assert.Throws<ObjectDisposedException>(() => stream.Length);
+    }
+
+    [Theory]
+    [MemberData(nameof(Growths))]
+    public void A_pinned_writer_that_is_disposed_of_while_it_grows_is_freed_with_its_pin(int before, int after)
+    {
+        NativeBufferWriter<byte> writer = new(before);
+        writer.GetSpan(before)[0] = 7;
+        writer.Advance(before);
+        MemoryHandle pin = writer.WrittenMemory.Pin();
+        Assert.IsType<ObjectDisposedException>(ErrorWhere(writer.Dispose, () => writer.GetSpan(after)));
+        Assert.Equal(7, *(byte*)pin.Pointer);
+        pin.Dispose();
+    }
+
+    [Theory]
+    [MemberData(nameof(Growths))]
+    public void A_stream_that_grows_cannot_be_used_meanwhile(int before, int after)
+    {
+        using NativeStream stream = new(before);
+        stream.Write(new byte[before]);
+        stream.Position = 0;
+        Memory<byte> memory = stream.GetMemory(1);
+        Action[] uses =
+        [
+            () => stream.SetLength(0), () => stream.Capacity = before, () => memory.Pin().Dispose(),
+            () => stream.WriteByte(1), () => stream.Position = 1,
+        ];
+        int refused = 0;
+        Assert.Null(ErrorWhere(() =>
+        {
+            foreach (Action use in uses)
+                if (Record.Exception(use) is InvalidOperationException and not ObjectDisposedException) refused++;
+        }, () => stream.Capacity = after));
+        Assert.Equal((uses.Length, before), (refused, stream.Length));
+        Assert.Equal(after, stream.Capacity);
+        memory.Pin().Dispose();
+    }
+
+    [Fact]
+    public void A_stream_that_is_disposed_of_while_it_cannot_grow_is_freed()
+    {
+        NativeStream stream = new(1_000);
+        Exception? error = ErrorWhere(stream.Dispose, () => stream.Capacity = 8 * MiB, isFreed: false);
+        Assert.IsType<OutOfMemoryException>(error);
+        Assert.False(stream.CanRead);
+    }
+
+    // What an operation throws that finds no memory until a shrinker has done its work and freed some, or not.
+    private static Exception? ErrorWhere(Action work, Action operation, bool isFreed = true)
+    {
+        NativeAllocator.Free(NativeAllocator.Alloc(100)); // the thread has its block
+        NativeAllocator.Trim();
+        void* held = Vmalloc.Alloc(128 * MiB);
+        using IDisposable registration = PageAllocator.RegisterShrinker(_ =>
+        {
+            if (held == null) return 0;
+            if (isFreed) Vmalloc.Free(held);
+            NativeAllocator.Trim();
+            if (isFreed) held = null;
+            work();
+            return 0;
+        });
+        ResidentBudget.SetLimit(ResidentBudget.ChargedBytes);
+        try
+        {
+            return Record.Exception(operation);
+        }
+        finally
+        {
+            ResidentBudget.SetLimit(Options.ResidentLimitBytes);
+            if (held != null) Vmalloc.Free(held);
+        }
+    }
+}
