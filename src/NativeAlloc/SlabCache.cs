@@ -37,6 +37,9 @@ public sealed unsafe class SlabCache : IDisposable
     private readonly bool _isConstructed;
     private int _disposed;
 
+    /// <summary>Calls that may be running the constructor: their objects are in no slab yet. By Interlocked.</summary>
+    private int _constructing;
+
     /// <summary>Makes a cache (<c>kmem_cache_create</c>).</summary>
     /// <param name="name">What it is called in reports; text without white space and control characters.</param>
     /// <param name="objectSize">Bytes of an object, 1 to 512 KiB.</param>
@@ -151,15 +154,16 @@ public sealed unsafe class SlabCache : IDisposable
     /// Takes the cache down and gives all of its memory back (<c>kmem_cache_destroy</c>). No other thread may be using
     /// it any more.
     /// </summary>
-    /// <exception cref="InvalidOperationException">Objects are still in use; the message says how many, and the cache
-    /// stays as it is.</exception>
+    /// <exception cref="InvalidOperationException">Objects are still in use, or are being constructed; the message says
+    /// how many, and the cache stays as it is.</exception>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         int pageClass = _pageClass;
         Volatile.Write(ref _pageClass, CacheTable.WideClass);
         if (Options.Check) NativeAllocator.EmptyQuarantine(all: true);
-        long live = CacheChain.Destroy(_index);
+        long live = Volatile.Read(ref _constructing);
+        if (live == 0) live = CacheChain.Destroy(_index);
         DecayThread.Attend();
         if (live == 0) return;
         Volatile.Write(ref _pageClass, pageClass);
@@ -170,16 +174,34 @@ public sealed unsafe class SlabCache : IDisposable
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void* AllocSlow()
     {
-        ThrowIfDisposed();
         AllocationAttempt attempt = new(ObjectSize);
         void* pointer;
-        do pointer = MagazineExchange.AllocMiss(NativeAllocator.GetBlock(), _index, out attempt.Refusal);
+        do
+        {
+            void* block = NativeAllocator.GetBlock();
+            ThrowIfDisposed(); // a shrinker may have disposed of the cache since the last try
+            pointer = AllocMiss(block, out attempt.Refusal);
+        }
         while (pointer == null && attempt.TryMakeRoom());
         DecayThread.Attend();
         if (pointer == null) NativeAllocator.ThrowNoMemory(ObjectSize, attempt);
         return _front == 0
             ? pointer
             : NativeAllocator.GuardObject(pointer, _front, ObjectSize, _index, _isConstructed);
+    }
+
+    private void* AllocMiss(void* block, out Refusal refusal)
+    {
+        if (!_isConstructed) return MagazineExchange.AllocMiss(block, _index, out refusal);
+        Interlocked.Increment(ref _constructing);
+        try
+        {
+            return MagazineExchange.AllocMiss(block, _index, out refusal);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _constructing);
+        }
     }
 
     // Red zones before and behind an object of check mode; none where it would become too large.

@@ -226,6 +226,22 @@ public sealed unsafe class SlabCacheConstructorTests : LeakCheckedTests
         }
     }
 
+    [Fact]
+    public void It_cannot_dispose_of_the_cache_whose_slab_it_is_for()
+    {
+        using SlabCache cache = new("self", 500, constructor: &DisposeOfSelf);
+        s_self = cache;
+        void* one = cache.Alloc();
+        Assert.NotEqual(0, s_calls);
+        NativeAllocator.Verify();
+        cache.Free(one);
+    }
+
+    private static void DisposeOfSelf(void* each)
+    {
+        if (Record.Exception(s_self!.Dispose) is InvalidOperationException) s_calls++;
+    }
+
     private static void Construct(void* each)
     {
         s_calls++;

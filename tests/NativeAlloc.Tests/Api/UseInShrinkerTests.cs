@@ -74,6 +74,13 @@ public sealed unsafe class UseInShrinkerTests : LeakCheckedTests
         Assert.False(stream.CanRead);
     }
 
+    [Fact]
+    public void A_cache_that_is_disposed_of_while_it_grows_gives_no_object()
+    {
+        SlabCache cache = new("disposed-in-shrinker", 400_000);
+        Assert.IsType<ObjectDisposedException>(ErrorWhere(cache.Dispose, () => cache.Alloc()));
+    }
+
     // What an operation throws that finds no memory until a shrinker has done its work and freed some, or not.
     private static Exception? ErrorWhere(Action work, Action operation, bool isFreed = true)
     {
