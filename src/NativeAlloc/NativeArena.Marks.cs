@@ -179,11 +179,12 @@ public sealed unsafe partial class NativeArena
         Chunk[]? longer = null;
         try
         {
+            ObjectDisposedException.ThrowIf(_disposed, this); // by a shrinker that MakeChunk asked
             while (!TryAddShared(full, made, longer)) longer = new Chunk[Math.Max(4, Volatile.Read(ref _count) * 2)];
         }
         catch
         {
-            GiveChunk(made); // no managed memory for the list
+            GiveChunk(made); // or there is no managed memory for the list
             throw;
         }
     }

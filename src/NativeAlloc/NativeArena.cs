@@ -137,9 +137,17 @@ public sealed unsafe partial class NativeArena : IDisposable
     // Makes a chunk of at least so many bytes, its header included, and goes on with it.
     private void MoveToChunk(nuint byteCount)
     {
-        // before anything is taken: it may throw
-        if (_count == _chunks.Length) Array.Resize(ref _chunks, Math.Max(4, _count * 2));
-        ArenaChunk* chunk = MakeChunk(byteCount);
+        ArenaChunk* chunk = MakeChunk(byteCount); // shrinkers run here, which may use the arena or dispose of it
+        try
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_count == _chunks.Length) Array.Resize(ref _chunks, Math.Max(4, _count * 2));
+        }
+        catch
+        {
+            GiveChunk(chunk);
+            throw;
+        }
         _chunks[_count] = new Chunk((nuint)chunk, chunk->Bytes);
         Use(_count++);
     }

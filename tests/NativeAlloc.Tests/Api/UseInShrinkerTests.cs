@@ -81,6 +81,32 @@ public sealed unsafe class UseInShrinkerTests : LeakCheckedTests
         Assert.IsType<ObjectDisposedException>(ErrorWhere(cache.Dispose, () => cache.Alloc()));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void An_arena_that_a_shrinker_allocates_from_while_it_grows_has_both_blocks(bool shared)
+    {
+        using NativeArena arena = new(0, shared);
+        for (int i = 0; i < 3; i++) arena.Alloc(8 * MiB); // one more chunk, and the list of them is full
+        byte* inner = null, outer = null;
+        Assert.Null(ErrorWhere(() => inner = (byte*)arena.Alloc(8 * MiB), () => outer = (byte*)arena.Alloc(8 * MiB)));
+        Assert.True(inner != null && outer != null && Math.Abs(outer - inner) >= 8 * MiB);
+        *inner = *outer = 1;
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void An_arena_that_is_disposed_of_while_it_grows_has_no_memory(bool shared)
+    {
+        nuint bytes = NativeAllocator.GetStatistics().ArenaBytes;
+        NativeArena arena = new(0, shared);
+        arena.Alloc(8 * MiB);
+        Assert.IsType<ObjectDisposedException>(ErrorWhere(arena.Dispose, () => arena.Alloc(8 * MiB)));
+        Assert.Throws<ObjectDisposedException>(() => { arena.Alloc(1); });
+        Assert.Equal(bytes, NativeAllocator.GetStatistics().ArenaBytes);
+    }
+
     // What an operation throws that finds no memory until a shrinker has done its work and freed some, or not.
     private static Exception? ErrorWhere(Action work, Action operation, bool isFreed = true)
     {
