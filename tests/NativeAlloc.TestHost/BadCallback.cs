@@ -8,6 +8,7 @@ internal static unsafe class BadCallback
     internal static int Run(string[] args)
     {
         void* stack = stackalloc byte[16];
+        NativeAllocator.CorruptionHandler = message => Console.Error.WriteLine($"handler: {message}");
         switch (args[0])
         {
             case "free":

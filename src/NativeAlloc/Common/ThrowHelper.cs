@@ -462,7 +462,7 @@ internal static unsafe partial class ThrowHelper
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void StopOnBadCallback(string function, Exception error) =>
-        Environment.FailFast($"NativeAlloc: a native library called {function} wrongly. {error.Message}");
+        FatalError.Stop($"NativeAlloc: a native library called {function} wrongly. {error.Message}");
 
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -89,11 +89,12 @@ public sealed unsafe class NativeCallbacksTests : LeakCheckedTests
     [InlineData("free")]
     [InlineData("realloc")]
     [InlineData("malloc_usable_size")]
-    public void A_pointer_that_is_no_block_ends_the_process_with_a_message(string function)
+    public void A_pointer_that_is_no_block_ends_the_process_with_a_message_that_the_handler_gets(string function)
     {
         ChildProcess child = ChildProcess.RunHost(BadCallback.Name, function);
         Assert.NotEqual(0, child.ExitCode);
-        Assert.Contains($"a native library called {function} wrongly. The pointer 0x", child.Errors,
-            StringComparison.Ordinal);
+        string message = $"NativeAlloc: a native library called {function} wrongly. The pointer 0x";
+        Assert.Contains("handler: " + message, child.Errors, StringComparison.Ordinal);
+        Assert.Contains("Process terminated", child.Errors, StringComparison.Ordinal);
     }
 }
