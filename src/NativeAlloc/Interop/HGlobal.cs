@@ -76,7 +76,7 @@ public static unsafe class HGlobal
         nint theirs = Marshal.StringToHGlobalAnsi(s);
         try
         {
-            return CopyBytes((byte*)theirs);
+            return CopyBytes((byte*)theirs, CountBytes((byte*)theirs, s));
         }
         finally
         {
@@ -124,15 +124,21 @@ public static unsafe class HGlobal
     /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
     public static nint SecureStringToGlobalAllocAnsi(SecureString s)
     {
-        // Only Marshal can read the string: it makes the copy, and the copy is copied.
-        nint theirs = Marshal.SecureStringToGlobalAllocAnsi(s);
+        ArgumentNullException.ThrowIfNull(s);
+        using SecureString text = s.Copy(); // another thread may append to the string
+        // Only Marshal can read it: it makes the copies, and the copy is copied.
+        nint characters = Marshal.SecureStringToGlobalAllocUnicode(text), theirs = 0;
+        nuint bytes = 0;
         try
         {
-            return CopyBytes((byte*)theirs);
+            theirs = Marshal.SecureStringToGlobalAllocAnsi(text);
+            bytes = CountBytes((byte*)theirs, new ReadOnlySpan<char>((void*)characters, text.Length));
+            return CopyBytes((byte*)theirs, bytes);
         }
         finally
         {
-            Marshal.ZeroFreeGlobalAllocAnsi(theirs);
+            FreeTheirs(theirs, bytes);
+            FreeTheirs(characters, (nuint)text.Length * sizeof(char));
         }
     }
 
@@ -143,14 +149,16 @@ public static unsafe class HGlobal
     /// <exception cref="OutOfMemoryException">There is not that much memory.</exception>
     public static nint SecureStringToGlobalAllocUnicode(SecureString s)
     {
-        nint theirs = Marshal.SecureStringToGlobalAllocUnicode(s);
+        ArgumentNullException.ThrowIfNull(s);
+        using SecureString text = s.Copy(); // another thread may append to the string
+        nint theirs = Marshal.SecureStringToGlobalAllocUnicode(text);
         try
         {
-            return CopyCharacters(new ReadOnlySpan<char>((void*)theirs, s.Length));
+            return CopyCharacters(new ReadOnlySpan<char>((void*)theirs, text.Length));
         }
         finally
         {
-            Marshal.ZeroFreeGlobalAllocUnicode(theirs);
+            FreeTheirs(theirs, (nuint)text.Length * sizeof(char));
         }
     }
 
@@ -176,12 +184,26 @@ public static unsafe class HGlobal
         }
     }
 
-    private static nint CopyBytes(byte* theirs)
+    // All of Marshal's copy of a secret. Marshal's own members set it to zero only up to the first zero in it.
+    private static void FreeTheirs(nint theirs, nuint bytes)
     {
-        ReadOnlySpan<byte> text = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(theirs);
-        byte* copy = (byte*)NativeAllocator.Alloc((nuint)text.Length + 1);
-        text.CopyTo(new Span<byte>(copy, text.Length));
-        copy[text.Length] = 0;
+        NativeAllocator.Clear((void*)theirs, bytes);
+        Marshal.FreeHGlobal(theirs);
+    }
+
+    // Bytes of Marshal's copy of a text: it has a zero for each that the text has, and one at its end.
+    private static nuint CountBytes(byte* theirs, ReadOnlySpan<char> text)
+    {
+        nuint bytes = 0;
+        for (int zeros = text.Count('\0') + 1; zeros != 0; bytes++)
+            if (theirs[bytes] == 0) zeros--;
+        return bytes;
+    }
+
+    private static nint CopyBytes(byte* theirs, nuint bytes)
+    {
+        void* copy = NativeAllocator.Alloc(bytes);
+        NativeAllocator.Copy(theirs, copy, bytes);
         return (nint)copy;
     }
 

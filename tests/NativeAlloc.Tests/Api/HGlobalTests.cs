@@ -182,6 +182,23 @@ public sealed unsafe class HGlobalTests : LeakCheckedTests
     }
 
     [Fact]
+    public void A_secure_string_is_copied_beyond_its_zeros()
+    {
+        SystemNeeds.NoWine("SecureString waits for ever");
+        const string Text = "a\0é\0";
+        using SecureString secret = new();
+        foreach (char c in Text) secret.AppendChar(c);
+        nint ansi = HGlobal.SecureStringToGlobalAllocAnsi(secret), theirs = Marshal.StringToHGlobalAnsi(Text);
+        nint unicode = HGlobal.SecureStringToGlobalAllocUnicode(secret);
+        int bytes = OperatingSystem.IsWindows() ? 5 : 6;
+        Assert.Equal(new ReadOnlySpan<byte>((void*)theirs, bytes), new ReadOnlySpan<byte>((void*)ansi, bytes));
+        Assert.Equal(Text, Marshal.PtrToStringUni(unicode, Text.Length));
+        Marshal.FreeHGlobal(theirs);
+        HGlobal.ZeroFreeGlobalAllocAnsi(ansi);
+        HGlobal.ZeroFreeGlobalAllocUnicode(unicode);
+    }
+
+    [Fact]
     public void Every_member_of_Marshal_for_this_memory_has_its_twin()
     {
         string[] theirs = [.. typeof(Marshal).GetMethods().Where(IsOfThisMemory).Select(Signature).Order()];
