@@ -11,6 +11,12 @@ namespace NativeAlloc;
 internal sealed unsafe class BlockMemory<T>(GrowingBlock block, nuint first) : MemoryManager<T>
     where T : unmanaged
 {
+    /// <summary>Bytes of the block up to the last element that any memory of this manager shows.</summary>
+    private nuint _shownBytes;
+
+    /// <summary>Whether the block was made smaller than what memory of this manager shows.</summary>
+    internal bool IsCut => block.CapacityBytes < _shownBytes;
+
     /// <summary>As many as there are, as far as one span can hold them.</summary>
     public override Span<T> GetSpan()
     {
@@ -19,8 +25,18 @@ internal sealed unsafe class BlockMemory<T>(GrowingBlock block, nuint first) : M
         return new Span<T>(address, (int)Math.Min(count - Math.Min(count, first), int.MaxValue));
     }
 
-    public override MemoryHandle Pin(int elementIndex = 0) =>
-        block.Pin((first + (nuint)elementIndex) * (nuint)sizeof(T));
+    /// <summary>
+    /// Pins the block. How long the memory is that is pinned is not known here, so none is while the block ends before
+    /// what any of this manager shows.
+    /// </summary>
+    public override MemoryHandle Pin(int elementIndex = 0)
+    {
+        _ = block.Address; // of a block that is gone this throws
+        if (IsCut)
+            throw new ArgumentOutOfRangeException(nameof(elementIndex), elementIndex,
+                $"The memory goes beyond the {block.CapacityBytes} bytes that there are by now.");
+        return block.Pin((first + (nuint)elementIndex) * (nuint)sizeof(T));
+    }
 
     public override void Unpin() => block.Unpin();
 
@@ -30,5 +46,9 @@ internal sealed unsafe class BlockMemory<T>(GrowingBlock block, nuint first) : M
     }
 
     /// <summary>A part of the elements; it must lie inside them.</summary>
-    internal Memory<T> Slice(int start, int length) => CreateMemory(start, length);
+    internal Memory<T> Slice(int start, int length)
+    {
+        _shownBytes = Math.Max(_shownBytes, (first + (nuint)start + (nuint)length) * (nuint)sizeof(T));
+        return CreateMemory(start, length);
+    }
 }

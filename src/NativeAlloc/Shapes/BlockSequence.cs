@@ -42,9 +42,13 @@ internal sealed class BlockSequence<T>(GrowingBlock block)
     private BlockMemory<T> ManagerAt(int index)
     {
         while (_managers.Length <= index)
-            _managers = [.. _managers, new BlockMemory<T>(block, (nuint)_managers.Length << ElementShift)];
+            _managers = [.. _managers, ManagerFor(_managers.Length)];
+        // Memory of one that is cut cannot be pinned, and what is asked for now has to be.
+        if (_managers[index].IsCut) _managers[index] = ManagerFor(index);
         return _managers[index];
     }
+
+    private BlockMemory<T> ManagerFor(int index) => new(block, (nuint)index << ElementShift);
 
     private sealed class Segment : ReadOnlySequenceSegment<T>
     {

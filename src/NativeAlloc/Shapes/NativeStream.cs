@@ -59,7 +59,10 @@ public sealed unsafe partial class NativeStream : Stream, IBufferWriter<byte>
         }
     }
 
-    /// <summary>Bytes that there is memory for.</summary>
+    /// <summary>
+    /// Bytes that there is memory for. Memory that was taken before and goes beyond them cannot be used; it cannot be
+    /// pinned, nor can a part of it.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">It is set to less than the length.</exception>
     /// <exception cref="OutOfMemoryException">There is not that much memory; the stream is as before.</exception>
     /// <exception cref="ObjectDisposedException">The stream is disposed of.</exception>

@@ -163,6 +163,24 @@ public sealed class StreamTests : LeakCheckedTests
         ChildProcess.RunHost([("NATIVEALLOC_CHECK", "1")], StreamToItself.Name).ShouldSucceed();
 
     [Fact]
+    public void Memory_that_goes_beyond_a_lowered_capacity_cannot_be_pinned()
+    {
+        using NativeStream stream = new();
+        Memory<byte> early = stream.GetMemory(10_000);
+        early.Span[0] = 1;
+        stream.Advance(100);
+        stream.Capacity = 100;
+        Assert.Throws<ArgumentOutOfRangeException>(() => early.Pin());
+        Assert.Throws<ArgumentOutOfRangeException>(() => early.Span.Length);
+        using (stream.GetReadOnlySequence().First.Pin())
+            Assert.Throws<ArgumentOutOfRangeException>(() => early[200..].Pin());
+        stream.Capacity = 100_000;
+        early.Pin().Dispose();
+        stream.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => early.Pin());
+    }
+
+    [Fact]
     public void It_is_a_buffer_writer_at_its_position()
     {
         using NativeStream stream = new();
