@@ -142,11 +142,9 @@ public sealed unsafe partial class NativeStream : Stream, IBufferWriter<byte>
     public override void CopyTo(Stream destination, int bufferSize)
     {
         ValidateCopyToArguments(destination, bufferSize);
-        while (Rest(int.MaxValue) is { Length: > 0 } rest)
-        {
-            _position += (nuint)rest.Length;
-            destination.Write(rest);
-        }
+        nuint from = Math.Min(Live()._position, _length);
+        _position = Math.Max(_position, _length);
+        WriteTo(destination, from);
     }
 
     /// <summary>Moves the position.</summary>
@@ -210,7 +208,19 @@ public sealed unsafe partial class NativeStream : Stream, IBufferWriter<byte>
     public void WriteTo(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        foreach (ReadOnlyMemory<byte> part in GetReadOnlySequence()) stream.Write(part.Span);
+        WriteTo(stream, 0);
+    }
+
+    // The pin keeps what is written: the other stream may make this one grow, which it may be itself, or dispose of it.
+    private void WriteTo(Stream stream, nuint from)
+    {
+        using MemoryHandle pin = _block.Pin(0);
+        for (nuint end = _length; from < end;)
+        {
+            int count = (int)Math.Min(end - from, int.MaxValue);
+            stream.Write(new ReadOnlySpan<byte>((byte*)pin.Pointer + from, count));
+            from += (nuint)count;
+        }
     }
 
     /// <summary>Says how many bytes were written to the span or memory that was taken last, at the position.</summary>

@@ -163,6 +163,45 @@ public sealed class StreamTests : LeakCheckedTests
         ChildProcess.RunHost([("NATIVEALLOC_CHECK", "1")], StreamToItself.Name).ShouldSucceed();
 
     [Fact]
+    public void What_the_target_frees_while_it_is_written_to_it_stays_until_it_has_it()
+    {
+        foreach (int size in (int[])[1_000, 3_000_000])
+        {
+            byte[] bytes = new byte[size];
+            new Random(size).NextBytes(bytes);
+            foreach (Action<NativeStream> free in (Action<NativeStream>[])[stream => stream.SetLength(2 * size),
+                stream => stream.Capacity = 10 * size, stream => stream.Dispose()])
+            {
+                Assert.True(Reads((source, target) => source.CopyTo(target)), "other bytes were copied");
+                Assert.True(Reads((source, target) => source.WriteTo(target)), "other bytes were written");
+
+                bool Reads(Action<NativeStream, Stream> write)
+                {
+                    using NativeStream source = new(size);
+                    source.Write(bytes);
+                    source.Position = 0;
+                    FreeingStream target = new(() => free(source));
+                    write(source, target);
+                    return target.ToArray().AsSpan().SequenceEqual(bytes);
+                }
+            }
+        }
+    }
+
+    // What was freed is of another user by the time that the bytes are read.
+    private sealed unsafe class FreeingStream(Action free) : MemoryStream
+    {
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            free();
+            void* other = NativeAllocator.Alloc((nuint)buffer.Length);
+            NativeAllocator.Fill(other, (nuint)buffer.Length, 0xEE);
+            base.Write(buffer);
+            NativeAllocator.Free(other);
+        }
+    }
+
+    [Fact]
     public void Memory_that_goes_beyond_a_lowered_capacity_cannot_be_pinned()
     {
         using NativeStream stream = new();
