@@ -114,11 +114,6 @@ public sealed unsafe partial class NativeStream : Stream, IBufferWriter<byte>
     /// <inheritdoc/>
     public override void Write(ReadOnlySpan<byte> buffer)
     {
-        if (buffer.Length == 0)
-        {
-            _ = _block.Address;
-            return;
-        }
         // Bytes of this very stream move with it.
         nuint address = (nuint)Unsafe.AsPointer(in MemoryMarshal.GetReference(buffer));
         nuint offset = unchecked(address - (nuint)_block.Address);
@@ -232,6 +227,8 @@ public sealed unsafe partial class NativeStream : Stream, IBufferWriter<byte>
         nuint room = Live()._block.CapacityBytes - Math.Min(_block.CapacityBytes, _position);
         if (count < 0) throw new ArgumentException($"The count is {count}; it must be 0 or more.", nameof(count));
         if ((nuint)count > room) ThrowHelper.ThrowAdvancedTooFar(count, room);
+        if (count == 0) return; // what lies between the end and the position stays outside the stream
+        ClearGap();
         MoveOn((nuint)count);
     }
 
@@ -276,6 +273,11 @@ public sealed unsafe partial class NativeStream : Stream, IBufferWriter<byte>
         nuint end = unchecked(_position + bytes);
         if (end < bytes || end > long.MaxValue) ThrowHelper.ThrowOutOfMemory(bytes);
         EnsureCapacity(end);
+        ClearGap();
+    }
+
+    private void ClearGap()
+    {
         if (_position > _length) NativeAllocator.Clear(_block.Address + _length, _position - _length);
     }
 

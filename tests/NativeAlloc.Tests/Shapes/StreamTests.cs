@@ -220,6 +220,40 @@ public sealed class StreamTests : LeakCheckedTests
     }
 
     [Fact]
+    public void What_lies_before_the_position_is_zero_when_it_becomes_part_of_the_stream()
+    {
+        using NativeStream stream = new();
+        stream.Position = 500;
+        stream.Advance(0);
+        Assert.Equal(0, stream.Length);
+        stream.Position = 0;
+        stream.GetSpan(1_000).Fill(0xEE);
+        stream.Position = 500;
+        stream.Advance(0);
+        Assert.Equal(0, stream.Length);
+        stream.Advance(1);
+        Assert.Equal([.. new byte[500], 0xEE], stream.ToArray());
+    }
+
+    [Fact]
+    public void A_write_of_nothing_makes_the_stream_as_long_as_its_position()
+    {
+        foreach (Stream stream in new Stream[] { new MemoryStream(), new NativeStream() })
+        {
+            stream.Write([]);
+            stream.Position = 500;
+            stream.Write([]);
+            Assert.Equal(500, stream.Length);
+            stream.Position = 0;
+            byte[] bytes = new byte[600];
+            bytes.AsSpan().Fill(0xEE);
+            Assert.Equal(500, stream.Read(bytes));
+            Assert.False(bytes.AsSpan(0, 500).ContainsAnyExcept((byte)0));
+            stream.Dispose();
+        }
+    }
+
+    [Fact]
     public void It_is_a_buffer_writer_at_its_position()
     {
         using NativeStream stream = new();
