@@ -11,16 +11,22 @@ public sealed partial class NativeStream
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
     {
         ValidateBufferArguments(buffer, offset, count);
-        return cancellationToken.IsCancellationRequested
-            ? Task.FromCanceled<int>(cancellationToken)
-            : Task.FromResult(Read(buffer.AsSpan(offset, count)));
+        return ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
     }
 
     /// <inheritdoc/>
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-        cancellationToken.IsCancellationRequested
-            ? ValueTask.FromCanceled<int>(cancellationToken)
-            : ValueTask.FromResult(Read(buffer.Span));
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled<int>(cancellationToken);
+        try
+        {
+            return ValueTask.FromResult(Read(buffer.Span));
+        }
+        catch (Exception error)
+        {
+            return ValueTask.FromException<int>(error);
+        }
+    }
 
     /// <inheritdoc/>
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
@@ -33,20 +39,37 @@ public sealed partial class NativeStream
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled(cancellationToken);
-        Write(buffer.Span);
-        return ValueTask.CompletedTask;
+        try
+        {
+            Write(buffer.Span);
+            return ValueTask.CompletedTask;
+        }
+        catch (Exception error)
+        {
+            return ValueTask.FromException(error);
+        }
     }
 
     /// <summary>Writes what is between the position and the end to another stream, without a buffer between.</summary>
     /// <inheritdoc/>
-    public override async Task CopyToAsync(Stream destination, int bufferSize, CancellationToken cancellationToken)
+    public override Task CopyToAsync(Stream destination, int bufferSize, CancellationToken cancellationToken)
     {
         ValidateCopyToArguments(destination, bufferSize);
-        cancellationToken.ThrowIfCancellationRequested();
-        while (RestLength(1 << 30) is > 0 and int count)
+        _ = Live();
+        return cancellationToken.IsCancellationRequested
+            ? Task.FromCanceled(cancellationToken)
+            : CopyRestToAsync(destination, cancellationToken);
+    }
+
+    private async Task CopyRestToAsync(Stream destination, CancellationToken cancellationToken)
+    {
+        nuint from = Math.Min(_position, _length), end = _length;
+        _position = Math.Max(_position, end);
+        while (from < end)
         {
-            ReadOnlyMemory<byte> rest = _sequence.MemoryAt(_position, count);
-            _position += (nuint)count;
+            int count = (int)Math.Min(end - from, 1 << 30);
+            ReadOnlyMemory<byte> rest = _sequence.MemoryAt(from, count);
+            from += (nuint)count;
             await destination.WriteAsync(rest, cancellationToken).ConfigureAwait(false);
         }
     }

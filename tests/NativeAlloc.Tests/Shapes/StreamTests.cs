@@ -202,6 +202,37 @@ public sealed class StreamTests : LeakCheckedTests
     }
 
     [Fact]
+    public void Asynchronous_members_throw_at_the_call_what_those_of_a_memory_stream_do()
+    {
+        byte[] bytes = [1];
+        Func<Stream, Task>[] calls =
+        [
+            stream => stream.ReadAsync(bytes, 0, 1), stream => stream.ReadAsync(bytes.AsMemory()).AsTask(),
+            stream => stream.WriteAsync(bytes, 0, 1), stream => stream.WriteAsync(bytes.AsMemory()).AsTask(),
+            stream => stream.CopyToAsync(new MemoryStream()), stream => stream.CopyToAsync(null!),
+            stream => stream.CopyToAsync(Stream.Null, 0), stream => stream.ReadAsync(null!, 0, 0),
+            stream => stream.WriteAsync(bytes, 0, 2), stream => stream.FlushAsync(),
+            stream => stream.CopyToAsync(Stream.Null, new CancellationToken(true)),
+        ];
+        foreach (Func<Stream, Task> call in calls)
+        {
+            MemoryStream theirs = new();
+            NativeStream ours = new();
+            Assert.Equal(Result(call, theirs), Result(call, ours));
+            theirs.Dispose();
+            ours.Dispose();
+            Assert.Equal(Result(call, theirs), Result(call, ours));
+        }
+
+        static (Type? AtCall, Type? InTask, TaskStatus? Status) Result(Func<Stream, Task> call, Stream stream)
+        {
+            Task? task = null;
+            Type? error = Record.Exception(() => { task = call(stream); })?.GetType();
+            return (error, task?.Exception?.InnerException?.GetType(), task?.Status);
+        }
+    }
+
+    [Fact]
     public void Memory_that_goes_beyond_a_lowered_capacity_cannot_be_pinned()
     {
         using NativeStream stream = new();
