@@ -7,7 +7,8 @@ namespace NativeAlloc;
 
 /// <summary>
 /// A <see cref="MemoryStream"/> whose bytes are in native memory: seekable, of any length, and growing by moving pages
-/// instead of copying where it is large.
+/// instead of copying where it is large. It is an <see cref="IBufferWriter{T}"/>, too, so it has to be cast to
+/// <see cref="Stream"/> for a call that takes either, as <c>new Utf8JsonWriter((Stream)stream)</c>.
 /// </summary>
 /// <remarks>
 /// One thread at a time, as any stream. Spans and memory of the stream follow the rules of
