@@ -122,7 +122,11 @@ public sealed unsafe class UserCodeTests : LeakCheckedTests
 
     private static void InMeterListener()
     {
-        AllocatorTelemetry.MakeOnce();
+        SpinWait.SpinUntil(() =>
+        {
+            AllocatorTelemetry.MakeOnce();
+            return AllocatorTelemetry.IsMade; // by a thread of its own
+        });
         using MeterListener listener = new();
         listener.InstrumentPublished = (instrument, it) =>
         {
