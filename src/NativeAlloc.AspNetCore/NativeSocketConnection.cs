@@ -12,8 +12,9 @@ namespace NativeAlloc.AspNetCore;
 /// memory from the pool.
 /// </summary>
 /// <remarks>
-/// Whatever goes wrong in a loop ends its pipe with that exception and shuts the socket down. The loops' tasks never
-/// fault: the server forgets a connection only when it could dispose of it.
+/// Whatever goes wrong in a loop shuts the socket down, and the input ends with an exception. The output ends with one
+/// only for what is no end of the connection. The loops' tasks never fault: the server forgets a connection only when
+/// it could dispose of it.
 /// </remarks>
 internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemoryPoolFeature, IConnectionSocketFeature
 {
@@ -28,8 +29,7 @@ internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemory
     private readonly PipeReader _output;
     private readonly bool _waitForData;
     private Task _receiving = Task.CompletedTask, _sending = Task.CompletedTask;
-    private Exception? _reason;
-    private int _isShutDown;
+    private Exception? _reason; // not null once the socket is shut down
 
     internal NativeSocketConnection(Socket socket, MemoryPool<byte> pool, SocketTransportOptions options)
         : base(Guid.NewGuid().ToString("N"))
@@ -103,17 +103,9 @@ internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemory
                 if (result.IsCompleted || result.IsCanceled) break;
             }
         }
-        catch (SocketException reset) when (IsReset(reset.SocketErrorCode))
+        catch (Exception broken) // the pool at its limit, for one
         {
-            error = new ConnectionResetException(reset.Message, reset);
-        }
-        catch (Exception aborted) when (aborted is SocketException or ObjectDisposedException)
-        {
-            error = new ConnectionAbortedException("The connection was aborted.", aborted);
-        }
-        catch (Exception unexpected) // the pool at its limit, for one
-        {
-            error = unexpected;
+            error = ReasonOf(broken);
         }
         await EndReceivingAsync(error).ConfigureAwait(false);
     }
@@ -154,19 +146,22 @@ internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemory
         }
         catch (Exception broken) // of the socket, or unexpected
         {
-            error = broken;
+            error = ReasonOf(broken);
         }
-        ShutDown(error);
-        await _output.CompleteAsync(error).ConfigureAwait(false);
+        // Input that is still to come is not received any more, so its reader must not take what it has for all.
+        ShutDown(error ?? new ConnectionAbortedException("The send loop has ended."));
+        // The end of a connection is no error for who writes to it: his flush is completed and does not throw.
+        bool isEnd = error is ConnectionResetException or ConnectionAbortedException;
+        await _output.CompleteAsync(isEnd ? null : error).ConfigureAwait(false);
         _input.CancelPendingFlush();
     }
 
-    private void ShutDown(Exception? reason)
+    private void ShutDown(Exception reason)
     {
-        if (Interlocked.Exchange(ref _isShutDown, 1) != 0) return;
-        Volatile.Write(ref _reason, reason is null or ConnectionAbortedException
+        Exception first = reason is ConnectionAbortedException or ConnectionResetException
             ? reason
-            : new ConnectionAbortedException(reason.Message, reason));
+            : new ConnectionAbortedException(reason.Message, reason);
+        if (Interlocked.CompareExchange(ref _reason, first, null) != null) return;
         try
         {
             Socket.Shutdown(SocketShutdown.Both);
@@ -177,6 +172,14 @@ internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemory
         }
         Socket.Dispose();
     }
+
+    private static Exception ReasonOf(Exception error) => error switch
+    {
+        SocketException reset when IsReset(reset.SocketErrorCode) => new ConnectionResetException(reset.Message, reset),
+        SocketException or ObjectDisposedException =>
+            new ConnectionAbortedException("The connection was aborted.", error),
+        _ => error,
+    };
 
     private static bool IsReset(SocketError error) =>
         error is SocketError.ConnectionReset or SocketError.Shutdown or SocketError.ConnectionAborted;

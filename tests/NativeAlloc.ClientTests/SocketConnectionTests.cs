@@ -17,6 +17,8 @@ public sealed class SocketConnectionTests
 {
     private const int SentBytes = 16 * 1024; // in one go, and more than the pool's one piece
 
+    private const int LimitBytes = 1024; // of a pipe, so that its writer waits
+
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
     [Theory]
@@ -73,6 +75,41 @@ public sealed class SocketConnectionTests
         }
     }
 
+    [Fact]
+    public async Task A_flush_that_waits_when_the_client_resets_is_completed_and_does_not_throw()
+    {
+        using Pool pool = new(pieces: int.MaxValue);
+        (NativeSocketConnection connection, Socket client) = await ConnectAsync(pool, waitForData: true,
+            new() { MaxWriteBufferSize = LimitBytes });
+        connection.Transport.Output.Write(new byte[8 << 20]); // more than the system takes at once
+        ValueTask<FlushResult> flush = connection.Transport.Output.FlushAsync(Cancelled);
+        Assert.False(flush.IsCompleted);
+        client.LingerState = new LingerOption(true, 0);
+        client.Dispose();
+        Assert.True((await flush).IsCompleted);
+        await connection.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Input_that_was_not_received_when_sending_ended_does_not_look_complete()
+    {
+        using Pool pool = new(pieces: int.MaxValue);
+        (NativeSocketConnection connection, Socket client) = await ConnectAsync(pool, waitForData: true,
+            new() { MaxReadBufferSize = LimitBytes });
+        using (client)
+        {
+            TaskCompletionSource isClosed = new();
+            connection.ConnectionClosed.Register(isClosed.SetResult);
+            await client.SendAsync(new byte[SentBytes], Cancelled);
+            ReadResult result = await connection.Transport.Input.ReadAsync(Cancelled);
+            await connection.Transport.Output.CompleteAsync();
+            await isClosed.Task;
+            connection.Transport.Input.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+            await Assert.ThrowsAsync<ConnectionAbortedException>(() => ReadToEndAsync(connection.Transport.Input));
+            await connection.DisposeAsync();
+        }
+    }
+
     // Nothing is consumed, so no piece comes back to the pool.
     private static async Task ReadToEndAsync(PipeReader reader)
     {
@@ -85,16 +122,17 @@ public sealed class SocketConnectionTests
     }
 
     private static async Task<(NativeSocketConnection Connection, Socket Client)> ConnectAsync(Pool pool,
-        bool waitForData)
+        bool waitForData, SocketTransportOptions? options = null)
     {
+        options ??= new SocketTransportOptions();
+        options.WaitForDataBeforeAllocatingBuffer = waitForData;
         using Socket listener = new(SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen();
         Socket client = new(SocketType.Stream, ProtocolType.Tcp);
         await client.ConnectAsync(listener.LocalEndPoint!, Cancelled);
         Socket accepted = await listener.AcceptAsync(Cancelled);
-        NativeSocketConnection connection = new(accepted, pool,
-            new SocketTransportOptions { WaitForDataBeforeAllocatingBuffer = waitForData });
+        NativeSocketConnection connection = new(accepted, pool, options);
         connection.Start();
         return (connection, client);
     }
