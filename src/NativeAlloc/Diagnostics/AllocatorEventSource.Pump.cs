@@ -36,11 +36,16 @@ internal sealed partial class AllocatorEventSource
     {
         do
         {
-            while (IsEnabled())
+            int asked;
+            while (true)
             {
+                asked = _asked.Count; // before the question: what comes after it may be of the next session
+                if (!IsEnabled()) break;
                 PassOnSafely();
                 Thread.Sleep(PeriodMilliseconds);
             }
+            // Nobody waits for these any more, and a profiler that started now would run on.
+            while (asked-- > 0) _asked.TryDequeue(out _);
             // A full barrier, as Change has one between the same two places in the other order. Without it both threads
             // could read what was true before, and a session would have no thread.
             Interlocked.Exchange(ref _runs, 0);

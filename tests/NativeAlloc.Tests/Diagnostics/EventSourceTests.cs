@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Tracing;
+using System.Runtime.CompilerServices;
 using Microsoft.Diagnostics.NETCore.Client;
 using Microsoft.Diagnostics.Tracing;
+using NativeAlloc.Diagnostics;
 using NativeAlloc.Os;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
@@ -15,7 +17,7 @@ namespace NativeAlloc.Tests.Diagnostics;
 /// </summary>
 public sealed unsafe class EventSourceTests : LeakCheckedTests
 {
-    private const long SlabsKeyword = 1, PurgeKeyword = 4, ThreadsKeyword = 16;
+    private const long SlabsKeyword = 1, PurgeKeyword = 4, ThreadsKeyword = 16, ReportsKeyword = 128;
 
     [Fact]
     public void A_listener_gets_what_it_asks_for_with_time_and_thread()
@@ -65,6 +67,37 @@ public sealed unsafe class EventSourceTests : LeakCheckedTests
             .Select(e => (long)e.Payload![2]!)];
         Assert.All(owners.Zip(owners.Skip(1)), pair => Assert.True(pair.First < pair.Second || pair.Second == 0));
     }
+
+    [Fact]
+    public void A_report_whose_session_ended_before_it_was_written_is_not_written_in_the_next()
+    {
+        using ManualResetEventSlim isHeld = new(), goesOn = new();
+        using Listener listener = new((EventKeywords)ReportsKeyword);
+        listener.Written = _ =>
+        {
+            isHeld.Set();
+            goesOn.Wait(CancellationToken.None);
+        };
+        EventSource source = listener.AwaitSource();
+        Assert.True(isHeld.Wait(TimeSpan.FromSeconds(30), CancellationToken.None));
+        Ask("first");
+        listener.DisableEvents(source);
+        listener.Written = null;
+        goesOn.Set();
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref RunsOf((AllocatorEventSource)source)) == 0,
+            TimeSpan.FromSeconds(30)));
+        Ask("second");
+        Assert.True(SpinWait.SpinUntil(() => Names().Contains("second"), TimeSpan.FromSeconds(30)));
+        Assert.DoesNotContain("first", Names());
+
+        void Ask(string report) => listener.EnableEvents(source, EventLevel.Informational,
+            (EventKeywords)ReportsKeyword, new Dictionary<string, string?> { ["Report"] = report });
+
+        IEnumerable<string> Names() => listener.Events.Select(e => (string)e.Payload![0]!);
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_runs")]
+    private static extern ref int RunsOf(AllocatorEventSource source);
 
     [Fact]
     public void A_session_of_the_diagnostics_port_gets_the_events_of_a_process_that_enabled_nothing()
@@ -121,6 +154,9 @@ public sealed unsafe class EventSourceTests : LeakCheckedTests
 
         internal ConcurrentQueue<EventWrittenEventArgs> Events { get; } = new();
 
+        /// <summary>Is called for each event, on the thread that writes them.</summary>
+        internal Action<EventWrittenEventArgs>? Written { get; set; }
+
         // The decay's thread would have it made too, if no test had switched the decay off.
         internal EventSource AwaitSource()
         {
@@ -146,6 +182,10 @@ public sealed unsafe class EventSourceTests : LeakCheckedTests
             _found.Set();
         }
 
-        protected override void OnEventWritten(EventWrittenEventArgs eventData) => Events.Enqueue(eventData);
+        protected override void OnEventWritten(EventWrittenEventArgs eventData)
+        {
+            Events.Enqueue(eventData);
+            Written?.Invoke(eventData);
+        }
     }
 }
