@@ -34,6 +34,8 @@ internal static class Program
         Option<int> rows = new("--rows") { Description = "Caches to show.", DefaultValueFactory = static _ => 20 };
         Option<string> sort = new("--sort") { DefaultValueFactory = static _ => "bytes" };
         sort.Description = $"What to sort by: {string.Join(", ", TopScreen.Orders)}.";
+        count.Validators.Add(CheckNotNegative);
+        rows.Validators.Add(CheckNotNegative);
         sort.AcceptOnlyFromAmong([.. TopScreen.Orders]);
         Command command = new("top", "Shows the caches, refreshed once a second.")
         {
@@ -117,6 +119,12 @@ internal static class Program
         if (result.Tokens.Count != 1 || !double.TryParse(result.Tokens[0].Value, CultureInfo.InvariantCulture,
             out double seconds) || seconds is >= 0 and <= MostSeconds) return;
         result.AddError($"--seconds {result.Tokens[0].Value}: it must be 0 to {MostSeconds}.");
+    }
+
+    private static void CheckNotNegative(OptionResult result)
+    {
+        if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, CultureInfo.InvariantCulture,
+            out int number) && number < 0) result.AddError($"{result.Option.Name} {number}: it must not be negative.");
     }
 
     private static Command Leaks()

@@ -1,4 +1,5 @@
 using System.Diagnostics.Tracing;
+using System.Net.Sockets;
 using Microsoft.Diagnostics.NETCore.Client;
 using Microsoft.Diagnostics.Tracing;
 
@@ -37,31 +38,31 @@ internal sealed class ReportSession(int processId)
     }
 
     /// <summary>Shows the figures once a second, as long as the answer is true.</summary>
-    /// <exception cref="ToolException">The process gives none.</exception>
+    /// <exception cref="ToolException">The process gives none, or no more of them.</exception>
     internal void Watch(Func<string, bool> show)
     {
         bool any = false;
-        Run(FiguresKeyword, Figures, null, text =>
+        bool isDone = Run(FiguresKeyword, Figures, null, text =>
         {
             any = true;
             return show(text);
         });
         if (!any) ThrowSilent();
+        if (!isDone) throw new ToolException($"Process {processId} has ended, or answers no more.");
     }
 
-    // The handler gets the report each time that it is whole, and says whether to go on. Only parts of this report keep
-    // the session going: the process writes other events as long as somebody listens.
-    private void Run(long keyword, string report, Dictionary<string, string>? arguments, Func<string, bool> handle)
+    // The handler gets the report each time that it is whole, and says whether to go on. The result is false where it
+    // never said no: the process ended or fell silent before. Only parts of this report keep the session going: the
+    // process writes other events as long as somebody listens.
+    private bool Run(long keyword, string report, Dictionary<string, string>? arguments, Func<string, bool> handle)
     {
         _parts.Clear();
+        bool ended = false;
         try
         {
-            EventPipeProvider provider = new(Source, EventLevel.Informational, keyword, arguments);
-            using EventPipeSession session = new DiagnosticsClient(processId)
-                .StartEventPipeSession([provider], requestRundown: false, BufferMegabytes);
-            using EventPipeEventSource source = new(session.EventStream);
+            using EventPipeSession session = Start(new(Source, EventLevel.Informational, keyword, arguments));
             using Timer watchdog = new(_ => Stop(session), null, s_patience, Timeout.InfiniteTimeSpan);
-            bool ended = false;
+            using EventPipeEventSource source = new(session.EventStream);
             Task stopping = Task.CompletedTask;
             source.Dynamic.All += e =>
             {
@@ -73,13 +74,39 @@ internal sealed class ReportSession(int processId)
                 // The process ends the session when all that it has written is read, and that is done on this thread.
                 stopping = Task.Run(() => Stop(session));
             };
-            source.Process();
+            Read(source, session, ref ended);
             stopping.Wait(); // a session that begins before would be taken for ended with this one
         }
-        catch (Exception error) when (error is DiagnosticsClientException or IOException or TimeoutException
-            or UnauthorizedAccessException)
+        catch (Exception error) when (IsOfPort(error) || error is UnauthorizedAccessException)
         {
-            throw new ToolException($"Process {processId} cannot be asked: {error.Message}");
+            string reason = error is OperationCanceledException ? "it does not answer. Is it stopped?" : error.Message;
+            throw new ToolException($"Process {processId} cannot be asked: {reason}");
+        }
+        return ended;
+    }
+
+    // A process that is stopped takes the question and never answers.
+    private EventPipeSession Start(EventPipeProvider provider)
+    {
+        using CancellationTokenSource patience = new(s_patience);
+        return new DiagnosticsClient(processId).StartEventPipeSessionAsync([provider], requestRundown: false,
+            BufferMegabytes, patience.Token).GetAwaiter().GetResult();
+    }
+
+    private static void Read(EventPipeEventSource source, EventPipeSession session, ref bool ended)
+    {
+        try
+        {
+            source.Process();
+        }
+        catch (Exception error) when (ended || error is FormatException or ObjectDisposedException
+            or IOException { InnerException: SocketException })
+        {
+            // The stream broke off: the process was killed, or Stop has closed it.
+        }
+        finally
+        {
+            Stop(session); // if nobody has: to dispose of the session would do it, without an end to its patience
         }
     }
 
@@ -100,14 +127,18 @@ internal sealed class ReportSession(int processId)
     {
         try
         {
-            session.Stop();
+            using CancellationTokenSource patience = new(s_patience);
+            session.StopAsync(patience.Token).GetAwaiter().GetResult();
         }
-        catch (Exception error) when (error is DiagnosticsClientException or IOException or TimeoutException
-            or ObjectDisposedException)
+        catch (Exception error) when (IsOfPort(error) || error is ObjectDisposedException)
         {
-            // The process has ended.
+            session.EventStream.Dispose(); // the process has ended or is stopped, and who reads is not left waiting
         }
     }
+
+    // What the diagnostics port of a process that ends, is stopped, or is another user's makes of a call.
+    private static bool IsOfPort(Exception error) => error is DiagnosticsClientException or IOException
+        or TimeoutException or SocketException or OperationCanceledException;
 
     private void ThrowSilent() => throw new ToolException(_parts.Count != 0
         ? $"Process {processId} does not end its answer: a part of it was lost. Try again."

@@ -119,6 +119,58 @@ public sealed class ToolTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
+    public void A_process_that_is_stopped_is_given_up()
+    {
+        SystemNeeds.Linux("a program that sends signals");
+        using BusyProcess busy = new();
+        busy.Signal("STOP");
+        long begin = Environment.TickCount64;
+        ChildProcess leaks = RunTool("leaks", Id(busy));
+        busy.Signal("CONT");
+        Assert.Equal(1, leaks.ExitCode);
+        Assert.Contains("does not answer", leaks.Errors, StringComparison.Ordinal);
+        Assert.InRange(Environment.TickCount64 - begin, 0, 60_000);
+    }
+
+    [Fact]
+    [Trait("Category", "Slow")]
+    public void Top_gives_up_a_process_that_is_stopped()
+    {
+        SystemNeeds.Linux("a program that sends signals");
+        using BusyProcess busy = new();
+        CheckTopFails(busy, () => busy.Signal("STOP"));
+        busy.Signal("CONT");
+    }
+
+    [Fact]
+    public void Top_says_that_the_process_has_ended()
+    {
+        SystemNeeds.Linux("a shell");
+        using BusyProcess busy = new();
+        CheckTopFails(busy, () => busy.End());
+    }
+
+    [Fact]
+    public void Top_says_that_the_process_was_killed()
+    {
+        SystemNeeds.Linux("a program that sends signals");
+        using BusyProcess busy = new();
+        CheckTopFails(busy, () => busy.Signal("KILL"));
+    }
+
+    [Theory]
+    [InlineData("--count")]
+    [InlineData("--rows")]
+    public void A_negative_number_is_refused_with_a_message(string option)
+    {
+        ChildProcess top = RunTool("top", MissingProcess, option, "-1");
+        Assert.Equal(1, top.ExitCode);
+        Assert.Contains($"{option} -1", top.Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain(MissingProcess, top.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_is_not_there_is_said()
     {
         ChildProcess missing = RunTool("leaks", MissingProcess);
@@ -126,6 +178,23 @@ public sealed class ToolTests
         Assert.Contains(MissingProcess, missing.Errors, StringComparison.Ordinal);
         ChildProcess unnamed = RunTool("leaks", "no-such-process-as-this");
         Assert.Equal(1, unnamed.ExitCode);
+    }
+
+    // What happens to the process does so when the figures were shown once.
+    private static void CheckTopFails(BusyProcess busy, Action happens)
+    {
+        using TemporaryDirectory directory = new();
+        string shown = Path.Combine(directory.Path, "shown");
+        string command = $"exec dotnet '{ToolPath}' top --process-id {Id(busy)} --count 1000 > '{shown}'";
+        ChildProcess top = ChildProcess.RunProgram("sh", AppContext.BaseDirectory, [], tool =>
+        {
+            while (!tool.HasExited && (!File.Exists(shown) || new FileInfo(shown).Length == 0))
+                Thread.Sleep(PauseMilliseconds);
+            happens();
+        }, "-c", command);
+        Assert.Equal(1, top.ExitCode);
+        Assert.Contains($"Process {Id(busy)} has ended, or answers no more", top.Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("Exception", top.Errors, StringComparison.Ordinal);
     }
 
     private static string ToolPath => Path.Combine(AppContext.BaseDirectory, "NativeAlloc.Tool.dll");

@@ -36,10 +36,21 @@ internal sealed class BusyProcess : IDisposable
         return bool.Parse(_process.StandardOutput.ReadLine()!);
     }
 
-    public void Dispose()
+    /// <summary>Sends it a signal.</summary>
+    internal void Signal(string name) =>
+        ChildProcess.RunProgram("sh", AppContext.BaseDirectory, [], "-c", $"kill -{name} {Id}").ShouldSucceed();
+
+    /// <summary>Ends it, and gives what it wrote and nobody read.</summary>
+    internal string End()
     {
         _process.StandardInput.Close();
         if (!_process.WaitForExit(TimeSpan.FromSeconds(20))) _process.Kill();
+        return _process.StandardOutput.ReadToEnd();
+    }
+
+    public void Dispose()
+    {
+        End();
         _process.Dispose();
     }
 }
