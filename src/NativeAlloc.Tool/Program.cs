@@ -96,9 +96,10 @@ internal static class Program
         SetAction(command, (session, result) =>
         {
             using Interruption interruption = new(); // from before the start, so that nothing comes between
-            bool wasRunning = session.Ask("profiler-start") == "running";
+            bool mayRun = true; // also where the answer is lost
             try
             {
+                mayRun = session.Ask("profiler-start") != "running";
                 interruption.Sleep(TimeSpan.FromSeconds(result.GetValue(seconds)));
                 if (result.GetValue(pprof) is { } file)
                     File.WriteAllBytes(file.FullName, Convert.FromBase64String(session.Ask("pprof")));
@@ -107,7 +108,7 @@ internal static class Program
             }
             finally
             {
-                if (!wasRunning) session.Ask("profiler-stop"); // also where it was interrupted
+                if (mayRun) session.Ask("profiler-stop"); // also where it was interrupted
             }
         });
         return command;

@@ -4,7 +4,8 @@ namespace NativeAlloc.TestHost;
 
 /// <summary>
 /// A process that looks like one with the library's event source. Of each report that it is asked for it writes the
-/// first of two parts, and fillers from then on, until its standard input ends. It writes its process id first.
+/// first of two parts, and fillers from then on, until its standard input ends. To its standard output it writes its
+/// process id, and then the name of each report that it is asked for.
 /// </summary>
 internal static class EndlessReport
 {
@@ -38,6 +39,7 @@ internal static class EndlessReport
         protected override void OnEventCommand(EventCommandEventArgs command)
         {
             if (command?.Arguments is not { } arguments || !arguments.TryGetValue("Report", out string? name)) return;
+            Console.WriteLine(name);
             int written = 0; // not here: what is written during the command does not arrive
             _timer = new Timer(_ =>
             {

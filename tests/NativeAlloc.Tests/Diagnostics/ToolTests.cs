@@ -120,6 +120,16 @@ public sealed class ToolTests
 
     [Fact]
     [Trait("Category", "Slow")]
+    public void A_profiler_whose_start_was_not_answered_is_stopped()
+    {
+        using BusyProcess endless = new(EndlessReport.Name);
+        Assert.Equal(1, RunTool("profile", Id(endless), "--seconds", "1").ExitCode);
+        Assert.Equal(["profiler-start", "profiler-stop"], endless.End().Split('\n', StringSplitOptions.TrimEntries
+            | StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [Fact]
+    [Trait("Category", "Slow")]
     public void A_process_that_is_stopped_is_given_up()
     {
         SystemNeeds.Linux("a program that sends signals");
