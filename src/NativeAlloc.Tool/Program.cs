@@ -16,6 +16,13 @@ internal static class Program
 
     private static readonly Option<int?> s_id = new("--process-id", "-p") { Description = "The process, by its id." };
 
+    private static readonly Option<double> s_patience = new("--patience")
+    {
+        Description = "Seconds that the process may be silent before it is given up.",
+        DefaultValueFactory = static _ => 20,
+        Recursive = true,
+    };
+
     // The longest that a thread can wait.
     private const int MostSeconds = int.MaxValue / 1000;
 
@@ -23,8 +30,9 @@ internal static class Program
     {
         RootCommand root = new("Shows who holds the native memory of a process that uses NativeAlloc.")
         {
-            Top(), Report(), Profile(), Leaks(), Fragmentation(),
+            Top(), Report(), Profile(), Leaks(), Fragmentation(), s_patience,
         };
+        s_patience.Validators.Add(CheckSeconds);
         return root.Parse(arguments).Invoke();
     }
 
@@ -119,7 +127,7 @@ internal static class Program
     {
         if (result.Tokens.Count != 1 || !double.TryParse(result.Tokens[0].Value, CultureInfo.InvariantCulture,
             out double seconds) || seconds is >= 0 and <= MostSeconds) return;
-        result.AddError($"--seconds {result.Tokens[0].Value}: it must be 0 to {MostSeconds}.");
+        result.AddError($"{result.Option.Name} {result.Tokens[0].Value}: it must be 0 to {MostSeconds}.");
     }
 
     private static void CheckNotNegative(OptionResult result)
@@ -150,7 +158,9 @@ internal static class Program
         {
             try
             {
-                action(new ReportSession(Target.Find(result.GetValue(s_id), result.GetValue(s_process))), result);
+                int process = Target.Find(result.GetValue(s_id), result.GetValue(s_process));
+                TimeSpan patience = TimeSpan.FromSeconds(result.GetValue(s_patience));
+                action(new ReportSession(process, patience), result);
                 return 0;
             }
             catch (Exception error) when (error is ToolException or IOException or UnauthorizedAccessException)

@@ -9,16 +9,16 @@ namespace NativeAlloc.Tool;
 /// Gets reports out of a process: a session of its diagnostics port enables the event source <c>NativeAlloc</c> and
 /// names the report, and the library writes it as events, part by part.
 /// </summary>
-internal sealed class ReportSession(int processId)
+/// <param name="processId">The process.</param>
+/// <param name="patience">How long it may be silent. The library makes its event source a second after its first
+/// allocation.</param>
+internal sealed class ReportSession(int processId, TimeSpan patience)
 {
     private const string Source = "NativeAlloc", Event = "Report", Figures = "figures";
 
     private const long FiguresKeyword = 64, ReportsKeyword = 128;
 
     private const int BufferMegabytes = 64;
-
-    // The library makes its event source a second after its first allocation.
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
 
     private readonly SortedDictionary<int, string> _parts = [];
 
@@ -61,14 +61,14 @@ internal sealed class ReportSession(int processId)
         try
         {
             using EventPipeSession session = Start(new(Source, EventLevel.Informational, keyword, arguments));
-            using Timer watchdog = new(_ => Stop(session), null, s_patience, Timeout.InfiniteTimeSpan);
+            using Timer watchdog = new(_ => Stop(session), null, patience, Timeout.InfiniteTimeSpan);
             using EventPipeEventSource source = new(session.EventStream);
             Task stopping = Task.CompletedTask;
             source.Dynamic.All += e =>
             {
                 if (ended || e.ProviderName != Source || e.EventName != Event
                     || (string)e.PayloadByName("name") != report) return;
-                watchdog.Change(s_patience, Timeout.InfiniteTimeSpan);
+                watchdog.Change(patience, Timeout.InfiniteTimeSpan);
                 if (!TryJoin(e, out string text) || handle(text)) return;
                 ended = true;
                 // The process ends the session when all that it has written is read, and that is done on this thread.
@@ -88,12 +88,12 @@ internal sealed class ReportSession(int processId)
     // A process that is stopped takes the question and never answers.
     private EventPipeSession Start(EventPipeProvider provider)
     {
-        using CancellationTokenSource patience = new(s_patience);
+        using CancellationTokenSource end = new(patience);
         return new DiagnosticsClient(processId).StartEventPipeSessionAsync([provider], requestRundown: false,
-            BufferMegabytes, patience.Token).GetAwaiter().GetResult();
+            BufferMegabytes, end.Token).GetAwaiter().GetResult();
     }
 
-    private static void Read(EventPipeEventSource source, EventPipeSession session, ref bool ended)
+    private void Read(EventPipeEventSource source, EventPipeSession session, ref bool ended)
     {
         try
         {
@@ -123,12 +123,12 @@ internal sealed class ReportSession(int processId)
         return true;
     }
 
-    private static void Stop(EventPipeSession session)
+    private void Stop(EventPipeSession session)
     {
         try
         {
-            using CancellationTokenSource patience = new(s_patience);
-            session.StopAsync(patience.Token).GetAwaiter().GetResult();
+            using CancellationTokenSource end = new(patience);
+            session.StopAsync(end.Token).GetAwaiter().GetResult();
         }
         catch (Exception error) when (IsOfPort(error) || error is ObjectDisposedException)
         {

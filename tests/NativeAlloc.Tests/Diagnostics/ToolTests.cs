@@ -113,7 +113,7 @@ public sealed class ToolTests
     public void A_report_of_which_a_part_is_lost_is_given_up()
     {
         using BusyProcess endless = new(EndlessReport.Name);
-        ChildProcess report = RunTool("report", Id(endless));
+        ChildProcess report = RunTool("report", Id(endless), "--patience", "8");
         Assert.Equal(1, report.ExitCode);
         Assert.Contains("a part of it was lost", report.Errors, StringComparison.Ordinal);
     }
@@ -123,7 +123,7 @@ public sealed class ToolTests
     public void A_profiler_whose_start_was_not_answered_is_stopped()
     {
         using BusyProcess endless = new(EndlessReport.Name);
-        Assert.Equal(1, RunTool("profile", Id(endless), "--seconds", "1").ExitCode);
+        Assert.Equal(1, RunTool("profile", Id(endless), "--seconds", "1", "--patience", "8").ExitCode);
         Assert.Equal(["profiler-start", "profiler-stop"], endless.End().Split('\n', StringSplitOptions.TrimEntries
             | StringSplitOptions.RemoveEmptyEntries));
     }
@@ -136,7 +136,7 @@ public sealed class ToolTests
         using BusyProcess busy = new();
         busy.Signal("STOP");
         long begin = Environment.TickCount64;
-        ChildProcess leaks = RunTool("leaks", Id(busy));
+        ChildProcess leaks = RunTool("leaks", Id(busy), "--patience", "8");
         busy.Signal("CONT");
         Assert.Equal(1, leaks.ExitCode);
         Assert.Contains("does not answer", leaks.Errors, StringComparison.Ordinal);
@@ -195,7 +195,7 @@ public sealed class ToolTests
     {
         using TemporaryDirectory directory = new();
         string shown = Path.Combine(directory.Path, "shown");
-        string command = $"exec dotnet '{ToolPath}' top --process-id {Id(busy)} --count 1000 > '{shown}'";
+        string command = $"exec dotnet '{ToolPath}' top --process-id {Id(busy)} --count 1000 --patience 8 > '{shown}'";
         ChildProcess top = ChildProcess.RunProgram("sh", AppContext.BaseDirectory, [], tool =>
         {
             while (!tool.HasExited && (!File.Exists(shown) || new FileInfo(shown).Length == 0))
