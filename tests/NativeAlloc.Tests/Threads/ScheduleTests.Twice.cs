@@ -1,4 +1,6 @@
+using NativeAlloc.Pages;
 using NativeAlloc.Release;
+using NativeAlloc.Slabs;
 using NativeAlloc.TestHost;
 using NativeAlloc.Tests.Infrastructure;
 using Xunit;
@@ -43,12 +45,12 @@ public sealed unsafe partial class ScheduleTests
             block => (nint)Vmalloc.Realloc((void*)block, (nuint)newBytes), block => Vmalloc.Free((void*)block));
 
     [Theory]
-    [InlineData(320 << 10, 2 << 20)] // an object
+    [InlineData(72 << 10, 2 << 20)] // an object, of a slab of four
     [InlineData(1 << 20, 2 << 20)] // of the page layer, and a whole block of it: no tail that others may take
     public void A_block_that_is_resized_ends_no_sample_of_another_thread_at_its_old_address(int bytes, int newBytes)
     {
-        nint[] blocks = new nint[3]; // the one in the middle cannot grow where it stands
-        nint resized = 0, other = 0;
+        List<nint> blocks = [];
+        nint block = 0, resized = 0, other = 0;
         int reused = 0;
         nuint live = LeakReport.LiveBytes;
         AllocationProfiler.Start(1);
@@ -57,16 +59,18 @@ public sealed unsafe partial class ScheduleTests
             RunAll(1, () =>
             {
                 NativeAllocator.Trim(); // so that what is freed is what is taken next
-                for (int i = 0; i < blocks.Length; i++) blocks[i] = (nint)NativeAllocator.Alloc((nuint)bytes);
-                return Both(() => resized = (nint)NativeAllocator.Realloc((void*)blocks[1], (nuint)newBytes),
+                blocks.Clear();
+                do blocks.Add((nint)NativeAllocator.Alloc((nuint)bytes));
+                while (!TryFindBetween(blocks, bytes, out block));
+                return Both(() => resized = (nint)NativeAllocator.Realloc((void*)block, (nuint)newBytes),
                     () => other = (nint)NativeAllocator.Alloc((nuint)bytes));
             }, () =>
             {
                 Assert.Equal([null, null], _errors);
-                if (other == blocks[1]) reused++;
-                Assert.Equal(live + (nuint)(3 * bytes + newBytes), LeakReport.LiveBytes);
-                foreach (nint each in (nint[])[blocks[0], blocks[2], resized, other])
-                    NativeAllocator.Free((void*)each);
+                if (other == block) reused++;
+                Assert.Equal(live + (nuint)(blocks.Count * bytes + newBytes), LeakReport.LiveBytes);
+                blocks.Remove(block);
+                foreach (nint each in (nint[])[.. blocks, resized, other]) NativeAllocator.Free((void*)each);
                 Assert.Equal(live, LeakReport.LiveBytes);
             });
         }
@@ -75,6 +79,17 @@ public sealed unsafe partial class ScheduleTests
             AllocationProfiler.Stop();
         }
         Assert.NotEqual(0, reused);
+    }
+
+    // A block that cannot grow where it stands, and that is the first to be taken again when it is free: no other object
+    // of its cache is, or it merges with none, as its buddy is held.
+    private static bool TryFindBetween(List<nint> blocks, int bytes, out nint block)
+    {
+        block = blocks[^1];
+        ObjectCache* cache = CacheTable.UserCacheOfPage(LinearRegion.PageIndexOf((void*)block));
+        if (cache != null) return cache->Node(0)->Slabs.FreeObjects == 0;
+        block = blocks.Find(each => (each & bytes) == 0 && blocks.Contains(each + bytes));
+        return block != 0;
     }
 
     [Fact]
