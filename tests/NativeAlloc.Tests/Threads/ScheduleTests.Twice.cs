@@ -81,8 +81,8 @@ public sealed unsafe partial class ScheduleTests
         Assert.NotEqual(0, reused);
     }
 
-    // A block that cannot grow where it stands, and that is the first to be taken again when it is free: no other object
-    // of its cache is, or it merges with none, as its buddy is held.
+    // A block that cannot grow where it stands, and that is the first to be taken again when it is free: no other
+    // object of its cache is, or it merges with none, as its buddy is held.
     private static bool TryFindBetween(List<nint> blocks, int bytes, out nint block)
     {
         block = blocks[^1];
