@@ -29,7 +29,9 @@ internal sealed class NativeSocketConnection : DefaultConnectionContext, IMemory
     private readonly PipeReader _output;
     private readonly bool _waitForData;
     private Task _receiving = Task.CompletedTask, _sending = Task.CompletedTask;
-    private Exception? _reason; // not null once the socket is shut down
+
+    /// <summary>Not null once the socket is shut down. Any thread, by Interlocked and Volatile.</summary>
+    private Exception? _reason;
 
     internal NativeSocketConnection(Socket socket, MemoryPool<byte> pool, SocketTransportOptions options)
         : base(Guid.NewGuid().ToString("N"))

@@ -14,8 +14,9 @@ namespace NativeAlloc;
 /// <see cref="GetSpan"/> and <see cref="GetMemory"/> may do, or is disposed of: so <see cref="WrittenSpan"/> cannot be
 /// written to the writer itself. A <see cref="Memory{T}"/> goes on to
 /// show the elements in the same places, also when they have moved. Elements that are pinned stay where they are until
-/// the pin ends, and the writer goes on with a copy of them. A shrinker that the
-/// writer's own growth asks for memory can dispose of the writer and do nothing else with it.</para>
+/// the pin ends, and the writer goes on with a copy of them.</para>
+/// <para>A writer that grows may ask shrinkers for memory. A shrinker can dispose of that writer; all else that it does
+/// with it is refused.</para>
 /// <para>A writer that is dropped without <see cref="Dispose"/> keeps its memory; see
 /// <see cref="AllocatorStatistics.ForgottenBlocks"/>.</para>
 /// </remarks>
