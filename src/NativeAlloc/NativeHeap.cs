@@ -50,6 +50,9 @@ public sealed unsafe class NativeHeap : IDisposable
     /// <summary>Null once the heap is disposed of.</summary>
     private HeapFigures* _figures;
 
+    /// <summary>Calls of <see cref="Realloc"/> that have not ended. By Interlocked and Volatile.</summary>
+    private int _reallocating;
+
     /// <summary>Makes a heap.</summary>
     /// <param name="name">What reports call it; text without white space and control characters. Null for a name with
     /// a number.</param>
@@ -148,10 +151,23 @@ public sealed unsafe class NativeHeap : IDisposable
     /// <exception cref="ObjectDisposedException">The heap is disposed of.</exception>
     public void* Realloc(void* ptr, nuint byteCount)
     {
-        if (ptr == null) return Alloc(Math.Max(byteCount, 1));
-        HeapFigures* figures = Figures();
+        nuint wanted = Math.Max(byteCount, 1);
+        if (ptr == null) return Alloc(wanted);
+        Interlocked.Increment(ref _reallocating);
+        try
+        {
+            return ReallocBlock(Figures(), ptr, wanted);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _reallocating);
+        }
+    }
+
+    private void* ReallocBlock(HeapFigures* figures, void* ptr, nuint wanted)
+    {
         if (!IsObject(figures, ptr) && !HeapBlocks.Contains(ptr, figures)) ThrowHelper.ThrowNotOfHeap(ptr, Name);
-        nuint oldBytes = NativeAllocator.UsableSize(ptr), wanted = Math.Max(byteCount, 1);
+        nuint oldBytes = NativeAllocator.UsableSize(ptr);
         if (oldBytes > SizeClasses.LargestBytes && wanted > SizeClasses.LargestBytes)
             return ReallocLarge(figures, ptr, wanted);
         if (wanted <= oldBytes && wanted > oldBytes / 2) return ptr;
@@ -185,15 +201,25 @@ public sealed unsafe class NativeHeap : IDisposable
     /// <summary>
     /// Frees all blocks at once; the heap can be used again. No other thread may use the heap or its blocks meanwhile.
     /// </summary>
+    /// <exception cref="InvalidOperationException">A <see cref="Realloc"/> of the heap has not ended: a shrinker that
+    /// it called calls this. Nothing is freed.</exception>
     /// <exception cref="ObjectDisposedException">The heap is disposed of.</exception>
-    public void Reset() => Empty(Figures(), keep: true);
+    public void Reset()
+    {
+        HeapFigures* figures = Figures();
+        ThrowIfReallocating();
+        Empty(figures, keep: true);
+    }
 
     /// <summary>
     /// Frees all blocks at once, and the heap. No other thread may use the heap or its blocks meanwhile. A second call
     /// does nothing.
     /// </summary>
+    /// <exception cref="InvalidOperationException">A <see cref="Realloc"/> of the heap has not ended: a shrinker that
+    /// it called calls this. Nothing is freed.</exception>
     public void Dispose()
     {
+        ThrowIfReallocating();
         HeapFigures* figures;
         fixed (HeapFigures** field = &_figures)
             figures = (HeapFigures*)Interlocked.Exchange(ref *(nint*)field, 0);
@@ -212,6 +238,12 @@ public sealed unsafe class NativeHeap : IDisposable
         if (bytes != Volatile.Read(ref figures->LiveBytes))
             throw new InvalidOperationException($"heap {Name} holds {bytes} and says {figures->LiveBytes}");
         HeapBlocks.Verify();
+    }
+
+    // The block that changes its size must not be freed under its Realloc.
+    private void ThrowIfReallocating()
+    {
+        if (Volatile.Read(ref _reallocating) != 0) ThrowHelper.ThrowHeapInRealloc(Name);
     }
 
     private void Empty(HeapFigures* figures, bool keep)

@@ -446,6 +446,12 @@ internal static unsafe partial class ThrowHelper
             $"The heap '{heap}' could not get {byteCount} bytes: its limit is {limitBytes} bytes, of which " +
             $"{liveBytes} are in use. Nothing was changed; free something of it, or give it a higher limit.");
 
+    [DoesNotReturn]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static void ThrowHeapInRealloc(string heap) => throw new InvalidOperationException(
+        $"The heap '{heap}' cannot be emptied while one of its blocks changes its size: a shrinker that Realloc " +
+        "called tried to reset or dispose of it. Nothing was freed; do it after Realloc has returned.");
+
     /// <summary>The same error, with the name that the parameter has in the member that was called.</summary>
     [DoesNotReturn]
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -81,6 +81,33 @@ public sealed unsafe class UseInShrinkerTests : LeakCheckedTests
         Assert.IsType<ObjectDisposedException>(ErrorWhere(cache.Dispose, () => cache.Alloc()));
     }
 
+    /// <summary>From a slab to another, from a slab to pages, and with moving pages.</summary>
+    public static TheoryData<int, int> HeapGrowths => new()
+    {
+        { 100_000, 400_000 }, { 400_000, 8 * MiB }, { 4 * MiB, 16 * MiB },
+    };
+
+    [Theory]
+    [MemberData(nameof(HeapGrowths))]
+    public void A_heap_cannot_be_emptied_while_a_block_of_it_grows(int before, int after)
+    {
+        NativeHeap heap = new("emptied-in-shrinker");
+        byte* block = (byte*)heap.Alloc((nuint)before);
+        *block = block[before - 1] = 7;
+        List<Exception?> errors = [];
+        Assert.Null(ErrorWhere(() =>
+        {
+            errors.Add(Record.Exception(heap.Reset));
+            errors.Add(Record.Exception(heap.Dispose));
+        }, () => block = (byte*)heap.Realloc(block, (nuint)after)));
+        Assert.NotEmpty(errors);
+        Assert.All(errors, error => Assert.Contains("emptied-in-shrinker", Assert.IsType<InvalidOperationException>(
+            error).Message, StringComparison.Ordinal));
+        Assert.Equal((7, 7), (*block, block[before - 1]));
+        Assert.InRange(heap.LiveBytes, (nuint)after, (nuint)after + (nuint)(after / 4) + MiB);
+        heap.Dispose();
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
