@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 
 namespace NativeAlloc.TestHost;
@@ -9,9 +8,11 @@ namespace NativeAlloc.TestHost;
 /// </summary>
 internal sealed class TestThread : IDisposable
 {
-    private readonly BlockingCollection<Action> _work = [];
-    private readonly SemaphoreSlim _done = new(0);
+    private readonly Signal _begun = new(), _done = new();
     private readonly Thread _thread;
+
+    // What the thread does next, null for nothing more; what its last action threw. Handed over by the signals.
+    private Action? _action;
     private Exception? _error;
 
     internal TestThread()
@@ -33,7 +34,7 @@ internal sealed class TestThread : IDisposable
     /// </summary>
     internal static void RunTogether(int count, Action<int> body)
     {
-        using Barrier start = new(count);
+        using StartLine start = new(count);
         TestThread[] threads = [.. Enumerable.Range(0, count).Select(_ => new TestThread())];
         Exception? first = null;
         for (int i = 0; i < count; i++)
@@ -41,7 +42,7 @@ internal sealed class TestThread : IDisposable
             int number = i;
             threads[i].Begin(() =>
             {
-                start.SignalAndWait();
+                start.Cross();
                 try
                 {
                     body(number);
@@ -65,7 +66,11 @@ internal sealed class TestThread : IDisposable
     }
 
     /// <summary>Starts an action on this thread; <see cref="Finish"/> must follow.</summary>
-    internal void Begin(Action action) => _work.Add(action);
+    internal void Begin(Action action)
+    {
+        _action = action;
+        _begun.Set();
+    }
 
     /// <summary>Waits for the end of what was begun; what it threw is thrown here.</summary>
     internal void Finish()
@@ -79,16 +84,20 @@ internal sealed class TestThread : IDisposable
     /// <summary>Ends the thread and waits until it has.</summary>
     public void Dispose()
     {
-        _work.CompleteAdding();
+        _action = null;
+        _begun.Set();
         _thread.Join();
-        _work.Dispose();
+        _begun.Dispose();
         _done.Dispose();
     }
 
     private void Loop()
     {
-        foreach (Action action in _work.GetConsumingEnumerable())
+        while (true)
         {
+            _begun.Wait();
+            Action? action = _action;
+            if (action == null) return;
             try
             {
                 action();
@@ -97,7 +106,7 @@ internal sealed class TestThread : IDisposable
             {
                 _error = error;
             }
-            _done.Release();
+            _done.Set();
         }
     }
 }

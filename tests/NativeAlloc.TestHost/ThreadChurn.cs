@@ -19,8 +19,6 @@ internal static unsafe class ThreadChurn
 
     private const int BlocksPerThread = 200;
 
-    private static readonly Barrier s_allHoldTheirBlocks = new(AliveTogether);
-
     /// <summary>
     /// Prints the growth of resident memory after the warm-up, the thread blocks there are, the threads that adopted
     /// one, and the blocks that are live.
@@ -43,10 +41,11 @@ internal static unsafe class ThreadChurn
         Thread[] alive = new Thread[AliveTogether];
         for (int number = from; number < to; number += AliveTogether)
         {
+            using StartLine allHoldTheirBlocks = new(AliveTogether);
             for (int i = 0; i < AliveTogether; i++)
             {
                 int seed = number + i;
-                alive[i] = new Thread(() => Work(seed));
+                alive[i] = new Thread(() => Work(seed, allHoldTheirBlocks));
                 alive[i].Start();
             }
             foreach (Thread thread in alive) thread.Join();
@@ -54,7 +53,7 @@ internal static unsafe class ThreadChurn
     }
 
     // Sizes of every layer below the system's; each block is touched at both ends.
-    private static void Work(int seed)
+    private static void Work(int seed, StartLine allHoldTheirBlocks)
     {
         byte** blocks = stackalloc byte*[BlocksPerThread];
         for (int i = 0; i < BlocksPerThread; i++)
@@ -65,7 +64,7 @@ internal static unsafe class ThreadChurn
             blocks[i] = (byte*)NativeAllocator.Alloc(bytes);
             blocks[i][0] = blocks[i][bytes - 1] = 1;
         }
-        s_allHoldTheirBlocks.SignalAndWait();
+        allHoldTheirBlocks.Cross();
         for (int i = 0; i < BlocksPerThread; i++) NativeAllocator.Free(blocks[i]);
     }
 }

@@ -95,29 +95,31 @@ public sealed unsafe class FreeTests : LeakCheckedTests
     [InlineData(1_000, 64 * 1024 * 1024 + 1)]
     public void Of_two_threads_that_free_the_same_block_one_is_refused(int rounds, int bytes)
     {
-        const int Stop = int.MaxValue;
         using TestThread other = new();
+        using Signal begun = new(), ended = new();
         nint block = 0;
-        int begun = 0, ended = 0, refused = 0;
+        int refused = 0;
+        bool goesOn = true;
         other.Begin(() =>
         {
-            for (int round = 1; round <= rounds; round++)
+            while (true)
             {
-                SpinUntil(ref begun, round);
-                if (Volatile.Read(ref begun) == Stop) return;
+                begun.Wait();
+                if (!goesOn) return;
                 FreeIt();
-                Volatile.Write(ref ended, round);
+                ended.Set();
             }
         });
         for (int round = 1; round <= rounds; round++)
         {
             block = (nint)NativeAllocator.Alloc((nuint)bytes);
-            Volatile.Write(ref begun, round);
+            begun.Set();
             FreeIt();
-            SpinUntil(ref ended, round);
+            ended.Wait();
             if (refused != round) break; // freed twice: from here on anything may happen
         }
-        Volatile.Write(ref begun, Stop);
+        goesOn = false;
+        begun.Set();
         other.Finish();
         Assert.Equal(rounds, refused);
 
@@ -131,12 +133,6 @@ public sealed unsafe class FreeTests : LeakCheckedTests
             {
                 Interlocked.Increment(ref refused);
             }
-        }
-
-        static void SpinUntil(ref int at, int round)
-        {
-            SpinWait spin = default;
-            while (Volatile.Read(ref at) < round) spin.SpinOnce(sleep1Threshold: -1);
         }
     }
 

@@ -1,5 +1,6 @@
 using NativeAlloc.Os;
 using NativeAlloc.Slabs;
+using NativeAlloc.TestHost;
 
 namespace NativeAlloc.Tests.Infrastructure;
 
@@ -20,7 +21,7 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
     internal static Actor? t_actor;
 
     private readonly Actor[] _actors;
-    private readonly SemaphoreSlim _bothDone = new(0);
+    private readonly Signal _bothDone = new();
 
     // The choices to make, and where they end the first of those who can go on.
     private readonly List<Choice> _choices = [];
@@ -125,7 +126,7 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
     internal sealed class Actor : IDisposable
     {
         private readonly Interleaving _schedule;
-        private readonly SemaphoreSlim _baton = new(0);
+        private readonly Signal _baton = new();
         private readonly Thread _thread;
         private Action? _action;
         private bool _begun, _done;
@@ -151,7 +152,7 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
             _error = null;
         }
 
-        internal void TakeBaton() => _baton.Release();
+        internal void TakeBaton() => _baton.Set();
 
         internal void Pause()
         {
@@ -212,7 +213,7 @@ internal sealed class Interleaving : Depot.IPause, IDisposable
                 }
                 SetReached(null);
                 _done = true;
-                if (Other._done) _schedule._bothDone.Release();
+                if (Other._done) _schedule._bothDone.Set();
                 else _schedule.Choose(this, Other).TakeBaton();
             }
         }
