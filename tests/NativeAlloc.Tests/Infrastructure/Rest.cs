@@ -47,17 +47,20 @@ internal static class Rest
 #endif
     }
 
-    /// <summary>The blocks of all threads that have ended lose their memory, as after a while of rest.</summary>
+    /// <summary>
+    /// The blocks of all threads that have ended lose their memory, as after a while of rest. Where so many have it that
+    /// threads begin without magazines, the next tests would find another allocator than they know.
+    /// </summary>
     internal static unsafe void ForgetBlocks()
     {
-        NativeAllocator.Trim();
+        GiveBack();
         for (int index = 0; index < ThreadRegistry.Count; index++)
         {
             ThreadHeader* header = ThreadBlock.HeaderOf(ThreadRegistry.At(index));
             if (header->FreeSince != 0)
                 header->FreeSince = unchecked(header->FreeSince - ThreadRegistry.RestMilliseconds);
         }
-        NativeAllocator.Trim();
+        GiveBack();
     }
 
     /// <summary>

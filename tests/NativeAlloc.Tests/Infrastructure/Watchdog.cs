@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using NativeAlloc.Threads;
 using Xunit.v3;
 
 namespace NativeAlloc.Tests.Infrastructure;
@@ -56,6 +57,7 @@ public sealed class WatchedAttribute : BeforeAfterTestAttribute
     public override void After(MethodInfo methodUnderTest, IXunitTest test)
     {
         Rest.GiveBack();
+        if (ThreadRegistry.HasMany) Rest.ForgetBlocks();
         Watchdog.Progress();
     }
 }
