@@ -140,14 +140,21 @@ public sealed unsafe class UserCodeTests : LeakCheckedTests
 
     private static void InEventListener()
     {
-        AllocatorTelemetry.MakeOnce();
-        using CallingListener listener = new(); // its code runs on the thread that passes events on
-        SpinWait.SpinUntil(() =>
+        Thread? writer;
+        using (CallingListener listener = new()) // its code runs on the thread that passes events on
         {
-            SlowPaths.All["large blocks"]();
-            NativeAllocator.Trim();
-            return Volatile.Read(ref s_calls) >= MostCalls; // it is not inside any more
-        });
+            SpinWait.SpinUntil(() =>
+            {
+                AllocatorTelemetry.MakeOnce();
+                SlowPaths.All["large blocks"]();
+                NativeAllocator.Trim();
+                return Volatile.Read(ref s_calls) >= MostCalls; // it is not inside any more
+            });
+            writer = listener.Writer;
+        }
+        // That thread has objects by now, and ends a little after its last listener is gone: in the middle of the next
+        // test, which would find more free than before.
+        Assert.True(writer!.Join(TimeSpan.FromSeconds(30)), "the thread that passes events on has not ended");
     }
 
     private static void InFirstChanceHandler()
@@ -205,11 +212,18 @@ public sealed unsafe class UserCodeTests : LeakCheckedTests
 
     private sealed class CallingListener : EventListener
     {
+        /// <summary>The thread that passes events on; null before the first.</summary>
+        internal Thread? Writer { get; private set; }
+
         protected override void OnEventSourceCreated(EventSource eventSource)
         {
             if (eventSource.Name == "NativeAlloc") EnableEvents(eventSource, EventLevel.Verbose);
         }
 
-        protected override void OnEventWritten(EventWrittenEventArgs eventData) => CallBack();
+        protected override void OnEventWritten(EventWrittenEventArgs eventData)
+        {
+            Writer = Thread.CurrentThread;
+            CallBack();
+        }
     }
 }

@@ -399,7 +399,10 @@ internal static class AsyncPlaces
         await Task.Yield();
         unsafe
         {
-            return (nint)NativeAllocator.Alloc(5000);
+            nint block = (nint)NativeAllocator.Alloc(5000);
+            // It runs on a thread of the pool, which may end in the middle of a later test: what it had would go back.
+            NativeAllocator.ReleaseThreadCache();
+            return block;
         }
     }
 }
