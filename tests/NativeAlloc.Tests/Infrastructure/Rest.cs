@@ -48,8 +48,8 @@ internal static class Rest
     }
 
     /// <summary>
-    /// The blocks of all threads that have ended lose their memory, as after a while of rest. Where so many have it that
-    /// threads begin without magazines, the next tests would find another allocator than they know.
+    /// The blocks of all threads that have ended lose their memory, as after a while of rest. Where many have it,
+    /// threads begin without magazines, so that the next tests would find another allocator than they know.
     /// </summary>
     internal static unsafe void ForgetBlocks()
     {
