@@ -212,12 +212,23 @@ public sealed unsafe class UserCodeTests : LeakCheckedTests
 
     private sealed class CallingListener : EventListener
     {
+        private EventSource? _source;
+
         /// <summary>The thread that passes events on; null before the first.</summary>
         internal Thread? Writer { get; private set; }
 
+        // A source stays enabled when its listener is only disposed of: its thread would go on, and report each second.
+        public override void Dispose()
+        {
+            if (_source != null) DisableEvents(_source);
+            base.Dispose();
+        }
+
         protected override void OnEventSourceCreated(EventSource eventSource)
         {
-            if (eventSource.Name == "NativeAlloc") EnableEvents(eventSource, EventLevel.Verbose);
+            if (eventSource.Name != "NativeAlloc") return;
+            _source = eventSource;
+            EnableEvents(eventSource, EventLevel.Verbose);
         }
 
         protected override void OnEventWritten(EventWrittenEventArgs eventData)

@@ -175,6 +175,18 @@ public sealed unsafe class EventSourceTests : LeakCheckedTests
             SpinWait.SpinUntil(() => Events.Count != before, TimeSpan.FromSeconds(1));
         }
 
+        // A source stays enabled when its listener is only disposed of: its thread would go on in later tests, take
+        // locks there, and report each second.
+        public override void Dispose()
+        {
+            if (_source is AllocatorEventSource source)
+            {
+                DisableEvents(source);
+                SpinWait.SpinUntil(() => Volatile.Read(ref RunsOf(source)) == 0, TimeSpan.FromSeconds(30));
+            }
+            base.Dispose();
+        }
+
         internal bool Has(params string[] names) => names.All(name => Events.Any(e => e.EventName == name));
 
         protected override void OnEventSourceCreated(EventSource eventSource)
