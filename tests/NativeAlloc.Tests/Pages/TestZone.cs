@@ -62,6 +62,18 @@ internal sealed unsafe class TestZone : IDisposable
         }
     }
 
+    /// <summary>
+    /// Pages of the normal zone that are in use, but for those of slabs: of a thread that has ended meanwhile, the next
+    /// who gives memory back frees the last objects, and slabs with them.
+    /// </summary>
+    internal static uint UsedBesideSlabs()
+    {
+        uint slabs = 0;
+        for (uint page = 0; page < LinearRegion.OnlinePages; page++)
+            if (LinearRegion.ClassOf(page) != 0 && LinearRegion.ZoneIndexOf(page) == Normal->Index) slabs++;
+        return Normal->OnlinePages - Normal->FreePages - slabs;
+    }
+
     internal Zone* Zone { get; private set; }
 
     /// <summary>First page of the section.</summary>
