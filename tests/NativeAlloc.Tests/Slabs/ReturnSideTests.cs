@@ -112,7 +112,7 @@ public sealed unsafe class ReturnSideTests : IDisposable
         {
             using LooseThreadBlock one = new(), two = new();
             Reclaimer.ReleaseCaches();
-            // what threads of the runner keep
+            // what other tests have left in use
             long[] others = [.. s_sizes.Select(size => Outside(SizeClasses.Of(size)))];
             List<nint>[] live = [.. s_sizes.Select(_ => new List<nint>())];
             foreach ((string step, int number) in steps)
@@ -223,19 +223,8 @@ public sealed unsafe class ReturnSideTests : IDisposable
         }
     }
 
-    // Objects that are in no slab and no depot.
-    private static long Outside(int index)
-    {
-        ObjectCache* cache = CacheTable.CacheAt(index);
-        long outside = 0;
-        for (int i = 0; i < ObjectCache.NodeCount; i++)
-        {
-            CacheNode* node = cache->Node(i);
-            outside +=
-                node->Slabs.SlabCount * cache->ObjectsPerSlab - (long)node->Slabs.ObjectsInSlabs - cache->InDepot(node);
-        }
-        return outside;
-    }
+    // Objects that are in no slab, in no depot, and with no thread of the runner: one that ends gives up what it kept.
+    private static long Outside(int index) => CacheFigures.Of(index).Live;
 
     private static long InMagazines(LooseThreadBlock thread, int index)
     {
