@@ -1,4 +1,6 @@
 using NativeAlloc.Os;
+using NativeAlloc.Pages;
+using NativeAlloc.Release;
 using static NativeAlloc.TestHost.ProcessLimit;
 
 namespace NativeAlloc.TestHost;
@@ -22,6 +24,7 @@ internal static unsafe class ReadWhilePurged
             blocks[i] = (nint)NativeAllocator.Alloc(BlockBytes);
             new Span<byte>((void*)blocks[i], BlockBytes).Fill(7);
         }
+        Decay.Configure(Decay.Never, PageLayer.CapPages); // nothing goes back by itself, however long this takes
         foreach (nint block in blocks) NativeAllocator.Free((void*)block);
         ForeignReads.Begin();
         nuint meanwhile = NativeAllocator.Trim();
