@@ -56,6 +56,7 @@ internal static class Rest
         GiveBack();
         for (int index = 0; index < ThreadRegistry.Count; index++)
         {
+            if (!ThreadRegistry.HasMemory(index)) continue;
             ThreadHeader* header = ThreadBlock.HeaderOf(ThreadRegistry.At(index));
             if (header->FreeSince != 0)
                 header->FreeSince = unchecked(header->FreeSince - ThreadRegistry.RestMilliseconds);
