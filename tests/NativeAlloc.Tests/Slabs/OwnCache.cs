@@ -8,7 +8,7 @@ namespace NativeAlloc.Tests.Slabs;
 /// </summary>
 internal sealed unsafe class OwnCache : IDisposable
 {
-    private const string Name = "a test's own";
+    private const string Name = "a-tests-own";
 
     private readonly SlabCache _cache;
 
