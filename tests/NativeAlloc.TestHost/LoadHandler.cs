@@ -15,11 +15,17 @@ internal static unsafe class LoadHandler
 
     private static bool s_isInside;
 
+    // The program's one thread. The runtime loads assemblies on others, too: a second after it was made the decay's
+    // thread has the telemetry made, and the runtime's thread that compiles methods anew may need an assembly. A
+    // process that takes so long gets as far as that. A thread that the handler allocated on would have a block.
+    private static int s_thread;
+
     private static readonly List<string> s_methods = [];
 
     internal static int Run()
     {
         _ = new StackTrace().GetFrames().Select(NameOf).ToArray(); // loads what the handler needs
+        s_thread = Environment.CurrentManagedThreadId;
         AppDomain.CurrentDomain.AssemblyLoad += (_, _) => OnLoad();
         NativeAllocator.Free(First());
         List<nint> blocks = [];
@@ -36,7 +42,7 @@ internal static unsafe class LoadHandler
 
     private static void OnLoad()
     {
-        if (s_isInside) return;
+        if (s_isInside || Environment.CurrentManagedThreadId != s_thread) return;
         s_isInside = true;
         string? inner = new StackTrace().GetFrames().Select(NameOf)
             .FirstOrDefault(name => name.StartsWith("NativeAlloc.", StringComparison.Ordinal));
