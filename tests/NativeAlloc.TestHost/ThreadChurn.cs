@@ -19,6 +19,8 @@ internal static unsafe class ThreadChurn
 
     private const int BlocksPerThread = 200;
 
+    private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(10);
+
     /// <summary>
     /// Prints the growth of resident memory after the warm-up, the thread blocks there are, the threads that adopted
     /// one, and the blocks that are live.
@@ -30,7 +32,9 @@ internal static unsafe class ThreadChurn
         long before = ProcessMemory.ResidentBytes();
         RunThreads(WarmUpThreads, threads);
         long growth = ProcessMemory.ResidentBytes() - before;
-        AllocatorStatistics statistics = NativeAllocator.GetStatistics();
+        AllocatorStatistics statistics = default;
+        // The decay's thread may be draining magazines: what it moves counts as live meanwhile, some milliseconds long.
+        SpinWait.SpinUntil(() => (statistics = NativeAllocator.GetStatistics()).LiveBlocks == 0, s_longest);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{growth} {ThreadRegistry.Count} {statistics.Adoptions} {statistics.LiveBlocks}"));
         return 0;
