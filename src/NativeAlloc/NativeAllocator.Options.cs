@@ -48,7 +48,7 @@ public static unsafe partial class NativeAllocator
     /// threshold.</param>
     /// <returns>Ends the registration when disposed of; a call that is under way goes on.</returns>
     /// <remarks>
-    /// It is looked at the end of each period of the decay (<c>DecayMilliseconds</c>, one second by default) in which
+    /// It is looked at when a period of the decay (<c>DecayMilliseconds</c>, one second by default) ends in which
     /// memory was used, and not at all where that is switched off. Any thread may register.
     /// </remarks>
     /// <exception cref="ArgumentNullException">There is nothing to call.</exception>
