@@ -5,7 +5,10 @@
  * child after fork, in which the runtime's threads are missing. A block's address says whose it is.
  *
  * A thread is "inside" while it runs managed code through this front. What it asks for then (the runtime may allocate)
- * comes from the C library. fork waits until no thread is inside, so that a child never sees ours half changed. */
+ * comes from the C library. fork waits until no thread is inside, so that a child never sees ours half changed.
+ *
+ * Nothing here calls an exported function: where this library is loaded at run time, such a call would go to the
+ * function of that name that the program has. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -86,6 +89,16 @@ static void lock(void)
     while (atomic_flag_test_and_set_explicit(&threads_lock, memory_order_acquire)) sched_yield();
 }
 
+/* A thread that forks waits for locks of the C library, which the caller may hold. */
+static int lock_unless_forking(void)
+{
+    while (atomic_flag_test_and_set_explicit(&threads_lock, memory_order_acquire)) {
+        if (atomic_load(&forking)) return 0;
+        sched_yield();
+    }
+    return 1;
+}
+
 static void unlock(void) { atomic_flag_clear_explicit(&threads_lock, memory_order_release); }
 
 static inline int is_ours(void *block)
@@ -128,19 +141,19 @@ static int start(void)
 }
 
 /* The thread's first use of ours: it is announced, and its end is marked before the runtime takes leave of it. The last
- * mark that is set comes first, so the runtime has to know the thread by then. */
+ * mark that is set comes first, so the runtime has to know the thread by then. A second mark does no harm. */
 static int make_ready(void)
 {
     if (self.inside || self.state == THREAD_OTHER) return 0;
-    if (atomic_load(&process_state) != STARTED && !start()) return 0;
-    int error = errno;
-    self.inside = 1;
-    ours.free(NULL);
-    int marked = __cxa_thread_atexit_impl(thread_ends, &self, &__dso_handle) == 0;
-    self.inside = 0;
+    int error = errno, marked = 0;
+    if (atomic_load(&process_state) == STARTED || start()) {
+        self.inside = 1;
+        ours.free(NULL);
+        marked = __cxa_thread_atexit_impl(thread_ends, &self, &__dso_handle) == 0;
+        self.inside = 0;
+    }
     errno = error;
-    if (!marked) return 0;
-    lock();
+    if (!marked || !lock_unless_forking()) return 0;
     self.state = THREAD_READY;
     self.next = threads;
     if (threads) threads->previous = &self;
@@ -151,11 +164,13 @@ static int make_ready(void)
 
 static void free_put_aside(void)
 {
+    int error = errno;
     for (struct late *late = atomic_exchange(&put_aside, NULL), *next; late; late = next) {
         next = late->next;
         ours.free(late->block);
         __libc_free(late);
     }
+    errno = error;
 }
 
 /* 1 if ours may be called now; leave must follow. */
@@ -225,7 +240,7 @@ static void *out_of_memory(void)
 
 static inline int is_power_of_two(size_t number) { return number && !(number & (number - 1)); }
 
-EXPORT void *malloc(size_t size)
+static void *allocate(size_t size)
 {
     if (!enter()) return __libc_malloc(size);
     int error = errno;
@@ -258,7 +273,7 @@ static void free_elsewhere(void *block)
     while (!atomic_compare_exchange_weak(&put_aside, &late->next, late)) {}
 }
 
-EXPORT void free(void *block)
+static void release(void *block)
 {
     if (!block) return;
     int error = errno;
@@ -279,10 +294,25 @@ static size_t usable_size(void *block)
     if (!is_ours(block)) return libc_usable_size ? libc_usable_size(block) : 0;
     int inside = self.inside;
     if (!inside && self.state != THREAD_READY && !make_ready() && self.state == THREAD_OTHER) return 0;
+    int error = errno;
     self.inside = 1;
     size_t bytes = ours.usable_size(block);
     self.inside = inside;
+    errno = error;
     return bytes;
+}
+
+/* Copies what can be read of so much; 0 where the system does not do that. It copies 2 GiB at most in one call. */
+static int copy_readable(char *to, char *from, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        struct iovec source = {from + done, size - done}, target = {to + done, size - done};
+        ssize_t bytes = process_vm_readv(getpid(), &target, 1, &source, 1, 0);
+        if (bytes <= 0) return done != 0;
+        done += (size_t)bytes;
+    }
+    return 1;
 }
 
 /* Ours cannot be called to change the block: it moves to the C library's. Its size is not known here. So all is copied
@@ -290,22 +320,27 @@ static size_t usable_size(void *block)
 static void *realloc_elsewhere(void *block, size_t size)
 {
     if (!is_ours(block)) return __libc_realloc(block, size);
+    int error = errno;
     void *copy = __libc_malloc(size);
     if (!copy) return NULL;
-    struct iovec from = {block, size}, to = {copy, size};
-    if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) < 0) {
+    if (!copy_readable(copy, block, size)) {
         size_t old = usable_size(block);
+        if (old == 0) { /* rather none than one without the contents */
+            __libc_free(copy);
+            return out_of_memory();
+        }
         memcpy(copy, block, old < size ? old : size);
     }
     free_elsewhere(block);
+    errno = error;
     return copy;
 }
 
-EXPORT void *realloc(void *block, size_t size)
+static void *reallocate(void *block, size_t size)
 {
-    if (!block) return malloc(size);
+    if (!block) return allocate(size);
     if (size == 0) {
-        free(block);
+        release(block);
         return NULL;
     }
     if (!is_ours(block) || !enter()) return realloc_elsewhere(block, size);
@@ -319,13 +354,13 @@ EXPORT void *realloc(void *block, size_t size)
 EXPORT void *reallocarray(void *block, size_t count, size_t size)
 {
     size_t bytes;
-    return __builtin_mul_overflow(count, size, &bytes) ? out_of_memory() : realloc(block, bytes);
+    return __builtin_mul_overflow(count, size, &bytes) ? out_of_memory() : reallocate(block, bytes);
 }
 
 /* A power of two. */
 static void *allocate_aligned(size_t alignment, size_t size)
 {
-    if (alignment <= MALLOC_ALIGNMENT) return malloc(size);
+    if (alignment <= MALLOC_ALIGNMENT) return allocate(size);
     if (!enter()) return __libc_memalign(alignment, size);
     int error = errno;
     void *block = ours.aligned_alloc(alignment, size);
@@ -374,7 +409,7 @@ EXPORT void *pvalloc(size_t size)
 
 EXPORT size_t malloc_usable_size(void *block) { return block ? usable_size(block) : 0; }
 
-EXPORT size_t na_trim(void)
+static size_t trim(void)
 {
     if (!enter()) return 0;
     int error = errno;
@@ -387,16 +422,20 @@ EXPORT size_t na_trim(void)
 EXPORT int malloc_trim(size_t pad)
 {
     (void)pad;
-    return na_trim() != 0;
+    return trim() != 0;
 }
 
 EXPORT int na_owns(void *address) { return is_ours(address); }
 
 #define SAME_AS(name) EXPORT __attribute__((alias(#name)))
-SAME_AS(malloc) void *na_malloc(size_t);
-SAME_AS(free) void na_free(void *);
+SAME_AS(allocate) void *malloc(size_t);
+SAME_AS(allocate) void *na_malloc(size_t);
+SAME_AS(release) void free(void *);
+SAME_AS(release) void na_free(void *);
+SAME_AS(reallocate) void *realloc(void *, size_t);
+SAME_AS(reallocate) void *na_realloc(void *, size_t);
+SAME_AS(trim) size_t na_trim(void);
 SAME_AS(calloc) void *na_calloc(size_t, size_t);
-SAME_AS(realloc) void *na_realloc(void *, size_t);
 SAME_AS(reallocarray) void *na_reallocarray(void *, size_t, size_t);
 SAME_AS(aligned_alloc) void *na_aligned_alloc(size_t, size_t);
 SAME_AS(posix_memalign) int na_posix_memalign(void **, size_t, size_t);
