@@ -8,7 +8,7 @@ namespace NativeAlloc.TestHost;
 
 /// <summary>
 /// Linux as a system that charges commit. A block that cannot grow is committed and charged as before: what was
-/// committed of its room goes back.
+/// committed of its room goes back. Pages that cannot be committed go back as they were, also under a reader.
 /// </summary>
 internal static unsafe class CommitCharged
 {
@@ -19,6 +19,36 @@ internal static unsafe class CommitCharged
     internal static int Run()
     {
         AppContext.SetSwitch(Platform.AsOthersSwitch, true);
+        int exitCode = TakeInVain();
+        return exitCode != 0 ? exitCode : GrowInVain();
+    }
+
+    // Two pages side by side, of which the first has memory and the second has none.
+    private static int TakeInVain()
+    {
+        if (!PageLayer.TryTakePages(null, 2, MemoryChoice.FreshFirst, out uint page)) return Complain("no pages");
+        byte* first = (byte*)LinearRegion.AddressOf(page);
+        *first = 7;
+        if (!VirtualMemory.TryPurge((nuint)first + PageGeometry.PageBytes, PageGeometry.PageBytes))
+            return Complain("the second page was not purged");
+        PageLayer.GivePages(page + 1, 1, clean: true);
+        PageLayer.GivePages(page, 1);
+        nuint charged = ResidentBudget.ChargedBytes;
+        bool taken = false;
+        FaultPlan plan = new(OsCall.Commit, 0, andAllLater: true);
+        ForeignReads.Begin();
+        plan.Run(() => taken = PageLayer.TryTakePages(null, 2, MemoryChoice.UsedFirst, out _));
+        ForeignReads.End();
+        if (taken || plan.Injected == 0) return Complain("the commit of two pages did not fail");
+        if (!LinearRegion.Dirty.IsSet(page) || *first != 7) return Complain("the first page counts as clean");
+        if (LinearRegion.Dirty.IsSet(page + 1)) return Complain("the second page counts as dirty");
+        if (ResidentBudget.ChargedBytes != charged) return Complain("pages that were not had are charged");
+        PageLayer.Verify();
+        return 0;
+    }
+
+    private static int GrowInVain()
+    {
         void* block = Areas.Alloc(BytesOf(UsedPages), 1, out _, MemoryChoice.FreshOnly, end: AreaEnd.Room);
         nuint charged = ResidentBudget.ChargedBytes, room = (nuint)block + BytesOf(UsedPages);
         for (int failing = 0; failing < 2; failing++) // the commit of the room; what is to be behind it

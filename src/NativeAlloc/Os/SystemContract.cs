@@ -87,14 +87,14 @@ internal abstract class SystemContract
     internal abstract bool TryPurge(nuint address, nuint bytes);
 
     /// <summary>
-    /// The same for several ranges, in one call where the system has such a call. False where it refused one: others
-    /// may have been purged.
+    /// The same for several ranges, in one call where the system has such a call. False where it refused one: those
+    /// before it may have been purged, and none behind it.
     /// </summary>
     internal virtual unsafe bool TryPurgeAll(AddressRange* ranges, int count)
     {
-        bool all = true;
-        for (int i = 0; i < count; i++) all &= TryPurge(ranges[i].Address, ranges[i].Bytes);
-        return all;
+        for (int i = 0; i < count; i++)
+            if (!TryPurge(ranges[i].Address, ranges[i].Bytes)) return false;
+        return true;
     }
 
     /// <summary>Makes committed addresses inaccessible or accessible again. The contents stay.</summary>

@@ -220,8 +220,8 @@ internal static unsafe partial class PageLayer
         return Refusal.OutOfMemory;
     }
 
-    /// <summary>A bit for each page that a block can have.</summary>
-    [InlineArray((int)PageGeometry.SectionPages / 64)]
+    /// <summary>A bit for each page that a block can have, wherever it begins.</summary>
+    [InlineArray((int)PageGeometry.SectionPages / 64 + 1)]
     private struct SectionBits
     {
         private ulong _first;
@@ -352,14 +352,18 @@ internal static unsafe partial class PageLayer
     }
 
     /// <summary>Grows a run in place, if the pages behind it are free.</summary>
+    [SkipLocalsInit]
     internal static bool TryExtend(uint page, uint oldCount, uint newCount)
     {
-        Debug.Assert(newCount > oldCount, "this grows");
+        Debug.Assert(newCount > oldCount && newCount <= PageGeometry.SectionPages, "this grows, up to a section");
+        uint first = page + oldCount, count = newCount - oldCount;
+        SectionBits bits;
+        ulong* dirty = Platform.ChargesCommit ? (ulong*)&bits : null;
         Zone* zone = ZoneOf(page);
         zone->Lock.Acquire();
-        bool extended = zone->Kind == ZoneKind.Normal && zone->TryTakeAt(page + oldCount, newCount - oldCount);
+        bool extended = zone->Kind == ZoneKind.Normal && zone->TryTakeAt(first, count, dirty);
         zone->Lock.Release();
-        return extended && (!Platform.ChargesCommit || TryCommitTaken(zone, page + oldCount, newCount - oldCount));
+        return extended && (!Platform.ChargesCommit || TryCommitTaken(zone, first, count, dirty));
     }
 
     // ── reclaim ──

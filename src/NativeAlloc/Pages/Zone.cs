@@ -232,7 +232,10 @@ internal unsafe partial struct Zone
     /// Takes exactly the pages from <paramref name="page"/> on, if every one of them is free and the budget has room.
     /// So a block grows in place: a taken block ends before them.
     /// </summary>
-    internal bool TryTakeAt(uint page, uint count)
+    /// <param name="page">The first.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="dirtyWords">As for TryTake.</param>
+    internal bool TryTakeAt(uint page, uint count, ulong* dirtyWords = null)
     {
         Debug.Assert(Lock.IsHeld, "the zone's lock is held");
         uint end = page + count;
@@ -243,6 +246,7 @@ internal unsafe partial struct Zone
             if (LinearRegion.ZoneIndexOf(at) != Index || !TryFindFree(at, out uint head, out int order)) return false;
             at = head + (1u << order);
         }
+        if (dirtyWords != null) LinearRegion.Dirty.Copy(page, count, dirtyWords);
         if (!TrySetDirty(page, count, out _)) return false;
         for (uint at = page; at < end;)
         {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -335,13 +334,15 @@ internal unsafe partial struct ObjectCache
         return pages;
     }
 
-    // To commit what a slab has not may fail; to give up the rest cannot.
+    // To commit what a slab has not may fail; to give up the rest cannot, unless a thread reads there. Where neither
+    // can be done, it matters more that the pages are zero.
     private readonly void GiveHollow(uint slab)
     {
-        nuint bytes = SlabPages * PageGeometry.PageBytes;
-        bool purged = VirtualMemory.TryPurge(LinearRegion.AddressOf(slab), bytes);
-        Debug.Assert(purged, "the system takes commit back");
-        PageLayer.GivePages(slab, SlabPages, clean: true);
+        nuint address = LinearRegion.AddressOf(slab), bytes = SlabPages * PageGeometry.PageBytes;
+        bool purged = VirtualMemory.TryPurge(address, bytes);
+        bool committed = !purged && VirtualMemory.TryCommit(address, bytes);
+        if (!purged && !committed) VirtualMemory.TryDecommit(address, bytes);
+        PageLayer.GivePages(slab, SlabPages, clean: !committed);
     }
 
     /// <summary>
