@@ -47,7 +47,6 @@ internal sealed unsafe partial class LinuxSystem
         private readonly delegate* unmanaged[Cdecl]<int, nint, int> _write;
         private readonly delegate* unmanaged[Cdecl]<byte**, nuint*, nint> _openMemory;
         private readonly delegate* unmanaged[Cdecl]<nint, int> _close;
-        private readonly delegate* unmanaged[Cdecl]<void*, void> _free;
 
         private GlibcHeap(nint library)
         {
@@ -56,7 +55,6 @@ internal sealed unsafe partial class LinuxSystem
             _write = (delegate* unmanaged[Cdecl]<int, nint, int>)Find(library, "malloc_info");
             _openMemory = (delegate* unmanaged[Cdecl]<byte**, nuint*, nint>)Find(library, "open_memstream");
             _close = (delegate* unmanaged[Cdecl]<nint, int>)Find(library, "fclose");
-            _free = (delegate* unmanaged[Cdecl]<void*, void>)Find(library, "free");
         }
 
         internal static GlibcHeap? FindOrNull()
@@ -78,7 +76,7 @@ internal sealed unsafe partial class LinuxSystem
         // glibc tells their number only in the report that it writes; 0 where it writes none.
         private int CountArenas()
         {
-            if (_write == null || _openMemory == null || _close == null || _free == null) return 0;
+            if (_write == null || _openMemory == null || _close == null) return 0;
             byte* text = null;
             nuint bytes = 0;
             nint file = _openMemory(&text, &bytes);
@@ -86,7 +84,8 @@ internal sealed unsafe partial class LinuxSystem
             bool isWritten = _write(0, file) == 0;
             _close(file);
             int count = isWritten ? new ReadOnlySpan<byte>(text, (int)bytes).Count("<heap nr="u8) : 0;
-            _free(text);
+            // Not glibc's own free: where the program has another malloc (LD_PRELOAD), the text is from there.
+            NativeMemory.Free(text);
             return count;
         }
 

@@ -47,6 +47,16 @@ public sealed unsafe class NativeHeapReportTests
         Assert.Throws<ArgumentNullException>(() => NativeHeapReport.Write(null!));
     }
 
+    [Fact]
+    public void The_figures_can_be_read_where_the_program_has_another_malloc()
+    {
+        Assert.SkipUnless(NativeHeapReport.IsSupported, NoHeap);
+        string folder = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? "x86_64" : "aarch64";
+        string other = $"/usr/lib/{folder}-linux-gnu/libjemalloc.so.2";
+        Assert.SkipUnless(File.Exists(other), $"There is no {other}.");
+        ChildProcess.RunHost([("LD_PRELOAD", other)], ReadNativeHeap.Name).ShouldSucceed();
+    }
+
     [Theory]
     [InlineData("0")]
     [InlineData("1")]
