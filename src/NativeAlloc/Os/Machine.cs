@@ -6,6 +6,9 @@ internal static class Machine
     /// <summary>0 before the runtime was asked. Any thread.</summary>
     private static ulong s_runtimesMemoryBytes;
 
+    /// <summary>What the system said last; 0 where it never said anything. Any thread.</summary>
+    private static ulong s_systemsMemoryBytes;
+
     /// <summary>
     /// Bytes of physical memory, or of a cgroup's limit where that is lower. Read once; <see cref="ReadLoad"/> sees a
     /// limit that changes.
@@ -31,11 +34,20 @@ internal static class Machine
         Platform.Enter(OsCall.ReadFigure) ? Platform.Current.Read(figure) : null;
 
     /// <inheritdoc cref="SystemContract.ReadLoad"/>
-    /// <remarks>Managed memory is used only where the system does not say how much memory it has.</remarks>
+    /// <remarks>
+    /// Where the system does not say how much memory it has, it is what it said before: the process may have no
+    /// descriptor left. Managed memory is used only where it never said anything.
+    /// </remarks>
     internal static MemoryLoad ReadLoad()
     {
         MemoryLoad load = Platform.Enter(OsCall.ReadFigure) ? Platform.Current.ReadLoad() : default;
-        return load.TotalBytes != 0 ? load : new MemoryLoad(ReadRuntimesMemoryBytes(), IsScarce: false);
+        if (load.TotalBytes != 0)
+        {
+            Volatile.Write(ref s_systemsMemoryBytes, load.TotalBytes);
+            return load;
+        }
+        ulong known = Volatile.Read(ref s_systemsMemoryBytes);
+        return new MemoryLoad(known != 0 ? known : ReadRuntimesMemoryBytes(), IsScarce: false);
     }
 
     // What the runtime has found, once: it is a share of a container's memory, or the limit of the managed heap.

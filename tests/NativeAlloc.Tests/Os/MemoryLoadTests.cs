@@ -101,6 +101,14 @@ public sealed class MemoryLoadTests : IDisposable
         Assert.True(load.TotalBytes <= (ulong)GC.GetGCMemoryInfo().TotalAvailableMemoryBytes * 4 / 3 + MiB);
     }
 
+    [Fact]
+    public void Where_the_system_says_nothing_any_more_it_is_what_it_said_before()
+    {
+        MemoryLoad before = Machine.ReadLoad();
+        using (new InjectedFaults(OsCall.ReadFigure))
+            Assert.Equal(new MemoryLoad(before.TotalBytes, IsScarce: false), Machine.ReadLoad());
+    }
+
     private MemoryLoad Read() => new LinuxSystem(_root.Path).ReadLoad();
 
     private void WriteMachine(long totalKilo, long availableKilo) =>
