@@ -89,9 +89,10 @@ internal sealed unsafe partial class WindowsSystem : SystemContract
         nuint least, most;
         uint flags;
         while (Interlocked.CompareExchange(ref _isRaising, 1, 0) != 0) Thread.Yield();
-        bool locked = WindowsCalls.GetWorkingSetSize(WindowsCalls.ThisProcess, &least, &most, &flags) != 0
-            && WindowsCalls.SetWorkingSetSize(WindowsCalls.ThisProcess, least + bytes, most + bytes, flags) != 0
-            && WindowsCalls.VirtualLock(address, bytes) != 0;
+        bool raised = WindowsCalls.GetWorkingSetSize(WindowsCalls.ThisProcess, &least, &most, &flags) != 0
+            && WindowsCalls.SetWorkingSetSize(WindowsCalls.ThisProcess, least + bytes, most + bytes, flags) != 0;
+        bool locked = raised && WindowsCalls.VirtualLock(address, bytes) != 0;
+        if (raised && !locked) WindowsCalls.SetWorkingSetSize(WindowsCalls.ThisProcess, least, most, flags);
         Volatile.Write(ref _isRaising, 0);
         return locked;
     }
