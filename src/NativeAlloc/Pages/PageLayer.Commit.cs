@@ -26,8 +26,8 @@ internal static unsafe partial class PageLayer
         return false;
     }
 
-    // What was clean may be committed in part. Nobody reads there, so it is taken back whoever else reads. What was
-    // dirty stays so: a thread may read it, and its contents are not zero.
+    // What was clean may be committed in part. Nobody reads there, so it is taken back whether others read or not. What
+    // was dirty stays so: a thread may read it, and its contents are not zero.
     private static void GiveUncommitted(Zone* zone, uint page, uint count, ulong* dirty)
     {
         for (uint at = page, end = page + count, first; TryFindClean(page, end, dirty, ref at, out first);)
