@@ -17,11 +17,13 @@ namespace NativeAlloc;
 /// decay's.</para>
 /// <para>The runtime ends a process whose memory runs out in the middle of its own work, as when it compiles a method
 /// or loads a type. So nothing is made where the system does not have <see cref="RoomBytes"/> more for the process, or
-/// where half of the managed heap is in use.</para>
+/// where half of the managed heap is in use. The heap is looked at again when the making begins. What is left is a heap
+/// that fills up in the milliseconds that the making takes.</para>
 /// <para>It also ends a process in which a finalizer runs for the first time while the managed heap is full: its
 /// thread then finds no memory for its own fields. What is made here leaves objects with finalizers behind, and the
 /// heap may become full meanwhile. So the first of them is made on purpose, before all else (<see
-/// cref="FirstFinalized"/>): the next collection, which comes long before the heap is full, sets the thread up.</para>
+/// cref="FirstFinalized"/>): the next collection sets the thread up. It comes before the heap is full, unless half of
+/// the heap is filled faster than that thread begins to run.</para>
 /// </remarks>
 internal static class AllocatorTelemetry
 {
@@ -85,10 +87,18 @@ internal static class AllocatorTelemetry
     {
         try
         {
-            MakeSourceOfPools();
-            Volatile.Write(ref s_events, Volatile.Read(ref s_events) ?? new AllocatorEventSource());
-            AllocatorMeter.Make();
-            Volatile.Write(ref s_tries, MostTries);
+            AwaitSourceOfPools();
+            if (HasManagedRoom()) // which the program may have used meanwhile
+            {
+                ArrayPool<char>.Shared.Return(ArrayPool<char>.Shared.Rent(1));
+                Volatile.Write(ref s_events, Volatile.Read(ref s_events) ?? new AllocatorEventSource());
+                AllocatorMeter.Make();
+                Volatile.Write(ref s_tries, MostTries);
+            }
+            else
+            {
+                Interlocked.Decrement(ref s_tries); // the next period tries again, as often as it takes
+            }
         }
         catch (Exception)
         {
@@ -102,10 +112,9 @@ internal static class AllocatorTelemetry
     // that has that lock and uses a pool waits for the constructor, and the two wait for each other for ever. A tool's
     // command has the lock. So no thread of this library is the first user while it has the lock, nor later, when there
     // are commands. By now most programs have used a pool. For another this thread does, which holds nothing.
-    private static void MakeSourceOfPools()
+    private static void AwaitSourceOfPools()
     {
         for (int looks = 0; looks < MostLooks && !HasSourceOfPools(); looks++) Thread.Sleep(LookMilliseconds);
-        ArrayPool<char>.Shared.Return(ArrayPool<char>.Shared.Rent(1));
     }
 
     private static bool HasSourceOfPools()

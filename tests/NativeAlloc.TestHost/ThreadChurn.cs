@@ -29,8 +29,10 @@ internal static unsafe class ThreadChurn
     {
         int threads = args.Length == 0 ? AllThreads : int.Parse(args[0], CultureInfo.InvariantCulture);
         RunThreads(0, WarmUpThreads);
+        GC.WaitForPendingFinalizers(); // what the runtime keeps of a thread; its finalizers run late on a busy machine
         long before = ProcessMemory.ResidentBytes();
         RunThreads(WarmUpThreads, threads);
+        GC.WaitForPendingFinalizers();
         long growth = ProcessMemory.ResidentBytes() - before;
         AllocatorStatistics statistics = default;
         // The decay's thread may be draining magazines: what it moves counts as live meanwhile, some milliseconds long.
