@@ -44,6 +44,7 @@ internal static class Program
             case TrimAtExit.Name: return TrimAtExit.Run();
             case CodeProbes.Name: return CodeProbes.Run();
             case ResidentEstimate.Name: return ResidentEstimate.Run();
+            case LastLoad.Name: return LastLoad.Run();
             case ReadNativeHeap.Name: return ReadNativeHeap.Run();
             case ReadWhilePurged.Name: return ReadWhilePurged.Run();
             case RefusedStart.Name: return RefusedStart.Run(rest);
