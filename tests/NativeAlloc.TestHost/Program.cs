@@ -6,67 +6,65 @@ namespace NativeAlloc.TestHost;
 /// </summary>
 internal static class Program
 {
-    private static int Main(string[] args)
+    private static int Main(string[] args) =>
+        args.Length == 0 ? Complain("no scenario given") : Run(args[0], args[1..]);
+
+    private static int Run(string name, string[] rest) => name switch
     {
-        if (args.Length == 0) return Complain("no scenario given");
-        string[] rest = args[1..];
-        switch (args[0])
-        {
-            case AddressLimit.Name: return AddressLimit.Run(rest);
-            case BadCallback.Name: return BadCallback.Run(rest);
-            case AddressesEnd.Name: return AddressesEnd.Run();
-            case CommitCharged.Name: return CommitCharged.Run();
-            case BadFrees.Name: return BadFrees.Run(rest);
-            case CacheLimit.Name: return CacheLimit.Run();
-            case CheckedCalls.Name: return CheckedCalls.Run();
-            case DataLimit.Name: return DataLimit.Run();
-            case DumpedProcess.Name: return DumpedProcess.Run();
-            case DecaySurvives.Name: return DecaySurvives.Run(rest);
-            case FirstBlockLimit.Name: return FirstBlockLimit.Run();
-            case FileLimit.Name: return FileLimit.Run();
-            case Soak.Name: return Soak.Run(rest);
-            case GuardFaults.Name: return GuardFaults.Run(rest);
-            case MisuseTable.Name: return MisuseTable.Run();
-            case Misuse.Name: return Misuse.Run(rest);
-            case LoadHandler.Name: return LoadHandler.Run();
-            case WrongOption.Name: return WrongOption.Run();
-            case FakeNodes.Name: return FakeNodes.Run(rest);
-            case HugePageRequests.Name: return HugePageRequests.Run();
-            case FirstMiss.Name: return FirstMiss.Run();
-            case ForeignThreads.Name: return ForeignThreads.Run();
-            case GoesBack.Name: return GoesBack.Run();
-            case NativeHeapGoesBack.Name: return NativeHeapGoesBack.Run();
-            case CrossesThreshold.Name: return CrossesThreshold.Run(rest);
-            case LockLimit.Name: return LockLimit.Run(rest);
-            case PageStartupFaults.Name: return PageStartupFaults.Run(rest);
-            case ResidentLimit.Name: return ResidentLimit.Run();
-            case TwiceToDepot.Name: return TwiceToDepot.Run();
-            case TrimAtExit.Name: return TrimAtExit.Run();
-            case CodeProbes.Name: return CodeProbes.Run();
-            case ResidentEstimate.Name: return ResidentEstimate.Run();
-            case LastLoad.Name: return LastLoad.Run();
-            case ReadNativeHeap.Name: return ReadNativeHeap.Run();
-            case ReadWhilePurged.Name: return ReadWhilePurged.Run();
-            case RefusedStart.Name: return RefusedStart.Run(rest);
-            case ReturnSides.Name: return ReturnSides.Run();
-            case ShowOptions.Name: return ShowOptions.Run(rest);
-            case StreamToItself.Name: return StreamToItself.Run();
-            case SparseBlocks.Name: return SparseBlocks.Run(rest);
-            case StartupFaults.Name: return StartupFaults.Run(rest);
-            case UnloadedContext.Name: return UnloadedContext.Run();
-            case PlantedLeak.Name: return PlantedLeak.Run();
-            case Busy.Name: return Busy.Run();
-            case EndlessReport.Name: return EndlessReport.Run();
-            case MappedHeap.Name: return MappedHeap.Run(rest);
-            case ReportHistory.Name: return ReportHistory.Run(rest);
-            case TableFaults.Name: return TableFaults.Run(rest);
-            case Telemetry.Name: return Telemetry.Run(rest);
-            case UnsupportedCalls.Name: return UnsupportedCalls.Run(rest);
-            case ThreadChurn.Name: return ThreadChurn.Run(rest);
-            case VmallocAccess.Name: return VmallocAccess.Run(rest);
-            default: return Complain($"no scenario is called {args[0]}");
-        }
-    }
+        AddressLimit.Name => AddressLimit.Run(rest),
+        BadCallback.Name => BadCallback.Run(rest),
+        AddressesEnd.Name => AddressesEnd.Run(),
+        CommitCharged.Name => CommitCharged.Run(),
+        BadFrees.Name => BadFrees.Run(rest),
+        CacheLimit.Name => CacheLimit.Run(),
+        CheckedCalls.Name => CheckedCalls.Run(),
+        DataLimit.Name => DataLimit.Run(),
+        DumpedProcess.Name => DumpedProcess.Run(),
+        DecaySurvives.Name => DecaySurvives.Run(rest),
+        FirstBlockLimit.Name => FirstBlockLimit.Run(),
+        FileLimit.Name => FileLimit.Run(),
+        Soak.Name => Soak.Run(rest),
+        GuardFaults.Name => GuardFaults.Run(rest),
+        MisuseTable.Name => MisuseTable.Run(),
+        Misuse.Name => Misuse.Run(rest),
+        LoadHandler.Name => LoadHandler.Run(),
+        WrongOption.Name => WrongOption.Run(),
+        FakeNodes.Name => FakeNodes.Run(rest),
+        HugePageRequests.Name => HugePageRequests.Run(),
+        FirstMiss.Name => FirstMiss.Run(),
+        ForeignThreads.Name => ForeignThreads.Run(),
+        GoesBack.Name => GoesBack.Run(),
+        NativeHeapGoesBack.Name => NativeHeapGoesBack.Run(),
+        CrossesThreshold.Name => CrossesThreshold.Run(rest),
+        LockLimit.Name => LockLimit.Run(rest),
+        PageStartupFaults.Name => PageStartupFaults.Run(rest),
+        ResidentLimit.Name => ResidentLimit.Run(),
+        TwiceToDepot.Name => TwiceToDepot.Run(),
+        TrimAtExit.Name => TrimAtExit.Run(),
+        CodeProbes.Name => CodeProbes.Run(),
+        ResidentEstimate.Name => ResidentEstimate.Run(),
+        LastLoad.Name => LastLoad.Run(),
+        ReadNativeHeap.Name => ReadNativeHeap.Run(),
+        ReadWhilePurged.Name => ReadWhilePurged.Run(),
+        RefusedStart.Name => RefusedStart.Run(rest),
+        ReturnSides.Name => ReturnSides.Run(),
+        ShowOptions.Name => ShowOptions.Run(rest),
+        StreamToItself.Name => StreamToItself.Run(),
+        SparseBlocks.Name => SparseBlocks.Run(rest),
+        StartupFaults.Name => StartupFaults.Run(rest),
+        UnloadedContext.Name => UnloadedContext.Run(),
+        PlantedLeak.Name => PlantedLeak.Run(),
+        Busy.Name => Busy.Run(),
+        EndlessReport.Name => EndlessReport.Run(),
+        MappedHeap.Name => MappedHeap.Run(rest),
+        ReportHistory.Name => ReportHistory.Run(rest),
+        TableFaults.Name => TableFaults.Run(rest),
+        Telemetry.Name => Telemetry.Run(rest),
+        UnsupportedCalls.Name => UnsupportedCalls.Run(rest),
+        ThreadChurn.Name => ThreadChurn.Run(rest),
+        VmallocAccess.Name => VmallocAccess.Run(rest),
+        _ => Complain($"no scenario is called {name}"),
+    };
 
     private static int Complain(string reason)
     {
