@@ -38,10 +38,10 @@ internal static class AllocatorTelemetry
     /// <summary>Where it goes wrong it is tried again, so often.</summary>
     private const int MostTries = 8;
 
-    /// <summary>Tries so far; <see cref="MostTries"/> once all is made. By Interlocked.</summary>
+    /// <summary>Tries so far; <see cref="MostTries"/> once all is made. By Interlocked and Volatile.</summary>
     private static int s_tries;
 
-    /// <summary>1 while a thread makes them. By Interlocked.</summary>
+    /// <summary>1 while a thread makes them. By Interlocked and Volatile.</summary>
     private static int s_isMaking;
 
     /// <summary>The event source; null before it is made. Any thread, by Volatile.</summary>
@@ -90,6 +90,7 @@ internal static class AllocatorTelemetry
             AwaitSourceOfPools();
             if (HasManagedRoom()) // which the program may have used meanwhile
             {
+                // The event source of the array pools is made before that of this library: see AwaitSourceOfPools.
                 ArrayPool<char>.Shared.Return(ArrayPool<char>.Shared.Rent(1));
                 Volatile.Write(ref s_events, Volatile.Read(ref s_events) ?? new AllocatorEventSource());
                 AllocatorMeter.Make();

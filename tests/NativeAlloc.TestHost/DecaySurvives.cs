@@ -48,10 +48,8 @@ internal static unsafe class DecaySurvives
 
     private sealed class Finalizable
     {
-        ~Finalizable() => Volatile.Write(ref s_isFinalized, true);
+        ~Finalizable() => GC.KeepAlive(this); // that it runs is all it is for
     }
-
-    private static bool s_isFinalized;
 
     private static int MakeLater()
     {

@@ -17,6 +17,8 @@ internal sealed class Signal : IDisposable
     private const int Spins = 500;
 
     private readonly AutoResetEvent _event = new(false);
+
+    // One of the three. By Interlocked and Volatile.
     private int _state;
 
     internal void Set()

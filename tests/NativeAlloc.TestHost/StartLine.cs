@@ -9,6 +9,8 @@ internal sealed class StartLine(int count) : IDisposable
     // With fewer processors they cannot all run at the same moment.
     private readonly int _spins = count <= Environment.ProcessorCount ? Spins : 0;
     private readonly ManualResetEvent _isComplete = new(false);
+
+    // Threads that have come, and those of them that go on. By Interlocked and Volatile.
     private int _present, _awake;
 
     /// <summary>Waits for the others.</summary>

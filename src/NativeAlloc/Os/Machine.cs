@@ -3,10 +3,10 @@ namespace NativeAlloc.Os;
 /// <summary>What this machine has and allows. Nothing here is hot.</summary>
 internal static class Machine
 {
-    /// <summary>0 before the runtime was asked. Any thread.</summary>
+    /// <summary>0 before the runtime was asked. Any thread, by Volatile.</summary>
     private static ulong s_runtimesMemoryBytes;
 
-    /// <summary>What the system said last; 0 where it never said anything. Any thread.</summary>
+    /// <summary>What the system said last; 0 where it never said anything. Any thread, by Volatile.</summary>
     private static ulong s_systemsMemoryBytes;
 
     /// <summary>
